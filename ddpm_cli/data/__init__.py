@@ -1,0 +1,7 @@
+"""Data: sources of images, their preparation, and the endless resumable stream of batches."""
+
+from ddpm_cli.data.preparation import ImageSet, Preparation, prepared
+from ddpm_cli.data.sources import Source, digits, folder, hub
+from ddpm_cli.data.stream import Batch, batches
+
+__all__ = ["Batch", "ImageSet", "Preparation", "Source", "batches", "digits", "folder", "hub", "prepared"]

@@ -1,0 +1,114 @@
+"""From files of any kind to bytes of one shape, decoded once and kept in memory."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass
+from io import BytesIO
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from ddpm_cli.data.sources import Source
+from ddpm_cli.shapes import Bytes, Labels
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The options that all sources share.
+
+    size: of the images, one number or [height, width]. channels: 1 (grey) or 3 (RGB). flip: mirror half of the images at random.
+    """
+
+    _: KW_ONLY
+    size: int | list[int]
+    channels: Literal[1, 3]
+    flip: bool
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"data.size must be one positive number or [height, width], but is {self.size}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width)."""
+        sides = [self.size, self.size] if isinstance(self.size, int) else self.size
+        return (self.channels, *sides)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """All images as bytes, their labels if they have any, the names of the classes."""
+
+    images: Bytes
+    labels: Labels | None
+    classes: list[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the images and labels, the same wherever they lie."""
+        digest = hashlib.blake2b(repr(self.images.shape).encode(), digest_size=16)
+        digest.update(self.images.numpy())
+        if self.labels is not None:
+            digest.update(self.labels.numpy())
+        return digest.hexdigest()
+
+
+def prepared(source: Source, preparation: Preparation) -> ImageSet:
+    """Decodes every image once, in threads; an image that cannot be read is an error that names it."""
+    count, shape = len(source.rows), preparation.shape
+    refuse_more_than_memory(count, shape)
+    images = torch.empty((count, *shape), dtype=torch.uint8)
+
+    def fill(index: int) -> None:
+        row = source.rows[index][source.image]
+        try:
+            images[index] = fitted(opened(row), shape)
+        except UNREADABLE as error:
+            raise ValueError(f"cannot read {row.get('path') or f'image {index}'}: {error}") from error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False):
+            pass
+    labels = torch.tensor(source.rows[source.label][:]) if source.label else None
+    return ImageSet(images, labels, source.classes)
+
+
+def refuse_more_than_memory(count: int, shape: tuple[int, ...]) -> None:
+    """Refuses a set that would not fit, before hours are spent on decoding it."""
+    needed = count * int(np.prod(shape)) / 2**30
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if needed > 0.8 * there:
+        raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; choose a smaller data.size")
+
+
+def opened(row: Mapping[str, Any]) -> Image.Image:
+    """The image of an undecoded row, complete or not at all."""
+    image = Image.open(BytesIO(row["bytes"]) if row["bytes"] is not None else row["path"])
+    image.load()
+    return image
+
+
+def fitted(image: Image.Image, shape: tuple[int, ...]) -> torch.Tensor:
+    """Turned upright, in grey or RGB, cropped about the centre and resized (antialiased): uint8 of `shape`."""
+    channels, height, width = shape
+    image = coloured(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+    array = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC))
+    return torch.from_numpy(array.reshape(height, width, channels).transpose(2, 0, 1).copy())
+
+
+def coloured(image: Image.Image, mode: str) -> Image.Image:
+    """Any mode as 8 bit grey or RGB: 16 bit is scaled, transparency lies on white."""
+    if image.mode.startswith(("I", "F")):
+        array = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((array / (65535 if array.max() > 255 else 255) * 255).round().clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert(mode)

@@ -1,0 +1,116 @@
+"""Where images come from: functions that return a Hugging Face data set and the names of its columns."""
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+from datasets import ClassLabel, Dataset, Image
+from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+from huggingface_hub import constants
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows with an undecoded image ({"path", "bytes"}) and, where there are classes, a label."""
+
+    rows: Dataset
+    image: str
+    label: str | None
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, none where images have no labels."""
+        return self.rows.features[self.label].names if self.label else []
+
+
+def digits() -> Source:
+    """1,797 handwritten digits, 8x8 and grey, shipped with the package (Alpaydin & Kaynak 1998, UCI, CC BY 4.0)."""
+    return with_columns(local("parquet", Path(__file__).with_name("digits.parquet")), "auto", "auto")
+
+
+def folder(*, path: str) -> Source:
+    """All images in a folder and the folders in it, whose names are the classes where there are several."""
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"path must be a folder, but there is none at {path!r}")
+    if not any(file.suffix.lower() in ImageFolder.EXTENSIONS for file in root.rglob("*")):
+        raise ValueError(f"path must hold images (.jpg, .png, ...), in it or in folders below, but {path!r} holds none")
+    return with_columns(local("imagefolder", root), "auto", "auto")
+
+
+def hub(*, name: str, split: str = "train", image_column: str = "auto", label_column: str | None = "auto") -> Source:
+    """A data set of the Hugging Face hub by its name, or a local one: a Parquet or Arrow file, or a folder of them.
+
+    Columns are found by their types (`auto`) unless they are named; label_column null drops the labels.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        kind = path.suffix.removeprefix(".")
+        if kind not in ("parquet", "arrow"):
+            raise ValueError(f"name must be a data set, a folder, or a .parquet or .arrow file, but is {name!r}")
+        rows = local(kind, path)
+    elif (path / "state.json").is_file():
+        rows = Dataset.load_from_disk(str(path))
+    else:
+        rows = downloaded(name, split)
+    return with_columns(rows, image_column, label_column)
+
+
+def local(kind: str, path: Path) -> Dataset:
+    """A data set of files on this machine. All of it is one split, whatever the files are called."""
+    place = {"data_dir": str(path), "data_files": {"train": "**"}} if path.is_dir() else {"data_files": {"train": str(path)}}
+    try:
+        return datasets.load_dataset(kind, split="train", **place)
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise ValueError(f"cannot read {str(path)!r}: {first_line(error.__cause__ or error)}") from error
+
+
+def downloaded(name: str, split: str) -> Dataset:
+    """A data set of the hub, or of the cache of earlier downloads; without a network it fails at once."""
+    reachable = Path(name).exists() or online()
+    offline = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not reachable or any(offline)
+    try:
+        return datasets.load_dataset(name, split=split)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        told = first_line(error) if reachable else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
+        raise ValueError(f"cannot load the data set {name!r}: {told}") from error
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = offline
+
+
+def online() -> bool:
+    """Whether the hub answers at all."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def with_columns(rows: Dataset, image_column: str, label_column: str | None) -> Source:
+    """Finds or checks the columns, and leaves the images undecoded."""
+    image = column(rows, image_column, Image)
+    if image is None:
+        raise ValueError(f"image_column: no column of {rows.column_names} holds images; name one")
+    label = None if label_column is None else column(rows, label_column, ClassLabel)
+    return Source(rows.cast_column(image, Image(decode=False)), image, label)
+
+
+def column(rows: Dataset, name: str, kind: type) -> str | None:
+    """The column called `name`, or for `auto` the first of a kind of feature."""
+    if name == "auto":
+        return next((key for key, feature in rows.features.items() if isinstance(feature, kind)), None)
+    if not isinstance(rows.features.get(name), kind):
+        columns = {key: type(feature).__name__ for key, feature in rows.features.items()}
+        raise ValueError(f"no column {name!r} of kind {kind.__name__}; there are {columns}")
+    return name
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

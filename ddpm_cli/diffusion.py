@@ -1,0 +1,120 @@
+"""The Gaussian diffusion process in closed form: no network, no randomness.
+
+q is the forward process, which adds noise; p, elsewhere, is the learned reverse one. A time is 0 (the clean image) or a
+real number in [1, T]; a reverse step is a pair (t, s) with any s < t. At integers alpha_bar is the table; between them
+log SNR is linear in t.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
+
+
+def fit(coefficient: Coefficient, like: Images) -> Fitted:
+    """A float64 coefficient in the dtype and on the device of `like`, with axes to broadcast over.
+
+    A number (0-dim) stays on the CPU, where kernels take it by value; a vector goes over without a synchronisation.
+    """
+    coefficient = coefficient.to(like.dtype)
+    if coefficient.ndim == 0:
+        return coefficient
+    coefficient = coefficient.view(-1, *[1] * (like.ndim - 1))
+    pinned = coefficient.pin_memory() if like.is_cuda else coefficient
+    return pinned.to(like.device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class GaussianDiffusion:
+    """x_t = alpha_t x_0 + sigma_t eps, with alpha_t^2 = alpha_bar_t and sigma_t^2 = 1 - alpha_bar_t.
+
+    `alpha_bar` holds T + 1 numbers, alpha_bar[0] = 1. Methods take times as a number or a CPU vector [B] and return
+    float64 coefficients on the CPU, or images in the dtype and on the device of the images given.
+    """
+
+    alpha_bar: AlphaBar
+
+    @classmethod
+    def from_betas(cls, betas: Betas) -> "GaussianDiffusion":
+        """The process of beta_1..beta_T in (0, 1); a last beta of exactly 1 is admitted (zero terminal SNR)."""
+        low, high = betas.min().item(), betas.max().item()
+        if len(betas) < 2:
+            raise ValueError(f"steps must be at least 2, but is {len(betas)}")
+        if not (low > 0 and betas[:-1].max() < 1 and high <= 1):
+            raise ValueError(f"betas must lie between 0 and 1, but run from {low:.3g} to {high:.3g}")
+        return cls(torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]))
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps of the forward process."""
+        return len(self.alpha_bar) - 1
+
+    def at(self, t: Time) -> Coefficient:
+        """alpha_bar at the times `t`: the one place where the table is read."""
+        t = torch.as_tensor(t, dtype=torch.float64)
+        assert ((t == 0) | (t >= 1)).all() and (t <= self.steps).all(), f"no times of this process: {t}"
+        low = t.floor().long()
+        table, log_snr = self.alpha_bar, torch.logit(self.alpha_bar)
+        between = log_snr[low] * (low + 1 - t) + log_snr[t.ceil().long()] * (t - low)
+        return torch.where(t == low, table[low], between.sigmoid())
+
+    def snr(self, t: Time) -> Coefficient:
+        """The signal-to-noise ratio alpha_t^2 / sigma_t^2."""
+        alpha_bar = self.at(t)
+        return alpha_bar / (1 - alpha_bar)
+
+    def log_snr(self, t: Time) -> Coefficient:
+        """The logarithm of the signal-to-noise ratio: infinite at time 0."""
+        return torch.logit(self.at(t))
+
+    def time_of(self, log_snr: Coefficient) -> Coefficient:
+        """The real time in [1, T] with this log SNR: the inverse of `log_snr`; beyond the ends, the end."""
+        falling = torch.logit(self.alpha_bar)[1:]
+        high = torch.searchsorted(-falling, -log_snr).clamp(1, self.steps - 1)
+        start, end = falling[high - 1], falling[high]
+        return high + ((start - log_snr) / (start - end)).clamp(0, 1)
+
+    def scales(self, t: Time, like: Images) -> tuple[Fitted, Fitted]:
+        """(alpha_t, sigma_t), to be multiplied with images like `like`."""
+        alpha_bar = self.at(t)
+        return fit(alpha_bar.sqrt(), like), fit((1 - alpha_bar).sqrt(), like)
+
+    def add_noise(self, x0: Images, eps: Images, t: Time) -> Images:
+        """x_t ~ q(x_t | x_0) with the noise `eps` (Ho et al. 2020, eq. 4)."""
+        alpha, sigma = self.scales(t, x0)
+        return alpha * x0 + sigma * eps
+
+    def noise_in(self, x_t: Images, x0: Images, t: Time) -> Images:
+        """The eps that leads from `x0` to `x_t`."""
+        alpha, sigma = self.scales(t, x_t)
+        return (x_t - alpha * x0) / sigma
+
+    def variance(self, t: Time, s: Time) -> Coefficient:
+        """beta of the step: the variance of q(x_t | x_s)."""
+        return 1 - self.at(t) / self.at(s)
+
+    def posterior_variance(self, t: Time, s: Time) -> Coefficient:
+        """beta-tilde of the step: the variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7); 0 at s = 0."""
+        return (1 - self.at(s)) / (1 - self.at(t)) * self.variance(t, s)
+
+    def posterior_mean(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
+        """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7)."""
+        on_x0, on_x_t = self.posterior_coefficients(t, s)
+        return fit(on_x0, x_t) * x0 + fit(on_x_t, x_t) * x_t
+
+    def posterior_coefficients(self, t: Time, s: Time) -> tuple[Coefficient, Coefficient]:
+        """What the posterior mean takes of x_0 and of x_t."""
+        now, then = self.at(t), self.at(s)
+        return then.sqrt() * self.variance(t, s) / (1 - now), (now / then).sqrt() * (1 - then) / (1 - now)
+
+    def log_variance(self, t: Time, s: Time, between: float | Images, like: Images) -> Fitted:
+        """log of the reverse variance, from beta-tilde (between = 0) to beta (1) (Nichol & Dhariwal 2021, eq. 15).
+
+        At s = 0, where beta-tilde is 0, that of the step before stands in, as in the codes of both papers.
+        """
+        t, s = torch.as_tensor(t, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
+        clean = s == 0
+        small = self.posterior_variance(t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))).log()
+        large = self.variance(t, s).log()
+        return fit(small, like) + between * fit(large - small, like)

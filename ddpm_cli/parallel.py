@@ -1,0 +1,63 @@
+"""Devices and wrappers of the network; the only place where a network's or optimizer's state is taken or put back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+State = Mapping[Any, Any]
+
+
+def device_named(name: str) -> torch.device:
+    """The device called `name`; `auto` is CUDA, else MPS, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, and be there, but is {name!r}") from error
+
+
+def described(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def data_parallel(network: nn.Module) -> nn.DataParallel:
+    """One process, each batch split over the GPUs there are; without any, the batch goes to the network as it is."""
+    return nn.DataParallel(network)
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network itself."""
+    return network.module if isinstance(network, nn.DataParallel) else network
+
+
+def network_state(network: nn.Module) -> State:
+    """The network's tensors by name, without the prefixes of wrappers."""
+    return unwrapped(network).state_dict()
+
+
+def load_network(network: nn.Module, state: State) -> None:
+    """Puts a network's tensors back; ValueError where names or shapes are others."""
+    try:
+        unwrapped(network).load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"the weights do not fit this network: {' '.join(str(error).split())[:300]}") from error
+
+
+def optimizer_state(optimizer: Optimizer) -> State:
+    """The optimizer's moments by the number of the parameter. Its options are the configuration's, not the state's."""
+    return optimizer.state_dict()["state"]
+
+
+def load_optimizer(optimizer: Optimizer, state: State) -> None:
+    """Puts an optimizer's moments back, under the options it has now; ValueError where they belong to other parameters."""
+    count = sum(len(group["params"]) for group in optimizer.param_groups)
+    if state and set(state) != set(range(count)):
+        raise ValueError(f"the optimizer's state is of {len(state)} parameters, but the network has {count}")
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

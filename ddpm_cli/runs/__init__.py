@@ -1,0 +1,6 @@
+"""Runs: the parts put together. Each command is one function of a configuration and a folder."""
+
+from ddpm_cli.runs.sample import sample
+from ddpm_cli.runs.train import train
+
+__all__ = ["sample", "train"]

@@ -1,0 +1,42 @@
+"""What training and sampling build alike: the process and the denoiser of a configuration."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+from torch import nn
+
+from ddpm_cli.config import build
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
+
+ENDING_SNR = 1e-3
+
+
+def process(cfg: DictConfig) -> GaussianDiffusion:
+    """The diffusion process of the schedule."""
+    betas = build(cfg, "schedule")
+    try:
+        return GaussianDiffusion.from_betas(betas)
+    except ValueError as error:
+        raise ValueError(f"schedule: {error}") from error
+
+
+def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int]) -> Denoiser:
+    """The network for images of `shape` [C, H, W], and what its output means."""
+    channels = shape[0]
+    outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
+    return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, 0))
+
+
+def ending(diffusion: GaussianDiffusion) -> str:
+    """What the process leaves of an image, with a remedy where it is too much."""
+    snr = diffusion.snr(diffusion.steps).item()
+    told = f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end"
+    if snr <= ENDING_SNR:
+        return told
+    return f"{told}\nwarning: sampling starts from noise without a trace of an image, training ends with SNR {snr:.1e}: expect tints; use schedule=cosine or a larger schedule.last"
+
+
+def parameters_in(network: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,24 @@
+"""The array types passed round: what a shape means is said here once, and tests execute it."""
+
+from typing import TypeAlias
+
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
+from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, "batch channels height width"]
+Maps: TypeAlias = Float[Tensor, "batch _ height width"]
+Bytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
+Pixels: TypeAlias = UInt8[Tensor, "channels height width"]
+Picture: TypeAlias = UInt8[Tensor, "3 rows columns"]
+Labels: TypeAlias = Int64[Tensor, " batch"]
+Indices: TypeAlias = Int64[Tensor, " batch"]
+Uniforms: TypeAlias = Float64[Tensor, " batch"]
+NetworkTimes: TypeAlias = Float32[Tensor, " batch"]
+PerImage: TypeAlias = Float[Tensor, " batch"]
+Features: TypeAlias = Float[Tensor, "batch features"]
+Coefficient: TypeAlias = Float64[Tensor, "*batch"]
+Fitted: TypeAlias = Float[Tensor, "..."]
+Betas: TypeAlias = Float64[Tensor, " steps"]
+AlphaBar: TypeAlias = Float64[Tensor, " times"]
+Scalar: TypeAlias = Float[Tensor, ""]
+Time: TypeAlias = float | Float[Tensor, " batch"] | Int64[Tensor, " batch"]

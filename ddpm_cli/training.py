@@ -1,0 +1,142 @@
+"""The training loop: a generator over steps that knows no files."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ddpm_cli.data import Batch
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.images import to_float
+from ddpm_cli.losses import Noised
+from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
+from ddpm_cli.shapes import PerImage, Scalar
+
+Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
+
+LR_SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+}
+
+
+@dataclass
+class TrainState:
+    """All that training changes: after the same steps it is the same, whatever happened in between."""
+
+    denoiser: Denoiser
+    average: nn.Module
+    optimizer: Optimizer
+    step: int = 0
+
+    @classmethod
+    def fresh(cls, denoiser: Denoiser, optimizer: Callable[..., Optimizer]) -> "TrainState":
+        """The state before the first step: the average is the network."""
+        average = copy.deepcopy(denoiser.network).eval().requires_grad_(False)
+        return cls(denoiser, average, optimizer(denoiser.network.parameters()))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one step measured: tensors on the device, read only when they are logged."""
+
+    step: int
+    loss: Scalar
+    grad_norm: Scalar
+    lr: float
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The recipe of a training run.
+
+    steps, or epochs in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
+    lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
+    ema: the decay of the average of the weights, from which samples are drawn.
+    log_every, sample_every, checkpoint_every: in steps. keep_last: checkpoints kept.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    _: KW_ONLY
+    device: str
+    parallel: Literal["none", "dp"]
+    steps: int
+    epochs: int | None
+    stop_at: int | None
+    batch_size: int
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup: int
+    grad_clip: float | None
+    ema: float
+    log_every: int
+    sample_every: int
+    checkpoint_every: int
+    keep_last: int
+
+    def __post_init__(self) -> None:
+        positive = ("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last")
+        for name, low in [*((name, 1) for name in positive), ("steps", 0), ("warmup", 0), ("epochs", 0), ("stop_at", 0)]:
+            number = getattr(self, name)
+            if number is not None and number < low:
+                raise ValueError(f"{name} must be at least {low}, but is {number}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
+        if self.grad_clip is not None and not self.grad_clip > 0:
+            raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
+
+    def length(self, images: int) -> int:
+        """The steps of the whole run over a data set of so many images."""
+        return self.steps if self.epochs is None else math.ceil(self.epochs * images / self.batch_size)
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """What the learning rate is multiplied with: a function of (step, steps) alone."""
+        return min(1.0, (step + 1) / (self.warmup + 1)) * LR_SCHEDULES[self.lr_schedule](step / max(1, steps))
+
+    def fit(self, state: TrainState, batches: Iterator[Batch], loss: Loss, *, steps: int, seed: int) -> Iterator[Progress]:
+        """Trains from `state.step` to the end, changing `state`; yields after every step."""
+        device = next(state.denoiser.network.parameters()).device
+        for group in state.optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        schedule = LambdaLR(state.optimizer, lambda step: self.lr_factor(step, steps), last_epoch=state.step - 1)
+        for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
+            batch = noised(state.denoiser, next(batches), seed, step, device)
+            lr = schedule.get_last_lr()[0]
+            value, norm = self.advance(state, batch, loss, seed)
+            schedule.step()
+            yield Progress(state.step, value, norm, lr)
+
+    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int) -> tuple[Scalar, Scalar]:
+        """One step of the optimizer and of the average."""
+        network, optimizer = state.denoiser.network, state.optimizer
+        torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, count=1)[0])
+        value = (batch.weight * loss(state.denoiser, batch)).mean()
+        optimizer.zero_grad()
+        value.backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
+        optimizer.step()
+        average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)))
+        state.step += 1
+        return value.detach(), norm
+
+
+def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch.device) -> Noised:
+    """The batch with keyed noise at keyed integer times, on the device."""
+    x0 = to_float(batch.images.to(device, non_blocking=True))
+    uniforms = torch.from_numpy(rng_at(seed, Purpose.TIMES, step).random(len(x0)))
+    eps = normal_like(x0, reseeded(words_at(seed, Purpose.NOISE, step, count=len(x0)), device))
+    return Noised.at(denoiser.diffusion, x0, eps, 1 + (uniforms * denoiser.diffusion.steps).long())
+
+
+@torch.no_grad()
+def average_towards(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """average <- decay average + (1 - decay) network, for the parameters; buffers are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for mine, its in zip(average.buffers(), network.buffers(), strict=True):
+        mine.copy_(its)

@@ -1,0 +1,75 @@
+"""Fixtures; and the import hook that executes every array type of the package."""
+
+from jaxtyping import install_import_hook
+
+install_import_hook("ddpm_cli", "checker.checked")
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from ddpm_cli import cli
+from ddpm_cli.config import config_dir
+
+torch.set_num_threads(1)
+
+TINY = ["model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=16", "sampler.steps=3"]
+"""Overrides of a training run that take a fraction of a second."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd) -> Callable[..., Outcome]:
+    """Runs `ddpm-train` or `ddpm-sample` in this process, in a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *arguments: str) -> Outcome:
+        monkeypatch.setattr("sys.argv", [f"ddpm-{name}", *arguments])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        capfd.readouterr()
+        GlobalHydra.instance().clear()
+        try:
+            getattr(cli, name)()
+            code = 0
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=__import__("sys").stderr)
+            code = end.code if isinstance(end.code, int) else 1
+        finally:
+            for handler in logging.getLogger().handlers[:]:
+                logging.getLogger().removeHandler(handler)
+                handler.close()
+        return Outcome(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def composed() -> Iterator[Callable[..., DictConfig]]:
+    """Composes a configuration: composed("train", "model=convnext")."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield lambda name, *overrides: compose(name, list(overrides))
+
+
+@pytest.fixture
+def trained(command) -> Path:
+    """The last checkpoint of a tiny run of four steps."""
+    outcome = command("train", *TINY, "trainer.steps=4", "hydra.run.dir=trained")
+    assert outcome.code == 0, outcome.err
+    return Path("trained/checkpoints/last.pt").resolve()
