@@ -19,16 +19,7 @@ from ddpm_cli.parallel import load_network, load_optimizer, network_state, optim
 from ddpm_cli.training import TrainState
 
 FORMAT = 1
-FIELDS = {
-    "config": str,
-    "step": int,
-    "network": Mapping,
-    "ema": Mapping,
-    "optimizer": Mapping,
-    "environment": Mapping,
-    "data": str,
-    "facts": Mapping,
-}
+FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "environment", "facts"), Mapping)
 FACTS = {"shape": list, "classes": list, "steps": int}
 
 
@@ -48,7 +39,14 @@ def save(path: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Ma
         "data": data,
         "facts": dict(facts),
     }
-    whole(path, lambda partial: write_through(partial, content))
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    whole(path, write)
 
 
 def keep(folder: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any], last: int) -> Path:
@@ -59,14 +57,6 @@ def keep(folder: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: 
     for old in sorted(folder.glob("step_*.pt"))[:-last]:
         old.unlink()
     return path
-
-
-def write_through(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes to the disk itself, not only to the system's memory."""
-    with path.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -96,13 +86,12 @@ def refuse_wrong_fields(content: Mapping[str, Any], fields: Mapping[str, type], 
 def parsed(text: str, where: str) -> DictConfig:
     """The configuration in a checkpoint: plain text, never interpolated and without aliases."""
     try:
-        if "${" in text or any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError("neither interpolations nor aliases")
-        cfg = OmegaConf.create(text)
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"the checkpoint {where}: its configuration is not plain text that can be read") from error
+        plain = "${" not in text and not any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text))
+        cfg = OmegaConf.create(text) if plain else None
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError):
+        cfg = None
     if not isinstance(cfg, DictConfig):
-        raise ValueError(f"the checkpoint {where}: its configuration is not one")
+        raise ValueError(f"the checkpoint {where}: its configuration is not plain text that can be read")
     return cfg
 
 
@@ -120,15 +109,9 @@ def newest(folder: Path) -> Path | None:
 
 
 def environment() -> dict[str, str]:
-    """Versions and the state of the sources, for whoever must do it again."""
-    versions = {name: version(name) for name in ("ddpm-cli", "torch", "torchvision", "datasets", "numpy")}
-    return {"python": platform.python_version(), "machine": platform.platform(), "git": git_state(), **versions}
-
-
-def git_state() -> str:
-    """The commit of the sources and whether they were changed; empty outside a checkout."""
+    """Versions, and the commit of the sources where they are a checkout, for whoever must do it again."""
     root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return ""
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    git = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip() if (root / ".git").exists() else ""
+    versions = {name: version(name) for name in ("ddpm-cli", "torchvision", "datasets", "numpy")}
+    return {"python": platform.python_version(), "machine": platform.platform(), "git": git, "torch": str(torch.__version__), **versions}

@@ -5,18 +5,18 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.config import ROOMS, config_dir, suggestion
+from ddpm_cli.config import config_dir, suggestion
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
@@ -44,10 +44,11 @@ def train_job(cfg: DictConfig, folder: Path) -> None:
     """One training run; a sweep that is stopped starts no other."""
     from ddpm_cli.runs import train
 
-    overrides = HydraConfig.get().overrides
+    overrides, mode = HydraConfig.get().overrides, HydraConfig.get().mode
     named = any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in overrides.hydra)
-    finished = train(cfg, folder, named=named, again=command_again(overrides.task, folder))
-    if not finished and HydraConfig.get().mode == RunMode.MULTIRUN:
+    kept = [each for each in overrides.task if not each.startswith("resume=")]
+    again = shlex.join(["ddpm-train", *kept, f"hydra.run.dir={folder}", "resume=auto"])
+    if not train(cfg, folder, named=named, again=again) and mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt
 
 
@@ -58,12 +59,6 @@ def sample_job(cfg: DictConfig, folder: Path) -> None:
     sample(cfg, folder)
 
 
-def command_again(overrides: Sequence[str], folder: Path) -> str:
-    """The command that goes on with a run."""
-    kept = [each for each in overrides if not each.startswith("resume=")]
-    return shlex.join(["ddpm-train", *kept, f"hydra.run.dir={folder}", "resume=auto"])
-
-
 def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
     """Runs a command to its exit code; with HYDRA_FULL_ERROR=1 errors keep their traceback."""
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -71,9 +66,9 @@ def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
     failures: list[str] = []
 
     def told(cfg: DictConfig) -> None:
-        refuse_trust_from_files(cfg)
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
+            refuse_trust_from_files(cfg)
             job(cfg, folder)
         except USER_ERRORS as error:
             if full:
@@ -110,10 +105,12 @@ def remove_if_unused(folder: Path) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one line; an unknown option with what may have been meant."""
+    """An error in one line; an unknown option or choice with what may have been meant."""
     cause: Any = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={choice} is not a choice; {suggestion(choice, list(error.options))}"
     names = getattr(cause, "parent_node", None)
     if names is not None and getattr(cause, "key", None) is not None:
-        hint = "it comes with the checkpoint" if cause.key in ROOMS else suggestion(str(cause.key), [str(name) for name in names])
-        return f"{cause.full_key} is not an option; {hint}"
+        return f"{cause.full_key} is not an option; {suggestion(cause.full_key, [str(name) for name in names])}"
     return " ".join(str(error).split())

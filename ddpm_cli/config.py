@@ -11,9 +11,11 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
+
+Options: TypeAlias = Mapping[str, inspect.Parameter]
 
 ROOMS = {
     "model": "ddpm_cli.denoiser.",
@@ -42,14 +44,14 @@ def check(cfg: DictConfig, options: Callable[..., Any], groups: Sequence[str]) -
     """
     for key in groups:
         check_node(cfg, key)
-    check_values(cfg, "", parameters(options), groups)
+    check_values(cfg, "", options_of(options), groups)
 
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:
     """Calls the target of the node at `key` with `args` and the node's options; its ValueErrors name the node."""
-    bound = bind(cfg, key)
+    target = bind(cfg, key)
     try:
-        return bound(*args)
+        return target(*args)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error
 
@@ -57,70 +59,61 @@ def build(cfg: DictConfig, key: str, *args: Any) -> Any:
 def bind(cfg: DictConfig, key: str) -> partial[Any]:
     """The target of the node at `key` with the node's options, to be called later."""
     check_node(cfg, key)
-    node, target = OmegaConf.select(cfg, key), target_of(cfg, key)
-    return partial(target, **values(node, option_parameters(target)))
+    return bound(target_of(cfg, key), OmegaConf.select(cfg, key))
 
 
 def shared(cfg: DictConfig, key: str) -> Any:
     """The options that all targets of a group share, as their dataclass."""
-    return filled(locate(SHARED[key]), OmegaConf.select(cfg, key))
+    return bound(locate(SHARED[key]), OmegaConf.select(cfg, key))()
 
 
-def filled(recipe: Callable[..., Any], node: DictConfig) -> Any:
-    """A recipe of options with those of a node that are its own."""
-    return recipe(**values(node, option_parameters(recipe)))
+def bound(target: Callable[..., Any], node: DictConfig) -> partial[Any]:
+    """A target with those of a node's options that are its own, as plain Python values."""
+    return partial(target, **{name: plain(node[name]) for name in options_of(target) if name in node})
 
 
 def check_node(cfg: DictConfig, key: str) -> None:
     """Checks one node and the nodes in it."""
     node, target = OmegaConf.select(cfg, key), target_of(cfg, key)
-    allowed = dict(option_parameters(target))
-    if key in SHARED:
-        of_group = option_parameters(locate(SHARED[key]))
-        assert not allowed.keys() & of_group.keys(), f"{key} declares an option twice"
-        allowed |= of_group
-    nested = [name for name in parameters(target) if f"{key}.{name}" in ROOMS]
+    options, of_group = options_of(target), options_of(locate(SHARED[key])) if key in SHARED else {}
+    assert not options.keys() & of_group.keys(), f"{key} declares an option twice"
+    nested = [name for name in inspect.signature(target).parameters if f"{key}.{name}" in ROOMS]
     for name in nested:
         check_node(cfg, f"{key}.{name}")
-    check_values(node, f"{key}.", allowed, [*nested, "_target_"], getattr(node, "_target_", ""))
+    check_values(node, f"{key}.", {**options, **of_group}, [*nested, "_target_"], f" of {node._target_}")
 
 
-def check_values(node: DictConfig, prefix: str, allowed: Mapping[str, inspect.Parameter], known: Sequence[str], owner: str = "") -> None:
+def check_values(node: DictConfig, prefix: str, allowed: Options, known: Sequence[str], owner: str = "") -> None:
     """Checks names and types of a node's options."""
-    for name in node:
+    for name in map(str, node):
         if name not in allowed and name not in known:
-            raise ValueError(
-                f"{prefix}{name} is not an option{f' of {owner}' if owner else ''}; {suggestion(str(name), [*allowed, *known])}"
-            )
+            raise ValueError(f"{prefix}{name} is not an option{owner}; {suggestion(prefix + name, [*allowed, *known])}")
     for name, parameter in allowed.items():
         if name not in node or OmegaConf.is_missing(node, name):
-            if parameter.default is inspect.Parameter.empty:
+            if parameter.default is parameter.empty:
                 raise ValueError(f"{prefix}{name} must be given ({wording(parameter.annotation)})")
         elif not fits(plain(node[name]), parameter.annotation):
             raise ValueError(f"{prefix}{name} must be {wording(parameter.annotation)}, but is {plain(node[name])!r}")
 
 
-def suggestion(name: str, names: Sequence[str]) -> str:
+def suggestion(key: str, names: Sequence[str]) -> str:
     """What the user may have meant."""
-    near = get_close_matches(name, names, n=1)
+    if key in ROOMS:
+        return "it comes with the checkpoint"
+    near = get_close_matches(key.rpartition(".")[2], names, n=1)
     known = sorted(set(names) - {"_target_", "hydra"})
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
 def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     """The function or class that a node names, if it lives in the node's room or in a module trusted by `trust`."""
-    node = OmegaConf.select(cfg, key)
+    node, room = OmegaConf.select(cfg, key), ROOMS[key]
     name = node.get("_target_") if isinstance(node, DictConfig) else None
-    if not isinstance(name, str):
-        raise ValueError(f"{key} must have a _target_ in {ROOMS[key][:-1]}, but is {plain(node)!r}")
-    trusted = tuple(f"{module}." for module in cfg.get("trust") or ())
-    if not name.startswith((ROOMS[key], *trusted)):
-        raise ValueError(
-            f"{key}._target_ must lie in {ROOMS[key][:-1]}, but is {name!r} (a module of your own is trusted by trust=[MODULE] on the command line)"
-        )
-    found = locate(name)
-    if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith((ROOMS[key], *trusted)):
-        raise ValueError(f"{key}._target_ must name a function or class of {ROOMS[key][:-1]}, but is {name!r}")
+    rooms = (room, *(f"{module}." for module in cfg.get("trust") or ()))
+    found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
+    if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
+        advice = "a module of your own is trusted by trust=[MODULE] on the command line"
+        raise ValueError(f"{key}._target_ must name a function or class of {room[:-1]}, but is {name!r} ({advice})")
     return found
 
 
@@ -130,27 +123,17 @@ def locate(name: str) -> Any:
     try:
         return getattr(import_module(module), attribute, None)
     except ModuleNotFoundError as error:
-        if error.name and not f"{module}.".startswith(f"{error.name}."):
+        if not f"{module}.".startswith(f"{error.name}."):
             raise
         return None
 
 
-def parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a target, their annotations evaluated."""
-    return inspect.signature(target, eval_str=True).parameters
-
-
-def option_parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def options_of(target: Callable[..., Any]) -> Options:
     """What YAML may say of a target: its keyword-only parameters; of a library's class, all but the first."""
-    every = parameters(target)
+    every = inspect.signature(target, eval_str=True).parameters
     if target.__module__.startswith("torch."):
         return dict(list(every.items())[1:])
     return {name: parameter for name, parameter in every.items() if parameter.kind is parameter.KEYWORD_ONLY}
-
-
-def values(node: DictConfig, names: Mapping[str, Any]) -> dict[str, Any]:
-    """The node's options among `names`, as plain Python values."""
-    return {str(name): plain(node[name]) for name in node if name in names}
 
 
 def plain(value: Any) -> Any:
@@ -182,15 +165,15 @@ def wording(kind: Any) -> str:
     if origin is Literal:
         return ("one of " if len(args) > 1 else "") + ", ".join(map(str, args))
     if origin in (Union, UnionType):
-        return " or ".join(wording(each) for each in args)
+        return " or ".join(wording(each) for each in args if not str(each).startswith("<class 'torch."))
     if origin in (list, tuple, Sequence):
-        return f"a list of {wording(args[0])}"
+        return f"a list of {len(args) if origin is tuple else ''} {wording(args[0])}".replace("  ", " ")
     return "null" if kind is NoneType else getattr(kind, "__name__", str(kind))
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(key, old value, new value) of every option in which two plain configurations differ."""
-    for name in [*old, *(name for name in new if name not in old)]:
+    for name in {**old, **new}:
         before, after, key = old.get(name), new.get(name), f"{prefix}{name}"
         if isinstance(before, dict) and isinstance(after, dict):
             yield from differences(before, after, f"{key}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from einops import rearrange, repeat
 from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from ddpm_cli.shapes import Bytes, Images, Picture, Pixels
@@ -36,27 +37,20 @@ def grid(images: Bytes, columns: int | None = None, tile: int = 48) -> Picture:
 
 def save_png(path: Path, image: Picture | Pixels) -> None:
     """Writes one image of one or three channels."""
-    written = pillow(image)
-    whole(path, lambda partial: written.save(partial, "png"))
+    whole(path, lambda partial: to_pil_image(image.cpu()).save(partial))
 
 
 def save_gif(path: Path, frames: Sequence[Picture], milliseconds: int) -> None:
     """Writes a film that repeats, resting on its last frame."""
-    first, *others = [pillow(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    first, *others = [to_pil_image(frame.cpu()).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     times = [milliseconds] * len(others) + [20 * milliseconds]
-    whole(path, lambda partial: first.save(partial, "gif", save_all=True, append_images=others, duration=times, loop=0))
-
-
-def pillow(image: Picture | Pixels) -> Image.Image:
-    """An image [C, H, W] of one or three channels as Pillow's."""
-    array = rearrange(image.cpu(), "c h w -> h w c").numpy()
-    return Image.fromarray(array[..., 0] if len(image) == 1 else array)
+    whole(path, lambda partial: first.save(partial, save_all=True, append_images=others, duration=times, loop=0))
 
 
 def whole(path: Path, write: Callable[[Path], object]) -> None:
     """Has a file written beside its place and moved there: a reader sees all of it or the one before, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         write(partial)
         os.replace(partial, path)

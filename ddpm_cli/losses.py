@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.shapes import Images, Labels, PerImage, Time
+from ddpm_cli.shapes import Fitted, Images, Labels, PerImage, Time
 
 Distribution: TypeAlias = Callable[[Images], Images]
 
@@ -84,13 +84,13 @@ def bound(diffusion: GaussianDiffusion, estimate: Estimate, batch: Noised, cdf: 
     return per_image(torch.where(first, decoder, divergence)) / math.log(2)
 
 
-def gaussian_divergence(mean: Images, log_variance: Images, other_mean: Images, other_log_variance: Images) -> Images:
+def gaussian_divergence(mean: Images, log_variance: Fitted, other_mean: Images, other_log_variance: Fitted) -> Images:
     """KL(N(mean, variance) || N(other_mean, other_variance)) in nats, per dimension."""
     ratio = log_variance - other_log_variance
     return 0.5 * (ratio.exp() - 1 - ratio + (mean - other_mean).square() * (-other_log_variance).exp())
 
 
-def discrete_log_likelihood(x0: Images, mean: Images, log_scale: Images, cdf: Distribution = torch.special.ndtr) -> Images:
+def discrete_log_likelihood(x0: Images, mean: Images, log_scale: Fitted, cdf: Distribution = torch.special.ndtr) -> Images:
     """log p of 8-bit images in [-1, 1] under a normal density over each byte's bin (Ho et al. 2020, eq. 13).
 
     cdf: the normal distribution function, exact as it comes; `tanh_cdf` is the approximation that published codes use.

@@ -1,6 +1,6 @@
 """Devices and wrappers of the network; the only place where a network's or optimizer's state is taken or put back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -27,18 +27,28 @@ def described(device: torch.device) -> str:
     return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
 
 
-def data_parallel(network: nn.Module) -> nn.DataParallel:
+def data_parallel(network: nn.Module) -> nn.Module:
     """One process, each batch split over the GPUs there are; without any, the batch goes to the network as it is."""
     return nn.DataParallel(network)
 
 
+def gpus() -> str:
+    """What DataParallel has to work with, in words."""
+    count = torch.cuda.device_count()
+    return f", DataParallel over {count} GPUs" if count > 1 else f", DataParallel, but {count} GPUs are visible: batches stay whole"
+
+
+WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {"none": lambda network: network, "dp": data_parallel}
+WRAPPED: dict[str, Callable[[], str]] = {"none": lambda: "", "dp": gpus}
+
+
 def unwrapped(network: nn.Module) -> nn.Module:
-    """The network itself."""
+    """The network itself, whose names carry no wrapper's prefix."""
     return network.module if isinstance(network, nn.DataParallel) else network
 
 
 def network_state(network: nn.Module) -> State:
-    """The network's tensors by name, without the prefixes of wrappers."""
+    """The network's tensors by name."""
     return unwrapped(network).state_dict()
 
 

@@ -26,6 +26,12 @@ def trajectory(
     yield from sampler(clipped(denoiser), denoiser.diffusion, x, grid.times(denoiser.diffusion), lambda like: normal_like(like, generators))
 
 
+def rehearse(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], shape: Sequence[int]) -> None:
+    """One step on one grey image: what network or sampler refuse is told before anything is drawn."""
+    grey = torch.zeros(1, *shape, device=next(denoiser.network.parameters()).device)
+    next(sampler(clipped(denoiser), denoiser.diffusion, grey, [denoiser.diffusion.steps, 0], torch.randn_like))
+
+
 def start(shape: Sequence[int], seed: int, indices: Sequence[int]) -> Images:
     """x_T, the same on every device: from generators of 128 bits, for words of 32 would meet among 50,000 images."""
     noise = [rng_at(seed, Purpose.SAMPLE_START, index).standard_normal(tuple(shape), dtype=np.float32) for index in indices]

@@ -107,7 +107,7 @@ class Trainer:
         schedule = LambdaLR(state.optimizer, lambda step: self.lr_factor(step, steps), last_epoch=state.step - 1)
         for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
             batch = noised(state.denoiser, next(batches), seed, step, device)
-            lr = schedule.get_last_lr()[0]
+            lr = float(schedule.get_last_lr()[0])
             value, norm = self.advance(state, batch, loss, seed)
             schedule.step()
             yield Progress(state.step, value, norm, lr)
@@ -118,7 +118,7 @@ class Trainer:
         torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, count=1)[0])
         value = (batch.weight * loss(state.denoiser, batch)).mean()
         optimizer.zero_grad()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
         optimizer.step()
         average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)))

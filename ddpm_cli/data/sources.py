@@ -61,6 +61,7 @@ def hub(*, name: str, split: str = "train", image_column: str = "auto", label_co
 def local(kind: str, path: Path) -> Dataset:
     """A data set of files on this machine. All of it is one split, whatever the files are called."""
     place = {"data_dir": str(path), "data_files": {"train": "**"}} if path.is_dir() else {"data_files": {"train": str(path)}}
+    datasets.disable_progress_bars()
     try:
         return datasets.load_dataset(kind, split="train", **place)
     except (OSError, datasets.exceptions.DatasetsError) as error:

@@ -14,12 +14,11 @@ class SinusoidalEmbedding(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.half = size // 2
+        self.frequencies = size // 2
 
     def forward(self, t: NetworkTimes) -> Features:
-        places = torch.arange(self.half, device=t.device, dtype=torch.float32)
-        frequencies = torch.exp(places * (-math.log(10000) / (self.half - 1)))
-        angles = t[:, None] * frequencies
+        places = torch.arange(self.frequencies, device=t.device, dtype=torch.float32)
+        angles = t[:, None] * torch.exp(places * (-math.log(10000) / (self.frequencies - 1)))
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 

@@ -1,6 +1,6 @@
 """The UNet of SPEC: a stem, stages going down and up with skips between them, a head."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Literal
@@ -50,9 +50,9 @@ class UNet(nn.Module):
         super().__init__()
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
         check_widths(dim, widths, groups if block == "resnet" else 1)
-        time = 4 * dim
-        blocks = {
-            "resnet": partial(ResNetBlock, groups=groups, dropout=dropout),
+        time, resnet = 4 * dim, partial(ResNetBlock, groups=groups, dropout=dropout)
+        blocks: dict[str, Callable[..., nn.Module]] = {
+            "resnet": resnet,
             "convnext": partial(ConvNeXtBlock, mult=convnext_mult, dropout=dropout),
         }
         new = blocks[block]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
-from torch import nn
 
 from ddpm_cli.config import build
 from ddpm_cli.denoiser import Denoiser
@@ -32,11 +31,7 @@ def ending(diffusion: GaussianDiffusion) -> str:
     """What the process leaves of an image, with a remedy where it is too much."""
     snr = diffusion.snr(diffusion.steps).item()
     told = f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end"
-    if snr <= ENDING_SNR:
-        return told
-    return f"{told}\nwarning: sampling starts from noise without a trace of an image, training ends with SNR {snr:.1e}: expect tints; use schedule=cosine or a larger schedule.last"
-
-
-def parameters_in(network: nn.Module) -> int:
-    """How many numbers the network learns."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    warning = (
+        "warning: sampling starts from pure noise, which training never saw: expect tints; use schedule=cosine or a larger schedule.last"
+    )
+    return told if snr <= ENDING_SNR else f"{told}\n{warning}"

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -13,15 +13,16 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, check, filled, shared
+from ddpm_cli.config import bind, bound, check, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_gif, save_png, to_bytes, whole
 from ddpm_cli.parallel import described, device_named, load_network
 from ddpm_cli.runs.parts import denoiser_of, process
-from ddpm_cli.sampling import trajectory
+from ddpm_cli.sampling import rehearse, trajectory
 from ddpm_cli.shapes import Bytes, Images
 
 FILM_IMAGES, FILM_COLUMNS, FILM_FRAMES = 10, 10, 50
+Drawn: TypeAlias = Callable[[Sequence[int]], Iterator[Images]]
 log = logging.getLogger(__name__)
 
 
@@ -48,32 +49,34 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        for name in ("n", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
+        for name, low in {"n": 1, "batch": 1, "seed": 0}.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How images are drawn: `trajectories(indices)` yields a batch of them as it becomes clean, `steps` times."""
-
-    trajectories: Callable[[Sequence[int]], Iterator[Images]]
-    steps: int
-
-
+@torch.no_grad()
 def sample(cfg: DictConfig, folder: Path) -> None:
     """Draws the images that `cfg` asks for and writes them into `folder`."""
     check(cfg, Options, ("sampler",))
-    options = filled(Options, cfg)
+    options = bound(Options, cfg)()
     content = checkpoints.load(Path(options.ckpt))
     denoiser = restored(content, weights=options.weights, device=options.device, trust=options.trust)
-    drawing = drawn(cfg, options, denoiser, content)
-    with torch.no_grad():
-        images = torch.cat(list(batches(drawing, options, folder)))
-        paths = list(written(folder, options, images, drawing))
-    for path in paths:
+    sampler, spaced, shape = bind(cfg, "sampler"), shared(cfg, "sampler"), content["facts"]["shape"]
+    steps = len(spaced.times(denoiser.diffusion)) - 1
+    rehearse(denoiser, sampler, shape)
+    log.info("device     %s", described(next(denoiser.network.parameters()).device))
+    log.info(
+        "checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, "x".join(map(str, shape))
+    )
+    log.info("sampler    %s, %s steps, seed %s", cfg.sampler._target_.rpartition(".")[2], f"{steps:,}", options.seed)
+
+    def drawn(indices: Sequence[int]) -> Iterator[Images]:
+        return trajectory(denoiser, sampler, spaced, shape=shape, seed=options.seed, indices=indices)
+
+    images = torch.cat(list(batches(drawn, steps, options, folder)))
+    for path in written(drawn, images, options, folder):
         log.info("written    %s", path)
 
 
@@ -86,67 +89,40 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     return replace(denoiser, network=denoiser.network.eval().to(device_named(device)))
 
 
-def drawn(cfg: DictConfig, options: Options, denoiser: Denoiser, content: dict[str, Any]) -> Drawing:
-    """Puts sampler and denoiser together, and says what they are."""
-    sampler, spaced, shape = bind(cfg, "sampler"), shared(cfg, "sampler"), content["facts"]["shape"]
-    steps = len(spaced.times(denoiser.diffusion)) - 1
-    log.info("device     %s", described(next(denoiser.network.parameters()).device))
-    log.info(
-        "checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, "x".join(map(str, shape))
-    )
-    log.info("sampler    %s, %s steps, seed %s", cfg.sampler._target_.rpartition(".")[2], f"{steps:,}", options.seed)
-    return Drawing(lambda indices: trajectory(denoiser, sampler, spaced, shape=shape, seed=options.seed, indices=indices), steps)
-
-
-def batches(drawing: Drawing, options: Options, folder: Path) -> Iterator[Bytes]:
+def batches(drawn: Drawn, steps: int, options: Options, folder: Path) -> Iterator[Bytes]:
     """All images, batch by batch; single files are written as they come."""
     chunks = [range(first, min(first + options.batch, options.n)) for first in range(0, options.n, options.batch)]
-    with tqdm(total=drawing.steps * len(chunks), unit=" steps", dynamic_ncols=True) as bar:
+    with tqdm(total=steps * len(chunks), unit=" steps", dynamic_ncols=True) as bar:
         for chunk in chunks:
-            images = to_bytes(last(drawing.trajectories(chunk), bar)).cpu()
-            if options.png:
-                for index, image in zip(chunk, images, strict=True):
-                    save_png(folder / "png" / f"{index:08d}.png", image)
-            yield images
+            for place, images in enumerate(drawn(chunk)):
+                bar.update(place > 0)
+            finished = to_bytes(images).cpu()
+            for index, image in zip(chunk, finished, strict=True) if options.png else ():
+                save_png(folder / "png" / f"{index:08d}.png", image)
+            yield finished
 
 
-def last(trajectory: Iterator[Images], bar: tqdm) -> Images:
-    """The clean images of a trajectory; the bar counts its steps."""
-    images = next(trajectory)
-    for images in trajectory:
-        bar.update()
-    return images
+def written(drawn: Drawn, images: Bytes, options: Options, folder: Path) -> Iterator[Path]:
+    """Writes what is asked for beside single files, and yields the paths.
 
-
-def written(folder: Path, options: Options, images: Bytes, drawing: Drawing) -> Iterator[Path]:
-    """Writes what is asked for beside single files, and yields the paths."""
+    images.npz holds uint8 [N, H, W, C] as `arr_0`, the name that evaluation suites read. film.png: the first images, a row
+    each, at ten times from noise to clean; film.gif: the same as a film.
+    """
     if options.png:
         yield folder / "png"
     if options.npz:
-        array = rearrange(images, "b c h w -> b h w c").numpy()
-        whole(folder / "images.npz", lambda partial: savez(partial, array))
+        whole(folder / "images.npz", lambda partial: np.savez(partial, rearrange(images, "b c h w -> b h w c").numpy()))
         yield folder / "images.npz"
     if options.grid:
         save_png(folder / "grid.png", grid(images))
         yield folder / "grid.png"
     if options.film:
-        yield from films(folder, drawing, min(FILM_IMAGES, options.n))
-
-
-def savez(path: Path, array: np.ndarray) -> None:
-    """Writes uint8 [N, H, W, C] as `arr_0`, the name that evaluation suites read."""
-    with path.open("wb") as file:
-        np.savez(file, array)
-
-
-def films(folder: Path, drawing: Drawing, count: int) -> Iterator[Path]:
-    """`film.png`: the first images, a row each, at ten times from noise to clean; `film.gif`: the same as a film."""
-    frames = [to_bytes(images).cpu() for images in drawing.trajectories(range(count))]
-    columns = [frames[place] for place in places(len(frames), FILM_COLUMNS)]
-    save_png(folder / "film.png", grid(torch.stack(columns, dim=1).flatten(0, 1), columns=len(columns)))
-    yield folder / "film.png"
-    save_gif(folder / "film.gif", [grid(frames[place], columns=5) for place in places(len(frames), FILM_FRAMES)], milliseconds=60)
-    yield folder / "film.gif"
+        frames = [to_bytes(images).cpu() for images in drawn(range(min(FILM_IMAGES, options.n)))]
+        columns = [frames[place] for place in places(len(frames), FILM_COLUMNS)]
+        save_png(folder / "film.png", grid(torch.stack(columns, dim=1).flatten(0, 1), columns=len(columns)))
+        save_gif(folder / "film.gif", [grid(frames[place], columns=5) for place in places(len(frames), FILM_FRAMES)], milliseconds=60)
+        yield folder / "film.png"
+        yield folder / "film.gif"
 
 
 def places(length: int, count: int) -> list[int]:

@@ -16,22 +16,20 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, build, check, shared
+from ddpm_cli.config import bind, bound, build, check, shared
 from ddpm_cli.data import Batch, ImageSet, batches, prepared
-from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, to_bytes, to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.parallel import data_parallel, described, device_named
+from ddpm_cli.parallel import WRAPPED, WRAPPERS, described, device_named
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.journal import Journal
-from ddpm_cli.runs.parts import denoiser_of, ending, parameters_in, process
-from ddpm_cli.sampling import start, trajectory
+from ddpm_cli.runs.parts import denoiser_of, ending, process
+from ddpm_cli.sampling import rehearse, start, trajectory
 from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.shapes import Picture
 from ddpm_cli.training import Loss, Progress, Trainer, TrainState
 
 GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
-PREVIEWS = 16
+PREVIEWS, NOISE_LEVELS = 16, 10
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +44,10 @@ class Options:
     seed: int
     resume: str | None
     trust: list[str]
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, but is {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ class Run:
         """The batches from step `start` on."""
         return batches(self.data, batch_size=self.trainer.batch_size, seed=self.cfg.seed, flip=self.cfg.data.flip, start=start)
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the run found out, for whoever reads its checkpoint."""
-        return {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
+    def save(self) -> Path:
+        """Writes a checkpoint that says what the run found out."""
+        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
+        folder, last = self.folder / "checkpoints", self.trainer.keep_last
+        return checkpoints.keep(folder, self.state, self.cfg, data=self.fingerprint, facts=facts, last=last)
 
 
 def train(cfg: DictConfig, folder: Path, *, named: bool, again: str) -> bool:
@@ -78,13 +81,11 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str) -> bool:
     named: the user named the folder. again: the command that goes on after a stop.
     """
     check(cfg, Options, GROUPS)
+    bound(Options, cfg)()
     found = resume.wanted(cfg.resume, folder, named)
-    content = checkpoints.load(found) if found else None
-    run = assembled(cfg, folder, content)
-    if found:
-        log.info("resumed   step %s of %s", f"{run.state.step:,}", found)
-    elif cfg.resume:
-        log.info("resumed   nothing: no checkpoint in %s, so this starts at step 0", folder)
+    run = assembled(cfg, folder, checkpoints.load(found) if found else None)
+    if cfg.resume:
+        log.info("resumed   %s", f"step {run.state.step:,} of {found}" if found else f"nothing: {folder} holds no checkpoint; from step 0")
     show_data(run)
     with stop_requested() as stop, logging_redirect_tqdm():
         loop(run, stop)
@@ -99,12 +100,16 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> 
     shared(cfg, "sampler").times(diffusion)
     torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS, count=1)[0])
     denoiser = denoiser_of(cfg, diffusion, preparation.shape)
-    rehearse(denoiser, loss, preparation.shape)
+    with torch.no_grad():
+        rehearse(denoiser, bind(cfg, "sampler"), preparation.shape)
+        grey = torch.zeros(1, *preparation.shape)
+        loss(denoiser, Noised.at(diffusion, grey, grey, torch.tensor([diffusion.steps])))
     source = build(cfg, "data")
-    refuse_large_batch(trainer.batch_size, len(source.rows))
+    if trainer.batch_size > len(source.rows):
+        raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {trainer.batch_size}")
     data = prepared(source, preparation)
-    network = denoiser.network.to(device)
-    state = TrainState.fresh(replace(denoiser, network=data_parallel(network) if trainer.parallel == "dp" else network), trainer.optimizer)
+    network = WRAPPERS[trainer.parallel](denoiser.network.to(device))
+    state = TrainState.fresh(replace(denoiser, network=network), trainer.optimizer)
     steps, fingerprint = trainer.length(len(data.images)), data.fingerprint
     if content:
         for change in resume.changes(content, cfg, fingerprint, steps):
@@ -114,54 +119,27 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> 
     return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, Journal.opened(folder, state.step))
 
 
-def refuse_large_batch(batch_size: int, images: int) -> None:
-    """Refuses a batch that would hold an image twice."""
-    if batch_size > images:
-        raise ValueError(f"trainer.batch_size must be at most {images}, the images there are, but is {batch_size}")
-
-
-@torch.no_grad()
-def rehearse(denoiser: Denoiser, loss: Loss, shape: tuple[int, ...]) -> None:
-    """Lets one grey image through network and loss: what does not fit together is told before data are read."""
-    grey = torch.zeros(1, *shape)
-    loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps])))
-
-
 def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, device: torch.device) -> None:
     """Says what will be trained, on what, for how long."""
     count, channels, height, width = data.images.shape
-    lines = {
-        "device": described(device),
-        "data": f"{count:,} images of {height} x {width}, {channels} channel{'s' * (channels > 1)}, {len(data.classes) or 'no'} classes",
-        "schedule": ending(state.denoiser.diffusion),
-        "model": f"{parameters_in(state.denoiser.network):,} parameters, predicts {state.denoiser.predicts}",
-        "length": f"{steps:,} steps of {trainer.batch_size} images, {steps * trainer.batch_size / count:.1f} epochs",
-    }
-    if trainer.epochs is not None:
-        lines["length"] += f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
-    if trainer.parallel == "dp":
-        there = torch.cuda.device_count()
-        lines["parallel"] = (
-            f"DataParallel over {there} GPUs" if there > 1 else f"DataParallel, but {there} GPUs are visible: batches are not split"
-        )
-    for name, text in lines.items():
-        log.info("%-9s %s", name, text)
+    epochs = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
+    log.info("device    %s%s", described(device), WRAPPED[trainer.parallel]())
+    log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(data.classes) or "no")
+    log.info("schedule  %s", ending(state.denoiser.diffusion))
+    parameters = sum(each.numel() for each in state.denoiser.network.parameters())
+    log.info("model     %s parameters, predicts %s", f"{parameters:,}", state.denoiser.predicts)
+    log.info("length    %s steps of %s images, %.1f epochs%s", f"{steps:,}", trainer.batch_size, steps * trainer.batch_size / count, epochs)
 
 
 def show_data(run: Run) -> None:
-    """`data.png`: a batch as the network sees it; `forward.png`: eight images at ten levels of noise."""
-    first = next(run.stream(0))
+    """`data.png`: a batch as the network sees it; `forward.png`: eight images (rows) at growing noise, the clean image first."""
+    first, diffusion = next(run.stream(0)), run.state.denoiser.diffusion
     run.journal.picture("data.png", grid(first.images[:64]), 0)
-    run.journal.picture("forward.png", forward_picture(run.state.denoiser, first, run.cfg.seed), 0)
-
-
-def forward_picture(denoiser: Denoiser, batch: Batch, seed: int, levels: int = 10) -> Picture:
-    """Images (rows) at growing noise (columns), the clean image first."""
-    x0, diffusion = to_float(batch.images[:8]), denoiser.diffusion
-    eps = start(x0.shape[1:], seed, range(len(x0)))
-    times = [0.0, *torch.linspace(1, diffusion.steps, levels - 1, dtype=torch.float64).round().tolist()]
+    x0 = to_float(first.images[:8])
+    eps = start(x0.shape[1:], run.cfg.seed, range(len(x0)))
+    times = [0.0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1, dtype=torch.float64).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
-    return grid(to_bytes(columns.flatten(0, 1)), columns=levels)
+    run.journal.picture("forward.png", grid(to_bytes(columns.flatten(0, 1)), columns=NOISE_LEVELS), 0)
 
 
 def loop(run: Run, stop: Event) -> None:
@@ -179,8 +157,8 @@ def loop(run: Run, stop: Event) -> None:
             window, since = [], time.perf_counter()
         if progress.step % trainer.sample_every == 0 and progress.step < run.steps:
             show_samples(run)
-        if progress.step % trainer.checkpoint_every == 0:
-            save(run)
+        if progress.step % trainer.checkpoint_every == 0 and progress.step < run.steps:
+            run.save()
         if stop.is_set():
             break
     bar.close()
@@ -188,41 +166,29 @@ def loop(run: Run, stop: Event) -> None:
 
 def measured(window: list[Progress], seconds: float, batch_size: int) -> dict[str, float]:
     """The row of numbers of the steps in `window`: means, and the last learning rate."""
-    return {
-        "loss": torch.stack([each.loss for each in window]).mean().item(),
-        "grad_norm": torch.stack([each.grad_norm for each in window]).mean().item(),
-        "lr": window[-1].lr,
-        "images_per_second": len(window) * batch_size / seconds,
-    }
+    loss, norm = (torch.stack(each).mean().item() for each in zip(*((one.loss, one.grad_norm) for one in window), strict=True))
+    return {"loss": loss, "grad_norm": norm, "lr": window[-1].lr, "images_per_second": len(window) * batch_size / seconds}
 
 
+@torch.no_grad()
 def show_samples(run: Run) -> None:
     """A grid of the average's samples, from the same noise at every step of the run."""
     denoiser = replace(run.state.denoiser, network=run.state.average)
-    shape, sampler, steps = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
-    with torch.no_grad():
-        *_, images = trajectory(denoiser, sampler, steps, shape=shape, seed=run.cfg.seed, indices=range(PREVIEWS))
+    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
+    *_, images = trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=range(PREVIEWS))
     run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(to_bytes(images)), run.state.step)
-
-
-def save(run: Run) -> Path:
-    """Writes `step_*.pt`, makes it `last.pt` too, and drops the oldest beyond `keep_last`."""
-    return checkpoints.keep(
-        run.folder / "checkpoints", run.state, run.cfg, data=run.fingerprint, facts=run.facts, last=run.trainer.keep_last
-    )
 
 
 def finish(run: Run, stopped: bool, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
-    path = save(run)
-    run.journal.tensorboard.close()
+    path = run.save()
     if run.state.step < run.steps:
-        log.info(
-            "%s at step %s of %s; go on with:\n  %s", "stopped" if stopped else "ended", f"{run.state.step:,}", f"{run.steps:,}", again
-        )
+        word = "stopped" if stopped else "ended"
+        log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
     elif run.steps:
         show_samples(run)
-    log.info("run        %s\ncheckpoint %s", run.folder, path)
+    run.journal.tensorboard.close()
+    log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
 
 
 @contextmanager

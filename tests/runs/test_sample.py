@@ -1,0 +1,154 @@
+"""Sampling runs: from a checkpoint alone, image by image, whatever the batch."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from PIL import Image
+
+from ddpm_cli import checkpoints
+
+
+def test_a_checkpoint_is_all_that_sampling_needs(command, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    outcome = command("sample", f"ckpt={trained}", "n=4", f"hydra.run.dir={tmp_path}/out")
+    assert outcome.code == 0
+    assert Image.open(tmp_path / "out/grid.png").size == (2 * 50 + 2, 2 * 50 + 2)
+
+
+def test_the_screen_says_what_is_sampled_with_what(command, trained):
+    out = command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", "hydra.run.dir=out").out
+    assert "device     cpu (1 threads)" in out
+    assert re.search(r"checkpoint .*last.pt: step 4, ema weights, images of 1x8x8", out)
+    assert "sampler    ddim, 3 steps, seed 0" in out
+    assert re.search(r"written    .*out/grid.png", out)
+
+
+def test_every_form_of_output(command, trained):
+    outcome = command("sample", f"ckpt={trained}", "n=12", "sampler.steps=20", "png=true", "npz=true", "film=true", "hydra.run.dir=out")
+    assert outcome.code == 0
+    assert [path.name for path in sorted(Path("out/png").iterdir())] == [f"{index:08d}.png" for index in range(12)]
+    array = np.load("out/images.npz")["arr_0"]
+    assert (array.shape, array.dtype) == ((12, 8, 8, 1), np.uint8)
+    assert np.array_equal(array[7, :, :, 0], np.asarray(Image.open("out/png/00000007.png")))
+    assert Image.open("out/film.png").size == (10 * 50 + 2, 10 * 50 + 2)
+    assert Image.open("out/film.gif").n_frames == 21
+
+
+def test_image_i_is_the_same_for_batches_of_1_7_and_16(command, trained):
+    sampler = ["sampler=ancestral", "sampler.steps=10"]
+    for batch in (1, 7, 16):
+        command("sample", f"ckpt={trained}", "n=16", f"batch={batch}", *sampler, "npz=true", f"hydra.run.dir=batch{batch}")
+    one, seven, sixteen = (np.load(f"batch{batch}/images.npz")["arr_0"].astype(int) for batch in (1, 7, 16))
+    assert np.abs(one - sixteen).max() <= 1
+    assert np.abs(seven - sixteen).max() <= 1
+    assert np.abs(sixteen[0] - sixteen[1]).max() > 1
+
+
+def test_seeds_and_weights_change_the_images(command, trained):
+    for name, options in {"plain": [], "seed": ["seed=1"], "raw": ["weights=raw"]}.items():
+        command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", *options, "npz=true", f"hydra.run.dir={name}")
+    plain, seed, raw = (np.load(f"{name}/images.npz")["arr_0"] for name in ("plain", "seed", "raw"))
+    assert not np.array_equal(plain, seed)
+    assert not np.array_equal(plain, raw)
+
+
+@pytest.mark.parametrize("sampler", [["sampler=ancestral", "sampler.draws=3"], ["sampler=ddim", "sampler.eta=1"], ["sampler.spacing=even"]])
+def test_every_sampler_draws(command, trained, sampler):
+    outcome = command("sample", f"ckpt={trained}", "n=2", *sampler, "sampler.steps=4", "hydra.run.dir=out")
+    assert outcome.code == 0, outcome.err
+    assert Path("out/grid.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["model.predicts=v"], "model is not an option; it comes with the checkpoint"),
+        (["+model.predicts=v"], "model is not an option; it comes with the checkpoint"),
+        (["n=0"], "n must be at least 1, but is 0"),
+        (["n=many"], "n must be int, but is 'many'"),
+        (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
+        (["grid=false"], "grid, png, npz and film are all false: nothing would be written"),
+        (["sampler.steps=2000"], "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
+        (["sampler=euler"], "sampler=euler is not a choice; there are ancestral, ddim"),
+        (["sampler=ancestral", "sampler.draws=0"], "draws must be at least 1, but is 0"),
+        (["steps=10"], "steps is not an option; there are batch, ckpt, device, film, grid, n, npz, png, sampler, seed, trust, weights"),
+    ],
+)
+def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, trained, options, told):
+    outcome = command("sample", f"ckpt={trained}", *options, "hydra.run.dir=out")
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
+    assert not Path("out").exists()
+
+
+class Payload:
+    def __reduce__(self):
+        return Path.touch, (Path("owned"),)
+
+
+def damaged(kind, trained):
+    content = torch.load(trained, weights_only=True)
+    config = content["config"]
+    changed = {
+        "pickle": lambda: {**content, "facts": Payload()},
+        "target": lambda: {**content, "config": config.replace("ddpm_cli.networks.unet.UNet", "os.system")},
+        "room": lambda: {**content, "config": config.replace("ddpm_cli.networks.unet.UNet", "ddpm_cli.data.folder")},
+        "trust": lambda: {
+            **content,
+            "config": config.replace("trust: []", "trust: [os]").replace("ddpm_cli.networks.unet.UNet", "os.system"),
+        },
+        "interpolation": lambda: {**content, "config": config.replace("seed: 0", "seed: ${oc.env:HOME}")},
+        "foreign": lambda: {"state_dict": content["network"]},
+        "weights": lambda: {**content, "ema": {}},
+        "shape": lambda: {**content, "facts": {**content["facts"], "shape": [3, 8, 8]}},
+    }
+    torch.save(changed[kind](), "bad.pt")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("pickle", "cannot read the checkpoint 'bad.pt': it is damaged, or no checkpoint, or would run code"),
+        ("target", "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'"),
+        ("room", "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'ddpm_cli.data.folder'"),
+        ("trust", "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'"),
+        ("interpolation", "the checkpoint bad.pt: its configuration is not plain text that can be read"),
+        ("foreign", "'bad.pt' is not a checkpoint of ddpm-train"),
+        ("weights", "the weights do not fit this network"),
+        ("shape", "the weights do not fit this network"),
+    ],
+)
+def test_hostile_and_foreign_checkpoints_run_nothing(command, trained, kind, told):
+    damaged(kind, trained)
+    outcome = command("sample", "ckpt=bad.pt", "hydra.run.dir=out")
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"error: {told}")
+    assert outcome.err.count("\n") == 1
+    assert not Path("out").exists()
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [(None, "there is no checkpoint at 'x.pt'"), (0, "cannot read the checkpoint"), (5000, "cannot read")]
+)
+def test_missing_empty_and_truncated_checkpoints_are_told(command, trained, size, told):
+    Path("x.pt").write_bytes(trained.read_bytes()[:size]) if size is not None else None
+    outcome = command("sample", "ckpt=x.pt")
+    assert outcome.code == 1
+    assert told in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_resumed_training_accepts_only_its_own_kind_of_file(command, trained):
+    Path("bad.pt").write_bytes(b"not a checkpoint")
+    outcome = command("train", *TINY, "resume=bad.pt")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+
+
+def test_a_checkpoint_says_all_about_its_run(trained):
+    content = checkpoints.load(trained)
+    assert content["facts"] == {"shape": [1, 8, 8], "classes": [str(digit) for digit in range(10)], "steps": 4}
+    assert content["environment"]["torch"] == torch.__version__

@@ -1,0 +1,199 @@
+"""Training runs: what they write, how they go on, what they refuse."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+
+from ddpm_cli import checkpoints
+from ddpm_cli.runs.journal import Journal
+
+RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
+
+
+def flattened(content, prefix=""):
+    return {
+        name: tensor
+        for key, value in content.items()
+        for name, tensor in (flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}).items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def rows(folder):
+    return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def stopped_and_whole(command):
+    whole = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=whole")
+    stopped = command("train", *RECIPE, "trainer.steps=40", "trainer.stop_at=25", "hydra.run.dir=parts")
+    resumed = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=parts", "resume=auto")
+    assert (whole.code, stopped.code, resumed.code) == (0, 0, 0), resumed.err
+    return stopped, resumed
+
+
+def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
+    whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts"))
+    assert len(whole) > 200
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_resumed_run_says_what_it_restored_and_logs_each_step_once(stopped_and_whole):
+    stopped, resumed = stopped_and_whole
+    assert "ended     at step 25 of 40" in stopped.out
+    assert "trainer.steps=40 trainer.stop_at=25 hydra.run.dir=" in stopped.out
+    assert "resumed   step 25 of" in resumed.out
+    assert [row["step"] for row in rows("parts")] == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert rows("parts")[-1]["loss"] == rows("whole")[-1]["loss"]
+
+
+def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
+    outcome = command("train", *TINY, "trainer.steps=4", "trainer.log_every=2", "trainer.sample_every=2", "hydra.run.dir=run")
+    written = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file()}
+    pictures = {"data.png", "forward.png", "samples/step_00000002.png", "samples/step_00000004.png"}
+    assert outcome.code == 0
+    assert pictures | {"train.log", "metrics.jsonl", ".hydra/config.yaml", "checkpoints/last.pt", "checkpoints/step_00000004.pt"} <= written
+    assert any(path.startswith("tensorboard/") for path in written)
+    assert rows("run")[0].keys() == {"step", "loss", "grad_norm", "lr", "images_per_second"}
+
+
+def test_the_screen_says_device_images_parameters_and_length(command):
+    out = command("train", *TINY, "trainer.steps=2", "trainer.device=cpu").out
+    assert "device    cpu (1 threads)" in out
+    assert "data      1,797 images, 8 x 8, 1 channels, 10 classes" in out
+    assert "model     58,273 parameters, predicts eps" in out
+    assert "length    2 steps of 16 images, 0.0 epochs" in out
+
+
+def test_the_bar_shows_loss_speed_and_time_left(command):
+    err = command("train", *TINY, "trainer.steps=4", "trainer.log_every=1").err
+    assert "images/s" in err
+    assert "s/epoch" in err
+    assert "loss" in err
+    assert "00:00<00:00" in err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count"),
+    [
+        (["model=resnet", "model.network.dim=128", "model.network.dim_mults=[1,2,4]"], "32,009,619"),
+        (["model=convnext", "model.network.dim=32", "model.network.dim_mults=[1,2,4,8]"], "14,733,783"),
+    ],
+)
+def test_no_steps_print_the_parameters_of_the_tutorials_networks(command, overrides, count):
+    outcome = command("train", *overrides, "data.channels=3", "trainer.steps=0")
+    assert outcome.code == 0
+    assert f"{count} parameters" in outcome.out
+
+
+def test_epochs_take_the_place_of_steps_and_say_so(command):
+    out = command("train", *TINY, "trainer.batch_size=900", "trainer.epochs=1").out
+    assert "length    2 steps of 900 images, 1.0 epochs (trainer.epochs=1 takes the place of trainer.steps)" in out
+
+
+def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
+    monkeypatch.setattr(Journal, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+    outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
+    assert outcome.code == 0
+    assert "stopped   at step 3 of 9; go on with:" in outcome.out
+    assert "resume=auto" in outcome.out
+    assert checkpoints.load(Path("run/checkpoints/last.pt"))["step"] == 3
+
+
+def test_ctrl_c_ends_a_sweep(command, monkeypatch):
+    monkeypatch.setattr(Journal, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+    outcome = command("train", "-m", *TINY, "trainer.steps=9", "trainer.log_every=3", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert outcome.code == 130
+    assert not Path("sweep/1").exists()
+
+
+def test_a_sweep_makes_one_folder_per_job(command):
+    outcome = command("train", "-m", *TINY, "model=resnet,convnext", "schedule=linear,cosine", "trainer.steps=1", "hydra.sweep.dir=sweep")
+    assert outcome.code == 0
+    assert len(list(Path("sweep").glob("*/checkpoints/last.pt"))) == 4
+
+
+def test_sweeps_land_under_outputs_multirun(command):
+    command("train", "-m", *TINY, "trainer.steps=0", "seed=1")
+    assert len(list(Path("outputs/multirun").glob("*/*/0/checkpoints/last.pt"))) == 1
+
+
+def test_runs_that_start_together_get_folders_of_their_own(command):
+    command("train", *TINY, "trainer.steps=0")
+    command("train", *TINY, "trainer.steps=0")
+    assert len(list(Path("outputs").glob("*/*/checkpoints/last.pt"))) == 2
+
+
+def test_a_failed_job_of_a_sweep_is_told_and_the_others_go_on(command):
+    outcome = command("train", "-m", *TINY, "trainer.steps=0", "data.size=9,8", "hydra.sweep.dir=sweep")
+    assert outcome.code == 1
+    assert "error: image sides must be multiples of 2" in outcome.err
+    assert Path("sweep/1/checkpoints/last.pt").exists()
+
+
+def test_a_run_is_never_written_over(command, trained):
+    outcome = command("train", *TINY, "trainer.steps=4", "hydra.run.dir=trained")
+    assert outcome.code == 1
+    assert "holds a run already (step_00000004.pt); go on with resume=auto, or name another folder" in outcome.err
+
+
+def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(command):
+    outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=new", "resume=auto")
+    assert outcome.code == 0
+    assert "resumed   nothing: " in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("model.network.dim=16", "model.network.dim was 8 and is 16"),
+        ("schedule.offset=0.01", "schedule.offset was 0.008 and is 0.01"),
+        ("seed=1", "seed was 0 and is 1"),
+        ("trainer.batch_size=8", "trainer.batch_size was 16 and is 8"),
+        ("data.channels=3", "the images are others"),
+    ],
+)
+def test_a_resume_refuses_what_makes_it_another_run(command, trained, change, told):
+    before = trained.read_bytes()
+    outcome = command("train", *TINY, "trainer.steps=8", "hydra.run.dir=trained", "resume=auto", change)
+    assert outcome.code == 1
+    assert "error: cannot resume: " in outcome.err
+    assert told in outcome.err
+    assert trained.read_bytes() == before
+
+
+def test_a_resume_tells_what_is_no_longer_exact(command, trained):
+    out = command("train", *TINY, "trainer.steps=6", "trainer.optimizer.lr=1e-4", f"resume={trained}").out
+    assert "trainer.steps: 4 -> 6" in out
+    assert "trainer.optimizer.lr: 0.003 -> 0.0001" in out
+    assert "steps in all: 4 -> 6" in out
+
+
+def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(command, trained):
+    outcome = command("train", *TINY, "trainer=dp", "trainer.steps=4", "hydra.run.dir=dp")
+    plain, wrapped = (flattened(checkpoints.load(path)) for path in (trained, Path("dp/checkpoints/last.pt")))
+    assert "DataParallel, but 0 GPUs are visible: batches stay whole" in outcome.out
+    assert plain.keys() == wrapped.keys()
+    assert all(torch.equal(plain[name], wrapped[name]) for name in plain)
+
+
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
+def test_learned_variance_trains_under_the_hybrid_loss(command, predicts):
+    outcome = command("train", *TINY, "model.variance=learned", f"model.predicts={predicts}", "loss=hybrid", "trainer.steps=2")
+    assert outcome.code == 0, outcome.err
+
+
+def test_an_unscaled_linear_schedule_warns_of_its_end_with_the_remedy(command):
+    out = command("train", *TINY, "schedule=linear", "schedule.last=0.002", "trainer.steps=0").out
+    assert "warning: sampling starts from pure noise" in out
+    assert "use schedule=cosine or a larger schedule.last" in out
+
+
+def test_only_the_newest_checkpoints_are_kept(command):
+    command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=2", "hydra.run.dir=run")
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000005.pt", "step_00000006.pt"]

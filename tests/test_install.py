@@ -1,0 +1,42 @@
+"""The wheel, installed elsewhere, without the checkout."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*command, **options):
+    outcome = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_ships_the_yaml_the_digits_and_the_licence(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    configs = {f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*.yaml")}
+    assert configs | {"ddpm_cli/data/digits.parquet"} <= names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_trains_and_samples_in_another_folder(wheel, tmp_path):
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    here = {"cwd": tmp_path, "env": {"PYTHONPATH": str(site), "HOME": str(tmp_path), "PATH": ""}}
+    where = run(sys.executable, "-c", "import ddpm_cli; print(ddpm_cli.__file__)", **here)
+    run(sys.executable, "-m", "ddpm_cli", "train", "trainer.steps=20", "hydra.run.dir=run", **here)
+    run(sys.executable, "-m", "ddpm_cli", "sample", "ckpt=run/checkpoints/last.pt", "n=4", "hydra.run.dir=out", **here)
+    assert where.startswith(str(site))
+    assert (tmp_path / "run/samples/step_00000020.png").exists()
+    assert (tmp_path / "out/grid.png").exists()
