@@ -71,16 +71,11 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{str(path)!r} is not a checkpoint of ddpm-train")
     if content["format"] != FORMAT:
         raise ValueError(f"the checkpoint {str(path)!r} has format {content['format']!r}; this version reads format {FORMAT}")
-    refuse_wrong_fields(content, FIELDS, str(path))
-    refuse_wrong_fields(content["facts"], FACTS, f"{path}: facts")
+    for fields, where in ((FIELDS, content), (FACTS, content.get("facts"))):
+        for name, kind in fields.items():
+            if not isinstance(where, Mapping) or not isinstance(where.get(name), kind):
+                raise ValueError(f"the checkpoint {path}: {name!r} is missing or not what it should be")
     return {**content, "config": parsed(content["config"], str(path))}
-
-
-def refuse_wrong_fields(content: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:
-    """Refuses what is missing or of another type."""
-    for name, kind in fields.items():
-        if not isinstance(content.get(name), kind):
-            raise ValueError(f"the checkpoint {where}: {name!r} is missing or not what it should be")
 
 
 def parsed(text: str, where: str) -> DictConfig:

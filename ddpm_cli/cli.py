@@ -46,7 +46,7 @@ def train_job(cfg: DictConfig, folder: Path) -> None:
 
     overrides, mode = HydraConfig.get().overrides, HydraConfig.get().mode
     named = any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in overrides.hydra)
-    kept = [each for each in overrides.task if not each.startswith("resume=")]
+    kept = [each for each in overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
     again = shlex.join(["ddpm-train", *kept, f"hydra.run.dir={folder}", "resume=auto"])
     if not train(cfg, folder, named=named, again=again) and mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt

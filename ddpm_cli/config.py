@@ -49,11 +49,10 @@ def check(cfg: DictConfig, options: Callable[..., Any], groups: Sequence[str]) -
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:
     """Calls the target of the node at `key` with `args` and the node's options; its ValueErrors name the node."""
-    target = bind(cfg, key)
     try:
-        return target(*args)
+        return bind(cfg, key)(*args)
     except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error
+        raise error if str(error).startswith(f"{key}.") else ValueError(f"{key}: {error}") from error
 
 
 def bind(cfg: DictConfig, key: str) -> partial[Any]:

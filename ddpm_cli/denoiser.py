@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
-from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.diffusion import GaussianDiffusion, moved
 from ddpm_cli.shapes import Fitted, Images, Labels, Time
 
 Row: TypeAlias = tuple[float | Fitted, float | Fitted]
@@ -20,7 +20,7 @@ PARAMETERISATIONS: dict[str, Callable[[Fitted, Fitted], Row]] = {
     "x0": lambda alpha, sigma: (1.0, 0.0),
     "v": lambda alpha, sigma: (-sigma, alpha),  # Salimans & Ho 2022
 }
-BETWEEN = {"small": 0.0, "large": 1.0}
+BETWEEN: dict[str, float] = {"small": 0.0, "large": 1.0}
 
 
 @dataclass(frozen=True)
@@ -51,39 +51,30 @@ class Denoiser:
             raise ValueError("predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1); use v or x0")
 
     def __call__(self, x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
-        """Estimates x_0 [B, C, H, W] from x_t; `t` is a number or a CPU vector [B], `label` int64 [B] with -1 for none."""
-        output = self.network(x_t, self.network_time(x_t, t), label).to(x_t.dtype)
-        between: float | Images
-        if self.variance == "learned":
-            output, spread = output.chunk(2, dim=1)
-            between = (spread + 1) / 2
-        else:
-            between = BETWEEN[self.variance]
-        return Estimate(output, self.x0_from(output, x_t, t), between)
+        """Estimates x_0 [B, C, H, W] from x_t; `t` is a number or a CPU vector [B], `label` int64 [B] with -1 for none.
 
-    def network_time(self, x_t: Images, t: Time) -> Fitted:
-        """What the network is fed: t - 1 unrounded, 0..T-1, as public checkpoints expect."""
-        time = torch.as_tensor(t, dtype=torch.float32) - 1
-        pinned = time.pin_memory() if x_t.is_cuda else time
-        return pinned.to(x_t.device, non_blocking=True).expand(len(x_t))
-
-    def x0_from(self, output: Images, x_t: Images, t: Time) -> Images:
-        """Solves x_t = alpha x_0 + sigma eps and output = a x_0 + b eps for x_0."""
-        alpha, sigma = self.diffusion.scales(t, x_t)
-        a, b = self.row(alpha, sigma)
-        return (b * x_t - sigma * output) / (b * alpha - a * sigma)
+        The network is fed t - 1 unrounded, 0..T-1, as public checkpoints expect.
+        """
+        time = moved(torch.as_tensor(t, dtype=torch.float32) - 1, x_t).expand(len(x_t))
+        output = self.network(x_t, time, label).to(x_t.dtype)
+        spread = BETWEEN.get(self.variance)
+        if spread is None:
+            output, learned = output.chunk(2, dim=1)
+        alpha, sigma, a, b = self.row(t, x_t)
+        x0 = (b * x_t - sigma * output) / (b * alpha - a * sigma)
+        return Estimate(output, x0, (learned + 1) / 2 if spread is None else spread)
 
     def target(self, x0: Images, eps: Images, t: Time) -> Images:
         """What the network should answer: a x_0 + b eps."""
-        a, b = self.row(*self.diffusion.scales(t, x0))
+        _, _, a, b = self.row(t, x0)
         return a * x0 + b * eps
 
     def error_scale(self, t: Time, like: Images) -> Fitted:
         """The error in x_0 per error in the output: its square turns a weight on x_0 into one on the output."""
-        alpha, sigma = self.diffusion.scales(t, like)
-        a, b = self.row(alpha, sigma)
+        alpha, sigma, a, b = self.row(t, like)
         return sigma / (b * alpha - a * sigma)
 
-    def row(self, alpha: Fitted, sigma: Fitted) -> Row:
-        """(a, b) of the parameterisation."""
-        return PARAMETERISATIONS[self.predicts](alpha, sigma)
+    def row(self, t: Time, like: Images) -> tuple[Fitted, Fitted, float | Fitted, float | Fitted]:
+        """alpha, sigma, and the (a, b) of the parameterisation."""
+        alpha, sigma = self.diffusion.scales(t, like)
+        return alpha, sigma, *PARAMETERISATIONS[self.predicts](alpha, sigma)

@@ -15,14 +15,15 @@ from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 def fit(coefficient: Coefficient, like: Images) -> Fitted:
     """A float64 coefficient in the dtype and on the device of `like`, with axes to broadcast over.
 
-    A number (0-dim) stays on the CPU, where kernels take it by value; a vector goes over without a synchronisation.
+    A number (0-dim) stays on the CPU, where kernels take it by value.
     """
     coefficient = coefficient.to(like.dtype)
-    if coefficient.ndim == 0:
-        return coefficient
-    coefficient = coefficient.view(-1, *[1] * (like.ndim - 1))
-    pinned = coefficient.pin_memory() if like.is_cuda else coefficient
-    return pinned.to(like.device, non_blocking=True)
+    return moved(coefficient.view(-1, *[1] * (like.ndim - 1)), like) if coefficient.ndim else coefficient
+
+
+def moved(tensor: Fitted, like: Images) -> Fitted:
+    """A tensor of the CPU on the device of `like`, without a synchronisation."""
+    return (tensor.pin_memory() if like.is_cuda else tensor).to(like.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,9 @@ class GaussianDiffusion:
 
     def posterior_mean(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7)."""
-        on_x0, on_x_t = self.posterior_coefficients(t, s)
-        return fit(on_x0, x_t) * x0 + fit(on_x_t, x_t) * x_t
-
-    def posterior_coefficients(self, t: Time, s: Time) -> tuple[Coefficient, Coefficient]:
-        """What the posterior mean takes of x_0 and of x_t."""
         now, then = self.at(t), self.at(s)
-        return then.sqrt() * self.variance(t, s) / (1 - now), (now / then).sqrt() * (1 - then) / (1 - now)
+        on_x0, on_x_t = then.sqrt() * self.variance(t, s) / (1 - now), (now / then).sqrt() * (1 - then) / (1 - now)
+        return fit(on_x0, x_t) * x0 + fit(on_x_t, x_t) * x_t
 
     def log_variance(self, t: Time, s: Time, between: float | Images, like: Images) -> Fitted:
         """log of the reverse variance, from beta-tilde (between = 0) to beta (1) (Nichol & Dhariwal 2021, eq. 15).

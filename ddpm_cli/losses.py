@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -35,20 +36,17 @@ class Noised:
 
 def l1(denoiser: Denoiser, batch: Noised) -> PerImage:
     """Mean absolute error of the network's output."""
-    output, target = output_and_target(denoiser, batch)
-    return per_image(F.l1_loss(output, target, reduction="none"))
+    return distance(denoiser, batch, F.l1_loss)
 
 
 def l2(denoiser: Denoiser, batch: Noised) -> PerImage:
     """Mean squared error of the network's output: L_simple (Ho et al. 2020, eq. 14)."""
-    output, target = output_and_target(denoiser, batch)
-    return per_image(F.mse_loss(output, target, reduction="none"))
+    return distance(denoiser, batch, F.mse_loss)
 
 
 def huber(denoiser: Denoiser, batch: Noised, *, delta: float = 1.0) -> PerImage:
     """Huber's error of the network's output: squared up to `delta`, absolute beyond."""
-    output, target = output_and_target(denoiser, batch)
-    return per_image(F.huber_loss(output, target, reduction="none", delta=delta))
+    return distance(denoiser, batch, partial(F.huber_loss, delta=delta))
 
 
 def hybrid(denoiser: Denoiser, batch: Noised, *, vlb_weight: float = 0.001) -> PerImage:
@@ -57,15 +55,16 @@ def hybrid(denoiser: Denoiser, batch: Noised, *, vlb_weight: float = 0.001) -> P
         raise ValueError(f"hybrid trains a learned variance: it needs model.variance=learned, but that is {denoiser.variance!r}")
     estimate = denoiser(batch.x_t, batch.t, batch.label)
     simple = (estimate.output - denoiser.target(batch.x0, batch.eps, batch.t)).square()
-    frozen = Estimate(estimate.output.detach(), estimate.x0.detach(), estimate.between)
+    frozen = replace(estimate, x0=estimate.x0.detach())
     return per_image(simple) + vlb_weight * denoiser.diffusion.steps * bound(denoiser.diffusion, frozen, batch)
 
 
-def output_and_target(denoiser: Denoiser, batch: Noised) -> tuple[Images, Images]:
-    """What a loss on the output alone compares; refused where the variance would stay untrained."""
+def distance(denoiser: Denoiser, batch: Noised, between: Callable[..., Images]) -> PerImage:
+    """A distance between output and target; refused where the variance would stay untrained."""
     if denoiser.variance == "learned":
         raise ValueError("this loss leaves a learned variance untrained; use loss=hybrid, or model.variance=small or large")
-    return denoiser(batch.x_t, batch.t, batch.label).output, denoiser.target(batch.x0, batch.eps, batch.t)
+    estimate = denoiser(batch.x_t, batch.t, batch.label)
+    return per_image(between(estimate.output, denoiser.target(batch.x0, batch.eps, batch.t), reduction="none"))
 
 
 def bound(diffusion: GaussianDiffusion, estimate: Estimate, batch: Noised, cdf: Distribution = torch.special.ndtr) -> PerImage:
@@ -74,26 +73,19 @@ def bound(diffusion: GaussianDiffusion, estimate: Estimate, batch: Noised, cdf: 
     For t >= 2 the divergence KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)); at t = 1 the decoder's -log p(x_0 | x_1).
     """
     t = torch.as_tensor(batch.t)
-    mean = diffusion.posterior_mean(estimate.x0, batch.x_t, t, t - 1)
-    log_variance = diffusion.log_variance(t, t - 1, estimate.between, batch.x_t)
-    true_mean = diffusion.posterior_mean(batch.x0, batch.x_t, t, t - 1)
-    true_log_variance = diffusion.log_variance(t, t - 1, 0.0, batch.x_t)
-    divergence = gaussian_divergence(true_mean, true_log_variance, mean, log_variance)
+    mean, true_mean = (diffusion.posterior_mean(x0, batch.x_t, t, t - 1) for x0 in (estimate.x0, batch.x0))
+    log_variance, true_log_variance = (diffusion.log_variance(t, t - 1, place, batch.x_t) for place in (estimate.between, 0.0))
+    ratio = true_log_variance - log_variance
+    divergence = 0.5 * (ratio.exp() - 1 - ratio + (true_mean - mean).square() * (-log_variance).exp())
     decoder = -discrete_log_likelihood(batch.x0, mean, 0.5 * log_variance, cdf)
     first = (t == 1).to(mean.device).view(-1, *[1] * (mean.ndim - 1))
     return per_image(torch.where(first, decoder, divergence)) / math.log(2)
 
 
-def gaussian_divergence(mean: Images, log_variance: Fitted, other_mean: Images, other_log_variance: Fitted) -> Images:
-    """KL(N(mean, variance) || N(other_mean, other_variance)) in nats, per dimension."""
-    ratio = log_variance - other_log_variance
-    return 0.5 * (ratio.exp() - 1 - ratio + (mean - other_mean).square() * (-other_log_variance).exp())
-
-
 def discrete_log_likelihood(x0: Images, mean: Images, log_scale: Fitted, cdf: Distribution = torch.special.ndtr) -> Images:
     """log p of 8-bit images in [-1, 1] under a normal density over each byte's bin (Ho et al. 2020, eq. 13).
 
-    cdf: the normal distribution function, exact as it comes; `tanh_cdf` is the approximation that published codes use.
+    cdf: the normal distribution function; exact, where published codes approximate it with tanh.
     """
     centred, scale = x0 - mean, log_scale.exp()
     upper, lower = (centred + 1 / 255) / scale, (centred - 1 / 255) / scale
@@ -101,11 +93,6 @@ def discrete_log_likelihood(x0: Images, mean: Images, log_scale: Fitted, cdf: Di
     inside = (cdf(precise * upper) - cdf(precise * lower)).abs()
     probability = torch.where(x0 < -0.999, cdf(upper), torch.where(x0 > 0.999, cdf(-lower), inside))
     return probability.clamp(min=1e-12).log()
-
-
-def tanh_cdf(x: Images) -> Images:
-    """The normal distribution function to 2e-4 (Page 1977)."""
-    return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def per_image(loss: Images) -> PerImage:

@@ -20,26 +20,20 @@ def device_named(name: str) -> torch.device:
         raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, and be there, but is {name!r}") from error
 
 
-def described(device: torch.device) -> str:
-    """The device in words."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+def described(device: torch.device, parallel: str) -> str:
+    """The device in words, and what DataParallel has to work with where it is asked for."""
+    details = {"cuda": lambda: f" ({torch.cuda.get_device_name(device)})", "cpu": lambda: f" ({torch.get_num_threads()} threads)"}
+    told, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
+    if parallel == "none":
+        return told
+    return (
+        f"{told}, DataParallel over {count} GPUs"
+        if count > 1
+        else f"{told}, DataParallel, but {count} GPUs are visible: batches stay whole"
+    )
 
 
-def data_parallel(network: nn.Module) -> nn.Module:
-    """One process, each batch split over the GPUs there are; without any, the batch goes to the network as it is."""
-    return nn.DataParallel(network)
-
-
-def gpus() -> str:
-    """What DataParallel has to work with, in words."""
-    count = torch.cuda.device_count()
-    return f", DataParallel over {count} GPUs" if count > 1 else f", DataParallel, but {count} GPUs are visible: batches stay whole"
-
-
-WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {"none": lambda network: network, "dp": data_parallel}
-WRAPPED: dict[str, Callable[[], str]] = {"none": lambda: "", "dp": gpus}
+WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {"none": lambda network: network, "dp": nn.DataParallel}
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

@@ -68,23 +68,11 @@ def guided(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
     return guide
 
 
-def even(start: int, steps: int) -> list[float]:
-    """Even from T to 1, both included, then 0."""
-    return [*torch.linspace(start, 1, steps, dtype=torch.float64).tolist(), 0.0]
-
-
-def leading(start: int, steps: int) -> list[float]:
-    """1 and every (T // steps)-th time after it, then 0: the grid of DDIM's and Improved DDPM's codes."""
-    stride = start // steps
-    return [*(1.0 + stride * place for place in reversed(range(steps))), 0.0]
-
-
-def trailing(start: int, steps: int) -> list[float]:
-    """T and every (T / steps)-th time before it, down to 0 (Lin et al. 2023)."""
-    return [start * (1 - place / steps) for place in range(steps)] + [0.0]
-
-
-SPACINGS = {"even": even, "leading": leading, "trailing": trailing}
+SPACINGS: dict[str, Callable[[int, int], list[float]]] = {
+    "even": lambda start, steps: torch.linspace(start, 1, steps, dtype=torch.float64).tolist(),
+    "leading": lambda start, steps: [1.0 + start // steps * place for place in reversed(range(steps))],
+    "trailing": lambda start, steps: [start * (1 - place / steps) for place in range(steps)],  # Lin et al. 2023
+}
 
 
 @dataclass(frozen=True)
@@ -103,4 +91,4 @@ class Grid:
         steps = diffusion.steps if self.steps == "all" else self.steps
         if not 1 <= steps <= diffusion.steps:
             raise ValueError(f"sampler.steps must be between 1 and {diffusion.steps}, the schedule's steps, but is {steps}")
-        return SPACINGS[self.spacing](diffusion.steps, steps)
+        return [*SPACINGS[self.spacing](diffusion.steps, steps), 0.0]

@@ -7,7 +7,7 @@ import torch
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.samplers import Grid, clipped
-from ddpm_cli.seeds import Purpose, normal_like, rng_at, streams, words_at
+from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
 from ddpm_cli.shapes import Images
 
 
@@ -19,11 +19,11 @@ def trajectory(
     x_T and the noise of the steps are drawn image by image, so that neither knows of the others in its batch.
     """
     device = next(denoiser.network.parameters()).device
-    words = (words_at(seed, Purpose.SAMPLE_STEPS, index, count=1)[0] for index in indices)
-    generators = streams(words, device)
-    x = start(shape, seed, indices).to(device)
+    words = [words_at(seed, Purpose.SAMPLE_STEPS, index)[0] for index in indices]
+    generators = [torch.Generator(device).manual_seed(word) for word in words]
+    x, times = start(shape, seed, indices).to(device), grid.times(denoiser.diffusion)
     yield x
-    yield from sampler(clipped(denoiser), denoiser.diffusion, x, grid.times(denoiser.diffusion), lambda like: normal_like(like, generators))
+    yield from sampler(clipped(denoiser), denoiser.diffusion, x, times, lambda like: normal_like(like, generators))
 
 
 def rehearse(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], shape: Sequence[int]) -> None:

@@ -9,17 +9,17 @@ from ddpm_cli.shapes import Betas
 
 def linear(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Betas:
     """Betas even from `first` to `last` (Ho et al. 2020), scaled by 1000 / steps (Nichol & Dhariwal 2021)."""
-    return ramp(steps) * (last - first) * scale(steps) + first * scale(steps)
+    return (first + (last - first) * ramp(steps)) * 1000 / steps
 
 
 def quadratic(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Betas:
     """Square roots of the betas even from that of `first` to that of `last`, scaled by 1000 / steps."""
-    return (math.sqrt(first) + ramp(steps) * (math.sqrt(last) - math.sqrt(first))) ** 2 * scale(steps)
+    return (math.sqrt(first) + ramp(steps) * (math.sqrt(last) - math.sqrt(first))) ** 2 * 1000 / steps
 
 
 def sigmoid(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02, width: float = 6.0) -> Betas:
     """Betas along a sigmoid over [-width, width] from `first` to `last`, scaled by 1000 / steps."""
-    return (first + (last - first) * torch.sigmoid((2 * ramp(steps) - 1) * width)) * scale(steps)
+    return (first + (last - first) * torch.sigmoid((2 * ramp(steps) - 1) * width)) * 1000 / steps
 
 
 def cosine(*, steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999) -> Betas:
@@ -32,11 +32,6 @@ def cosine(*, steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999)
 def ramp(steps: int) -> Betas:
     """`steps` numbers even from 0 to 1."""
     return torch.linspace(0, 1, positive(steps), dtype=torch.float64)
-
-
-def scale(steps: int) -> float:
-    """What keeps the noise added in total the same for every length."""
-    return 1000 / steps
 
 
 def positive(steps: int) -> int:

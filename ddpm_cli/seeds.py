@@ -23,23 +23,18 @@ class Purpose(IntEnum):
 
 
 def sequence_at(seed: int, purpose: Purpose, *position: int) -> np.random.SeedSequence:
-    """The well-mixed entropy of one position; a torch generator alone would read only 32 bits of its seed."""
+    """The well-mixed entropy of one position (a step, an epoch, the index of an image); torch alone reads 32 bits of a seed."""
     return np.random.SeedSequence([seed, purpose, *position])
 
 
 def rng_at(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
-    """The random generator of one position (a step, an epoch, the index of an image)."""
+    """The random generator of one position."""
     return np.random.default_rng(sequence_at(seed, purpose, *position))
 
 
-def words_at(seed: int, purpose: Purpose, *position: int, count: int) -> list[int]:
+def words_at(seed: int, purpose: Purpose, *position: int, count: int = 1) -> list[int]:
     """`count` words of 32 bits from one position: one sequence serves a whole batch, seven times quicker than one each."""
     return sequence_at(seed, purpose, *position).generate_state(count).tolist()
-
-
-def streams(words: Iterable[int], device: torch.device) -> list[torch.Generator]:
-    """One generator per image, on the device that will draw: for images that draw more than once."""
-    return [torch.Generator(device).manual_seed(word) for word in words]
 
 
 def reseeded(words: Iterable[int], device: torch.device) -> Iterator[torch.Generator]:

@@ -81,10 +81,9 @@ class Trainer:
     keep_last: int
 
     def __post_init__(self) -> None:
-        positive = ("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last")
-        for name, low in [*((name, 1) for name in positive), ("steps", 0), ("warmup", 0), ("epochs", 0), ("stop_at", 0)]:
-            number = getattr(self, name)
-            if number is not None and number < low:
+        positive = dict.fromkeys(("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last"), 1)
+        for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0}.items():
+            if (number := getattr(self, name)) is not None and number < low:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
@@ -115,7 +114,7 @@ class Trainer:
     def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int) -> tuple[Scalar, Scalar]:
         """One step of the optimizer and of the average."""
         network, optimizer = state.denoiser.network, state.optimizer
-        torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, count=1)[0])
+        torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step)[0])
         value = (batch.weight * loss(state.denoiser, batch)).mean()
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ from ddpm_cli.config import config_dir
 
 torch.set_num_threads(1)
 
-TINY = ["model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=16", "sampler.steps=3"]
+TINY = ["model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=16", "trainer.warmup=0", "sampler.steps=3"]
 """Overrides of a training run that take a fraction of a second."""
 
 

@@ -1,12 +1,12 @@
 """From files of any kind to bytes of one shape, decoded once and kept in memory."""
 
 import hashlib
+import math
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from io import BytesIO
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -62,36 +62,22 @@ class ImageSet:
 def prepared(source: Source, preparation: Preparation) -> ImageSet:
     """Decodes every image once, in threads; an image that cannot be read is an error that names it."""
     count, shape = len(source.rows), preparation.shape
-    refuse_more_than_memory(count, shape)
+    needed, there = count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if needed > 0.8 * there:
+        raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; choose a smaller data.size")
     images = torch.empty((count, *shape), dtype=torch.uint8)
 
     def fill(index: int) -> None:
         row = source.rows[index][source.image]
         try:
-            images[index] = fitted(opened(row), shape)
+            images[index] = fitted(Image.open(BytesIO(row["bytes"]) if row["bytes"] is not None else row["path"]), shape)
         except UNREADABLE as error:
-            raise ValueError(f"cannot read {row.get('path') or f'image {index}'}: {error}") from error
+            raise ValueError(f"cannot read {row['path'] or f'image {index}'}: {error}") from error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False):
             pass
-    labels = torch.tensor(source.rows[source.label][:]) if source.label else None
-    return ImageSet(images, labels, source.classes)
-
-
-def refuse_more_than_memory(count: int, shape: tuple[int, ...]) -> None:
-    """Refuses a set that would not fit, before hours are spent on decoding it."""
-    needed = count * int(np.prod(shape)) / 2**30
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    if needed > 0.8 * there:
-        raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; choose a smaller data.size")
-
-
-def opened(row: Mapping[str, Any]) -> Image.Image:
-    """The image of an undecoded row, complete or not at all."""
-    image = Image.open(BytesIO(row["bytes"]) if row["bytes"] is not None else row["path"])
-    image.load()
-    return image
+    return ImageSet(images, torch.tensor(source.rows[source.label][:]) if source.label else None, source.classes)
 
 
 def fitted(image: Image.Image, shape: tuple[int, ...]) -> torch.Tensor:

@@ -65,7 +65,7 @@ def local(kind: str, path: Path) -> Dataset:
     try:
         return datasets.load_dataset(kind, split="train", **place)
     except (OSError, datasets.exceptions.DatasetsError) as error:
-        raise ValueError(f"cannot read {str(path)!r}: {first_line(error.__cause__ or error)}") from error
+        raise ValueError(f"cannot read {str(path)!r}: {error.__cause__ or error}") from error
 
 
 def downloaded(name: str, split: str) -> Dataset:
@@ -76,7 +76,7 @@ def downloaded(name: str, split: str) -> Dataset:
     try:
         return datasets.load_dataset(name, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        told = first_line(error) if reachable else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
+        told = error if reachable else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
         raise ValueError(f"cannot load the data set {name!r}: {told}") from error
     finally:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = offline
@@ -110,8 +110,3 @@ def column(rows: Dataset, name: str, kind: type) -> str | None:
         columns = {key: type(feature).__name__ for key, feature in rows.features.items()}
         raise ValueError(f"no column {name!r} of kind {kind.__name__}; there are {columns}")
     return name
-
-
-def first_line(error: BaseException) -> str:
-    """An error in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

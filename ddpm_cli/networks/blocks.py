@@ -22,22 +22,13 @@ class SinusoidalEmbedding(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def projection(in_channels: int, out_channels: int) -> nn.Module:
-    """A 1x1 convolution where widths differ."""
-    return nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+class Block(nn.Module):
+    """first, the projected time added, second; plus the input, through a 1x1 convolution where widths differ."""
 
-
-class ResNetBlock(nn.Module):
-    """[conv 3x3, group norm, SiLU] twice, the time added between them, plus the input (He et al. 2015; Ho et al. 2020)."""
-
-    def __init__(self, in_channels: int, out_channels: int, time: int | None, *, groups: int = 8, dropout: float = 0.0) -> None:
+    def __init__(self, in_channels: int, out_channels: int, first: nn.Module, time: nn.Module | None, second: nn.Module) -> None:
         super().__init__()
-        self.time = nn.Sequential(nn.SiLU(), nn.Linear(time, out_channels)) if time else None
-        self.first = nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.GroupNorm(groups, out_channels), nn.SiLU())
-        self.second = nn.Sequential(
-            nn.Dropout(dropout), nn.Conv2d(out_channels, out_channels, 3, padding=1), nn.GroupNorm(groups, out_channels), nn.SiLU()
-        )
-        self.shortcut = projection(in_channels, out_channels)
+        self.first, self.time, self.second = first, time, second
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Maps, embedding: Features | None = None) -> Maps:
         hidden = self.first(x)
@@ -46,25 +37,21 @@ class ResNetBlock(nn.Module):
         return self.second(hidden) + self.shortcut(x)
 
 
-class ConvNeXtBlock(nn.Module):
-    """Depthwise conv 7x7, the time added, then two convs 3x3 through a wider middle, plus the input (Liu et al. 2022)."""
+def resnet_block(in_channels: int, out_channels: int, time: int | None, *, groups: int = 8, dropout: float = 0.0) -> Block:
+    """[conv 3x3, group norm, SiLU] twice, the time between them (He et al. 2015; Ho et al. 2020)."""
 
-    def __init__(self, in_channels: int, out_channels: int, time: int | None, *, mult: int = 2, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.time = nn.Sequential(nn.GELU(), nn.Linear(time, in_channels)) if time else None
-        self.depthwise = nn.Conv2d(in_channels, in_channels, 7, padding=3, groups=in_channels)
-        self.body = nn.Sequential(
-            nn.GroupNorm(1, in_channels),
-            nn.Conv2d(in_channels, out_channels * mult, 3, padding=1),
-            nn.GELU(),
-            nn.GroupNorm(1, out_channels * mult),
-            nn.Dropout(dropout),
-            nn.Conv2d(out_channels * mult, out_channels, 3, padding=1),
-        )
-        self.shortcut = projection(in_channels, out_channels)
+    def half(channels: int) -> list[nn.Module]:
+        return [nn.Conv2d(channels, out_channels, 3, padding=1), nn.GroupNorm(groups, out_channels), nn.SiLU()]
 
-    def forward(self, x: Maps, embedding: Features | None = None) -> Maps:
-        hidden = self.depthwise(x)
-        if self.time is not None:
-            hidden = hidden + rearrange(self.time(embedding), "b c -> b c 1 1")
-        return self.body(hidden) + self.shortcut(x)
+    projection = nn.Sequential(nn.SiLU(), nn.Linear(time, out_channels)) if time else None
+    second = nn.Sequential(nn.Dropout(dropout), *half(out_channels))
+    return Block(in_channels, out_channels, nn.Sequential(*half(in_channels)), projection, second)
+
+
+def convnext_block(in_channels: int, out_channels: int, time: int | None, *, mult: int = 2, dropout: float = 0.0) -> Block:
+    """Depthwise conv 7x7, the time, then two convs 3x3 through a wider middle (Liu et al. 2022)."""
+    wide, projection = out_channels * mult, nn.Sequential(nn.GELU(), nn.Linear(time, in_channels)) if time else None
+    rise = [nn.GroupNorm(1, in_channels), nn.Conv2d(in_channels, wide, 3, padding=1), nn.GELU()]
+    fall = [nn.GroupNorm(1, wide), nn.Dropout(dropout), nn.Conv2d(wide, out_channels, 3, padding=1)]
+    depthwise = nn.Conv2d(in_channels, in_channels, 7, padding=3, groups=in_channels)
+    return Block(in_channels, out_channels, depthwise, projection, nn.Sequential(*rise, *fall))

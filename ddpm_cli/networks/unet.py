@@ -1,4 +1,4 @@
-"""The UNet of SPEC: a stem, stages going down and up with skips between them, a head."""
+"""The UNet: a stem, stages going down and up with skips between them, a head."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ddpm_cli.networks.attention import Attend, Attention, LinearAttention
-from ddpm_cli.networks.blocks import ConvNeXtBlock, ResNetBlock, SinusoidalEmbedding
+from ddpm_cli.networks.blocks import Block, SinusoidalEmbedding, convnext_block, resnet_block
 from ddpm_cli.shapes import Features, Labels, Maps, NetworkTimes
 
 
@@ -50,12 +50,12 @@ class UNet(nn.Module):
         super().__init__()
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
         check_widths(dim, widths, groups if block == "resnet" else 1)
-        time, resnet = 4 * dim, partial(ResNetBlock, groups=groups, dropout=dropout)
-        blocks: dict[str, Callable[..., nn.Module]] = {
-            "resnet": resnet,
-            "convnext": partial(ConvNeXtBlock, mult=convnext_mult, dropout=dropout),
-        }
-        new = blocks[block]
+        time = 4 * dim
+        resnet, convnext = (
+            partial(resnet_block, groups=groups, dropout=dropout),
+            partial(convnext_block, mult=convnext_mult, dropout=dropout),
+        )
+        new: Callable[..., Block] = {"resnet": resnet, "convnext": convnext}[block]
 
         def stage(first_in: int, first_out: int) -> Stage:
             linear = LinearAttention(first_out, heads=heads, head_dim=head_dim)
@@ -75,7 +75,7 @@ class UNet(nn.Module):
         self.head = nn.Sequential(new(widths[0], widths[0], None), nn.Conv2d(widths[0], out_channels, 1))
 
     def forward(self, x: Maps, t: NetworkTimes, label: Labels | None = None) -> Maps:
-        check_size(x.shape[2], x.shape[3], self.divisor)
+        check_size(x.shape[2:], self.divisor)
         embedding = self.embedding(t, label)
         x = self.stem(x)
         skips = []
@@ -91,30 +91,25 @@ class UNet(nn.Module):
 
     def embedding(self, t: NetworkTimes, label: Labels | None) -> Features:
         """Time, and label where the network has classes: -1, none, is the last row."""
-        time = self.time(t)
         if self.label is None:
             assert label is None, "a network without classes takes no label"
-            return time
+            return self.time(t)
         label = torch.full_like(t, -1, dtype=torch.long) if label is None else label
-        return time + self.label(label.where(label >= 0, self.classes))
+        return self.time(t) + self.label(label.where(label >= 0, self.classes))
 
 
 def check_widths(dim: int, widths: Sequence[int], groups: int) -> None:
     """Refuses widths that cannot be built."""
     if dim < 4 or dim % 2 or not widths or min(widths) < 1:
         raise ValueError(f"dim must be even and at least 4, dim_mults positive, but they are {dim} and {[w // dim for w in widths]}")
-    for width in widths:
-        if width % groups:
-            raise ValueError(f"ResNet widths (dim times dim_mults) must be multiples of {groups}, but one is {width}")
+    if uneven := [width for width in widths if width % groups]:
+        raise ValueError(f"ResNet widths (dim times dim_mults) must be multiples of {groups}, but one is {uneven[0]}")
 
 
-def check_size(height: int, width: int, divisor: int) -> None:
+def check_size(sides: Sequence[int], divisor: int) -> None:
     """Refuses an image that cannot be halved often enough, and names the nearest sizes that can."""
-    for side in (height, width):
+    for side in sides:
+        nearest = " and ".join(str(size) for size in (side // divisor * divisor, (side // divisor + 1) * divisor) if size)
         if side % divisor:
-            below = side // divisor * divisor
-            nearest = " and ".join(str(size) for size in (below, below + divisor) if size)
-            raise ValueError(
-                f"image sides must be multiples of {divisor} for {divisor.bit_length()} dim_mults, but one is {side}; "
-                f"the nearest that work: {nearest}"
-            )
+            rule = f"image sides must be multiples of {divisor} for {divisor.bit_length()} dim_mults"
+            raise ValueError(f"{rule}, but one is {side}; the nearest that work: {nearest}")

@@ -21,7 +21,10 @@ class Journal:
     @classmethod
     def opened(cls, folder: Path, step: int) -> "Journal":
         """The journal from `step` on: what was written after it, by a run that went on, is cut."""
-        cut_after(folder / "metrics.jsonl", step)
+        metrics = folder / "metrics.jsonl"
+        rows = metrics.read_text().splitlines(keepends=True) if metrics.is_file() else []
+        kept = "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step)
+        whole(metrics, lambda partial: partial.write_text(kept))
         return cls(folder, SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None))
 
     def numbers(self, step: int, row: Mapping[str, float]) -> None:
@@ -36,10 +39,3 @@ class Journal:
         save_png(self.folder / path, picture)
         self.tensorboard.add_image(path.partition("/")[0].removesuffix(".png"), picture, step)
         self.tensorboard.flush()
-
-
-def cut_after(path: Path, step: int) -> None:
-    """Drops the rows after `step`."""
-    if path.is_file():
-        kept = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n") and json.loads(line)["step"] <= step]
-        whole(path, lambda partial: partial.write_text("".join(kept)))

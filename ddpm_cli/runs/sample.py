@@ -21,7 +21,7 @@ from ddpm_cli.runs.parts import denoiser_of, process
 from ddpm_cli.sampling import rehearse, trajectory
 from ddpm_cli.shapes import Bytes, Images
 
-FILM_IMAGES, FILM_COLUMNS, FILM_FRAMES = 10, 10, 50
+FILM_IMAGES, FILM_LENGTHS = 10, (10, 50)  # the picture has ten columns, the film fifty frames
 Drawn: TypeAlias = Callable[[Sequence[int]], Iterator[Images]]
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def sample(cfg: DictConfig, folder: Path) -> None:
     sampler, spaced, shape = bind(cfg, "sampler"), shared(cfg, "sampler"), content["facts"]["shape"]
     steps = len(spaced.times(denoiser.diffusion)) - 1
     rehearse(denoiser, sampler, shape)
-    log.info("device     %s", described(next(denoiser.network.parameters()).device))
+    log.info("device     %s", described(next(denoiser.network.parameters()).device, "none"))
     log.info(
         "checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, "x".join(map(str, shape))
     )
@@ -76,7 +76,7 @@ def sample(cfg: DictConfig, folder: Path) -> None:
         return trajectory(denoiser, sampler, spaced, shape=shape, seed=options.seed, indices=indices)
 
     images = torch.cat(list(batches(drawn, steps, options, folder)))
-    for path in written(drawn, images, options, folder):
+    for path in written(drawn, steps, images, options, folder):
         log.info("written    %s", path)
 
 
@@ -102,7 +102,7 @@ def batches(drawn: Drawn, steps: int, options: Options, folder: Path) -> Iterato
             yield finished
 
 
-def written(drawn: Drawn, images: Bytes, options: Options, folder: Path) -> Iterator[Path]:
+def written(drawn: Drawn, steps: int, images: Bytes, options: Options, folder: Path) -> Iterator[Path]:
     """Writes what is asked for beside single files, and yields the paths.
 
     images.npz holds uint8 [N, H, W, C] as `arr_0`, the name that evaluation suites read. film.png: the first images, a row
@@ -118,13 +118,8 @@ def written(drawn: Drawn, images: Bytes, options: Options, folder: Path) -> Iter
         yield folder / "grid.png"
     if options.film:
         frames = [to_bytes(images).cpu() for images in drawn(range(min(FILM_IMAGES, options.n)))]
-        columns = [frames[place] for place in places(len(frames), FILM_COLUMNS)]
+        columns, film = ([frames[i] for i in sorted({*np.linspace(0, steps, count).round().astype(int)})] for count in FILM_LENGTHS)
         save_png(folder / "film.png", grid(torch.stack(columns, dim=1).flatten(0, 1), columns=len(columns)))
-        save_gif(folder / "film.gif", [grid(frames[place], columns=5) for place in places(len(frames), FILM_FRAMES)], milliseconds=60)
+        save_gif(folder / "film.gif", [grid(frame, columns=5) for frame in film], milliseconds=60)
         yield folder / "film.png"
         yield folder / "film.gif"
-
-
-def places(length: int, count: int) -> list[int]:
-    """At most `count` places, even from the first to the last of `length`."""
-    return sorted({round(place) for place in np.linspace(0, length - 1, count)})

@@ -20,13 +20,13 @@ from ddpm_cli.config import bind, bound, build, check, shared
 from ddpm_cli.data import Batch, ImageSet, batches, prepared
 from ddpm_cli.images import grid, to_bytes, to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.parallel import WRAPPED, WRAPPERS, described, device_named
+from ddpm_cli.parallel import WRAPPERS, described, device_named
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.parts import denoiser_of, ending, process
 from ddpm_cli.sampling import rehearse, start, trajectory
 from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.training import Loss, Progress, Trainer, TrainState
+from ddpm_cli.training import Loss, Trainer, TrainState
 
 GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
 PREVIEWS, NOISE_LEVELS = 16, 10
@@ -98,7 +98,7 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> 
     diffusion, trainer = process(cfg), build(cfg, "trainer", bind(cfg, "trainer.optimizer"))
     device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), bind(cfg, "loss")
     shared(cfg, "sampler").times(diffusion)
-    torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS, count=1)[0])
+    torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
     denoiser = denoiser_of(cfg, diffusion, preparation.shape)
     with torch.no_grad():
         rehearse(denoiser, bind(cfg, "sampler"), preparation.shape)
@@ -123,7 +123,7 @@ def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, de
     """Says what will be trained, on what, for how long."""
     count, channels, height, width = data.images.shape
     epochs = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
-    log.info("device    %s%s", described(device), WRAPPED[trainer.parallel]())
+    log.info("device    %s", described(device, trainer.parallel))
     log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(data.classes) or "no")
     log.info("schedule  %s", ending(state.denoiser.diffusion))
     parameters = sum(each.numel() for each in state.denoiser.network.parameters())
@@ -136,8 +136,10 @@ def show_data(run: Run) -> None:
     first, diffusion = next(run.stream(0)), run.state.denoiser.diffusion
     run.journal.picture("data.png", grid(first.images[:64]), 0)
     x0 = to_float(first.images[:8])
-    eps = start(x0.shape[1:], run.cfg.seed, range(len(x0)))
-    times = [0.0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1, dtype=torch.float64).round().tolist()]
+    eps, times = (
+        start(x0.shape[1:], run.cfg.seed, range(len(x0))),
+        [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()],
+    )
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
     run.journal.picture("forward.png", grid(to_bytes(columns.flatten(0, 1)), columns=NOISE_LEVELS), 0)
 
@@ -147,13 +149,13 @@ def loop(run: Run, stop: Event) -> None:
     trainer, window, since = run.trainer, [], time.perf_counter()
     bar = tqdm(total=run.steps, initial=run.state.step, unit=" steps", dynamic_ncols=True)
     for progress in trainer.fit(run.state, run.stream(run.state.step), run.loss, steps=run.steps, seed=run.cfg.seed):
-        window.append(progress)
+        window.append(torch.stack([progress.loss, progress.grad_norm]))
         bar.update()
         if progress.step % trainer.log_every == 0:
-            row = measured(window, time.perf_counter() - since, trainer.batch_size)
-            run.journal.numbers(progress.step, row)
-            epoch = len(run.data.images) / row["images_per_second"]
-            bar.set_postfix_str(f"loss {row['loss']:.4f}, {row['images_per_second']:,.0f} images/s, {epoch:.1f} s/epoch")
+            loss, norm = torch.stack(window).mean(0).tolist()
+            speed = len(window) * trainer.batch_size / (time.perf_counter() - since)
+            run.journal.numbers(progress.step, {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed})
+            bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} images/s, {len(run.data.images) / speed:.1f} s/epoch")
             window, since = [], time.perf_counter()
         if progress.step % trainer.sample_every == 0 and progress.step < run.steps:
             show_samples(run)
@@ -162,12 +164,6 @@ def loop(run: Run, stop: Event) -> None:
         if stop.is_set():
             break
     bar.close()
-
-
-def measured(window: list[Progress], seconds: float, batch_size: int) -> dict[str, float]:
-    """The row of numbers of the steps in `window`: means, and the last learning rate."""
-    loss, norm = (torch.stack(each).mean().item() for each in zip(*((one.loss, one.grad_norm) for one in window), strict=True))
-    return {"loss": loss, "grad_norm": norm, "lr": window[-1].lr, "images_per_second": len(window) * batch_size / seconds}
 
 
 @torch.no_grad()
@@ -197,8 +193,7 @@ def stop_requested() -> Iterator[Event]:
     stop = Event()
 
     def request(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
         log.info("stopping after this step; again to stop at once")
 
