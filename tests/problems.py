@@ -1,0 +1,85 @@
+"""Problems whose answers are known: the deterministic dummy, and oracles that know the noise or the data."""
+
+import math
+
+import torch
+from torch import nn
+
+from ddpm_cli.denoiser import Estimate
+
+COUNT = 4 * 3 * 8 * 8
+
+
+class Dummy(nn.Module):
+    """x t / (t + 1), with the 0-based t that networks are fed."""
+
+    def forward(self, x, t, label=None):
+        t = t[:, None, None, None]
+        return x * t / (t + 1)
+
+
+class Answer(nn.Module):
+    """A network that answers the same whatever it is asked."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x, t, label=None):
+        return self.answer
+
+
+class Recorder(nn.Module):
+    """A network that answers 0 and keeps the times it is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.times = []
+
+    def forward(self, x, t, label=None):
+        self.times += t.tolist()
+        return torch.zeros_like(x)
+
+
+def ramp(values):
+    """The dummy problem's images, of a range and its reverse."""
+    return (values.reshape(3, 8, 8, 4) / COUNT).permute(3, 0, 1, 2).contiguous()
+
+
+def dummy_images():
+    return ramp(torch.arange(COUNT, dtype=torch.float32))
+
+
+def dummy_noise():
+    return ramp(torch.arange(COUNT, dtype=torch.float32).flip(-1))
+
+
+def gaussian_oracle(diffusion, mean=0.3, variance=0.25):
+    """The optimal denoiser of data N(mean, variance)."""
+
+    def denoise(x, t, label=None):
+        alpha_bar = diffusion.at(t)
+        eps = (1 - alpha_bar).sqrt() * (x - alpha_bar.sqrt() * mean) / (alpha_bar * variance + 1 - alpha_bar)
+        return Estimate(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt(), 0.0)
+
+    return denoise
+
+
+def constant_oracle(x0):
+    """A denoiser that is sure of x0."""
+    return lambda x, t, label=None: Estimate(x, x0.expand_as(x), 0.0)
+
+
+def filled(module):
+    """Fills every parameter by a rule that depends on shapes alone."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            waves = torch.sin(torch.arange(1, parameter.numel() + 1, dtype=torch.float64)).reshape(parameter.shape)
+            kinds = {True: waves / math.sqrt(parameter[0].numel()), False: 0.1 * waves + float(name.endswith("weight"))}
+            parameter.copy_(kinds[parameter.ndim > 1])
+    return module
+
+
+def wave(*shape):
+    """cos(0.37 i) in a shape."""
+    return torch.cos(0.37 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape).float()

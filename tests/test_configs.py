@@ -1,0 +1,103 @@
+"""Every YAML file says what its target's signature says; and what is true of a group is true of every choice in it."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from problems import Answer, constant_oracle
+
+from ddpm_cli import config
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.losses import Noised
+from ddpm_cli.runs.sample import Options as SampleOptions
+from ddpm_cli.runs.train import Options as TrainOptions
+
+GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
+CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((config.config_dir() / group).glob("*.yaml"))]
+SURFACE = {
+    "seed resume trust",
+    "model.predicts model.variance",
+    "model.network.block model.network.dim model.network.dim_mults model.network.groups model.network.convnext_mult",
+    "model.network.heads model.network.head_dim model.network.dropout",
+    "data.size data.channels data.flip",
+    "trainer.device trainer.parallel trainer.steps trainer.epochs trainer.stop_at trainer.batch_size trainer.lr_schedule trainer.warmup",
+    "trainer.grad_clip trainer.ema trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
+    "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
+    "schedule.steps schedule.offset schedule.max_beta",
+    "sampler.steps sampler.spacing sampler.eta",
+}
+
+
+def named(group):
+    return [choice for name, choice in CHOICES if name == group]
+
+
+def options(node, prefix=""):
+    nested = {key: options(value, f"{prefix}{key}.") for key, value in node.items() if isinstance(value, dict)}
+    flat = {f"{prefix}{key}" for key, value in node.items() if not isinstance(value, dict) and key != "_target_"}
+    return flat.union(*nested.values())
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, group, choice):
+    cfg = composed("train", f"{group}={choice}")
+    node = OmegaConf.to_container(cfg[group])
+    target = set(config.options_of(config.locate(node["_target_"])))
+    shared = set(config.options_of(config.locate(config.SHARED[group]))) if group in config.SHARED else set()
+    nested = {key for key in node if isinstance(node[key], dict)}
+    assert set(node) - nested - {"_target_"} == target | shared
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_passes_its_check(composed, group, choice):
+    cfg = composed("train", f"{group}={choice}")
+    cfg.data.update({key: "there" for key in cfg.data if OmegaConf.is_missing(cfg.data, key)})
+    config.check(cfg, TrainOptions, GROUPS)
+
+
+@pytest.mark.parametrize("experiment", [path.stem for path in (config.config_dir() / "experiment").glob("*.yaml")])
+def test_every_experiment_composes(composed, experiment):
+    config.check(composed("train", f"+experiment={experiment}"), TrainOptions, GROUPS)
+
+
+def test_the_surface_of_ddpm_train_is_frozen(composed):
+    expected = {name for line in SURFACE for name in line.split()}
+    assert options(OmegaConf.to_container(composed("train"))) == expected
+
+
+def test_the_surface_of_ddpm_sample_is_frozen(composed):
+    own = set(config.options_of(SampleOptions))
+    expected = set("ckpt n batch seed weights device grid png npz film trust".split())
+    assert own == expected
+    assert options(OmegaConf.to_container(composed("sample"))) == expected | {"sampler.steps", "sampler.spacing", "sampler.eta"}
+
+
+@pytest.mark.parametrize("choice", named("schedule"))
+def test_every_schedule_is_a_process(composed, choice):
+    diffusion = GaussianDiffusion.from_betas(config.build(composed("train", f"schedule={choice}"), "schedule"))
+    assert diffusion.steps == 1000
+    assert (diffusion.alpha_bar.diff() < 0).all()
+
+
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
+@pytest.mark.parametrize("choice", named("loss"))
+def test_an_oracle_that_knows_the_noise_has_no_loss(composed, choice, predicts):
+    diffusion = GaussianDiffusion.from_betas(config.build(composed("train"), "schedule"))
+    x0, eps = torch.rand(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    batch = Noised.at(diffusion, x0, eps, torch.tensor([2, 10, 500, 1000]))
+    target = Denoiser(diffusion, Answer(None), predicts=predicts).target(x0, eps, batch.t)
+    learned = Denoiser(diffusion, Answer(torch.cat([target, -torch.ones_like(target)], dim=1)), predicts=predicts, variance="learned")
+    fixed = Denoiser(diffusion, Answer(target), predicts=predicts)
+    denoiser = {"hybrid": learned}.get(choice, fixed)
+    assert config.bind(composed("train", f"loss={choice}"), "loss")(denoiser, batch).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50])
+@pytest.mark.parametrize("choice", named("sampler"))
+def test_every_sampler_returns_what_an_oracle_is_sure_of(composed, choice, steps):
+    cfg = composed("train", f"sampler={choice}", f"sampler.steps={steps}")
+    diffusion = GaussianDiffusion.from_betas(config.build(cfg, "schedule"))
+    x0 = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    times = config.shared(cfg, "sampler").times(diffusion)
+    *_, images = config.bind(cfg, "sampler")(constant_oracle(x0), diffusion, torch.randn_like(x0), times, torch.randn_like)
+    torch.testing.assert_close(images, x0)
