@@ -62,9 +62,10 @@ def local(kind: str, path: Path) -> Dataset:
     """A data set of files on this machine. All of it is one split, whatever the files are called."""
     place = {"data_dir": str(path), "data_files": {"train": "**"}} if path.is_dir() else {"data_files": {"train": str(path)}}
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong arrives as an exception
     try:
         return datasets.load_dataset(kind, split="train", **place)
-    except (OSError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.__cause__ or error}") from error
 
 

@@ -1,0 +1,108 @@
+"""Preparation: every colour mode, size and fault of a file."""
+
+from io import BytesIO
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_cli.data import ImageSet, Preparation, Source, prepared
+from ddpm_cli.data.preparation import fitted
+
+
+def palette():
+    image = Image.new("P", (6, 6), 1)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    return image
+
+
+def transparent_palette():
+    image = palette()
+    image.info["transparency"] = 1
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "colour"),
+    [
+        (Image.new("1", (6, 6), 1), (255, 255, 255)),
+        (Image.new("L", (6, 6), 100), (100, 100, 100)),
+        (Image.new("LA", (6, 6), (100, 255)), (100, 100, 100)),
+        (Image.new("LA", (6, 6), (0, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (6, 6), (10, 20, 30, 255)), (10, 20, 30)),
+        (Image.new("RGBA", (6, 6), (10, 20, 30, 0)), (255, 255, 255)),
+        (Image.new("CMYK", (6, 6), (0, 255, 255, 0)), (255, 0, 0)),
+        (Image.new("I;16", (6, 6), 257 * 77), (77, 77, 77)),
+        (Image.new("I", (6, 6), 257 * 77), (77, 77, 77)),
+        (palette(), (255, 0, 0)),
+        (transparent_palette(), (255, 255, 255)),
+    ],
+)
+def test_every_mode_becomes_the_colour_people_see(image, colour):
+    assert fitted(image, (3, 2, 2))[:, 0, 0].tolist() == pytest.approx(colour, abs=2)
+
+
+def test_one_channel_is_grey():
+    assert fitted(Image.new("RGB", (6, 6), (90, 90, 90)), (1, 2, 2)).tolist() == [[[90, 90], [90, 90]]]
+
+
+def test_the_centre_is_cropped_to_the_shape_that_is_asked_for():
+    wide = np.zeros((4, 8), np.uint8)
+    wide[:, 2:6] = 200
+    assert (fitted(Image.fromarray(wide), (1, 4, 4)) == 200).all()
+    assert fitted(Image.fromarray(wide), (1, 2, 4)).shape == (1, 2, 4)
+
+
+def test_shrinking_averages_what_it_leaves_out():
+    checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    assert (fitted(Image.fromarray(checks), (1, 4, 4)).float() - 127.5).abs().max() < 8
+
+
+def test_photographs_are_turned_upright():
+    image, file = Image.new("RGB", (4, 8), "black"), BytesIO()
+    image.paste("white", (0, 0, 4, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image.save(file, "png", exif=exif)
+    upright = fitted(Image.open(file), (1, 8, 4))
+    assert (upright[0, 0, 0], upright[0, 7, 0]) == (0, 255)
+
+
+def source(*files):
+    features = datasets.Features(image=datasets.Image(decode=False))
+    return Source(
+        datasets.Dataset.from_dict({"image": [{"bytes": file, "path": None} for file in files]}, features=features), "image", None
+    )
+
+
+def encoded(kind="png"):
+    file = BytesIO()
+    Image.effect_noise((32, 32), 50).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("damaged", [encoded("jpeg")[:-200], encoded("png")[:-60], b"text", b""])
+def test_an_image_that_cannot_be_read_is_named(damaged):
+    with pytest.raises(ValueError, match="cannot read image 1: "):
+        prepared(source(encoded(), damaged), Preparation(size=8, channels=1, flip=False))
+
+
+def test_a_set_that_does_not_fit_into_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 100}[name])
+    with pytest.raises(ValueError, match="choose a smaller data.size"):
+        prepared(source(encoded(), encoded()), Preparation(size=8, channels=1, flip=False))
+
+
+def test_a_fingerprint_is_of_the_images_and_labels():
+    images, labels = torch.arange(8, dtype=torch.uint8).view(2, 1, 2, 2), torch.tensor([0, 1])
+    same = ImageSet(images.clone(), labels.clone(), ["other", "names"]).fingerprint
+    assert same == ImageSet(images, labels, []).fingerprint
+    assert len({same, ImageSet(images.flip(0), labels, []).fingerprint, ImageSet(images, None, []).fingerprint}) == 3
+
+
+@pytest.mark.parametrize("size", [[8], [8, 8, 8], 0, [8, -1]])
+def test_sizes_that_mean_nothing_are_refused(size):
+    with pytest.raises(ValueError, match="data.size must be one positive number or"):
+        Preparation(size=size, channels=1, flip=False)

@@ -1,0 +1,92 @@
+"""Sources: the shipped digits, folders, files and names."""
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from ddpm_cli.data import Preparation, digits, folder, hub, prepared
+
+GREY = Preparation(size=4, channels=1, flip=False)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    names = ["roses/a b.png", "roses/test_1.png", "tulips/é.jpg", "tulips/train.png"]
+    for index, name in enumerate(names):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (5, 5), 60 * index).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def rows():
+    features = datasets.Features(picture=datasets.Image(), kind=datasets.ClassLabel(names=["x", "y"]), note=datasets.Value("string"))
+    images = [Image.new("L", (4, 4), level) for level in (10, 200)]
+    return datasets.Dataset.from_dict({"picture": images, "kind": [1, 0], "note": ["", ""]}, features=features)
+
+
+def test_the_digits_are_those_of_the_original(monkeypatch):
+    data = prepared(digits(), Preparation(size=8, channels=1, flip=False))
+    original = load_digits()
+    assert data.classes == [str(digit) for digit in range(10)]
+    assert np.array_equal(data.images[:, 0].numpy(), np.rint(original.images * 255 / 16))
+    assert np.array_equal(data.labels.numpy(), original.target)
+
+
+def test_a_folder_gives_all_its_images_whatever_they_are_called(photos):
+    data = prepared(folder(path=str(photos)), GREY)
+    assert data.classes == ["roses", "tulips"]
+    assert sorted(data.labels.tolist()) == [0, 0, 1, 1]
+    assert sorted(data.images[:, 0, 0, 0].tolist()) == pytest.approx([0, 60, 120, 180], abs=2)
+
+
+def test_a_flat_folder_has_no_classes(photos):
+    source = folder(path=str(photos / "roses"))
+    assert (len(source.rows), source.classes, source.label) == (2, [], None)
+
+
+def test_other_files_beside_images_are_left_alone(photos):
+    (photos / "roses/notes.txt").write_text("not an image")
+    assert len(folder(path=str(photos)).rows) == 4
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "disk"])
+def test_local_files_find_their_columns(rows, tmp_path, kind):
+    path = tmp_path / f"set.{kind}"
+    {"parquet": rows.to_parquet, "disk": rows.save_to_disk, "arrow": lambda to: rows.save_to_disk(tmp_path / "all")}[kind](path)
+    arrow = next((tmp_path / "all").glob("*.arrow"), path) if kind == "arrow" else path
+    data = prepared(hub(name=str(arrow)), GREY)
+    assert data.classes == ["x", "y"]
+    assert data.labels.tolist() == [1, 0]
+    assert data.images[:, 0, 0, 0].tolist() == [10, 200]
+
+
+def test_columns_can_be_named_and_labels_left_out(rows, tmp_path):
+    rows.to_parquet(tmp_path / "set.parquet")
+    named = hub(name=str(tmp_path / "set.parquet"), image_column="picture", label_column=None)
+    assert (named.image, named.label) == ("picture", None)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"image_column": "note"}, "no column 'note' of kind Image; there are"),
+        ({"label_column": "none"}, "no column 'none' of kind ClassLabel; there are"),
+    ],
+)
+def test_columns_that_are_not_there_are_told(rows, tmp_path, options, told):
+    rows.to_parquet(tmp_path / "set.parquet")
+    with pytest.raises(ValueError, match=told):
+        hub(name=str(tmp_path / "set.parquet"), **options)
+
+
+def test_files_that_are_no_data_set_are_told(tmp_path):
+    (tmp_path / "set.csv").write_text("a,b")
+    (tmp_path / "set.parquet").write_text("not parquet")
+    with pytest.raises(ValueError, match="name must be a data set, a folder, or a .parquet or .arrow file"):
+        hub(name=str(tmp_path / "set.csv"))
+    with pytest.raises(ValueError, match="cannot read"):
+        hub(name=str(tmp_path / "set.parquet"))

@@ -1,0 +1,47 @@
+"""The stream: order and flips as functions of (seed, position)."""
+
+from itertools import islice
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddpm_cli.data import ImageSet, batches
+
+DATA = ImageSet(torch.arange(10 * 4, dtype=torch.uint8).view(10, 1, 2, 2), torch.arange(10), [str(i) for i in range(10)])
+
+
+def indices(count, **options):
+    defaults = {"batch_size": 4, "seed": 0, "flip": False}
+    return [batch.indices.tolist() for batch in islice(batches(DATA, **{**defaults, **options}), count)]
+
+
+def test_every_epoch_holds_every_image_once_in_an_order_of_its_own():
+    order = sum(indices(5), [])
+    assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
+    assert order[:10] != order[10:]
+
+
+@given(st.integers(0, 40), st.integers(1, 10))
+@settings(derandomize=True, deadline=None)
+def test_a_stream_starts_anywhere_as_if_it_had_come_that_far(start, batch_size):
+    assert indices(3, start=start, batch_size=batch_size) == indices(start + 3, batch_size=batch_size)[start:]
+
+
+def test_seeds_give_orders_of_their_own():
+    assert indices(3, seed=0) != indices(3, seed=1)
+
+
+def test_images_labels_and_indices_belong_together():
+    batch = next(batches(DATA, batch_size=10, seed=0, flip=False))
+    assert torch.equal(batch.images, DATA.images[batch.indices])
+    assert torch.equal(batch.labels, batch.indices)
+
+
+def test_half_of_the_images_are_mirrored_by_seed_and_step():
+    plain, flipped, again = (list(islice(batches(DATA, batch_size=10, seed=0, flip=flip), 30)) for flip in (False, True, True))
+    mirrored = torch.cat([(one.images != other.images).any(dim=(1, 2, 3)) for one, other in zip(plain, flipped, strict=True)])
+    assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert all(torch.equal(one.images, other.images) for one, other in zip(flipped, again, strict=True))
+    assert torch.equal(flipped[0].images[mirrored[:10]], plain[0].images[mirrored[:10]].flip(3))

@@ -1,0 +1,146 @@
+"""The loop: a function of (seed, step), of nothing that ran before."""
+
+from functools import partial
+
+import pytest
+import torch
+from problems import Answer
+from torch import nn
+
+from ddpm_cli import losses, schedules
+from ddpm_cli.data import ImageSet, batches
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.networks.unet import UNet
+from ddpm_cli.parallel import WRAPPERS, load_network, load_optimizer, network_state, optimizer_state
+from ddpm_cli.training import Trainer, TrainState, average_towards, noised
+
+DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
+IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+DATA = ImageSet(IMAGES, None, [])
+RECIPE = {
+    "device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine", "warmup": 2,
+    "grad_clip": 1.0, "ema": 0.9, "log_every": 1, "sample_every": 1, "checkpoint_every": 1, "keep_last": 1,
+}  # fmt: skip
+
+
+def trainer(**changes):
+    return Trainer(partial(torch.optim.AdamW, lr=1e-2), **{**RECIPE, **changes})
+
+
+def fresh(parallel="none"):
+    torch.manual_seed(0)
+    network = UNet(1, 1, dim=8, dim_mults=(1, 2), dropout=0.1)
+    return TrainState.fresh(Denoiser(DIFFUSION, WRAPPERS[parallel](network)), partial(torch.optim.AdamW, lr=1e-2))
+
+
+def trained(state, recipe, steps=10):
+    stream = batches(DATA, batch_size=6, seed=0, flip=True, start=state.step)
+    return list(recipe.fit(state, stream, losses.l2, steps=steps, seed=0))
+
+
+def weights(network):
+    return torch.cat([tensor.flatten() for tensor in network_state(network).values()])
+
+
+@pytest.mark.parametrize("parallel", ["none", "dp"])
+def test_training_lowers_the_loss_and_the_wrapped_network_keeps_its_names(parallel):
+    state = fresh(parallel)
+    seen = trained(state, trainer(steps=30, warmup=0), steps=30)
+    assert seen[-1].loss < seen[0].loss
+    assert all(not name.startswith("module.") for name in network_state(state.denoiser.network))
+    assert state.step == 30
+
+
+def test_a_state_put_back_goes_on_bit_for_bit():
+    whole, first, second = fresh(), fresh(), fresh()
+    trained(whole, trainer())
+    trained(first, trainer(stop_at=4))
+    load_network(second.denoiser.network, network_state(first.denoiser.network))
+    load_network(second.average, network_state(first.average))
+    load_optimizer(second.optimizer, optimizer_state(first.optimizer))
+    second.step = first.step
+    torch.rand(5)
+    rest = trained(second, trainer())
+    assert [progress.step for progress in rest] == [5, 6, 7, 8, 9, 10]
+    assert torch.equal(weights(whole.denoiser.network), weights(second.denoiser.network))
+    assert torch.equal(weights(whole.average), weights(second.average))
+
+
+def test_options_come_from_the_configuration_and_moments_from_the_state():
+    first, second = fresh(), fresh()
+    trained(first, trainer())
+    second.optimizer.param_groups[0]["lr"] = 0.5
+    load_optimizer(second.optimizer, optimizer_state(first.optimizer))
+    assert second.optimizer.param_groups[0]["lr"] == 0.5
+    assert second.optimizer.state_dict()["state"].keys() == first.optimizer.state_dict()["state"].keys()
+
+
+def test_the_state_of_other_parameters_is_refused():
+    state = fresh()
+    with pytest.raises(ValueError, match="the optimizer's state is of 1 parameters, but the network has"):
+        load_optimizer(state.optimizer, {0: {"step": torch.tensor(1.0)}})
+    with pytest.raises(ValueError, match="the weights do not fit this network"):
+        load_network(state.denoiser.network, {})
+
+
+def test_the_learning_rate_rises_and_falls_as_a_function_of_step_and_steps():
+    rates = [progress.lr / 1e-2 for progress in trained(fresh(), trainer(warmup=3))]
+    assert rates[:3] == pytest.approx([trainer(warmup=3).lr_factor(step, 10) for step in range(3)])
+    assert rates[0] == pytest.approx(0.25)
+    assert trainer(warmup=0).lr_factor(5, 10) == pytest.approx(0.5)
+    assert trainer(warmup=0, lr_schedule="linear").lr_factor(8, 10) == pytest.approx(0.2)
+    assert trainer(warmup=0, lr_schedule="constant").lr_factor(8, 10) == 1
+
+
+def test_the_average_warms_up():
+    state = fresh()
+    before = weights(state.average)
+    trained(state, trainer(stop_at=1))
+    torch.testing.assert_close(weights(state.average), torch.lerp(before, weights(state.denoiser.network), 0.9))
+
+
+def test_the_average_is_of_parameters_and_buffers_are_copied():
+    average, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    network.running_mean += 8
+    with torch.no_grad():
+        network.weight += 8
+    average_towards(average, network, 0.75)
+    assert average.weight.tolist() == [3, 3]
+    assert average.running_mean.tolist() == [8, 8]
+
+
+def test_the_average_is_in_evaluation_and_learns_nothing_itself():
+    state = fresh()
+    assert not state.average.training
+    assert not any(parameter.requires_grad for parameter in state.average.parameters())
+
+
+def test_noise_and_times_are_functions_of_seed_and_step():
+    denoiser, batch = Denoiser(DIFFUSION, Answer(None)), next(batches(DATA, batch_size=20, seed=0, flip=False))
+    one, again, other = (noised(denoiser, batch, 0, step, torch.device("cpu")) for step in (3, 3, 4))
+    assert torch.equal(one.x_t, again.x_t)
+    assert not torch.equal(one.eps, other.eps)
+    assert not torch.equal(one.t, other.t)
+    assert (one.t >= 1).all()
+    assert (one.t <= 1000).all()
+
+
+def test_epochs_are_counted_in_images():
+    assert trainer(epochs=3).length(20) == 10
+    assert trainer(steps=7).length(20) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, but is 0"),
+        ({"steps": -1}, "steps must be at least 0, but is -1"),
+        ({"keep_last": 0}, "keep_last must be at least 1, but is 0"),
+        ({"ema": 1.0}, "ema must be at least 0 and less than 1, but is 1.0"),
+        ({"grad_clip": 0.0}, "grad_clip must be positive or null, but is 0.0"),
+    ],
+)
+def test_recipes_that_mean_nothing_are_refused(change, told):
+    with pytest.raises(ValueError, match=told):
+        trainer(**change)
