@@ -4,6 +4,7 @@ import os
 import pickle
 import platform
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -64,8 +65,19 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no checkpoint at {str(path)!r}")
     try:
+        zipfile.ZipFile(path).close()  # what torch writes; its unpickler for older files is not needed
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except (
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ) as error:
         raise ValueError(f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code") from error
     if not isinstance(content, dict) or "format" not in content:
         raise ValueError(f"{str(path)!r} is not a checkpoint of ddpm-train")

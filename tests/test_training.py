@@ -19,9 +19,9 @@ DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 DATA = ImageSet(IMAGES, None, [])
 RECIPE = {
-    "device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine", "warmup": 2,
-    "grad_clip": 1.0, "ema": 0.9, "log_every": 1, "sample_every": 1, "checkpoint_every": 1, "keep_last": 1,
-}  # fmt: skip
+    **{"device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine"},
+    **{"warmup": 2, "grad_clip": 1.0, "ema": 0.9, "log_every": 1, "sample_every": 1, "checkpoint_every": 1, "keep_last": 1},
+}
 
 
 def trainer(**changes):

@@ -91,7 +91,7 @@ def test_an_image_that_cannot_be_read_is_named(damaged):
 
 def test_a_set_that_does_not_fit_into_memory_is_refused(monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 100}[name])
-    with pytest.raises(ValueError, match="choose a smaller data.size"):
+    with pytest.raises(ValueError, match=r"choose a smaller data\.size"):
         prepared(source(encoded(), encoded()), Preparation(size=8, channels=1, flip=False))
 
 
@@ -104,5 +104,5 @@ def test_a_fingerprint_is_of_the_images_and_labels():
 
 @pytest.mark.parametrize("size", [[8], [8, 8, 8], 0, [8, -1]])
 def test_sizes_that_mean_nothing_are_refused(size):
-    with pytest.raises(ValueError, match="data.size must be one positive number or"):
+    with pytest.raises(ValueError, match=r"data\.size must be one positive number or"):
         Preparation(size=size, channels=1, flip=False)

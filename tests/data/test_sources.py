@@ -86,7 +86,7 @@ def test_columns_that_are_not_there_are_told(rows, tmp_path, options, told):
 def test_files_that_are_no_data_set_are_told(tmp_path):
     (tmp_path / "set.csv").write_text("a,b")
     (tmp_path / "set.parquet").write_text("not parquet")
-    with pytest.raises(ValueError, match="name must be a data set, a folder, or a .parquet or .arrow file"):
+    with pytest.raises(ValueError, match=r"name must be a data set, a folder, or a .parquet or .arrow file"):
         hub(name=str(tmp_path / "set.csv"))
     with pytest.raises(ValueError, match="cannot read"):
         hub(name=str(tmp_path / "set.parquet"))

@@ -18,7 +18,7 @@ def indices(count, **options):
 
 
 def test_every_epoch_holds_every_image_once_in_an_order_of_its_own():
-    order = sum(indices(5), [])
+    order = [index for batch in indices(5) for index in batch]
     assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
     assert order[:10] != order[10:]
 

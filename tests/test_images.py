@@ -1,0 +1,60 @@
+"""Bytes, grids and files of images."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_cli.images import grid, save_gif, save_png, to_bytes, to_float, whole
+
+EVERY_BYTE = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+
+
+def test_every_byte_comes_back():
+    assert torch.equal(to_bytes(to_float(EVERY_BYTE)), EVERY_BYTE)
+    assert to_float(EVERY_BYTE).min() == -1
+    assert to_float(EVERY_BYTE).max() == 1
+
+
+def test_floats_are_rounded_and_clamped_and_never_wrap_around():
+    floats = torch.tensor([-9.0, -1.004, 0.0, 0.999, 1.004, 9.0]).view(1, 1, 1, 6)
+    assert to_bytes(floats).flatten().tolist() == [0, 0, 128, 255, 255, 255]
+
+
+@pytest.mark.parametrize(("channels", "tiles"), [(1, 4), (3, 4), (2, 8), (4, 16), (5, 20)])
+def test_grids_show_any_number_of_channels(channels, tiles):
+    picture = grid(torch.zeros(4, channels, 64, 64, dtype=torch.uint8), columns=4)
+    assert picture.shape == (3, tiles // 4 * 66 + 2, 4 * 66 + 2)
+
+
+def test_small_images_are_enlarged_without_blur():
+    picture = grid(EVERY_BYTE, columns=1)
+    assert picture.shape == (3, 48, 48)
+    assert torch.equal(picture[0, ::3, ::3], EVERY_BYTE[0, 0])
+
+
+def test_pictures_are_written_as_they_are(tmp_path):
+    colours = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    save_png(tmp_path / "new/grey.png", EVERY_BYTE[0])
+    save_png(tmp_path / "colours.png", colours)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "new/grey.png")), EVERY_BYTE[0, 0])
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "colours.png")).transpose(2, 0, 1), colours)
+
+
+def test_films_have_their_frames(tmp_path):
+    frames = [torch.full((3, 8, 8), level, dtype=torch.uint8) for level in (0, 100, 200)]
+    save_gif(tmp_path / "film.gif", frames, milliseconds=60)
+    assert Image.open(tmp_path / "film.gif").n_frames == 3
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(partial):
+        partial.write_text("ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        whole(path, fail)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "old")]
