@@ -80,14 +80,14 @@ def test_a_module_of_ones_own_is_called_only_where_it_is_trusted(composed, tmp_p
     monkeypatch.syspath_prepend(tmp_path)
     cfg = composed("train")
     cfg.loss = {"_target_": "own_losses.mine", "power": 3.0}
-    with pytest.raises(ValueError, match="a module of your own is trusted by"):
+    with pytest.raises(ValueError, match=r"a module of your own is trusted by"):
         config.bind(cfg, "loss")
     cfg.trust = ["own_losses"]
     assert config.bind(cfg, "loss").keywords == {"power": 3.0}
 
 
 def test_the_errors_of_a_target_name_its_node(composed):
-    with pytest.raises(ValueError, match="^schedule: steps must be at least 1, but is 0"):
+    with pytest.raises(ValueError, match=r"^schedule: steps must be at least 1, but is 0"):
         config.build(composed("train", "schedule.steps=0"), "schedule")
 
 
