@@ -20,6 +20,17 @@ from ddpm_cli.parallel import load_network, load_optimizer, network_state, optim
 from ddpm_cli.training import TrainState
 
 FORMAT = 1
+UNREADABLE = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
 FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "environment", "facts"), Mapping)
 FACTS = {"shape": list, "classes": list, "steps": int}
 
@@ -67,17 +78,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         zipfile.ZipFile(path).close()  # what torch writes; its unpickler for older files is not needed
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        TypeError,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code") from error
     if not isinstance(content, dict) or "format" not in content:
         raise ValueError(f"{str(path)!r} is not a checkpoint of ddpm-train")

@@ -26,11 +26,8 @@ def described(device: torch.device, parallel: str) -> str:
     told, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
     if parallel == "none":
         return told
-    return (
-        f"{told}, DataParallel over {count} GPUs"
-        if count > 1
-        else f"{told}, DataParallel, but {count} GPUs are visible: batches stay whole"
-    )
+    over = f"over {count} GPUs" if count > 1 else f"of one: {count} GPUs are visible, batches stay whole"
+    return f"{told}, DataParallel {over}"
 
 
 WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {"none": lambda network: network, "dp": nn.DataParallel}

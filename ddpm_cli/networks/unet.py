@@ -51,11 +51,8 @@ class UNet(nn.Module):
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
         check_widths(dim, widths, groups if block == "resnet" else 1)
         time = 4 * dim
-        resnet, convnext = (
-            partial(resnet_block, groups=groups, dropout=dropout),
-            partial(convnext_block, mult=convnext_mult, dropout=dropout),
-        )
-        new: Callable[..., Block] = {"resnet": resnet, "convnext": convnext}[block]
+        convnext = partial(convnext_block, mult=convnext_mult, dropout=dropout)
+        new: Callable[..., Block] = {"resnet": partial(resnet_block, groups=groups, dropout=dropout), "convnext": convnext}[block]
 
         def stage(first_in: int, first_out: int) -> Stage:
             linear = LinearAttention(first_out, heads=heads, head_dim=head_dim)

@@ -31,7 +31,5 @@ def ending(diffusion: GaussianDiffusion) -> str:
     """What the process leaves of an image, with a remedy where it is too much."""
     snr = diffusion.snr(diffusion.steps).item()
     told = f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end"
-    warning = (
-        "warning: sampling starts from pure noise, which training never saw: expect tints; use schedule=cosine or a larger schedule.last"
-    )
-    return told if snr <= ENDING_SNR else f"{told}\n{warning}"
+    warning = "warning: sampling starts from pure noise, which training never saw: expect tints"
+    return told if snr <= ENDING_SNR else f"{told}\n{warning}; use schedule=cosine or a larger schedule.last"

@@ -18,9 +18,8 @@ def wanted(resume: str | None, folder: Path, named: bool) -> Path | None:
     """The checkpoint to go on from, if any; ValueError where a run would be written over or cannot be found."""
     newest = checkpoints.newest(folder)
     if resume is None and newest is not None:
-        raise ValueError(
-            f"hydra.run.dir={str(folder)!r} holds a run already ({newest.name}); go on with resume=auto, or name another folder"
-        )
+        held = f"hydra.run.dir={str(folder)!r} holds a run already ({newest.name})"
+        raise ValueError(f"{held}; go on with resume=auto, or name another folder")
     if resume == "auto" and not named:
         raise ValueError("resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named")
     return newest if resume in (None, "auto") else Path(resume)

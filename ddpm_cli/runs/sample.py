@@ -67,9 +67,8 @@ def sample(cfg: DictConfig, folder: Path) -> None:
     steps = len(spaced.times(denoiser.diffusion)) - 1
     rehearse(denoiser, sampler, shape)
     log.info("device     %s", described(next(denoiser.network.parameters()).device, "none"))
-    log.info(
-        "checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, "x".join(map(str, shape))
-    )
+    size = "x".join(map(str, shape))
+    log.info("checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, size)
     log.info("sampler    %s, %s steps, seed %s", cfg.sampler._target_.rpartition(".")[2], f"{steps:,}", options.seed)
 
     def drawn(indices: Sequence[int]) -> Iterator[Images]:

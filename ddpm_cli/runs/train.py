@@ -136,10 +136,8 @@ def show_data(run: Run) -> None:
     first, diffusion = next(run.stream(0)), run.state.denoiser.diffusion
     run.journal.picture("data.png", grid(first.images[:64]), 0)
     x0 = to_float(first.images[:8])
-    eps, times = (
-        start(x0.shape[1:], run.cfg.seed, range(len(x0))),
-        [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()],
-    )
+    eps = start(x0.shape[1:], run.cfg.seed, range(len(x0)))
+    times = [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
     run.journal.picture("forward.png", grid(to_bytes(columns.flatten(0, 1)), columns=NOISE_LEVELS), 0)
 

@@ -178,7 +178,7 @@ def test_a_resume_tells_what_is_no_longer_exact(command, trained):
 def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(command, trained):
     outcome = command("train", *TINY, "trainer=dp", "trainer.steps=4", "hydra.run.dir=dp")
     plain, wrapped = (flattened(checkpoints.load(path)) for path in (trained, Path("dp/checkpoints/last.pt")))
-    assert "DataParallel, but 0 GPUs are visible: batches stay whole" in outcome.out
+    assert "DataParallel of one: 0 GPUs are visible, batches stay whole" in outcome.out
     assert plain.keys() == wrapped.keys()
     assert all(torch.equal(plain[name], wrapped[name]) for name in plain)
 
