@@ -2,10 +2,11 @@
 
 import os
 import pickle
+import pickletools
 import platform
 import subprocess
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,15 @@ UNREADABLE = (
     LookupError,
     AttributeError,
     TypeError,
+    AssertionError,
+    MemoryError,
+    NotImplementedError,
 )
-FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "environment", "facts"), Mapping)
+FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "environment", "facts"), dict)
 FACTS = {"shape": list, "classes": list, "steps": int}
+STEPS, SIDE, TEXT = 10**8, 4096, 2**16  # more than any run has: of steps, pixels along a side, characters of configuration
+STORAGES = [f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Bool")]
+WRITTEN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *STORAGES}  # the names that `save` pickles
 
 
 def save(path: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]) -> None:
@@ -76,31 +83,73 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no checkpoint at {str(path)!r}")
     try:
-        zipfile.ZipFile(path).close()  # what torch writes; its unpickler for older files is not needed
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True) if harmless(path) else None
     except UNREADABLE as error:
         raise ValueError(f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code") from error
-    if not isinstance(content, dict) or "format" not in content:
+    if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise ValueError(f"{str(path)!r} is not a checkpoint of ddpm-train")
     if content["format"] != FORMAT:
-        raise ValueError(f"the checkpoint {str(path)!r} has format {content['format']!r}; this version reads format {FORMAT}")
-    for fields, where in ((FIELDS, content), (FACTS, content.get("facts"))):
-        for name, kind in fields.items():
-            if not isinstance(where, Mapping) or not isinstance(where.get(name), kind):
-                raise ValueError(f"the checkpoint {path}: {name!r} is missing or not what it should be")
+        raise ValueError(f"the checkpoint {str(path)!r} has format {content['format']}; this version reads format {FORMAT}")
+    if wrong := next(faults(content), None):
+        raise ValueError(f"the checkpoint {path}: {wrong}")
     return {**content, "config": parsed(content["config"], str(path))}
 
 
+def harmless(path: Path) -> bool:
+    """Whether a file is an archive as torch writes it: nothing compressed, sums of all members right, no foreign name pickled."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        stored = all(each.compress_type == zipfile.ZIP_STORED for each in members) and len(set(archive.namelist())) == len(members)
+        if not stored or sum(each.file_size for each in members) > path.stat().st_size or archive.testzip():
+            raise zipfile.BadZipFile("compressed, repeated or damaged members")
+        pickled = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+        opcodes = [opcode for each in pickled for opcode in pickletools.genops(each)]
+    named = {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"}
+    if not named <= WRITTEN or any(opcode.name == "STACK_GLOBAL" for opcode, _, _ in opcodes):
+        raise pickle.UnpicklingError(f"names of others: {named}")
+    return True
+
+
+def faults(content: Mapping[str, Any]) -> Iterator[str]:
+    """What is missing in a checkpoint or contradicts itself, a line each."""
+    for fields, where in ((FIELDS, content), (FACTS, content.get("facts", {}))):
+        for name, kind in fields.items():
+            if not isinstance(where, dict) or not isinstance(where.get(name), kind) or isinstance(where[name], bool):
+                yield f"{name!r} is missing or not what it should be"
+    facts = content["facts"]
+    if not all(0 <= number < STEPS for number in (content["step"], facts["steps"])):
+        yield f"'step' and 'steps' must be at least 0 and less than {STEPS:,}"
+    if not (len(facts["shape"]) == 3 and all(type(side) is int and 0 < side <= SIDE for side in facts["shape"])):
+        yield f"'shape' must be three numbers, channels, height and width, of at most {SIDE}"
+    if not all(type(name) is str for name in facts["classes"]):
+        yield "'classes' must be names"
+    for name in ("network", "ema"):
+        if not all(type(key) is str and dense(tensor) for key, tensor in content[name].items()):
+            yield f"{name!r} must hold names and dense tensors of finite numbers"
+
+
+def dense(tensor: Any) -> bool:
+    """Whether it is a tensor that may be handed to any kernel: contiguous, on the CPU, finite."""
+    plain = type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return bool(plain and tensor.is_contiguous() and tensor.isfinite().all())
+
+
 def parsed(text: str, where: str) -> DictConfig:
-    """The configuration in a checkpoint: plain text, never interpolated and without aliases."""
+    """The configuration in a checkpoint: plain printable text, never interpolated and without aliases."""
     try:
-        plain = "${" not in text and not any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text))
-        cfg = OmegaConf.create(text) if plain else None
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError):
+        cfg = OmegaConf.create(text) if len(text) <= TEXT and all(map(plain_token, yaml.scan(text))) else None
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, LookupError, RecursionError):
         cfg = None
     if not isinstance(cfg, DictConfig):
         raise ValueError(f"the checkpoint {where}: its configuration is not plain text that can be read")
     return cfg
+
+
+def plain_token(token: yaml.Token) -> bool:
+    """Whether a token of YAML says what it says: no alias, and as a value printable and not to be interpolated."""
+    if isinstance(token, yaml.ScalarToken):
+        return "${" not in token.value and token.value.isprintable()
+    return not isinstance(token, yaml.AliasToken)
 
 
 def restore(state: TrainState, content: Mapping[str, Any]) -> None:

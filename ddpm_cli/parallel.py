@@ -1,6 +1,7 @@
 """Devices and wrappers of the network; the only place where a network's or optimizer's state is taken or put back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def network_state(network: nn.Module) -> State:
 def load_network(network: nn.Module, state: State) -> None:
     """Puts a network's tensors back; ValueError where names or shapes are others."""
     try:
-        unwrapped(network).load_state_dict(state)
+        unwrapped(network).load_state_dict(dict(state))
     except RuntimeError as error:
         raise ValueError(f"the weights do not fit this network: {' '.join(str(error).split())[:300]}") from error
 
@@ -57,8 +58,36 @@ def optimizer_state(optimizer: Optimizer) -> State:
 
 
 def load_optimizer(optimizer: Optimizer, state: State) -> None:
-    """Puts an optimizer's moments back, under the options it has now; ValueError where they belong to other parameters."""
-    count = sum(len(group["params"]) for group in optimizer.param_groups)
-    if state and set(state) != set(range(count)):
-        raise ValueError(f"the optimizer's state is of {len(state)} parameters, but the network has {count}")
+    """Puts an optimizer's moments back, under the options it has now; ValueError where they belong to another.
+
+    Names and shapes are compared with those of a step on zeros, for neither torch nor its fused kernels look at them.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if state and set(state) != set(range(len(parameters))):
+        raise ValueError(f"the optimizer's state is of {len(state)} parameters, but the network has {len(parameters)}")
+    if state and outline(state) != outline(zero_step(optimizer, parameters)):
+        raise ValueError(f"the optimizer's state does not fit {type(optimizer).__name__} and this network")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State:
+    """The state that an optimizer of the same options has after a step on zeros."""
+    zeros = [nn.Parameter(torch.zeros(parameter.shape)) for parameter in parameters]
+    for parameter in zeros:
+        parameter.grad = torch.zeros_like(parameter)
+    accepted = signature(type(optimizer)).parameters
+    probe = type(optimizer)(zeros, **{name: value for name, value in optimizer.defaults.items() if name in accepted})
+    probe.step()
+    return optimizer_state(probe)
+
+
+def outline(state: State) -> dict[Any, Any]:
+    """Names and shapes of an optimizer's state; None for what is no dense tensor of floats."""
+
+    def shape(moment: Any) -> torch.Size | None:
+        plain = type(moment) is torch.Tensor and moment.layout == torch.strided and moment.is_contiguous()
+        return moment.shape if plain and moment.device.type == "cpu" and moment.is_floating_point() else None
+
+    return {
+        number: {name: shape(each) for name, each in kept.items()} if isinstance(kept, dict) else None for number, kept in state.items()
+    }

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not at all, and nothing in them is executed."""
 
 import pickle
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -77,13 +78,85 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
         checkpoints.load(saved)
 
 
+def altered(saved, change):
+    content = torch.load(saved, weights_only=True)
+    change(content)
+    torch.save(content, saved)
+    return saved
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda content: content.update(step=-1), "'step' and 'steps' must be at least 0 and less than 100,000,000"),
+        (lambda content: content.update(step=10**12), "'step' and 'steps' must be at least 0 and less than 100,000,000"),
+        (lambda content: content.update(step=True), "'step' is missing or not what it should be"),
+        (lambda content: content["facts"].update(shape=[1, 10**6, 8]), "'shape' must be three numbers"),
+        (lambda content: content["facts"].update(shape=[True, 8, 8]), "'shape' must be three numbers"),
+        (lambda content: content["facts"].update(shape=[8, 8]), "'shape' must be three numbers"),
+        (lambda content: content["facts"].update(classes=[1]), "'classes' must be names"),
+        (lambda content: content["network"].update({1: torch.zeros(1)}), "'network' must hold names and dense tensors of finite numbers"),
+        (lambda content: content["ema"].update(x=torch.zeros(1).expand(9)), "'ema' must hold names and dense tensors"),
+        (lambda content: content["ema"].update(x=torch.tensor(float("nan"))), "'ema' must hold names and dense tensors"),
+        (lambda content: content.update(format="1"), "is not a checkpoint"),
+        (lambda content: content.update(format=True), "is not a checkpoint"),
+    ],
+)
+def test_contradictions_are_told(saved, change, told):
+    with pytest.raises(ValueError, match=told):
+        checkpoints.load(altered(saved, change))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [torch.tensor(1.0), torch.empty(0), torch.zeros(3, 3), torch.zeros(1).expand(16), torch.zeros(16, dtype=torch.int64), None, "x"],
+)
+def test_moments_of_other_shapes_never_reach_a_fused_kernel(saved, moment):
+    content = checkpoints.load(altered(saved, lambda content: content["optimizer"][0].update(exp_avg=moment)))
+    with pytest.raises(ValueError, match="the optimizer's state does not fit Adam and this network"):
+        checkpoints.restore(state(), content)
+
+
+@pytest.mark.parametrize("moments", [None, 3, {}, {"step": torch.tensor(1.0)}])
+def test_moments_that_are_none_are_told(saved, moments):
+    content = checkpoints.load(altered(saved, lambda content: content["optimizer"].update({0: moments})))
+    with pytest.raises(ValueError, match="the optimizer's state does not fit Adam and this network"):
+        checkpoints.restore(state(), content)
+
+
+def test_a_flipped_bit_is_found(saved):
+    file = bytearray(saved.read_bytes())
+    file[len(file) // 2] ^= 1
+    saved.write_bytes(file)
+    with pytest.raises(ValueError, match="it is damaged"):
+        checkpoints.load(saved)
+
+
+def test_compressed_archives_are_refused_before_they_are_unpacked(saved):
+    with zipfile.ZipFile(saved) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match="it is damaged, or no checkpoint"):
+        checkpoints.load(saved)
+
+
+def test_names_that_torch_allows_but_we_do_not_write_are_refused(saved):
+    with pytest.raises(ValueError, match="would run code"):
+        checkpoints.load(altered(saved, lambda content: content["facts"].update(x=bytearray(8))))
+
+
 def test_formats_of_the_future_are_told(saved):
     torch.save({**torch.load(saved, weights_only=True), "format": 99}, saved)
     with pytest.raises(ValueError, match="has format 99; this version reads format 1"):
         checkpoints.load(saved)
 
 
-@pytest.mark.parametrize("text", ["a: ${oc.env:HOME}", "a: &x [1]\nb: [*x, *x]", "[1, 2]", "a: [", "a: !!python/object:os.system 1"])
+SLY = ['a: "\\x24{oc.env:HOME}"', '"\\e[31mred": 1', "a: " + "x" * 70_000, "a: " + "[" * 2000]
+
+
+@pytest.mark.parametrize("text", ["a: ${oc.env:HOME}", "a: &x [1]\nb: [*x, *x]", "[1, 2]", "a: [", "a: !!python/object:os.system 1", *SLY])
 def test_configurations_are_plain_text(saved, text):
     torch.save({**torch.load(saved, weights_only=True), "config": text}, saved)
     with pytest.raises(ValueError, match="its configuration is not plain text that can be read"):
