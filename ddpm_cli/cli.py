@@ -1,24 +1,24 @@
 """The commands: Hydra composes, `runs` runs, and what the user did wrong is told in one line. Imports no torch."""
 
-import logging
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.config import config_dir, suggestion
+from ddpm_cli.config import ROOMS, config_dir, suggestion
 
-USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException)
+USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def main() -> None:
@@ -44,11 +44,12 @@ def train_job(cfg: DictConfig, folder: Path) -> None:
     """One training run; a sweep that is stopped starts no other."""
     from ddpm_cli.runs import train
 
-    overrides, mode = HydraConfig.get().overrides, HydraConfig.get().mode
-    named = any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in overrides.hydra)
-    kept = [each for each in overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
-    again = shlex.join(["ddpm-train", *kept, f"hydra.run.dir={folder}", "resume=auto"])
-    if not train(cfg, folder, named=named, again=again) and mode == RunMode.MULTIRUN:
+    hydra_cfg = HydraConfig.get()
+    named = any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in hydra_cfg.overrides.hydra)
+    own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
+    kept = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
+    again = shlex.join(["ddpm-train", *own, *kept, f"hydra.run.dir={folder}", "resume=auto"])
+    if not train(cfg, folder, named=named, again=again, overrides=hydra_cfg.overrides.task) and hydra_cfg.mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt
 
 
@@ -73,9 +74,10 @@ def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
         except USER_ERRORS as error:
             if full:
                 raise
-            remove_if_unused(folder)
             failures.append(one_line(error))
             print(f"error: {failures[-1]}", file=sys.stderr)
+        finally:
+            remove_if_empty(folder)
 
     try:
         hydra.main(config_path=str(config_dir()), config_name=name, version_base="1.3")(told)()
@@ -96,21 +98,24 @@ def refuse_trust_from_files(cfg: DictConfig) -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def remove_if_unused(folder: Path) -> None:
-    """Removes a folder in which Hydra alone has written."""
-    foreign = [path for path in folder.iterdir() if path.name != ".hydra" and (path.is_dir() or path.stat().st_size)]
-    if not foreign:
-        logging.shutdown()
-        shutil.rmtree(folder)
+def remove_if_empty(folder: Path) -> None:
+    """Removes a folder into which nothing was written, and the folder of its day."""
+    with suppress(OSError):
+        folder.rmdir()
+        folder.parent.rmdir()
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one line; an unknown option or choice with what may have been meant."""
+    """An error in one line of printable characters; an unknown option or choice with what may have been meant."""
     cause: Any = error.__cause__
+    text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={choice} is not a choice; {suggestion(choice, list(error.options))}"
-    names = getattr(cause, "parent_node", None)
-    if names is not None and getattr(cause, "key", None) is not None:
-        return f"{cause.full_key} is not an option; {suggestion(cause.full_key, [str(name) for name in names])}"
-    return " ".join(str(error).split())
+        text = f"{group}={choice} is not a choice; {suggestion(choice, list(error.options))}"
+    elif (names := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None) is not None:
+        text = f"{cause.full_key} is not an option; {suggestion(cause.full_key, [str(name) for name in names])}"
+    elif text.startswith("Could not override") and (group := text.split("'")[1]) in ROOMS:
+        text = f"{group} is not an option; {suggestion(group, [])}"
+    elif isinstance(error, OverrideParseException):
+        text = f"{text.partition(' See ')[0]} (a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"')"
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)[:1000]

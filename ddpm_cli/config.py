@@ -5,6 +5,7 @@ parent, left out of its parent's call, built first and handed over.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -48,11 +49,11 @@ def check(cfg: DictConfig, options: Callable[..., Any], groups: Sequence[str]) -
 
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:
-    """Calls the target of the node at `key` with `args` and the node's options; its ValueErrors name the node."""
+    """Calls the target of the node at `key` with `args` and the node's options; what it refuses or cannot do names the node."""
     try:
         return bind(cfg, key)(*args)
-    except ValueError as error:
-        raise error if str(error).startswith(f"{key}.") else ValueError(f"{key}: {error}") from error
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+        raise error if str(error).startswith((f"{key}.", f"{key} ")) else ValueError(f"{key}: {error}") from error
 
 
 def bind(cfg: DictConfig, key: str) -> partial[Any]:
@@ -73,6 +74,8 @@ def bound(target: Callable[..., Any], node: DictConfig) -> partial[Any]:
 
 def check_node(cfg: DictConfig, key: str) -> None:
     """Checks one node and the nodes in it."""
+    if not isinstance(OmegaConf.select(cfg, key), DictConfig):
+        raise ValueError(f"{key} must be given: a choice of the group, or a node with _target_")
     node, target = OmegaConf.select(cfg, key), target_of(cfg, key)
     options, of_group = options_of(target), options_of(locate(SHARED[key])) if key in SHARED else {}
     assert not options.keys() & of_group.keys(), f"{key} declares an option twice"
@@ -154,7 +157,7 @@ def fits(value: Any, kind: Any) -> bool:
     if origin in (list, tuple, Sequence):
         return isinstance(value, list) and all(fits(each, args[0]) for each in value)
     if kind in (int, float):
-        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+        return isinstance(value, (int, kind)) and not isinstance(value, bool) and math.isfinite(value)
     return isinstance(value, kind)
 
 

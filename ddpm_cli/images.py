@@ -47,6 +47,11 @@ def save_gif(path: Path, frames: Sequence[Picture], milliseconds: int) -> None:
     whole(path, lambda partial: first.save(partial, save_all=True, append_images=others, duration=times, loop=0))
 
 
+def save_text(path: Path, text: str) -> None:
+    """Writes a text."""
+    whole(path, lambda partial: partial.write_text(text))
+
+
 def whole(path: Path, write: Callable[[Path], object]) -> None:
     """Has a file written beside its place and moved there: a reader sees all of it or the one before, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -46,11 +46,15 @@ def l2(denoiser: Denoiser, batch: Noised) -> PerImage:
 
 def huber(denoiser: Denoiser, batch: Noised, *, delta: float = 1.0) -> PerImage:
     """Huber's error of the network's output: squared up to `delta`, absolute beyond."""
+    if delta <= 0:
+        raise ValueError(f"loss.delta must be positive, but is {delta}")
     return distance(denoiser, batch, partial(F.huber_loss, delta=delta))
 
 
 def hybrid(denoiser: Denoiser, batch: Noised, *, vlb_weight: float = 0.001) -> PerImage:
     """L_simple + vlb_weight T L_t, the mean detached in L_t (Nichol & Dhariwal 2021, eq. 16); L_t in bits per dimension."""
+    if vlb_weight < 0:
+        raise ValueError(f"loss.vlb_weight must be at least 0, but is {vlb_weight}")
     if denoiser.variance != "learned":
         raise ValueError(f"hybrid trains a learned variance: it needs model.variance=learned, but that is {denoiser.variance!r}")
     estimate = denoiser(batch.x_t, batch.t, batch.label)

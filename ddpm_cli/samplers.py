@@ -20,7 +20,7 @@ def ancestral(
 ) -> Iterator[Images]:
     """Draws from p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2); each step the mean of `draws` draws."""
     if draws < 1:
-        raise ValueError(f"draws must be at least 1, but is {draws}")
+        raise ValueError(f"sampler.draws must be at least 1, but is {draws}")
     for t, s in pairwise(times):
         estimate = denoise(x, t)
         x = diffusion.posterior_mean(estimate.x0, x, t, s)
@@ -34,6 +34,8 @@ def ddim(
     denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, *, eta: float = 0.0
 ) -> Iterator[Images]:
     """Denoising diffusion implicit models (Song et al. 2020, eq. 12): deterministic at eta = 0, ancestral at 1."""
+    if not 0 <= eta <= 1:
+        raise ValueError(f"sampler.eta must be between 0 and 1, but is {eta}")
     for t, s in pairwise(times):
         x0 = denoise(x, t).x0
         eps = diffusion.noise_in(x, x0, t)

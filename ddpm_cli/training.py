@@ -125,6 +125,17 @@ class Trainer:
         return value.detach(), norm
 
 
+def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
+    """The optimizer, after a step with it; ValueError where its options or its kind do not go with this loop."""
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.zeros_like(parameter)
+    try:
+        optimizer([parameter]).step()
+    except (ValueError, RuntimeError, TypeError, NameError) as error:
+        raise ValueError(f"trainer.optimizer: {error}") from error
+    return optimizer
+
+
 def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch.device) -> Noised:
     """The batch with keyed noise at keyed integer times, on the device."""
     x0 = to_float(batch.images.to(device, non_blocking=True))

@@ -46,6 +46,22 @@ def photographs(tmp_path):
         (["model.network.dim=12"], "model.network: ResNet widths (dim times dim_mults) must be multiples of 8, but one is 12"),
         (["trainer.batch_size=1798"], "trainer.batch_size must be at most 1797, the images there are, but is 1798"),
         (["schedule=linear", "schedule.steps=10"], "schedule: betas must lie between 0 and 1, but run from 0.01 to 2"),
+        (["model.network.heads=0"], "model.network: heads must be at least 1, but is 0"),
+        (["model.network.groups=0"], "model.network: groups must be at least 1, but is 0"),
+        (["model.network.dropout=2"], "model.network: dropout must be between 0 and 1, but is 2"),
+        (
+            ["model.network.dim=0"],
+            "model.network: dim must be even and at least 4, dim_mults 1 to 16 positive numbers, but they are 0 and [1, 2, 4]",
+        ),
+        (["loss=huber", "loss.delta=0"], "loss.delta must be positive, but is 0"),
+        (["schedule=linear", "schedule.first=1"], "schedule: first must be positive and at most last, but they are 1 and 0.02"),
+        (["trainer.optimizer.lr=inf"], "trainer.optimizer.lr must be float, but is inf"),
+        (["trainer.optimizer.lr=-1"], "trainer.optimizer: Invalid learning rate: -1"),
+        (["~trainer"], "trainer must be given: a choice of the group, or a node with _target_"),
+        (
+            ["data=hub", "data.name=nope.parquet"],
+            "data: name must be a data set, a folder, or a .parquet or .arrow file that is there, but is 'nope.parquet'",
+        ),
         (["trainer.ema=1"], "trainer: ema must be at least 0 and less than 1, but is 1"),
         (["seed=-1"], "seed must be at least 0, but is -1"),
         (["loss=hybrid"], "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'"),
@@ -112,6 +128,33 @@ def test_a_sampler_of_ones_own_is_a_function_and_a_yaml_file(command, trained, o
     assert "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_samplers.halving'" in refused.err
     assert trusted.code == 0, trusted.err
     assert "sampler    halving, 5 steps" in trusted.out
+
+
+def test_a_refused_command_leaves_folders_of_others_alone(command):
+    Path("mine").mkdir()
+    Path("mine/.gitkeep").touch()
+    assert command("train", "hydra.run.dir=mine", "trainer.steps=-1").code == 1
+    assert [path.name for path in Path("mine").iterdir()] == [".gitkeep"]
+
+
+def test_a_refused_command_leaves_the_run_in_its_folder_alone(command, trained):
+    before = {path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()}
+    assert command("train", "hydra.run.dir=trained", "seed=3").code == 1
+    assert command("sample", f"ckpt={trained}", "n=0", "hydra.run.dir=trained").code == 1
+    assert {path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()} == before
+
+
+def test_a_path_that_hydra_cannot_read_is_told_how_to_be_quoted(command):
+    err = command("train", "data=folder", "data.path=~/x").err
+    assert "is quoted twice: 'data.path=\"~/photos\"'" in err
+    assert err.count("\n") == 1
+
+
+def test_a_yaml_file_with_a_mistake_in_it_is_told_in_one_line(command):
+    Path("mine/model").mkdir(parents=True)
+    Path("mine/model/wrong.yaml").write_text("network: {dim: 3\n")
+    outcome = command("train", "--config-dir", "mine", "model=wrong")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
 
 
 def test_trust_is_given_on_the_command_line_alone(command, own_sampler):

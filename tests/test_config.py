@@ -87,7 +87,7 @@ def test_a_module_of_ones_own_is_called_only_where_it_is_trusted(composed, tmp_p
 
 
 def test_the_errors_of_a_target_name_its_node(composed):
-    with pytest.raises(ValueError, match=r"^schedule: steps must be at least 1, but is 0"):
+    with pytest.raises(ValueError, match=r"^schedule: steps must be at least 1 and at most 1,000,000, but is 0"):
         config.build(composed("train", "schedule.steps=0"), "schedule")
 
 

@@ -50,5 +50,5 @@ def test_a_linear_schedule_of_few_steps_is_refused():
 
 @pytest.mark.parametrize("steps", [0, -3])
 def test_a_schedule_has_steps(steps):
-    with pytest.raises(ValueError, match=f"steps must be at least 1, but is {steps}"):
+    with pytest.raises(ValueError, match=f"steps must be at least 1 and at most 1,000,000, but is {steps}"):
         schedules.cosine(steps=steps)

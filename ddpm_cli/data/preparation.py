@@ -69,6 +69,8 @@ def prepared(source: Source, preparation: Preparation) -> ImageSet:
 
     def fill(index: int) -> None:
         row = source.rows[index][source.image]
+        if row is None:
+            raise ValueError(f"image {index} is null")
         try:
             images[index] = fitted(Image.open(BytesIO(row["bytes"]) if row["bytes"] is not None else row["path"]), shape)
         except UNREADABLE as error:
@@ -77,7 +79,8 @@ def prepared(source: Source, preparation: Preparation) -> ImageSet:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False):
             pass
-    return ImageSet(images, torch.tensor(source.rows[source.label][:]) if source.label else None, source.classes)
+    labels = [-1 if label is None else label for label in source.rows[source.label][:]] if source.label else None
+    return ImageSet(images, None if labels is None else torch.tensor(labels), source.classes)
 
 
 def fitted(image: Image.Image, shape: tuple[int, ...]) -> torch.Tensor:
@@ -89,10 +92,11 @@ def fitted(image: Image.Image, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def coloured(image: Image.Image, mode: str) -> Image.Image:
-    """Any mode as 8 bit grey or RGB: 16 bit is scaled, transparency lies on white."""
+    """Any mode as 8 bit grey or RGB: 16 bit and floats (to 1, 255 or 65535) are scaled, transparency lies on white."""
     if image.mode.startswith(("I", "F")):
         array = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((array / (65535 if array.max() > 255 else 255) * 255).round().clip(0, 255).astype(np.uint8))
+        white = 65535 if image.mode.startswith("I") else next((top for top in (1, 255) if array.max() <= top), 65535)
+        image = Image.fromarray((array / white * 255).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

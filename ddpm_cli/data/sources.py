@@ -1,12 +1,13 @@
 """Where images come from: functions that return a Hugging Face data set and the names of its columns."""
 
+import glob
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
-from datasets import ClassLabel, Dataset, Image
+from datasets import ClassLabel, Dataset, Image, Value
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from huggingface_hub import constants
 
@@ -33,7 +34,7 @@ def digits() -> Source:
 def folder(*, path: str) -> Source:
     """All images in a folder and the folders in it, whose names are the classes where there are several."""
     root = Path(path).expanduser()
-    if not root.is_dir():
+    if not path or not root.is_dir():
         raise ValueError(f"path must be a folder, but there is none at {path!r}")
     if not any(file.suffix.lower() in ImageFolder.EXTENSIONS for file in root.rglob("*")):
         raise ValueError(f"path must hold images (.jpg, .png, ...), in it or in folders below, but {path!r} holds none")
@@ -45,11 +46,13 @@ def hub(*, name: str, split: str = "train", image_column: str = "auto", label_co
 
     Columns are found by their types (`auto`) unless they are named; label_column null drops the labels.
     """
+    if not name:
+        raise ValueError("name must be a data set, a folder or a file, but is ''")
     path = Path(name).expanduser()
-    if path.is_file():
-        kind = path.suffix.removeprefix(".")
-        if kind not in ("parquet", "arrow"):
-            raise ValueError(f"name must be a data set, a folder, or a .parquet or .arrow file, but is {name!r}")
+    kind = path.suffix.removeprefix(".").lower()
+    if path.is_file() or kind in ("parquet", "arrow"):
+        if kind not in ("parquet", "arrow") or not path.is_file():
+            raise ValueError(f"name must be a data set, a folder, or a .parquet or .arrow file that is there, but is {name!r}")
         rows = local(kind, path)
     elif (path / "state.json").is_file():
         rows = Dataset.load_from_disk(str(path))
@@ -60,7 +63,9 @@ def hub(*, name: str, split: str = "train", image_column: str = "auto", label_co
 
 def local(kind: str, path: Path) -> Dataset:
     """A data set of files on this machine. All of it is one split, whatever the files are called."""
-    place = {"data_dir": str(path), "data_files": {"train": "**"}} if path.is_dir() else {"data_files": {"train": str(path)}}
+    literal = glob.escape(str(path))
+    inside = {"data_dir": literal, "data_files": {"train": "**"}, "drop_metadata": True}
+    place = inside if path.is_dir() else {"data_files": {"train": literal}}
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong arrives as an exception
     try:
@@ -96,6 +101,9 @@ def online() -> bool:
 
 def with_columns(rows: Dataset, image_column: str, label_column: str | None) -> Source:
     """Finds or checks the columns, and leaves the images undecoded."""
+    named = rows.features.get(image_column)
+    if isinstance(named, dict) or named == Value("binary"):  # files that others wrote say less of their columns
+        rows = rows.cast_column(image_column, Image())
     image = column(rows, image_column, Image)
     if image is None:
         raise ValueError(f"image_column: no column of {rows.column_names} holds images; name one")

@@ -49,7 +49,10 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
-        check_widths(dim, widths, groups if block == "resnet" else 1)
+        check_positive(groups=groups, convnext_mult=convnext_mult, heads=heads, head_dim=head_dim)
+        check_widths(dim, dim_mults, groups if block == "resnet" else 1)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout must be between 0 and 1, but is {dropout}")
         time = 4 * dim
         convnext = partial(convnext_block, mult=convnext_mult, dropout=dropout)
         new: Callable[..., Block] = {"resnet": partial(resnet_block, groups=groups, dropout=dropout), "convnext": convnext}[block]
@@ -95,11 +98,19 @@ class UNet(nn.Module):
         return self.time(t) + self.label(label.where(label >= 0, self.classes))
 
 
-def check_widths(dim: int, widths: Sequence[int], groups: int) -> None:
+def check_positive(**numbers: int) -> None:
+    """Refuses a number below 1."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, but is {number}")
+
+
+def check_widths(dim: int, mults: Sequence[int], groups: int) -> None:
     """Refuses widths that cannot be built."""
-    if dim < 4 or dim % 2 or not widths or min(widths) < 1:
-        raise ValueError(f"dim must be even and at least 4, dim_mults positive, but they are {dim} and {[w // dim for w in widths]}")
-    if uneven := [width for width in widths if width % groups]:
+    if dim < 4 or dim % 2 or not 1 <= len(mults) <= 16 or min(mults) < 1:
+        rule = "dim must be even and at least 4, dim_mults 1 to 16 positive numbers"
+        raise ValueError(f"{rule}, but they are {dim} and {list(mults)[:17]}")
+    if uneven := [dim * mult for mult in mults if dim * mult % groups]:
         raise ValueError(f"ResNet widths (dim times dim_mults) must be multiples of {groups}, but one is {uneven[0]}")
 
 

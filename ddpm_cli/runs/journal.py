@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ddpm_cli.images import save_png, whole
+from ddpm_cli.images import save_png, save_text
 from ddpm_cli.shapes import Picture
 
 
@@ -24,7 +24,7 @@ class Journal:
         metrics = folder / "metrics.jsonl"
         rows = metrics.read_text().splitlines(keepends=True) if metrics.is_file() else []
         kept = "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step)
-        whole(metrics, lambda partial: partial.write_text(kept))
+        save_text(metrics, kept)
         return cls(folder, SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None))
 
     def numbers(self, step: int, row: Mapping[str, float]) -> None:

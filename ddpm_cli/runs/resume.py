@@ -22,7 +22,12 @@ def wanted(resume: str | None, folder: Path, named: bool) -> Path | None:
         raise ValueError(f"{held}; go on with resume=auto, or name another folder")
     if resume == "auto" and not named:
         raise ValueError("resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named")
-    return newest if resume in (None, "auto") else Path(resume)
+    found = newest if resume in (None, "auto") else Path(resume).expanduser()
+    if found and newest and found.resolve().parent == newest.resolve().parent and found.resolve().name not in (newest.name, "last.pt"):
+        raise ValueError(
+            f"{str(folder)!r} holds newer checkpoints ({newest.name}), which going on from {found.name} would lose; name another folder"
+        )
+    return found
 
 
 def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:

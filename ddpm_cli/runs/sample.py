@@ -9,13 +9,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from einops import rearrange
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, check, shared
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.images import grid, save_gif, save_png, to_bytes, whole
+from ddpm_cli.images import grid, save_gif, save_png, save_text, to_bytes, whole
 from ddpm_cli.parallel import described, device_named, load_network
 from ddpm_cli.runs.parts import denoiser_of, process
 from ddpm_cli.sampling import rehearse, trajectory
@@ -23,6 +23,7 @@ from ddpm_cli.shapes import Bytes, Images
 
 FILM_IMAGES, FILM_LENGTHS = 10, (10, 50)  # the picture has ten columns, the film fifty frames
 Drawn: TypeAlias = Callable[[Sequence[int]], Iterator[Images]]
+UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +62,7 @@ def sample(cfg: DictConfig, folder: Path) -> None:
     """Draws the images that `cfg` asks for and writes them into `folder`."""
     check(cfg, Options, ("sampler",))
     options = bound(Options, cfg)()
-    content = checkpoints.load(Path(options.ckpt))
+    content = checkpoints.load(Path(options.ckpt).expanduser())
     denoiser = restored(content, weights=options.weights, device=options.device, trust=options.trust)
     sampler, spaced, shape = bind(cfg, "sampler"), shared(cfg, "sampler"), content["facts"]["shape"]
     steps = len(spaced.times(denoiser.diffusion)) - 1
@@ -74,17 +75,29 @@ def sample(cfg: DictConfig, folder: Path) -> None:
     def drawn(indices: Sequence[int]) -> Iterator[Images]:
         return trajectory(denoiser, sampler, spaced, shape=shape, seed=options.seed, indices=indices)
 
+    save_text(folder / "sample.yaml", OmegaConf.to_yaml(cfg))
     images = torch.cat(list(batches(drawn, steps, options, folder)))
     for path in written(drawn, steps, images, options, folder):
         log.info("written    %s", path)
 
 
 def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[str]) -> Denoiser:
-    """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more."""
-    recipe = content["config"]
+    """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more.
+
+    It is built without memory first: what does not fit the weights in the file is refused before any is taken.
+    """
+    recipe, shape = content["config"], content["facts"]["shape"]
     recipe.trust = trust
-    denoiser = denoiser_of(recipe, process(recipe), content["facts"]["shape"])
-    load_network(denoiser.network, content["ema" if weights == "ema" else "network"])
+    state = content["ema" if weights == "ema" else "network"]
+    try:
+        diffusion = process(recipe)
+        with torch.device("meta"):
+            outline = denoiser_of(recipe, diffusion, shape).network
+        load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
+        denoiser = denoiser_of(recipe, diffusion, shape)
+    except UNBUILDABLE as error:
+        raise error if isinstance(error, ValueError) else ValueError(f"the model of this checkpoint cannot be built: {error}") from error
+    load_network(denoiser.network, state)
     return replace(denoiser, network=denoiser.network.eval().to(device_named(device)))
 
 

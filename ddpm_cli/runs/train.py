@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -11,14 +11,16 @@ from threading import Event
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+import yaml
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, build, check, shared
 from ddpm_cli.data import Batch, ImageSet, batches, prepared
-from ddpm_cli.images import grid, to_bytes, to_float
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.parallel import WRAPPERS, described, device_named
 from ddpm_cli.runs import resume
@@ -26,7 +28,8 @@ from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.parts import denoiser_of, ending, process
 from ddpm_cli.sampling import rehearse, start, trajectory
 from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.training import Loss, Trainer, TrainState
+from ddpm_cli.shapes import Images
+from ddpm_cli.training import Loss, Trainer, TrainState, tried
 
 GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
 PREVIEWS, NOISE_LEVELS = 16, 10
@@ -75,15 +78,16 @@ class Run:
         return checkpoints.keep(folder, self.state, self.cfg, data=self.fingerprint, facts=facts, last=last)
 
 
-def train(cfg: DictConfig, folder: Path, *, named: bool, again: str) -> bool:
+def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
     """Trains what `cfg` says in `folder`; False where the user stopped it.
 
-    named: the user named the folder. again: the command that goes on after a stop.
+    named: the user named the folder. again: the command that goes on after a stop. overrides: what the command line said.
     """
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
     found = resume.wanted(cfg.resume, folder, named)
     run = assembled(cfg, folder, checkpoints.load(found) if found else None)
+    record(folder / ".hydra", cfg, overrides)
     if cfg.resume:
         log.info("resumed   %s", f"step {run.state.step:,} of {found}" if found else f"nothing: {folder} holds no checkpoint; from step 0")
     show_data(run)
@@ -93,17 +97,20 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str) -> bool:
     return not stop.is_set()
 
 
+def record(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Writes what was composed and what the command line said, in Hydra's own form."""
+    save_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
+    save_text(folder / "overrides.yaml", yaml.safe_dump(list(overrides)))
+
+
 def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> Run:
     """Builds and checks every part, cheapest first, and says what they are; writes nothing before all is well."""
-    diffusion, trainer = process(cfg), build(cfg, "trainer", bind(cfg, "trainer.optimizer"))
+    diffusion, trainer = process(cfg), build(cfg, "trainer", tried(bind(cfg, "trainer.optimizer")))
     device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), bind(cfg, "loss")
     shared(cfg, "sampler").times(diffusion)
     torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
     denoiser = denoiser_of(cfg, diffusion, preparation.shape)
-    with torch.no_grad():
-        rehearse(denoiser, bind(cfg, "sampler"), preparation.shape)
-        grey = torch.zeros(1, *preparation.shape)
-        loss(denoiser, Noised.at(diffusion, grey, grey, torch.tensor([diffusion.steps])))
+    try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape)
     source = build(cfg, "data")
     if trainer.batch_size > len(source.rows):
         raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {trainer.batch_size}")
@@ -112,11 +119,24 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> 
     state = TrainState.fresh(replace(denoiser, network=network), trainer.optimizer)
     steps, fingerprint = trainer.length(len(data.images)), data.fingerprint
     if content:
-        for change in resume.changes(content, cfg, fingerprint, steps):
+        changes = resume.changes(content, cfg, fingerprint, steps)
+        other = any(change.startswith("trainer.optimizer._target_") for change in changes)
+        checkpoints.restore(state, {**content, "optimizer": {}} if other else content)
+        for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
             log.info("changed, so the rest is not what it would have been: %s", change)
-        checkpoints.restore(state, content)
     describe(trainer, state, data, steps, device)
     return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, Journal.opened(folder, state.step))
+
+
+@torch.no_grad()
+def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss: Loss, shape: tuple[int, ...]) -> None:
+    """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
+    try:
+        rehearse(denoiser, sampler, shape)
+        grey = torch.zeros(1, *shape)
+        loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps])))
+    except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
+        raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error
 
 
 def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, device: torch.device) -> None:

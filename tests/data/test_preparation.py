@@ -36,6 +36,8 @@ def transparent_palette():
         (Image.new("CMYK", (6, 6), (0, 255, 255, 0)), (255, 0, 0)),
         (Image.new("I;16", (6, 6), 257 * 77), (77, 77, 77)),
         (Image.new("I", (6, 6), 257 * 77), (77, 77, 77)),
+        (Image.fromarray(np.full((6, 6), 0.5, np.float32)), (127.5, 127.5, 127.5)),
+        (Image.new("I;16", (6, 6), 200), (0.8, 0.8, 0.8)),
         (palette(), (255, 0, 0)),
         (transparent_palette(), (255, 255, 255)),
     ],

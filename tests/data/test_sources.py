@@ -1,5 +1,7 @@
 """Sources: the shipped digits, folders, files and names."""
 
+from io import BytesIO
+
 import datasets
 import numpy as np
 import pytest
@@ -51,6 +53,23 @@ def test_a_flat_folder_has_no_classes(photos):
 def test_other_files_beside_images_are_left_alone(photos):
     (photos / "roses/notes.txt").write_text("not an image")
     assert len(folder(path=str(photos)).rows) == 4
+
+
+def test_lists_beside_images_hide_none_of_them(photos):
+    (photos / "roses/metadata.csv").write_text("file_name,note\na b.png,nice\n")
+    assert len(folder(path=str(photos)).rows) == 4
+
+
+def test_a_folder_may_be_called_anything(photos, tmp_path):
+    photos.rename(tmp_path / "br[1]{2}*")
+    assert len(folder(path=str(tmp_path / "br[1]{2}*")).rows) == 4
+
+
+def test_a_column_without_a_type_can_be_named(tmp_path):
+    file = BytesIO()
+    Image.new("L", (4, 4), 10).save(file, "png")
+    datasets.Dataset.from_dict({"picture": [{"bytes": file.getvalue(), "path": None}]}).to_parquet(tmp_path / "plain.PARQUET")
+    assert prepared(hub(name=str(tmp_path / "plain.PARQUET"), image_column="picture"), GREY).images.unique().tolist() == [10]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "disk"])

@@ -68,13 +68,16 @@ def test_every_sampler_draws(command, trained, sampler):
     [
         (["model.predicts=v"], "model is not an option; it comes with the checkpoint"),
         (["+model.predicts=v"], "model is not an option; it comes with the checkpoint"),
+        (["model=convnext"], "model is not an option; it comes with the checkpoint"),
+        (["sampler.eta=-1"], "sampler.eta must be between 0 and 1, but is -1"),
+        (["sampler.eta=nan"], "sampler.eta must be float, but is nan"),
         (["n=0"], "n must be at least 1, but is 0"),
         (["n=many"], "n must be int, but is 'many'"),
         (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
         (["grid=false"], "grid, png, npz and film are all false: nothing would be written"),
         (["sampler.steps=2000"], "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
         (["sampler=euler"], "sampler=euler is not a choice; there are ancestral, ddim"),
-        (["sampler=ancestral", "sampler.draws=0"], "draws must be at least 1, but is 0"),
+        (["sampler=ancestral", "sampler.draws=0"], "sampler.draws must be at least 1, but is 0"),
         (["steps=10"], "steps is not an option; there are batch, ckpt, device, film, grid, n, npz, png, sampler, seed, trust, weights"),
     ],
 )
@@ -104,6 +107,10 @@ def damaged(kind, trained):
         "foreign": lambda: {"state_dict": content["network"]},
         "weights": lambda: {**content, "ema": {}},
         "shape": lambda: {**content, "facts": {**content["facts"], "shape": [3, 8, 8]}},
+        "size": lambda: {**content, "config": config.replace("dim: 8", "dim: 1000000")},
+        "huge": lambda: {**content, "config": config.replace("dim: 8", "dim: 1000000000000")},
+        "steps": lambda: {**content, "config": config.replace("steps: 1000\n", "steps: 1000000000000\n")},
+        "nothing": lambda: {**content, "config": "seed: 0"},
     }
     torch.save(changed[kind](), "bad.pt")
 
@@ -119,6 +126,10 @@ def damaged(kind, trained):
         ("foreign", "'bad.pt' is not a checkpoint of ddpm-train"),
         ("weights", "the weights do not fit this network"),
         ("shape", "the weights do not fit this network"),
+        ("size", "the weights do not fit this network"),
+        ("huge", "model.network: "),
+        ("steps", "schedule: steps must be at least 1 and at most 1,000,000"),
+        ("nothing", "schedule must be given"),
     ],
 )
 def test_hostile_and_foreign_checkpoints_run_nothing(command, trained, kind, told):

@@ -175,6 +175,28 @@ def test_a_resume_tells_what_is_no_longer_exact(command, trained):
     assert "steps in all: 4 -> 6" in out
 
 
+def test_another_optimizer_starts_with_nothing_remembered_and_says_so(command, trained):
+    other = ["trainer.optimizer._target_=torch.optim.RMSprop", "~trainer.optimizer.betas", "~trainer.optimizer.fused"]
+    outcome = command("train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto", *other)
+    assert outcome.code == 0, outcome.err
+    assert "the optimizer starts with nothing remembered" in outcome.out
+
+
+def test_going_on_from_an_older_checkpoint_never_loses_a_newer_one(command):
+    often = [*TINY, "trainer.steps=4", "trainer.checkpoint_every=2", "hydra.run.dir=run"]
+    command("train", *often)
+    outcome = command("train", *often, "resume=run/checkpoints/step_00000002.pt")
+    assert outcome.code == 1
+    assert "holds newer checkpoints (step_00000004.pt), which going on from step_00000002.pt would lose; name another folder" in outcome.err
+
+
+def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
+    Path("mine/model").mkdir(parents=True)
+    Path("mine/model/small.yaml").write_text("defaults: [resnet, _self_]\n")
+    out = command("train", "--config-dir", "mine", *TINY, "model=small", "trainer.steps=2", "trainer.stop_at=1").out
+    assert f"ddpm-train --config-dir={Path('mine').resolve()} " in out
+
+
 def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(command, trained):
     outcome = command("train", *TINY, "trainer=dp", "trainer.steps=4", "hydra.run.dir=dp")
     plain, wrapped = (flattened(checkpoints.load(path)) for path in (trained, Path("dp/checkpoints/last.pt")))
