@@ -45,7 +45,7 @@ WRITTEN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *STORAG
 def save(path: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]) -> None:
     """Writes the state of a run; `data` is the fingerprint of its images, `facts` what it found out.
 
-    facts: shape [C, H, W] of the images, names of the classes, steps of the whole run.
+    facts: shape [C, H, W] of the images, names of the classes, steps of the whole run, lr_scale.
     """
     content = {
         "format": FORMAT,
@@ -68,13 +68,16 @@ def save(path: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Ma
     whole(path, write)
 
 
-def keep(folder: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any], last: int) -> Path:
-    """Saves `step_*.pt` in `folder`, links `last.pt` to it, and drops the oldest beyond the `last` newest."""
+def keep(
+    folder: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any], last: int, every: int | None = None
+) -> Path:
+    """Saves `step_*.pt` in `folder`, links `last.pt` to it, and drops all but the `last` newest and those of every `every` steps."""
     path = folder / f"step_{state.step:08d}.pt"
     save(path, state, cfg, data=data, facts=facts)
     whole(folder / "last.pt", lambda partial: os.link(path, partial))
     for old in sorted(folder.glob("step_*.pt"))[:-last]:
-        old.unlink()
+        if every is None or int(old.stem.removeprefix("step_")) % every:
+            old.unlink()
     return path
 
 
@@ -119,6 +122,8 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
     facts = content["facts"]
     if not all(0 <= number < STEPS for number in (content["step"], facts["steps"])):
         yield f"'step' and 'steps' must be at least 0 and less than {STEPS:,}"
+    if not (type(scale := facts.get("lr_scale", 1.0)) is float and 0 < scale <= 1):
+        yield "'lr_scale' must be between 0 and 1"
     if not (len(facts["shape"]) == 3 and all(type(side) is int and 0 < side <= SIDE for side in facts["shape"])):
         yield f"'shape' must be three numbers, channels, height and width, of at most {SIDE}"
     if not all(type(name) is str for name in facts["classes"]):
@@ -158,11 +163,12 @@ def restore(state: TrainState, content: Mapping[str, Any]) -> None:
     load_network(state.average, content["ema"])
     load_optimizer(state.optimizer, content["optimizer"])
     state.step = content["step"]
+    state.lr_scale = content["facts"].get("lr_scale", 1.0)
 
 
-def newest(folder: Path) -> Path | None:
-    """The checkpoint of the most steps in a run's folder."""
-    return max((folder / "checkpoints").glob("step_*.pt"), default=None)
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a run's folder, that of the most steps first."""
+    return sorted((folder / "checkpoints").glob("step_*.pt"), reverse=True)
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from jaxtyping import Float, Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
@@ -20,5 +20,6 @@ Coefficient: TypeAlias = Float64[Tensor, "*batch"]
 Fitted: TypeAlias = Float[Tensor, "..."]
 Betas: TypeAlias = Float64[Tensor, " steps"]
 AlphaBar: TypeAlias = Float64[Tensor, " times"]
+Flag: TypeAlias = Bool[Tensor, ""]
 Scalar: TypeAlias = Float[Tensor, ""]
 Time: TypeAlias = float | Float[Tensor, "*batch"] | Int64[Tensor, "*batch"]

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -16,7 +16,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
-from ddpm_cli.shapes import PerImage, Scalar
+from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
@@ -35,6 +35,7 @@ class TrainState:
     average: nn.Module
     optimizer: Optimizer
     step: int = 0
+    lr_scale: float = 1.0
 
     @classmethod
     def fresh(cls, denoiser: Denoiser, optimizer: Callable[..., Optimizer]) -> "TrainState":
@@ -45,12 +46,19 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Progress:
-    """What one step measured: tensors on the device, read only when they are logged."""
+    """What one step measured: tensors on the device, read only when they are logged.
+
+    skipped: loss or gradient were not finite, so that the step was not applied. losses: of the images, whose indices are `indices`.
+    """
 
     step: int
     loss: Scalar
     grad_norm: Scalar
     lr: float
+    skipped: Flag
+    losses: PerImage
+    indices: Indices
+    times: Time
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ class Trainer:
     steps, or epochs in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
     lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
     ema: the decay of the average of the weights, from which samples are drawn.
-    log_every, sample_every, checkpoint_every: in steps. keep_last: checkpoints kept.
+    bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
+    log_every, sample_every, checkpoint_every: in steps. keep_last: newest checkpoints kept; keep_every: steps between those kept for good.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -75,13 +84,15 @@ class Trainer:
     warmup: int
     grad_clip: float | None
     ema: float
+    bad_steps: int
     log_every: int
     sample_every: int
     checkpoint_every: int
     keep_last: int
+    keep_every: int | None
 
     def __post_init__(self) -> None:
-        positive = dict.fromkeys(("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last"), 1)
+        positive = dict.fromkeys(("batch_size", "bad_steps", "log_every", "sample_every", "checkpoint_every", "keep_last", "keep_every"), 1)
         for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0}.items():
             if (number := getattr(self, name)) is not None and number < low:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
@@ -103,26 +114,37 @@ class Trainer:
         device = next(state.denoiser.network.parameters()).device
         for group in state.optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        schedule = LambdaLR(state.optimizer, lambda step: self.lr_factor(step, steps), last_epoch=state.step - 1)
+        schedule = LambdaLR(state.optimizer, lambda step: state.lr_scale * self.lr_factor(step, steps), last_epoch=state.step - 1)
         for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
-            batch = noised(state.denoiser, next(batches), seed, step, device)
+            taken = next(batches)
+            batch = noised(state.denoiser, taken, seed, step, device)
             lr = float(schedule.get_last_lr()[0])
-            value, norm = self.advance(state, batch, loss, seed)
+            losses, norm, skipped = self.advance(state, batch, loss, seed)
             schedule.step()
-            yield Progress(state.step, value, norm, lr)
+            yield Progress(state.step, losses.mean(), norm, lr, skipped, losses, taken.indices, batch.t)
 
-    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int) -> tuple[Scalar, Scalar]:
-        """One step of the optimizer and of the average."""
+    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int) -> tuple[PerImage, Scalar, Flag]:
+        """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
         network, optimizer = state.denoiser.network, state.optimizer
         torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step)[0])
-        value = (batch.weight * loss(state.denoiser, batch)).mean()
+        losses = batch.weight * loss(state.denoiser, batch)
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        losses.mean().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
-        optimizer.step()
-        average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)))
+        skipped = ~(losses.detach().sum().isfinite() & norm.isfinite())
+        step_unless(skipped, optimizer)
+        average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
         state.step += 1
-        return value.detach(), norm
+        return losses.detach(), norm, skipped
+
+
+def step_unless(skipped: Flag, optimizer: Optimizer) -> None:
+    """A step of the optimizer; fused ones skip it on the device, the others wait for the flag."""
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif not skipped:
+        optimizer.step()
 
 
 def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
@@ -145,8 +167,14 @@ def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch
 
 
 @torch.no_grad()
-def average_towards(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """average <- decay average + (1 - decay) network, for the parameters; buffers are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-    for mine, its in zip(average.buffers(), network.buffers(), strict=True):
-        mine.copy_(its)
+def average_towards(average: nn.Module, network: nn.Module, decay: float, skipped: Flag) -> None:
+    """average <- decay average + (1 - decay) network, for the parameters; buffers are copied. Nothing where the step was skipped."""
+    mine: list[Tensor] = list(average.parameters())
+    its: list[Tensor] = list(network.parameters())
+    if skipped.is_cuda:  # the flag is not waited for
+        weights: list[Tensor] = [(1 - decay) * ~skipped] * len(mine)
+        torch._foreach_lerp_(mine, its, weights)
+    elif not skipped:
+        torch._foreach_lerp_(mine, its, 1 - decay)
+    for buffer, other in zip(average.buffers(), network.buffers(), strict=True):
+        buffer.copy_(other)

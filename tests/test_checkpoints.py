@@ -185,4 +185,4 @@ def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["last.pt", "step_00000002.pt", "step_00000010.pt"]
     assert checkpoints.load(tmp_path / "checkpoints/last.pt")["step"] == 10
-    assert checkpoints.newest(tmp_path).name == "step_00000010.pt"
+    assert checkpoints.newest_first(tmp_path)[0].name == "step_00000010.pt"

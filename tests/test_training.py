@@ -1,5 +1,7 @@
 """The loop: a function of (seed, step), of nothing that ran before."""
 
+import copy
+import math
 from functools import partial
 
 import pytest
@@ -20,7 +22,17 @@ IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch
 DATA = ImageSet(IMAGES, None, [])
 RECIPE = {
     **{"device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine"},
-    **{"warmup": 2, "grad_clip": 1.0, "ema": 0.9, "log_every": 1, "sample_every": 1, "checkpoint_every": 1, "keep_last": 1},
+    **{
+        "warmup": 2,
+        "grad_clip": 1.0,
+        "ema": 0.9,
+        "log_every": 1,
+        "sample_every": 1,
+        "checkpoint_every": 1,
+        "keep_last": 1,
+        "bad_steps": 3,
+        "keep_every": None,
+    },
 }
 
 
@@ -28,10 +40,10 @@ def trainer(**changes):
     return Trainer(partial(torch.optim.AdamW, lr=1e-2), **{**RECIPE, **changes})
 
 
-def fresh(parallel="none"):
+def fresh(parallel="none", fused=True):
     torch.manual_seed(0)
     network = UNet(1, 1, dim=8, dim_mults=(1, 2), dropout=0.1)
-    return TrainState.fresh(Denoiser(DIFFUSION, WRAPPERS[parallel](network)), partial(torch.optim.AdamW, lr=1e-2))
+    return TrainState.fresh(Denoiser(DIFFUSION, WRAPPERS[parallel](network)), partial(torch.optim.AdamW, lr=1e-2, fused=fused))
 
 
 def trained(state, recipe, steps=10):
@@ -105,7 +117,7 @@ def test_the_average_is_of_parameters_and_buffers_are_copied():
     network.running_mean += 8
     with torch.no_grad():
         network.weight += 8
-    average_towards(average, network, 0.75)
+    average_towards(average, network, 0.75, torch.tensor(False))
     assert average.weight.tolist() == [3, 3]
     assert average.running_mean.tolist() == [8, 8]
 
@@ -144,3 +156,20 @@ def test_epochs_are_counted_in_images():
 def test_recipes_that_mean_nothing_are_refused(change, told):
     with pytest.raises(ValueError, match=told):
         trainer(**change)
+
+
+def leaves(tree):
+    return torch.utils._pytree.tree_leaves(tree)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypatch, fused):
+    state = fresh(fused=fused)
+    trained(state, trainer(stop_at=4))
+    before = copy.deepcopy((network_state(state.denoiser.network), network_state(state.average), optimizer_state(state.optimizer)))
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
+    (progress,) = trained(state, trainer(stop_at=5))
+    after = network_state(state.denoiser.network), network_state(state.average), optimizer_state(state.optimizer)
+    assert progress.skipped
+    assert state.step == 5
+    assert all(torch.equal(one, other) for one, other in zip(leaves(before), leaves(after), strict=True))

@@ -1,6 +1,7 @@
 """Going on with a run: where its checkpoint lies, and whether it is the same run."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,35 @@ from ddpm_cli.config import differences
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size")
 FREE = ("sampler.", "resume", "trust", "data._target_", "data.path", "data.name", "data.split", "data.image_column", "data.label_column")
-FREE_OF_TRAINER = ("device", "parallel", "stop_at", "log_every", "sample_every", "checkpoint_every", "keep_last")
+FREE_OF_TRAINER = ("device", "parallel", "stop_at", "log_every", "sample_every", "checkpoint_every", "keep_last", "keep_every", "bad_steps")
+log = logging.getLogger(__name__)
 
 
-def wanted(resume: str | None, folder: Path, named: bool) -> Path | None:
-    """The checkpoint to go on from, if any; ValueError where a run would be written over or cannot be found."""
-    newest = checkpoints.newest(folder)
-    if resume is None and newest is not None:
-        held = f"hydra.run.dir={str(folder)!r} holds a run already ({newest.name})"
+def wanted(resume: str | None, folder: Path, named: bool) -> tuple[Path, dict[str, Any]] | None:
+    """The checkpoint to go on from and what is in it, if any; ValueError where a run would be lost or cannot be found."""
+    there = checkpoints.newest_first(folder)
+    if resume == "auto":
+        if not named:
+            raise ValueError("resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named")
+        return newest_good(there) if there else None
+    found = Path(resume).expanduser() if resume else None
+    if there and found is None:
+        held = f"hydra.run.dir={str(folder)!r} holds a run already ({there[0].name})"
         raise ValueError(f"{held}; go on with resume=auto, or name another folder")
-    if resume == "auto" and not named:
-        raise ValueError("resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named")
-    found = newest if resume in (None, "auto") else Path(resume).expanduser()
-    if found and newest and found.resolve().parent == newest.resolve().parent and found.resolve().name not in (newest.name, "last.pt"):
-        raise ValueError(
-            f"{str(folder)!r} holds newer checkpoints ({newest.name}), which going on from {found.name} would lose; name another folder"
-        )
-    return found
+    if there and found and found.resolve().parent == there[0].resolve().parent and found.name not in (there[0].name, "last.pt"):
+        held = f"{str(folder)!r} holds newer checkpoints ({there[0].name})"
+        raise ValueError(f"{held}, which going on from {found.name} would lose; name another folder")
+    return (found, checkpoints.load(found)) if found else None
+
+
+def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first checkpoint that can be read; says which were skipped and why. ValueError where none can."""
+    for path in paths:
+        try:
+            return path, checkpoints.load(path)
+        except ValueError as error:
+            log.info("skipped   %s", error)
+    raise ValueError(f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; to start again, name another folder")
 
 
 def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:

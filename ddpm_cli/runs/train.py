@@ -1,38 +1,34 @@
 """A training run: from a configuration to a folder with checkpoints, numbers and pictures."""
 
 import logging
-import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, build, check, shared
-from ddpm_cli.data import Batch, ImageSet, batches, prepared
+from ddpm_cli.data import ImageSet, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.parallel import WRAPPERS, described, device_named
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.journal import Journal
+from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
 from ddpm_cli.runs.parts import denoiser_of, ending, process
-from ddpm_cli.sampling import rehearse, start, trajectory
+from ddpm_cli.sampling import rehearse, start
 from ddpm_cli.seeds import Purpose, words_at
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import Loss, Trainer, TrainState, tried
 
 GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
-PREVIEWS, NOISE_LEVELS = 16, 10
+NOISE_LEVELS = 10
 log = logging.getLogger(__name__)
 
 
@@ -53,31 +49,6 @@ class Options:
             raise ValueError(f"seed must be at least 0, but is {self.seed}")
 
 
-@dataclass(frozen=True)
-class Run:
-    """The parts of one training run."""
-
-    cfg: DictConfig
-    folder: Path
-    trainer: Trainer
-    state: TrainState
-    loss: Loss
-    data: ImageSet
-    fingerprint: str
-    steps: int
-    journal: Journal
-
-    def stream(self, start: int) -> Iterator[Batch]:
-        """The batches from step `start` on."""
-        return batches(self.data, batch_size=self.trainer.batch_size, seed=self.cfg.seed, flip=self.cfg.data.flip, start=start)
-
-    def save(self) -> Path:
-        """Writes a checkpoint that says what the run found out."""
-        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
-        folder, last = self.folder / "checkpoints", self.trainer.keep_last
-        return checkpoints.keep(folder, self.state, self.cfg, data=self.fingerprint, facts=facts, last=last)
-
-
 def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
     """Trains what `cfg` says in `folder`; False where the user stopped it.
 
@@ -86,14 +57,16 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
     found = resume.wanted(cfg.resume, folder, named)
-    run = assembled(cfg, folder, checkpoints.load(found) if found else None)
+    run = assembled(cfg, folder, found[1] if found else None)
     record(folder / ".hydra", cfg, overrides)
     if cfg.resume:
-        log.info("resumed   %s", f"step {run.state.step:,} of {found}" if found else f"nothing: {folder} holds no checkpoint; from step 0")
+        log.info(
+            "resumed   %s", f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
+        )
     show_data(run)
     with stop_requested() as stop, logging_redirect_tqdm():
         loop(run, stop)
-    finish(run, stop.is_set(), again)
+        finish(run, stop.is_set(), again)
     return not stop.is_set()
 
 
@@ -160,63 +133,3 @@ def show_data(run: Run) -> None:
     times = [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
     run.journal.picture("forward.png", grid(to_bytes(columns.flatten(0, 1)), columns=NOISE_LEVELS), 0)
-
-
-def loop(run: Run, stop: Event) -> None:
-    """Trains with a bar, numbers, pictures and checkpoints, until the end or a request to stop."""
-    trainer, window, since = run.trainer, [], time.perf_counter()
-    bar = tqdm(total=run.steps, initial=run.state.step, unit=" steps", dynamic_ncols=True)
-    for progress in trainer.fit(run.state, run.stream(run.state.step), run.loss, steps=run.steps, seed=run.cfg.seed):
-        window.append(torch.stack([progress.loss, progress.grad_norm]))
-        bar.update()
-        if progress.step % trainer.log_every == 0:
-            loss, norm = torch.stack(window).mean(0).tolist()
-            speed = len(window) * trainer.batch_size / (time.perf_counter() - since)
-            run.journal.numbers(progress.step, {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed})
-            bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} images/s, {len(run.data.images) / speed:.1f} s/epoch")
-            window, since = [], time.perf_counter()
-        if progress.step % trainer.sample_every == 0 and progress.step < run.steps:
-            show_samples(run)
-        if progress.step % trainer.checkpoint_every == 0 and progress.step < run.steps:
-            run.save()
-        if stop.is_set():
-            break
-    bar.close()
-
-
-@torch.no_grad()
-def show_samples(run: Run) -> None:
-    """A grid of the average's samples, from the same noise at every step of the run."""
-    denoiser = replace(run.state.denoiser, network=run.state.average)
-    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
-    *_, images = trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=range(PREVIEWS))
-    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(to_bytes(images)), run.state.step)
-
-
-def finish(run: Run, stopped: bool, again: str) -> None:
-    """The last checkpoint and pictures, and what to do next."""
-    path = run.save()
-    if run.state.step < run.steps:
-        word = "stopped" if stopped else "ended"
-        log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
-    elif run.steps:
-        show_samples(run)
-    run.journal.tensorboard.close()
-    log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
-
-
-@contextmanager
-def stop_requested() -> Iterator[Event]:
-    """An event that Ctrl-C sets; a second Ctrl-C interrupts at once."""
-    stop = Event()
-
-    def request(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop.set()
-        log.info("stopping after this step; again to stop at once")
-
-    before = signal.signal(signal.SIGINT, request)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

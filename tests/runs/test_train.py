@@ -1,5 +1,6 @@
 """Training runs: what they write, how they go on, what they refuse."""
 
+import itertools
 import json
 import signal
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 import torch
 from conftest import TINY
 
-from ddpm_cli import checkpoints
+from ddpm_cli import checkpoints, training
+from ddpm_cli.runs import loop
 from ddpm_cli.runs.journal import Journal
 
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
@@ -60,7 +62,7 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
     assert outcome.code == 0
     assert pictures | {"train.log", "metrics.jsonl", ".hydra/config.yaml", "checkpoints/last.pt", "checkpoints/step_00000004.pt"} <= written
     assert any(path.startswith("tensorboard/") for path in written)
-    assert rows("run")[0].keys() == {"step", "loss", "grad_norm", "lr", "images_per_second"}
+    assert rows("run")[0].keys() == {"step", "loss", "grad_norm", "lr", "images_per_second", "skipped"}
 
 
 def test_the_screen_says_device_images_parameters_and_length(command):
@@ -220,3 +222,157 @@ def test_an_unscaled_linear_schedule_warns_of_its_end_with_the_remedy(command):
 def test_only_the_newest_checkpoints_are_kept(command):
     command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=2", "hydra.run.dir=run")
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000005.pt", "step_00000006.pt"]
+
+
+def often(command, *options, folder="run"):
+    return command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=2", f"hydra.run.dir={folder}", *options)
+
+
+def cut_off(file):
+    return file[:5000]
+
+
+def flipped(file):
+    return file[:5000] + bytes([file[5000] ^ 1]) + file[5001:]
+
+
+def emptied(file):
+    return b""
+
+
+@pytest.mark.parametrize("damage", [cut_off, flipped, emptied])
+def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command, damage):
+    often(command, folder="whole")
+    often(command, "trainer.stop_at=4")
+    newest = Path("run/checkpoints/step_00000004.pt")
+    newest.write_bytes(damage(newest.read_bytes()))
+    outcome = often(command, "resume=auto")
+    whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "run"))
+    assert outcome.code == 0, outcome.err
+    assert "skipped   cannot read the checkpoint" in outcome.out
+    assert "resumed   step 2 of" in outcome.out
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_where_no_checkpoint_can_be_read_nothing_starts_afresh(command):
+    often(command, "trainer.stop_at=2")
+    Path("run/checkpoints/step_00000002.pt").write_bytes(b"")
+    outcome = often(command, "resume=auto")
+    assert outcome.code == 1
+    assert "none of the 1 checkpoints in 'run/checkpoints' can be read; to start again, name another folder" in outcome.err.replace(
+        str(Path.cwd()) + "/", ""
+    )
+
+
+def test_every_so_many_steps_a_checkpoint_is_kept_for_good(command):
+    command(
+        "train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=1", "trainer.keep_every=4", "hydra.run.dir=run"
+    )
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000004.pt", "step_00000006.pt"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeypatch, number):
+    monkeypatch.setattr(Journal, "numbers", lambda *_: [signal.raise_signal(number), signal.raise_signal(number)])
+    outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
+    assert outcome.code == 0
+    assert f"stopping after this step ({number.name})" in outcome.out
+    assert checkpoints.load(Path("run/checkpoints/last.pt"))["step"] == 3
+
+
+def test_a_full_disk_is_told_loses_nothing_and_is_tried_again(command, monkeypatch):
+    save, failures = torch.save, [OSError("No space left on device"), RuntimeError("file write failed"), OSError("No space left on device")]
+
+    def full(content, file):
+        file.write(b"half")
+        if failures:
+            raise failures.pop()
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0)
+    outcome = often(command)
+    assert outcome.code == 0
+    assert outcome.out.count("warning: no checkpoint at step") == 3
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000006.pt"]
+
+
+def test_rows_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
+    journal = Journal.opened(tmp_path, 0)
+    with monkeypatch.context() as full:
+        full.setattr("ddpm_cli.runs.journal.append", fails)
+        journal.numbers(1, {"loss": 2.0})
+    journal.numbers(2, {"loss": float("nan")})
+    assert rows(tmp_path) == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
+
+
+def fails(*_):
+    raise OSError("No space left on device")
+
+
+POISON = [*TINY, "trainer.steps=20", "trainer.checkpoint_every=4", "trainer.bad_steps=3", "trainer.log_every=1", "hydra.run.dir=run"]
+
+
+def poisoned_batches(monkeypatch, *steps):
+    clean = training.noised
+
+    def poisoned(denoiser, batch, seed, step, device):
+        found = clean(denoiser, batch, seed, step, device)
+        found.x_t[2] += float("nan") if step in steps else 0.0
+        return found
+
+    monkeypatch.setattr(training, "noised", poisoned)
+
+
+def poisoned_weights(monkeypatch, *times):
+    steps, clean = itertools.count(1), training.noised
+
+    def poison(denoiser, batch, seed, step, device):
+        if next(steps) in times:
+            next(denoiser.network.parameters()).data[0] = float("inf")
+        return clean(denoiser, batch, seed, step, device)
+
+    monkeypatch.setattr(training, "noised", poison)
+
+
+def incidents():
+    return [json.loads(line) for line in Path("run/incidents.jsonl").read_text().splitlines()]
+
+
+def test_a_poisoned_image_costs_one_step_and_is_named(command, monkeypatch):
+    poisoned_batches(monkeypatch, 6)
+    outcome = command("train", *POISON)
+    assert outcome.code == 0, outcome.err
+    assert "warning: step 7 was skipped: its numbers are not finite; see incidents.jsonl" in outcome.out
+    (incident,) = incidents()
+    assert (incident["step"], incident["loss"], incident["grad_norm"], incident["weights"]) == (7, "nan", "nan", [])
+    assert [index for index, loss in enumerate(incident["losses"]) if loss == "nan"] == [2]
+    assert len(incident["indices"]) == len(incident["times"]) == 16
+    assert [row["loss"] is None for row in rows("run")].index(True) == 6
+    assert rows("run")[-1]["skipped"] == 1
+
+
+def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(command, monkeypatch):
+    poisoned_weights(monkeypatch, 10)
+    outcome = command("train", *POISON)
+    assert outcome.code == 0, outcome.err
+    assert "3 steps in a row without finite numbers" in outcome.out
+    assert "back to step_00000008.pt with half the learning rate" in outcome.out
+    assert incidents()[0]["weights"] == ["stem.weight"]
+    assert [row["step"] for row in rows("run")] == list(range(1, 21))
+    assert checkpoints.load(Path("run/checkpoints/last.pt"))["facts"]["lr_scale"] == 0.5
+
+
+def test_numbers_that_stay_bad_end_the_run_with_the_evidence_and_the_last_good_checkpoint(command, monkeypatch):
+    poisoned_weights(monkeypatch, 10, 14)
+    outcome = command("train", *POISON)
+    assert outcome.code == 1
+    assert "though the learning rate was halved; the last good checkpoint stays; the evidence is in" in outcome.err
+    assert outcome.err.count("error: ") == 1
+    assert checkpoints.load(Path("run/checkpoints/last.pt"))["step"] == 8
+
+
+def test_a_learning_rate_that_explodes_before_the_first_checkpoint_is_told(command):
+    outcome = command("train", *POISON, "trainer.optimizer.lr=1e30", "trainer.grad_clip=null", "trainer.checkpoint_every=20")
+    assert outcome.code == 1
+    assert "no checkpoint to go back to; try a smaller trainer.optimizer.lr" in outcome.err

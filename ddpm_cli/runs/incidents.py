@@ -1,0 +1,68 @@
+"""Steps whose numbers were not finite: noted with their evidence, counted, and in a row a reason to go back."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ddpm_cli.runs.journal import Journal
+from ddpm_cli.training import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Watch:
+    """Reads the flag of every step one step late, so that the loop never waits for the device."""
+
+    network: nn.Module
+    journal: Journal
+    count: int = 0
+    in_a_row: int = 0
+    before: Progress | None = None
+
+    def follow(self, progress: Progress) -> None:
+        """Looks at the step before, and keeps this one for the next."""
+        self.look()
+        self.before = progress
+
+    def look(self) -> None:
+        """Reads the flag of the step that is kept, and notes what was wrong with it."""
+        before, self.before = self.before, None
+        if before is None:
+            return
+        if not before.skipped:
+            self.in_a_row = 0
+            return
+        self.count, self.in_a_row = self.count + 1, self.in_a_row + 1
+        self.journal.row("incidents.jsonl", evidence(before, self.network))
+        if self.in_a_row == 1:
+            log.warning("warning: step %s was skipped: its numbers are not finite; see incidents.jsonl", f"{before.step:,}")
+
+
+def evidence(progress: Progress, network: nn.Module) -> dict[str, object]:
+    """What is known of a step: losses and norms, images and times, and the weights that are not finite; nan and inf as words."""
+    norms = {name: parameter.detach().norm() for name, parameter in network.named_parameters()}
+    return {
+        "step": progress.step,
+        "loss": said(progress.loss.item()),
+        "grad_norm": said(progress.grad_norm.item()),
+        "weight_norm": said(torch.stack(list(norms.values())).norm().item()),
+        "lr": progress.lr,
+        "weights": [name for name, norm in norms.items() if not norm.isfinite()],
+        "indices": progress.indices.tolist(),
+        "times": torch.as_tensor(progress.times).tolist(),
+        "losses": [said(each) for each in progress.losses.tolist()],
+    }
+
+
+def said(number: float) -> float | str:
+    """A number, or the word for it where JSON has none."""
+    return number if math.isfinite(number) else str(number)
+
+
+def finite(network: nn.Module) -> bool:
+    """Whether all weights are."""
+    return all(bool(parameter.isfinite().all()) for parameter in network.parameters())

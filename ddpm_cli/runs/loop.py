@@ -1,0 +1,164 @@
+"""The course of a training run: steps, numbers, pictures and checkpoints, until the end, a signal or numbers that stay bad."""
+
+import logging
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeAlias
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from ddpm_cli import checkpoints
+from ddpm_cli.config import bind, shared
+from ddpm_cli.data import Batch, ImageSet, batches
+from ddpm_cli.images import grid, to_bytes
+from ddpm_cli.runs import resume
+from ddpm_cli.runs.incidents import Watch, finite
+from ddpm_cli.runs.journal import Journal
+from ddpm_cli.sampling import trajectory
+from ddpm_cli.training import Loss, Trainer, TrainState
+
+PREVIEWS, RETRY_SECONDS = 16, 10
+Bar: TypeAlias = Any  # tqdm's, whose type takes a parameter for mypy alone
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of one training run."""
+
+    cfg: DictConfig
+    folder: Path
+    trainer: Trainer
+    state: TrainState
+    loss: Loss
+    data: ImageSet
+    fingerprint: str
+    steps: int
+    journal: Journal
+
+    def stream(self, start: int) -> Iterator[Batch]:
+        """The batches from step `start` on."""
+        return batches(self.data, batch_size=self.trainer.batch_size, seed=self.cfg.seed, flip=self.cfg.data.flip, start=start)
+
+    def save(self) -> Path:
+        """Writes a checkpoint that says what the run found out."""
+        shape, classes = list(self.data.images.shape[1:]), self.data.classes
+        facts = {"shape": shape, "classes": classes, "steps": self.steps, "lr_scale": self.state.lr_scale}
+        folder, last, every = self.folder / "checkpoints", self.trainer.keep_last, self.trainer.keep_every
+        return checkpoints.keep(folder, self.state, self.cfg, data=self.fingerprint, facts=facts, last=last, every=every)
+
+    def tried_save(self) -> Path | None:
+        """Writes a checkpoint; where the disk does not take it says so, and the last good one stays."""
+        try:
+            return self.save()
+        except (OSError, RuntimeError) as error:  # torch tells of a full disk by either
+            kept = next((path.name for path in checkpoints.newest_first(self.folder)), "none yet")
+            free = shutil.disk_usage(self.folder).free / 2**20
+            told = "warning: no checkpoint at step %s: %s; %.0f MiB are free; the last good one is %s; it is tried again"
+            log.warning(told, f"{self.state.step:,}", " ".join(str(error).split())[:200], free, kept)
+            return None
+
+
+def loop(run: Run, stop: Event) -> None:
+    """Trains until the end or a request to stop, going back once where the numbers stay bad."""
+    with tqdm(total=run.steps, initial=run.state.step, unit=" steps", dynamic_ncols=True) as bar:
+        while not advance(run, bar, stop):
+            go_back(run)
+            bar.n = run.state.step
+            bar.refresh()
+
+
+def advance(run: Run, bar: Bar, stop: Event) -> bool:
+    """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
+    trainer, window, since = run.trainer, [], time.perf_counter()
+    watch = Watch(run.state.denoiser.network, run.journal)
+    for progress in trainer.fit(run.state, run.stream(run.state.step), run.loss, steps=run.steps, seed=run.cfg.seed):
+        watch.follow(progress)
+        window.append(torch.stack([progress.loss, progress.grad_norm]).where(~progress.skipped, math.nan))
+        bar.update()
+        if progress.step % trainer.log_every == 0:
+            loss, norm = torch.stack(window).nanmean(0).tolist()
+            speed = len(window) * trainer.batch_size / (time.perf_counter() - since)
+            numbers = {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed, "skipped": watch.count}
+            run.journal.numbers(progress.step, numbers)
+            bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} images/s, {len(run.data.images) / speed:.1f} s/epoch")
+            window, since = [], time.perf_counter()
+        if progress.step % trainer.sample_every == 0 and progress.step < run.steps:
+            show_samples(run)
+        if progress.step % trainer.checkpoint_every == 0 and progress.step < run.steps:
+            watch.look()
+            if not watch.in_a_row:
+                run.tried_save()
+        if watch.in_a_row >= trainer.bad_steps:
+            return False
+        if stop.is_set():
+            break
+    watch.look()
+    return watch.in_a_row < trainer.bad_steps
+
+
+def go_back(run: Run) -> None:
+    """Puts the last good checkpoint back and halves the learning rate, once; ValueError where that is no remedy."""
+    row, state = f"{run.trainer.bad_steps} steps in a row without finite numbers, the last step {run.state.step:,}", run.state
+    paths, evidence = checkpoints.newest_first(run.folder), f"the evidence is in {run.folder / 'incidents.jsonl'}"
+    if state.lr_scale < 1:
+        raise ValueError(f"{row}, though the learning rate was halved; the last good checkpoint stays; {evidence}")
+    if not paths:
+        raise ValueError(f"{row}, and no checkpoint to go back to; try a smaller trainer.optimizer.lr; {evidence}")
+    path, content = resume.newest_good(paths)
+    checkpoints.restore(state, content)
+    state.lr_scale = 0.5
+    run.journal.cut(state.step)
+    log.warning("warning: %s; back to %s with half the learning rate; %s", row, path.name, evidence)
+
+
+@torch.no_grad()
+def show_samples(run: Run) -> None:
+    """A grid of the average's samples, from the same noise at every step of the run."""
+    denoiser = replace(run.state.denoiser, network=run.state.average)
+    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
+    *_, images = trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=range(PREVIEWS))
+    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(to_bytes(images)), run.state.step)
+
+
+def finish(run: Run, stopped: bool, again: str) -> None:
+    """The last checkpoint and pictures, and what to do next."""
+    if not finite(run.state.denoiser.network):
+        raise ValueError(f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl")
+    while (path := run.tried_save()) is None:
+        time.sleep(RETRY_SECONDS)
+    if run.state.step < run.steps:
+        word = "stopped" if stopped else "ended"
+        log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
+    elif run.steps:
+        show_samples(run)
+    run.journal.tensorboard.close()
+    log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
+
+
+@contextmanager
+def stop_requested() -> Iterator[Event]:
+    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once."""
+    stop = Event()
+
+    def request(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not stop.is_set():
+            log.info("stopping after this step (%s); Ctrl-C to stop at once", signal.Signals(number).name)
+        stop.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
