@@ -72,6 +72,8 @@ def keep(
     folder: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any], last: int, every: int | None = None
 ) -> Path:
     """Saves `step_*.pt` in `folder`, links `last.pt` to it, and drops all but the `last` newest and those of every `every` steps."""
+    for left in folder.glob(".partial-*"):  # by a process that was killed while it wrote
+        left.unlink()
     path = folder / f"step_{state.step:08d}.pt"
     save(path, state, cfg, data=data, facts=facts)
     whole(folder / "last.pt", lambda partial: os.link(path, partial))

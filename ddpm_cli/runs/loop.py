@@ -26,7 +26,7 @@ from ddpm_cli.runs.journal import Journal
 from ddpm_cli.sampling import trajectory
 from ddpm_cli.training import Loss, Trainer, TrainState
 
-PREVIEWS, RETRY_SECONDS = 16, 10
+PREVIEWS, RETRIES, RETRY_SECONDS = 16, 60, 10
 Bar: TypeAlias = Any  # tqdm's, whose type takes a parameter for mypy alone
 log = logging.getLogger(__name__)
 
@@ -130,14 +130,19 @@ def show_samples(run: Run) -> None:
     run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(to_bytes(images)), run.state.step)
 
 
-def finish(run: Run, stopped: bool, again: str) -> None:
+def finish(run: Run, stop: Event, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
     if not finite(run.state.denoiser.network):
         raise ValueError(f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl")
-    while (path := run.tried_save()) is None:
-        time.sleep(RETRY_SECONDS)
+    path = run.tried_save()
+    for _ in range(RETRIES):
+        if path is not None or stop.wait(RETRY_SECONDS):
+            break
+        path = run.tried_save()
+    if path is None:
+        raise ValueError(f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays")
     if run.state.step < run.steps:
-        word = "stopped" if stopped else "ended"
+        word = "stopped" if stop.is_set() else "ended"
         log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
     elif run.steps:
         show_samples(run)

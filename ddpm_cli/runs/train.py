@@ -66,7 +66,7 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
     show_data(run)
     with stop_requested() as stop, logging_redirect_tqdm():
         loop(run, stop)
-        finish(run, stop.is_set(), again)
+        finish(run, stop, again)
     return not stop.is_set()
 
 

@@ -1,0 +1,56 @@
+"""A process that is killed at any moment: what goes on from it ends with the same bits."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+
+from ddpm_cli import checkpoints
+
+RUN = ["train", *TINY, "trainer.steps=400", "trainer.checkpoint_every=1", "trainer.sample_every=1000", "trainer.device=cpu"]
+
+
+def start(folder):
+    command = [sys.executable, "-m", "ddpm_cli", *RUN, f"hydra.run.dir={folder}", "resume=auto"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def steps_done(folder):
+    return max((path.stem for path in Path(folder, "checkpoints").glob("step_*.pt")), default="none")
+
+
+def kill_after_some_steps(folder, moment):
+    """Kills a run at a moment of its own after it has written a checkpoint more than it found."""
+    before, process = steps_done(folder), start(folder)
+    while steps_done(folder) == before:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    time.sleep(moment.uniform(0, 0.4))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    moment = random.Random(0)
+    for _ in range(10):
+        kill_after_some_steps("killed", moment)
+    assert 10 <= int(steps_done("killed").removeprefix("step_")) < 400
+    outputs = {folder: start(folder).communicate()[0] for folder in ("killed", "whole")}
+    killed, whole = (checkpoints.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
+    pairs = zip(
+        *(torch.utils._pytree.tree_leaves([each[part] for part in ("network", "ema", "optimizer")]) for each in (killed, whole)),
+        strict=True,
+    )
+    assert "resumed   step" in outputs["killed"]
+    assert killed["step"] == whole["step"] == 400
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert Path("killed/metrics.jsonl").read_text().count("\n") == Path("whole/metrics.jsonl").read_text().count("\n")
+    assert not list(Path("killed/checkpoints").glob(".partial-*"))
