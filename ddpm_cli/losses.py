@@ -1,7 +1,7 @@
 """Losses: functions (denoiser, batch) -> loss per image [B]."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -32,6 +32,13 @@ class Noised:
     def at(cls, diffusion: GaussianDiffusion, x0: Images, eps: Images, t: Time, label: Labels | None = None) -> "Noised":
         """The batch that q(x_t | x_0) gives with this noise."""
         return cls(x0, eps, diffusion.add_noise(x0, eps, t), t, label)
+
+    def split(self, size: int) -> Iterator["Noised"]:
+        """The batch in parts of `size` images, the last perhaps of fewer."""
+        for part in (slice(first, first + size) for first in range(0, len(self.x0), size)):
+            t, weight = (each[part] if isinstance(each, torch.Tensor) and each.ndim else each for each in (self.t, self.weight))
+            label = None if self.label is None else self.label[part]
+            yield Noised(self.x0[part], self.eps[part], self.x_t[part], t, label, weight)
 
 
 def l1(denoiser: Denoiser, batch: Noised) -> PerImage:

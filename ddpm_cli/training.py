@@ -66,6 +66,7 @@ class Trainer:
     """The recipe of a training run.
 
     steps, or epochs in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
+    microbatch: images that go through the network at once, for memory; the step is the same but for rounding and dropout's masks.
     lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
     ema: the decay of the average of the weights, from which samples are drawn.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
@@ -80,6 +81,7 @@ class Trainer:
     epochs: int | None
     stop_at: int | None
     batch_size: int
+    microbatch: int | None
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: int
     grad_clip: float | None
@@ -92,7 +94,9 @@ class Trainer:
     keep_every: int | None
 
     def __post_init__(self) -> None:
-        positive = dict.fromkeys(("batch_size", "bad_steps", "log_every", "sample_every", "checkpoint_every", "keep_last", "keep_every"), 1)
+        positive = dict.fromkeys(
+            ("batch_size", "microbatch", "bad_steps", "log_every", "sample_every", "checkpoint_every", "keep_last", "keep_every"), 1
+        )
         for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0}.items():
             if (number := getattr(self, name)) is not None and number < low:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
@@ -126,16 +130,19 @@ class Trainer:
     def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int) -> tuple[PerImage, Scalar, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
         network, optimizer = state.denoiser.network, state.optimizer
-        torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step)[0])
-        losses = batch.weight * loss(state.denoiser, batch)
         optimizer.zero_grad()
-        losses.mean().backward()  # type: ignore[no-untyped-call]
+        parts, total = [], len(batch.x0)
+        for place, part in enumerate(batch.split(self.microbatch or total)):
+            torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, place)[0])
+            parts.append(part.weight * loss(state.denoiser, part))
+            (parts[-1].sum() / total).backward()  # type: ignore[no-untyped-call]
+        losses = torch.cat(parts).detach()
         norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
-        skipped = ~(losses.detach().sum().isfinite() & norm.isfinite())
+        skipped = ~(losses.sum().isfinite() & norm.isfinite())
         step_unless(skipped, optimizer)
         average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
         state.step += 1
-        return losses.detach(), norm, skipped
+        return losses, norm, skipped
 
 
 def step_unless(skipped: Flag, optimizer: Optimizer) -> None:

@@ -12,7 +12,18 @@ from ddpm_cli.config import differences
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size")
 FREE = ("sampler.", "resume", "trust", "data._target_", "data.path", "data.name", "data.split", "data.image_column", "data.label_column")
-FREE_OF_TRAINER = ("device", "parallel", "stop_at", "log_every", "sample_every", "checkpoint_every", "keep_last", "keep_every", "bad_steps")
+FREE_OF_TRAINER = (
+    "device",
+    "parallel",
+    "microbatch",
+    "stop_at",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_last",
+    "keep_every",
+    "bad_steps",
+)
 log = logging.getLogger(__name__)
 
 
