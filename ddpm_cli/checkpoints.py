@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import torch
 import yaml
@@ -18,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddpm_cli.images import whole
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
-from ddpm_cli.training import TrainState
+from ddpm_cli.training import LONGEST, TrainState
 
 FORMAT = 1
 UNREADABLE = (
@@ -33,12 +34,12 @@ UNREADABLE = (
     TypeError,
     AssertionError,
     MemoryError,
-    NotImplementedError,
 )
 FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "environment", "facts"), dict)
 FACTS = {"shape": list, "classes": list, "steps": int}
-STEPS, SIDE, TEXT = 10**8, 4096, 2**16  # more than any run has: of steps, pixels along a side, characters of configuration
-STORAGES = [f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Bool")]
+SIDE, TEXT = 4096, 2**16  # more than any run has: pixels along a side, characters of configuration
+NAMES = "step_" + "[0-9]" * 8 + ".pt"
+STORAGES = [f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")]
 WRITTEN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *STORAGES}  # the names that `save` pickles
 
 
@@ -77,7 +78,11 @@ def keep(
     path = folder / f"step_{state.step:08d}.pt"
     save(path, state, cfg, data=data, facts=facts)
     whole(folder / "last.pt", lambda partial: os.link(path, partial))
-    for old in sorted(folder.glob("step_*.pt"))[:-last]:
+    there = sorted(folder.glob(NAMES))
+    undone = [other for other in there if other.name > path.name]  # damaged, or of steps that were gone back from
+    for other in undone:
+        other.unlink()
+    for old in [other for other in there if other not in undone][:-last]:
         if every is None or int(old.stem.removeprefix("step_")) % every:
             old.unlink()
     return path
@@ -88,7 +93,8 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no checkpoint at {str(path)!r}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True) if harmless(path) else None
+        check_archive(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise ValueError(f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code") from error
     if not isinstance(content, dict) or type(content.get("format")) is not int:
@@ -100,8 +106,8 @@ def load(path: Path) -> dict[str, Any]:
     return {**content, "config": parsed(content["config"], str(path))}
 
 
-def harmless(path: Path) -> bool:
-    """Whether a file is an archive as torch writes it: nothing compressed, sums of all members right, no foreign name pickled."""
+def check_archive(path: Path) -> None:
+    """Refuses a file that is no archive as torch writes it: nothing compressed, sums of all members right, no foreign name pickled."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         stored = all(each.compress_type == zipfile.ZIP_STORED for each in members) and len(set(archive.namelist())) == len(members)
@@ -112,18 +118,18 @@ def harmless(path: Path) -> bool:
     named = {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"}
     if not named <= WRITTEN or any(opcode.name == "STACK_GLOBAL" for opcode, _, _ in opcodes):
         raise pickle.UnpicklingError(f"names of others: {named}")
-    return True
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:
-    """What is missing in a checkpoint or contradicts itself, a line each."""
+    """What is missing in a checkpoint or contradicts itself; ends with the first line where a part is missing."""
     for fields, where in ((FIELDS, content), (FACTS, content.get("facts", {}))):
         for name, kind in fields.items():
             if not isinstance(where, dict) or not isinstance(where.get(name), kind) or isinstance(where[name], bool):
                 yield f"{name!r} is missing or not what it should be"
+                return
     facts = content["facts"]
-    if not all(0 <= number < STEPS for number in (content["step"], facts["steps"])):
-        yield f"'step' and 'steps' must be at least 0 and less than {STEPS:,}"
+    if not all(0 <= number < LONGEST for number in (content["step"], facts["steps"])):
+        yield f"'step' and 'steps' must be at least 0 and less than {LONGEST:,}"
     if not (type(scale := facts.get("lr_scale", 1.0)) is float and 0 < scale <= 1):
         yield "'lr_scale' must be between 0 and 1"
     if not (len(facts["shape"]) == 3 and all(type(side) is int and 0 < side <= SIDE for side in facts["shape"])):
@@ -153,9 +159,9 @@ def parsed(text: str, where: str) -> DictConfig:
 
 
 def plain_token(token: yaml.Token) -> bool:
-    """Whether a token of YAML says what it says: no alias, and as a value printable and not to be interpolated."""
+    """Whether a token of YAML says what it says: no alias, and as a value without control characters and not to be interpolated."""
     if isinstance(token, yaml.ScalarToken):
-        return "${" not in token.value and token.value.isprintable()
+        return "${" not in token.value and not any(category(each) in ("Cc", "Cs") for each in token.value)
     return not isinstance(token, yaml.AliasToken)
 
 
@@ -170,7 +176,7 @@ def restore(state: TrainState, content: Mapping[str, Any]) -> None:
 
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in a run's folder, that of the most steps first."""
-    return sorted((folder / "checkpoints").glob("step_*.pt"), reverse=True)
+    return sorted((folder / "checkpoints").glob(NAMES), reverse=True)
 
 
 def environment() -> dict[str, str]:

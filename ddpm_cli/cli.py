@@ -99,10 +99,14 @@ def refuse_trust_from_files(cfg: DictConfig) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Removes a folder into which nothing was written, and the folder of its day."""
+    """Removes a folder into which nothing was written, and under outputs/ the folder of its day."""
+    here = Path.cwd()
+    if folder in (here, *here.parents):
+        return
     with suppress(OSError):
         folder.rmdir()
-        folder.parent.rmdir()
+        if folder.parent.parent.name == "outputs":
+            folder.parent.rmdir()
 
 
 def one_line(error: BaseException) -> str:

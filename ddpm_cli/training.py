@@ -20,6 +20,7 @@ from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
+LONGEST = 10**8  # more steps than any run has
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
     "linear": lambda done: 1 - done,
@@ -100,6 +101,8 @@ class Trainer:
         for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0}.items():
             if (number := getattr(self, name)) is not None and number < low:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
+        if self.steps >= LONGEST:
+            raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
         if self.grad_clip is not None and not self.grad_clip > 0:
@@ -117,7 +120,7 @@ class Trainer:
         """Trains from `state.step` to the end, changing `state`; yields after every step."""
         device = next(state.denoiser.network.parameters()).device
         for group in state.optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
+            group.setdefault("initial_lr", group["lr"])
         schedule = LambdaLR(state.optimizer, lambda step: state.lr_scale * self.lr_factor(step, steps), last_epoch=state.step - 1)
         for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
             taken = next(batches)
@@ -147,7 +150,9 @@ class Trainer:
 
 def step_unless(skipped: Flag, optimizer: Optimizer) -> None:
     """A step of the optimizer; fused ones skip it on the device, the others wait for the flag."""
-    if getattr(optimizer, "_step_supports_amp_scaling", False):
+    if (
+        getattr(optimizer, "_step_supports_amp_scaling", False) and optimizer.state
+    ):  # a first step that is skipped would leave moments unfilled
         optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
         optimizer.step()
     elif not skipped:
@@ -160,7 +165,7 @@ def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
     parameter.grad = torch.zeros_like(parameter)
     try:
         optimizer([parameter]).step()
-    except (ValueError, RuntimeError, TypeError, NameError) as error:
+    except (ValueError, RuntimeError, TypeError, NameError, AssertionError) as error:
         raise ValueError(f"trainer.optimizer: {error}") from error
     return optimizer
 
@@ -179,9 +184,9 @@ def average_towards(average: nn.Module, network: nn.Module, decay: float, skippe
     mine: list[Tensor] = list(average.parameters())
     its: list[Tensor] = list(network.parameters())
     if skipped.is_cuda:  # the flag is not waited for
-        weights: list[Tensor] = [(1 - decay) * ~skipped] * len(mine)
+        weights: list[Tensor] = [((1 - decay) * ~skipped).to(each.dtype) for each in mine]
         torch._foreach_lerp_(mine, its, weights)
     elif not skipped:
         torch._foreach_lerp_(mine, its, 1 - decay)
     for buffer, other in zip(average.buffers(), network.buffers(), strict=True):
-        buffer.copy_(other)
+        buffer.copy_(torch.where(skipped, buffer, other))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ddpm_cli.parallel import network_state, unwrapped
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.training import Progress
 
@@ -44,7 +45,7 @@ class Watch:
 
 def evidence(progress: Progress, network: nn.Module) -> dict[str, object]:
     """What is known of a step: losses and norms, images and times, and the weights that are not finite; nan and inf as words."""
-    norms = {name: parameter.detach().norm() for name, parameter in network.named_parameters()}
+    norms = {name: parameter.detach().norm() for name, parameter in unwrapped(network).named_parameters()}
     return {
         "step": progress.step,
         "loss": said(progress.loss.item()),
@@ -63,6 +64,6 @@ def said(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
 
 
-def finite(network: nn.Module) -> bool:
-    """Whether all weights are."""
-    return all(bool(parameter.isfinite().all()) for parameter in network.parameters())
+def finite(*networks: nn.Module) -> bool:
+    """Whether everything in the networks is that a checkpoint would hold."""
+    return all(bool(tensor.isfinite().all()) for network in networks for tensor in network_state(network).values())

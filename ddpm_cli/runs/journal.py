@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -23,58 +24,92 @@ class Journal:
     """
 
     folder: Path
-    tensorboard: SummaryWriter
+    tensorboard: SummaryWriter | None
     unwritten: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, folder: Path, step: int) -> "Journal":
         """The journal from `step` on: what was written after it, by a run that went on, is cut."""
-        metrics = folder / "metrics.jsonl"
-        rows = metrics.read_text().splitlines(keepends=True) if metrics.is_file() else []
-        save_text(metrics, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
-        return cls(folder, SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None))
+        for name in ("metrics.jsonl", "incidents.jsonl"):
+            trim(folder / name, step)
+        return cls(folder, board(folder, step))
 
     def cut(self, step: int) -> None:
-        """Goes back to `step`."""
-        self.tensorboard.close()
-        self.tensorboard = Journal.opened(self.folder, step).tensorboard
+        """Goes back to `step`: its numbers after it are cut, its incidents stay."""
+        waiting = self.unwritten.get("metrics.jsonl", [])
+        waiting[:] = [row for row in waiting if json.loads(row)["step"] <= step]
+        self.attempt(lambda: trim(self.folder / "metrics.jsonl", step))
+        self.close()
+        self.show(lambda tensorboard: None, step)
 
     def numbers(self, step: int, row: Mapping[str, float]) -> None:
         """Writes one row of numbers; what is not finite is null, for JSON has no word for it."""
-        self.row("metrics.jsonl", {"step": step, **{name: number if math.isfinite(number) else None for name, number in row.items()}})
 
-        def write() -> None:
+        def write(tensorboard: SummaryWriter) -> None:
             for name, number in row.items():
-                self.tensorboard.add_scalar(name, number, step)
+                tensorboard.add_scalar(name, number, step)
 
-        self.attempt(write)
+        self.row("metrics.jsonl", {"step": step, **{name: number if math.isfinite(number) else None for name, number in row.items()}})
+        self.show(write)
 
     def row(self, name: str, row: Mapping[str, object]) -> None:
         """Adds a row to a file of rows, after those that are still to be written."""
-        waiting = self.unwritten.setdefault(name, [])
-        waiting.append(json.dumps(row) + "\n")
-        if self.attempt(lambda: append(self.folder / name, "".join(waiting))):
-            waiting.clear()
+        self.unwritten.setdefault(name, []).append(json.dumps(row) + "\n")
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes the rows that wait."""
+        for name, waiting in self.unwritten.items():
+            if waiting and self.attempt(partial(append, self.folder / name, "".join(waiting))):
+                waiting.clear()
 
     def picture(self, path: str, picture: Picture, step: int) -> None:
         """Writes one picture; its folder or name is its tag in TensorBoard."""
 
-        def write() -> None:
-            save_png(self.folder / path, picture)
-            self.tensorboard.add_image(path.partition("/")[0].removesuffix(".png"), picture, step)
-            self.tensorboard.flush()
+        def write(tensorboard: SummaryWriter) -> None:
+            tensorboard.add_image(path.partition("/")[0].removesuffix(".png"), picture, step)
+            tensorboard.flush()
 
-        self.attempt(write)
+        self.attempt(lambda: save_png(self.folder / path, picture))
+        self.show(write)
+
+    def show(self, write: Callable[[SummaryWriter], None], step: int = 0) -> None:
+        """Has something written for TensorBoard, whose writer does not outlive an error and is opened anew at the next."""
+
+        def attempted() -> None:
+            self.tensorboard = self.tensorboard or board(self.folder, step)
+            write(self.tensorboard)
+
+        if not self.attempt(attempted):
+            self.tensorboard = None
+
+    def close(self) -> None:
+        """Writes what waits, and closes TensorBoard's file."""
+        self.flush()
+        if self.tensorboard is not None:
+            self.attempt(self.tensorboard.close)
+        self.tensorboard = None
 
     def attempt(self, write: Callable[[], object]) -> bool:
-        """Whether the disk took it; TensorBoard's writer, which does not outlive an error, is opened anew."""
+        """Whether the disk took it; where not, it is told."""
         try:
             write()
         except OSError as error:
             log.warning("warning: cannot write into %s: %s; training goes on", self.folder, error.strerror or error)
-            self.tensorboard = SummaryWriter(str(self.folder / "tensorboard"))
             return False
         return True
+
+
+def board(folder: Path, step: int) -> SummaryWriter:
+    """TensorBoard's writer from `step` on."""
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+
+def trim(path: Path, step: int) -> None:
+    """Cuts the rows after `step`, and a last one that was never finished."""
+    if path.is_file():
+        rows = path.read_text().splitlines(keepends=True)
+        save_text(path, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
 
 
 def append(path: Path, text: str) -> None:

@@ -56,6 +56,11 @@ class Run:
         folder, last, every = self.folder / "checkpoints", self.trainer.keep_last, self.trainer.keep_every
         return checkpoints.keep(folder, self.state, self.cfg, data=self.fingerprint, facts=facts, last=last, every=every)
 
+    @property
+    def finite(self) -> bool:
+        """Whether network and average are."""
+        return finite(self.state.denoiser.network, self.state.average)
+
     def tried_save(self) -> Path | None:
         """Writes a checkpoint; where the disk does not take it says so, and the last good one stays."""
         try:
@@ -96,7 +101,9 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
             show_samples(run)
         if progress.step % trainer.checkpoint_every == 0 and progress.step < run.steps:
             watch.look()
-            if not watch.in_a_row:
+            if not run.finite:
+                log.warning("warning: no checkpoint at step %s: the weights are not finite; the last good one stays", f"{progress.step:,}")
+            elif not watch.in_a_row:
                 run.tried_save()
         if watch.in_a_row >= trainer.bad_steps:
             return False
@@ -132,7 +139,7 @@ def show_samples(run: Run) -> None:
 
 def finish(run: Run, stop: Event, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
-    if not finite(run.state.denoiser.network):
+    if not run.finite:
         raise ValueError(f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl")
     path = run.tried_save()
     for _ in range(RETRIES):
@@ -146,7 +153,7 @@ def finish(run: Run, stop: Event, again: str) -> None:
         log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
     elif run.steps:
         show_samples(run)
-    run.journal.tensorboard.close()
+    run.journal.close()
     log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import signal
 from pathlib import Path
 
@@ -360,6 +361,7 @@ def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(c
     assert "back to step_00000008.pt with half the learning rate" in outcome.out
     assert incidents()[0]["weights"] == ["stem.weight"]
     assert [row["step"] for row in rows("run")] == list(range(1, 21))
+    assert rows("run")[8]["lr"] == pytest.approx(0.5 * 0.003 * 0.5 * (1 + math.cos(math.pi * 8 / 20)))
     assert checkpoints.load(Path("run/checkpoints/last.pt"))["facts"]["lr_scale"] == 0.5
 
 
@@ -376,3 +378,31 @@ def test_a_learning_rate_that_explodes_before_the_first_checkpoint_is_told(comma
     outcome = command("train", *POISON, "trainer.optimizer.lr=1e30", "trainer.grad_clip=null", "trainer.checkpoint_every=20")
     assert outcome.code == 1
     assert "no checkpoint to go back to; try a smaller trainer.optimizer.lr" in outcome.err
+
+
+def test_a_damaged_checkpoint_of_later_steps_never_pushes_out_a_good_one(command):
+    often(command, "trainer.stop_at=4", "trainer.keep_last=1")
+    Path("run/checkpoints/step_00000004.pt").replace("run/checkpoints/step_00000005.pt")
+    Path("run/checkpoints/step_00000008.pt").write_bytes(b"damaged")
+    outcome = often(command, "trainer.keep_last=1", "resume=auto")
+    assert outcome.code == 0, outcome.err
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000006.pt"]
+
+
+def test_a_disk_that_is_full_from_the_start_is_told_in_one_line(command, monkeypatch):
+    monkeypatch.setattr("ddpm_cli.runs.journal.save_png", fails)
+    monkeypatch.setattr("ddpm_cli.runs.journal.board", fails)
+    outcome = command("train", *TINY, "trainer.steps=0", "hydra.run.dir=run", "resume=auto")
+    assert outcome.code == 1
+    assert outcome.err.count("\n") == 1
+
+
+def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
+    journal = Journal.opened(tmp_path, 0)
+    with monkeypatch.context() as full:
+        full.setattr("ddpm_cli.runs.journal.append", fails)
+        journal.numbers(1, {"loss": 2.0})
+        journal.numbers(2, {"loss": 3.0})
+    journal.cut(1)
+    journal.close()
+    assert rows(tmp_path) == [{"step": 1, "loss": 2.0}]
