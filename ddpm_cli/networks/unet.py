@@ -49,10 +49,8 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
-        check_positive(groups=groups, convnext_mult=convnext_mult, heads=heads, head_dim=head_dim)
+        check_numbers(dropout, groups=groups, convnext_mult=convnext_mult, heads=heads, head_dim=head_dim)
         check_widths(dim, dim_mults, groups if block == "resnet" else 1)
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"dropout must be between 0 and 1, but is {dropout}")
         time = 4 * dim
         convnext = partial(convnext_block, mult=convnext_mult, dropout=dropout)
         new: Callable[..., Block] = {"resnet": partial(resnet_block, groups=groups, dropout=dropout), "convnext": convnext}[block]
@@ -98,11 +96,13 @@ class UNet(nn.Module):
         return self.time(t) + self.label(label.where(label >= 0, self.classes))
 
 
-def check_positive(**numbers: int) -> None:
-    """Refuses a number below 1."""
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, but is {number}")
+def check_numbers(dropout: float, **counts: int) -> None:
+    """Refuses a count below 1 and a dropout that is no probability."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, but is {count}")
+    if not 0 <= dropout <= 1:
+        raise ValueError(f"dropout must be between 0 and 1, but is {dropout}")
 
 
 def check_widths(dim: int, mults: Sequence[int], groups: int) -> None:
