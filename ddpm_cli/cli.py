@@ -75,7 +75,8 @@ def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
             if full:
                 raise
             failures.append(one_line(error))
-            print(f"error: {failures[-1]}", file=sys.stderr)
+            if failures[-1]:  # without words it is the echo of another process's error
+                print(f"error: {failures[-1]}", file=sys.stderr)
         finally:
             remove_if_empty(folder)
 

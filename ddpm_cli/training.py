@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
 
@@ -15,11 +16,13 @@ from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import Noised
+from ddpm_cli.parallel import Ranks, unsynchronised
 from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
 from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
+ALONE = Ranks()
 LONGEST = 10**8  # more steps than any run has
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
@@ -49,7 +52,8 @@ class TrainState:
 class Progress:
     """What one step measured: tensors on the device, read only when they are logged.
 
-    skipped: loss or gradient were not finite, so that the step was not applied. losses: of the images, whose indices are `indices`.
+    loss and grad_norm are of the global batch. skipped: they were not finite, so that the step was not applied.
+    losses: of this process's images, whose indices are `indices`.
     """
 
     step: int
@@ -67,7 +71,8 @@ class Trainer:
     """The recipe of a training run.
 
     steps, or epochs in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
-    microbatch: images that go through the network at once, for memory; the step is the same but for rounding and dropout's masks.
+    batch_size: images in a step, of all processes together. microbatch: images that go through the network at once, for memory;
+    processes, with parallel=ddp; workers: processes that prepare batches. The step is the same but for rounding and dropout's masks.
     lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
     ema: the decay of the average of the weights, from which samples are drawn.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
@@ -77,7 +82,9 @@ class Trainer:
     optimizer: Callable[..., Optimizer]
     _: KW_ONLY
     device: str
-    parallel: Literal["none", "dp"]
+    parallel: Literal["none", "dp", "ddp"]
+    processes: int | Literal["auto"]
+    workers: int
     steps: int
     epochs: int | None
     stop_at: int | None
@@ -96,11 +103,24 @@ class Trainer:
 
     def __post_init__(self) -> None:
         positive = dict.fromkeys(
-            ("batch_size", "microbatch", "bad_steps", "log_every", "sample_every", "checkpoint_every", "keep_last", "keep_every"), 1
+            (
+                "batch_size",
+                "microbatch",
+                "processes",
+                "bad_steps",
+                "log_every",
+                "sample_every",
+                "checkpoint_every",
+                "keep_last",
+                "keep_every",
+            ),
+            1,
         )
-        for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0}.items():
-            if (number := getattr(self, name)) is not None and number < low:
+        for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0, "workers": 0}.items():
+            if isinstance(number := getattr(self, name), int) and number < low:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
+        if self.parallel != "ddp" and self.processes != 1:
+            raise ValueError(f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}")
         if self.steps >= LONGEST:
             raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
         if not 0 <= self.ema < 1:
@@ -116,8 +136,10 @@ class Trainer:
         """What the learning rate is multiplied with: a function of (step, steps) alone."""
         return min(1.0, (step + 1) / (self.warmup + 1)) * LR_SCHEDULES[self.lr_schedule](step / max(1, steps))
 
-    def fit(self, state: TrainState, batches: Iterator[Batch], loss: Loss, *, steps: int, seed: int) -> Iterator[Progress]:
-        """Trains from `state.step` to the end, changing `state`; yields after every step."""
+    def fit(
+        self, state: TrainState, batches: Iterator[Batch], loss: Loss, *, steps: int, seed: int, ranks: Ranks = ALONE
+    ) -> Iterator[Progress]:
+        """Trains from `state.step` to the end, changing `state`; yields after every step. `batches`: this process's part of each."""
         device = next(state.denoiser.network.parameters()).device
         for group in state.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -126,26 +148,36 @@ class Trainer:
             taken = next(batches)
             batch = noised(state.denoiser, taken, seed, step, device)
             lr = float(schedule.get_last_lr()[0])
-            losses, norm, skipped = self.advance(state, batch, loss, seed)
+            losses, mean, norm, skipped = self.advance(state, batch, loss, seed, ranks)
             schedule.step()
-            yield Progress(state.step, losses.mean(), norm, lr, skipped, losses, taken.indices, batch.t)
+            yield Progress(state.step, mean, norm, lr, skipped, losses, taken.indices, batch.t)
 
-    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int) -> tuple[PerImage, Scalar, Flag]:
+    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
         network, optimizer = state.denoiser.network, state.optimizer
         optimizer.zero_grad()
-        parts, total = [], len(batch.x0)
-        for place, part in enumerate(batch.split(self.microbatch or total)):
-            torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, place)[0])
-            parts.append(part.weight * loss(state.denoiser, part))
-            (parts[-1].sum() / total).backward()  # type: ignore[no-untyped-call]
-        losses = torch.cat(parts).detach()
+        losses = self.backward(state, batch, loss, seed, ranks)
+        mean = ranks.total(losses.sum()) / self.batch_size
         norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
-        skipped = ~(losses.sum().isfinite() & norm.isfinite())
+        skipped = ~(mean.isfinite() & norm.isfinite())
         step_unless(skipped, optimizer)
         average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
         state.step += 1
-        return losses, norm, skipped
+        return losses, mean, norm, skipped
+
+    def backward(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> PerImage:
+        """The losses of this process's images; the gradient of their mean over the global batch is left in the parameters.
+
+        Gradients are exchanged with the last microbatch, as their mean over the processes: hence `ranks.count`.
+        """
+        parts = list(batch.split(self.microbatch or len(batch.x0)))
+        losses = []
+        for place, part in enumerate(parts):
+            torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, ranks.rank, place)[0])
+            with unsynchronised(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
+                losses.append(part.weight * loss(state.denoiser, part))
+                (losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
+        return torch.cat(losses).detach()
 
 
 def step_unless(skipped: Flag, optimizer: Optimizer) -> None:
@@ -173,8 +205,9 @@ def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
 def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch.device) -> Noised:
     """The batch with keyed noise at keyed integer times, on the device."""
     x0 = to_float(batch.images.to(device, non_blocking=True))
-    uniforms = torch.from_numpy(rng_at(seed, Purpose.TIMES, step).random(len(x0)))
-    eps = normal_like(x0, reseeded(words_at(seed, Purpose.NOISE, step, count=len(x0)), device))
+    first, last = batch.first, batch.first + len(x0)
+    uniforms = torch.from_numpy(rng_at(seed, Purpose.TIMES, step).random(last)[first:])
+    eps = normal_like(x0, reseeded(words_at(seed, Purpose.NOISE, step, count=last)[first:], device))
     return Noised.at(denoiser.diffusion, x0, eps, 1 + (uniforms * denoiser.diffusion.steps).long())
 
 

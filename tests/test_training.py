@@ -10,11 +10,11 @@ from problems import Answer
 from torch import nn
 
 from ddpm_cli import losses, schedules
-from ddpm_cli.data import ImageSet, batches
+from ddpm_cli.data import ImageSet, Stream, batches
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import WRAPPERS, load_network, load_optimizer, network_state, optimizer_state
+from ddpm_cli.parallel import Ranks, load_network, load_optimizer, network_state, optimizer_state, wrapped
 from ddpm_cli.training import Trainer, TrainState, average_towards, noised
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
@@ -32,6 +32,8 @@ RECIPE = {
         "keep_last": 1,
         "bad_steps": 3,
         "microbatch": None,
+        "processes": 1,
+        "workers": 0,
         "keep_every": None,
     },
 }
@@ -44,11 +46,11 @@ def trainer(**changes):
 def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8):
     torch.manual_seed(0)
     network = UNet(1, 1, dim=dim, dim_mults=(1, 2), dropout=dropout)
-    return TrainState.fresh(Denoiser(DIFFUSION, WRAPPERS[parallel](network)), partial(torch.optim.AdamW, lr=lr, fused=fused))
+    return TrainState.fresh(Denoiser(DIFFUSION, wrapped(network, parallel, Ranks())), partial(torch.optim.AdamW, lr=lr, fused=fused))
 
 
 def trained(state, recipe, steps=10):
-    stream = batches(DATA, batch_size=6, seed=0, flip=True, start=state.step)
+    stream = batches(Stream(DATA, 6, 0, True), start=state.step)
     return list(recipe.fit(state, stream, losses.l2, steps=steps, seed=0))
 
 
@@ -130,7 +132,7 @@ def test_the_average_is_in_evaluation_and_learns_nothing_itself():
 
 
 def test_noise_and_times_are_functions_of_seed_and_step():
-    denoiser, batch = Denoiser(DIFFUSION, Answer(None)), next(batches(DATA, batch_size=20, seed=0, flip=False))
+    denoiser, batch = Denoiser(DIFFUSION, Answer(None)), Stream(DATA, 20, 0, False)[0]
     one, again, other = (noised(denoiser, batch, 0, step, torch.device("cpu")) for step in (3, 3, 4))
     assert torch.equal(one.x_t, again.x_t)
     assert not torch.equal(one.eps, other.eps)

@@ -59,7 +59,7 @@ class ImageSet:
         return digest.hexdigest()
 
 
-def prepared(source: Source, preparation: Preparation) -> ImageSet:
+def prepared(source: Source, preparation: Preparation, aloud: bool = True) -> ImageSet:
     """Decodes every image once, in threads; an image that cannot be read is an error that names it."""
     count, shape = len(source.rows), preparation.shape
     needed, there = count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -77,7 +77,7 @@ def prepared(source: Source, preparation: Preparation) -> ImageSet:
             raise ValueError(f"cannot read {row['path'] or f'image {index}'}: {error}") from error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False):
+        for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False, disable=not aloud):
             pass
     labels = [-1 if label is None else label for label in source.rows[source.label][:]] if source.label else None
     return ImageSet(images, None if labels is None else torch.tensor(labels), source.classes)

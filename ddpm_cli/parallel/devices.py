@@ -1,29 +1,60 @@
 """Devices by name, and wrappers of the network."""
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ddpm_cli.parallel.ranks import Ranks, places
+
+ALONE = Ranks()
 
 
 def device_named(name: str) -> torch.device:
-    """The device called `name`; `auto` is CUDA, else MPS, else the CPU."""
+    """The device called `name`; `auto` is CUDA, else MPS, else the CPU. Of several processes each takes a GPU of its own."""
+    _, count, place = places()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() and count == 1 else "cpu"
+    if count > 1:
+        name = own_device(name, place)
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, and be there, but is {name!r}") from error
 
 
-def described(device: torch.device, parallel: str) -> str:
-    """The device in words, and what DataParallel has to work with where it is asked for."""
+def own_device(name: str, place: int) -> str:
+    """The device of one of several processes; ValueError where there is none for it."""
+    if name == "cuda" and place >= torch.cuda.device_count():
+        raise ValueError(f"every process needs a GPU of its own: there are {torch.cuda.device_count()}, and this is process {place + 1}")
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda for several processes, but is {name!r}")
+    return "cpu" if name == "cpu" else f"cuda:{place}"
+
+
+def described(device: torch.device, parallel: str = "none", ranks: Ranks = ALONE) -> str:
+    """The device in words, what DataParallel has to work with where it is asked for, and the processes where there are several."""
     details = {"cuda": lambda: f" ({torch.cuda.get_device_name(device)})", "cpu": lambda: f" ({torch.get_num_threads()} threads)"}
     told, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
-    if parallel == "none":
-        return told
+    if parallel != "dp":
+        return told if ranks.count == 1 else f"{told}, {ranks.count} processes ({dist.get_backend()})"
     over = f"over {count} GPUs" if count > 1 else f"of one: {count} GPUs are visible, batches stay whole"
     return f"{told}, DataParallel {over}"
 
 
-WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {"none": lambda network: network, "dp": nn.DataParallel}
+def wrapped(network: nn.Module, parallel: str, ranks: Ranks) -> nn.Module:
+    """The network as it is trained: over several GPUs by DataParallel, over several processes by DistributedDataParallel."""
+    if parallel == "dp":
+        return nn.DataParallel(network)
+    if ranks.count == 1:
+        return network
+    device = next(network.parameters()).device
+    ids = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
+
+
+def unsynchronised(network: nn.Module) -> AbstractContextManager[None]:
+    """Within it gradients are added up in this process only."""
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()

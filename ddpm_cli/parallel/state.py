@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 State: TypeAlias = Mapping[Any, Any]
@@ -13,7 +14,7 @@ State: TypeAlias = Mapping[Any, Any]
 
 def unwrapped(network: nn.Module) -> nn.Module:
     """The network itself, whose names carry no wrapper's prefix."""
-    return network.module if isinstance(network, nn.DataParallel) else network
+    return network.module if isinstance(network, nn.DataParallel | DistributedDataParallel) else network
 
 
 def network_state(network: nn.Module) -> State:

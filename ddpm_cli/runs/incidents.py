@@ -3,11 +3,12 @@
 import logging
 import math
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import nn
 
-from ddpm_cli.parallel import network_state, unwrapped
+from ddpm_cli.parallel import Ranks, network_state, unwrapped
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.training import Progress
 
@@ -20,6 +21,7 @@ class Watch:
 
     network: nn.Module
     journal: Journal
+    ranks: Ranks
     count: int = 0
     in_a_row: int = 0
     before: Progress | None = None
@@ -38,13 +40,15 @@ class Watch:
             self.in_a_row = 0
             return
         self.count, self.in_a_row = self.count + 1, self.in_a_row + 1
-        self.journal.row("incidents.jsonl", evidence(before, self.network))
+        self.journal.row("incidents.jsonl", evidence(before, self.network, self.ranks))
         if self.in_a_row == 1:
             log.warning("warning: step %s was skipped: its numbers are not finite; see incidents.jsonl", f"{before.step:,}")
 
 
-def evidence(progress: Progress, network: nn.Module) -> dict[str, object]:
+def evidence(progress: Progress, network: nn.Module, ranks: Ranks) -> dict[str, object]:
     """What is known of a step: losses and norms, images and times, and the weights that are not finite; nan and inf as words."""
+    here = [(progress.indices.tolist(), torch.as_tensor(progress.times).tolist(), progress.losses.tolist())]
+    indices, times, losses = (list(chain(*parts)) for parts in zip(*chain(*ranks.gathered(here)), strict=True))
     norms = {name: parameter.detach().norm() for name, parameter in unwrapped(network).named_parameters()}
     return {
         "step": progress.step,
@@ -53,9 +57,9 @@ def evidence(progress: Progress, network: nn.Module) -> dict[str, object]:
         "weight_norm": said(torch.stack(list(norms.values())).norm().item()),
         "lr": progress.lr,
         "weights": [name for name, norm in norms.items() if not norm.isfinite()],
-        "indices": progress.indices.tolist(),
-        "times": torch.as_tensor(progress.times).tolist(),
-        "losses": [said(each) for each in progress.losses.tolist()],
+        "indices": indices,
+        "times": times,
+        "losses": [said(each) for each in losses],
     }
 
 

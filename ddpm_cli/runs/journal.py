@@ -20,16 +20,20 @@ log = logging.getLogger(__name__)
 class Journal:
     """The log of one run in `folder`: `metrics.jsonl`, `incidents.jsonl`, `tensorboard/` and pictures.
 
-    A full disk ends no run: rows wait in `unwritten` until the disk takes them, pictures and TensorBoard's go missing, and it is told.
+    Of several processes the first one writes. A full disk ends no run: rows wait in `unwritten` until the disk takes them,
+    pictures and TensorBoard's go missing, and it is told.
     """
 
     folder: Path
     tensorboard: SummaryWriter | None
+    writes: bool = True
     unwritten: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def opened(cls, folder: Path, step: int) -> "Journal":
+    def opened(cls, folder: Path, step: int, writes: bool = True) -> "Journal":
         """The journal from `step` on: what was written after it, by a run that went on, is cut."""
+        if not writes:
+            return cls(folder, None, writes=False)
         for name in ("metrics.jsonl", "incidents.jsonl"):
             trim(folder / name, step)
         return cls(folder, board(folder, step))
@@ -92,6 +96,8 @@ class Journal:
 
     def attempt(self, write: Callable[[], object]) -> bool:
         """Whether the disk took it; where not, it is told."""
+        if not self.writes:
+            return True
         try:
             write()
         except OSError as error:

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, shared
-from ddpm_cli.data import Batch, ImageSet, batches
+from ddpm_cli.data import Batch, ImageSet, Stream, batches
 from ddpm_cli.images import grid, to_bytes
+from ddpm_cli.parallel import Ranks, Vote
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.incidents import Watch, finite
 from ddpm_cli.runs.journal import Journal
@@ -44,10 +45,17 @@ class Run:
     fingerprint: str
     steps: int
     journal: Journal
+    ranks: Ranks
+
+    def batch(self, step: int) -> Batch:
+        """The whole batch of a step."""
+        return Stream(self.data, self.trainer.batch_size, self.cfg.seed, self.cfg.data.flip)[step]
 
     def stream(self, start: int) -> Iterator[Batch]:
-        """The batches from step `start` on."""
-        return batches(self.data, batch_size=self.trainer.batch_size, seed=self.cfg.seed, flip=self.cfg.data.flip, start=start)
+        """This process's part of the batches from step `start` on."""
+        size, pin = self.trainer.batch_size, next(self.state.average.parameters()).device.type == "cuda"
+        stream = Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
+        return batches(stream, start=start, workers=self.trainer.workers, pin=pin)
 
     def save(self) -> Path:
         """Writes a checkpoint that says what the run found out."""
@@ -75,7 +83,7 @@ class Run:
 
 def loop(run: Run, stop: Event) -> None:
     """Trains until the end or a request to stop, going back once where the numbers stay bad."""
-    with tqdm(total=run.steps, initial=run.state.step, unit=" steps", dynamic_ncols=True) as bar:
+    with tqdm(total=run.steps, initial=run.state.step, unit=" steps", dynamic_ncols=True, disable=not run.ranks.first) as bar:
         while not advance(run, bar, stop):
             go_back(run)
             bar.n = run.state.step
@@ -85,8 +93,9 @@ def loop(run: Run, stop: Event) -> None:
 def advance(run: Run, bar: Bar, stop: Event) -> bool:
     """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
     trainer, window, since = run.trainer, [], time.perf_counter()
-    watch = Watch(run.state.denoiser.network, run.journal)
-    for progress in trainer.fit(run.state, run.stream(run.state.step), run.loss, steps=run.steps, seed=run.cfg.seed):
+    watch, vote = Watch(run.state.denoiser.network, run.journal, run.ranks), Vote(run.ranks)
+    stream = run.stream(run.state.step)
+    for progress in trainer.fit(run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks):
         watch.follow(progress)
         window.append(torch.stack([progress.loss, progress.grad_norm]).where(~progress.skipped, math.nan))
         bar.update()
@@ -103,11 +112,12 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
             watch.look()
             if not run.finite:
                 log.warning("warning: no checkpoint at step %s: the weights are not finite; the last good one stays", f"{progress.step:,}")
-            elif not watch.in_a_row:
+            elif run.ranks.first and not watch.in_a_row:
                 run.tried_save()
         if watch.in_a_row >= trainer.bad_steps:
             return False
-        if stop.is_set():
+        if vote(stop.is_set()):
+            stop.set()
             break
     watch.look()
     return watch.in_a_row < trainer.bad_steps
@@ -121,7 +131,7 @@ def go_back(run: Run) -> None:
         raise ValueError(f"{row}, though the learning rate was halved; the last good checkpoint stays; {evidence}")
     if not paths:
         raise ValueError(f"{row}, and no checkpoint to go back to; try a smaller trainer.optimizer.lr; {evidence}")
-    path, content = resume.newest_good(paths)
+    path, content = resume.agreed(run.ranks, lambda: resume.newest_good(paths))
     checkpoints.restore(state, content)
     state.lr_scale = 0.5
     run.journal.cut(state.step)
@@ -133,21 +143,18 @@ def show_samples(run: Run) -> None:
     """A grid of the average's samples, from the same noise at every step of the run."""
     denoiser = replace(run.state.denoiser, network=run.state.average)
     shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
-    *_, images = trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=range(PREVIEWS))
-    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(to_bytes(images)), run.state.step)
+    indices, images = range(PREVIEWS)[run.ranks.part(PREVIEWS)], torch.empty(0, *shape)
+    if indices:
+        *_, images = trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices)
+    every = torch.cat(run.ranks.gathered(to_bytes(images).cpu()))
+    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
 
 
 def finish(run: Run, stop: Event, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
     if not run.finite:
         raise ValueError(f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl")
-    path = run.tried_save()
-    for _ in range(RETRIES):
-        if path is not None or stop.wait(RETRY_SECONDS):
-            break
-        path = run.tried_save()
-    if path is None:
-        raise ValueError(f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays")
+    path = last_checkpoint(run, stop) if run.ranks.first else None
     if run.state.step < run.steps:
         word = "stopped" if stop.is_set() else "ended"
         log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
@@ -157,15 +164,31 @@ def finish(run: Run, stop: Event, again: str) -> None:
     log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
 
 
+def last_checkpoint(run: Run, stop: Event) -> Path:
+    """Writes the last checkpoint, waiting for a full disk; ValueError where it never takes it."""
+    path = run.tried_save()
+    for _ in range(RETRIES):
+        if path is not None or stop.wait(RETRY_SECONDS):
+            break
+        path = run.tried_save()
+    if path is None:
+        raise ValueError(f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays")
+    return path
+
+
 @contextmanager
-def stop_requested() -> Iterator[Event]:
-    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once."""
+def stop_requested(ranks: Ranks) -> Iterator[Event]:
+    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once.
+
+    One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above.
+    """
     stop = Event()
 
     def request(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         if not stop.is_set():
-            log.info("stopping after this step (%s); Ctrl-C to stop at once", signal.Signals(number).name)
+            log.info("stopping after this step (%s)%s", signal.Signals(number).name, "; Ctrl-C to stop at once" * (ranks.count == 1))
+        if ranks.count == 1:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}

@@ -1,20 +1,23 @@
 """Going on with a run: where its checkpoint lies, and whether it is the same run."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import differences
+from ddpm_cli.parallel import Ranks
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size")
 FREE = ("sampler.", "resume", "trust", "data._target_", "data.path", "data.name", "data.split", "data.image_column", "data.label_column")
 FREE_OF_TRAINER = (
     "device",
     "parallel",
+    "processes",
+    "workers",
     "microbatch",
     "stop_at",
     "log_every",
@@ -24,7 +27,16 @@ FREE_OF_TRAINER = (
     "keep_every",
     "bad_steps",
 )
+Found = TypeVar("Found", bound=tuple[Path, dict[str, Any]] | None)
 log = logging.getLogger(__name__)
+
+
+def agreed(ranks: Ranks, find: Callable[[], Found]) -> Found:
+    """The checkpoint that the first process finds, read by every one."""
+    found: Any = find() if ranks.first else None
+    path = ranks.shared(found and found[0])
+    both: Any = found or (path and (path, checkpoints.load(path)))
+    return both
 
 
 def wanted(resume: str | None, folder: Path, named: bool) -> tuple[Path, dict[str, Any]] | None:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, build, check, shared
@@ -17,9 +16,11 @@ from ddpm_cli.data import ImageSet, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.parallel import WRAPPERS, described, device_named
+from ddpm_cli.parallel import Ranks, described, device_named, joined, wrapped
+from ddpm_cli.parallel.launch import launched, leave, processes, restarted, spread
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.journal import Journal
+from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
 from ddpm_cli.runs.parts import denoiser_of, ending, process
 from ddpm_cli.sampling import rehearse, start
@@ -50,24 +51,46 @@ class Options:
 
 
 def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
-    """Trains what `cfg` says in `folder`; False where the user stopped it.
+    """Trains what `cfg` says in `folder`, in as many processes as it says; False where the user stopped it.
 
     named: the user named the folder. again: the command that goes on after a stop. overrides: what the command line said.
     """
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
-    found = resume.wanted(cfg.resume, folder, named)
-    run = assembled(cfg, folder, found[1] if found else None)
-    record(folder / ".hydra", cfg, overrides)
-    if cfg.resume:
-        log.info(
-            "resumed   %s", f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
-        )
-    show_data(run)
-    with stop_requested() as stop, logging_redirect_tqdm():
-        loop(run, stop)
-        finish(run, stop, again)
+    if cfg.trainer.parallel == "ddp" and (count := processes(cfg.trainer.processes, cfg.trainer.device)) > 1 and not launched():
+        return spread(count, train_here, OmegaConf.to_container(cfg), folder, named=named, again=again, overrides=list(overrides))
+    return train_here(cfg, folder, named=named, again=again, overrides=overrides)
+
+
+def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
+    """Trains in this process, as the only one or as one of those that it finds itself among."""
+    cfg = OmegaConf.create(cfg)
+    with joined(device_named(cfg.trainer.device)) as ranks, said(folder / "train.log", ranks.first):
+        check_launch(cfg, ranks, named)
+        found = resume.agreed(ranks, lambda: resume.wanted("auto" if restarted() else cfg.resume, folder, named))
+        run = assembled(cfg, folder, found[1] if found else None, ranks)
+        if ranks.first:
+            record(folder / ".hydra", cfg, overrides)
+        if cfg.resume or restarted():
+            told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
+            log.info("resumed   %s", told)
+        show_data(run)
+        with stop_requested(ranks) as stop:
+            loop(run, stop)
+            finish(run, stop, again)
+        if stop.is_set() and ranks.count > 1:
+            leave()
     return not stop.is_set()
+
+
+def check_launch(cfg: DictConfig, ranks: Ranks, named: bool) -> None:
+    """Refuses processes of torchrun that would not train together, or not in one folder."""
+    if ranks.count > 1 and cfg.trainer.parallel != "ddp":
+        raise ValueError(f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}")
+    if ranks.count > 1 and not named:
+        raise ValueError("processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER")
+    if cfg.trainer.batch_size < ranks.count:
+        raise ValueError(f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}")
 
 
 def record(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -76,7 +99,7 @@ def record(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
     save_text(folder / "overrides.yaml", yaml.safe_dump(list(overrides)))
 
 
-def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> Run:
+def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ranks: Ranks) -> Run:
     """Builds and checks every part, cheapest first, and says what they are; writes nothing before all is well."""
     diffusion, trainer = process(cfg), build(cfg, "trainer", tried(bind(cfg, "trainer.optimizer")))
     device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), bind(cfg, "loss")
@@ -84,21 +107,24 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None) -> 
     torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
     denoiser = denoiser_of(cfg, diffusion, preparation.shape)
     try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape)
-    source = build(cfg, "data")
+    source = ranks.in_turn(lambda: build(cfg, "data"))
     if trainer.batch_size > len(source.rows):
         raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {trainer.batch_size}")
-    data = prepared(source, preparation)
-    network = WRAPPERS[trainer.parallel](denoiser.network.to(device))
-    state = TrainState.fresh(replace(denoiser, network=network), trainer.optimizer)
+    data = prepared(source, preparation, aloud=ranks.first)
     steps, fingerprint = trainer.length(len(data.images)), data.fingerprint
+    if len(set(ranks.gathered(fingerprint))) > 1:
+        raise ValueError("the processes do not see the same images (their fingerprints differ)")
+    state = TrainState.fresh(replace(denoiser, network=denoiser.network.to(device)), trainer.optimizer)
+    state.denoiser = replace(denoiser, network=wrapped(denoiser.network, trainer.parallel, ranks))
     if content:
         changes = resume.changes(content, cfg, fingerprint, steps)
         other = any(change.startswith("trainer.optimizer._target_") for change in changes)
         checkpoints.restore(state, {**content, "optimizer": {}} if other else content)
         for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
             log.info("changed, so the rest is not what it would have been: %s", change)
-    describe(trainer, state, data, steps, device)
-    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, Journal.opened(folder, state.step))
+    describe(trainer, state, data, steps, device, ranks)
+    journal = Journal.opened(folder, state.step, writes=ranks.first)
+    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, journal, ranks)
 
 
 @torch.no_grad()
@@ -112,11 +138,11 @@ def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss
         raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error
 
 
-def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, device: torch.device) -> None:
+def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, device: torch.device, ranks: Ranks) -> None:
     """Says what will be trained, on what, for how long."""
     count, channels, height, width = data.images.shape
     epochs = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
-    log.info("device    %s", described(device, trainer.parallel))
+    log.info("device    %s", described(device, trainer.parallel, ranks))
     log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(data.classes) or "no")
     log.info("schedule  %s", ending(state.denoiser.diffusion))
     parameters = sum(each.numel() for each in state.denoiser.network.parameters())
@@ -126,7 +152,7 @@ def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, de
 
 def show_data(run: Run) -> None:
     """`data.png`: a batch as the network sees it; `forward.png`: eight images (rows) at growing noise, the clean image first."""
-    first, diffusion = next(run.stream(0)), run.state.denoiser.diffusion
+    first, diffusion = run.batch(0), run.state.denoiser.diffusion
     run.journal.picture("data.png", grid(first.images[:64]), 0)
     x0 = to_float(first.images[:8])
     eps = start(x0.shape[1:], run.cfg.seed, range(len(x0)))

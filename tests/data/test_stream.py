@@ -7,14 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddpm_cli.data import ImageSet, batches
+from ddpm_cli.data import ImageSet, Stream, batches
 
 DATA = ImageSet(torch.arange(10 * 4, dtype=torch.uint8).view(10, 1, 2, 2), torch.arange(10), [str(i) for i in range(10)])
 
 
+def stream(batch_size=4, seed=0, flip=False, part=slice(None), **options):
+    return batches(Stream(DATA, batch_size, seed, flip, part), **options)
+
+
 def indices(count, **options):
-    defaults = {"batch_size": 4, "seed": 0, "flip": False}
-    return [batch.indices.tolist() for batch in islice(batches(DATA, **{**defaults, **options}), count)]
+    return [batch.indices.tolist() for batch in islice(stream(**options), count)]
 
 
 def test_every_epoch_holds_every_image_once_in_an_order_of_its_own():
@@ -34,13 +37,13 @@ def test_seeds_give_orders_of_their_own():
 
 
 def test_images_labels_and_indices_belong_together():
-    batch = next(batches(DATA, batch_size=10, seed=0, flip=False))
+    batch = next(stream(batch_size=10))
     assert torch.equal(batch.images, DATA.images[batch.indices])
     assert torch.equal(batch.labels, batch.indices)
 
 
 def test_half_of_the_images_are_mirrored_by_seed_and_step():
-    plain, flipped, again = (list(islice(batches(DATA, batch_size=10, seed=0, flip=flip), 30)) for flip in (False, True, True))
+    plain, flipped, again = (list(islice(stream(batch_size=10, flip=flip), 30)) for flip in (False, True, True))
     mirrored = torch.cat([(one.images != other.images).any(dim=(1, 2, 3)) for one, other in zip(plain, flipped, strict=True)])
     assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.1)
     assert all(torch.equal(one.images, other.images) for one, other in zip(flipped, again, strict=True))

@@ -1,0 +1,117 @@
+"""Several processes on this machine from one command, by torch's elastic launch; and the end of one that was asked to stop."""
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+PATIENCE = 300  # seconds: longer than a step and a checkpoint take
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+def launched() -> bool:
+    """Whether torch's elastic launch, torchrun's or ours, has started this process."""
+    return dist.is_torchelastic_launched()
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this process anew after one was lost."""
+    return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+def processes(asked: int | str, device: str) -> int:
+    """How many processes are asked for: `auto` is one for each GPU."""
+    if asked == "auto":
+        return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
+    return int(asked)
+
+
+def spread(count: int, job: Callable[..., object], *args: Any, **options: Any) -> bool:
+    """Calls job(*args, **options) in `count` processes of this machine; False where a signal asked them to stop.
+
+    Raises ValueError with the message of the one that failed first.
+    """
+    with TemporaryDirectory() as folder, quiet():
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            signals_to_handle=",".join(each.name for each in SIGNALS),
+            shutdown_timeout=PATIENCE,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            elastic_launch(config, ranked)(max(1, torch.get_num_threads() // count), job, args, options)
+        except SignalException:
+            return False
+        except ChildFailedError as error:
+            raise ValueError(told(error)) from None
+    return True
+
+
+def ranked(threads: int, job: Callable[..., object], args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    """One of the processes: what the user did wrong arrives at the parent in one line."""
+    torch.set_num_threads(threads)
+    try:
+        job(*args, **options)
+    except OSError as error:
+        raise ValueError(str(error)) from error
+
+
+def told(error: ChildFailedError) -> str:
+    """The message of the process that failed first; of what is no mistake of the user's the traceback is shown, once."""
+    rank, failure = min(error.failures.items(), key=lambda each: order(each[1]))
+    if not isinstance(failure.message, dict):
+        return f"process {rank} ended: {failure.message}"
+    kind, _, text = failure.message["message"].partition(": ")
+    if kind == "ValueError":
+        return text
+    print(failure.message["extraInfo"]["py_callstack"], file=sys.stderr)
+    return f"process {rank} failed: {failure.message['message']}"
+
+
+def order(failure: ProcessFailure) -> int:
+    """What came first: one that was killed, for the others lose their connection to it; echoes come last."""
+    if not isinstance(failure.message, dict):
+        return 0
+    return 2 if failure.message["message"].startswith("EchoError: ") else 1
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps torch's agent from telling what is told here; its handlers of signals are gone afterwards."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    agent = logging.getLogger("torch.distributed.elastic")
+    agent.propagate = False
+    agent.addHandler(silence := logging.NullHandler())
+    try:
+        yield
+    finally:
+        agent.removeHandler(silence)
+        agent.propagate = True
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave() -> None:
+    """Ends this process at once and well: one that returns after a signal waits for the agent, which waits for it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,106 @@
+"""The group of processes that work on one thing: this one's share, and what all of them agree on."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+Found = TypeVar("Found")
+FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+
+
+class EchoError(ValueError):
+    """The failure of a process after another one's, which is told in its place: it has no words."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `count` that work together; alone, nothing is exchanged."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and tells."""
+        return self.rank == 0
+
+    def part(self, total: int) -> slice:
+        """Which of `total` things are this process's: contiguous, and as many as the others' or one more."""
+        return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
+
+    def total(self, number: Tensor) -> Tensor:
+        """The sum of all processes' numbers."""
+        if self.count > 1:
+            dist.all_reduce(number := number.clone())
+        return number
+
+    def gathered(self, thing: Found) -> list[Found]:
+        """What every process has, in the order of their ranks."""
+        if self.count == 1:
+            return [thing]
+        things: list[Any] = [None] * self.count
+        dist.all_gather_object(things, thing)
+        return things
+
+    def in_turn(self, make: Callable[[], Found]) -> Found:
+        """What every process makes for itself, the others once the first one has: of what is kept on a disk they find it made."""
+        made = [make()] if self.first else []
+        self.shared(None)
+        return made[0] if made else make()
+
+    def shared(self, thing: Found) -> Found:
+        """What the first process has."""
+        things = [thing]
+        if self.count > 1:
+            dist.broadcast_object_list(things)
+        return things[0]
+
+
+@dataclass
+class Vote:
+    """A question put to all processes at every step; the answer is that of the step before, so that nobody waits for it."""
+
+    ranks: Ranks
+    asked: tuple[Tensor, Any] | None = None
+
+    def __call__(self, mine: bool) -> bool:
+        """Whether any process said yes by the call before; alone, by this one."""
+        if self.ranks.count == 1:
+            return mine
+        before, votes = self.asked, torch.tensor([int(mine)])
+        self.asked = votes, dist.all_reduce(votes, dist.ReduceOp.MAX, async_op=True)
+        if before is None:
+            return False
+        before[1].wait()
+        return bool(before[0])
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Ranks]:
+    """The group that torch's elastic launch has started this process in, or this process alone; NCCL on GPUs, gloo on the CPU."""
+    if places()[1] == 1:
+        yield Ranks()
+        return
+    store, rank, count = next(rendezvous("env://"))
+    backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, device_id=own)
+    try:
+        yield Ranks(rank, count)
+    except FAILURES as error:
+        raise error if store.add("failures", 1) == 1 else EchoError from error
+    finally:
+        dist.destroy_process_group()
+
+
+def places() -> tuple[int, int, int]:
+    """(rank, number of processes, place on this machine) that torch's elastic launch gave this process; (0, 1, 0) without it."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1, 0
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])

@@ -1,0 +1,30 @@
+"""What a run says: plain lines on the screen, dated ones in its log; of several processes the first one speaks."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+
+@contextmanager
+def said(path: Path, aloud: bool) -> Iterator[None]:
+    """Shows what is logged and writes it into the file at `path`; nothing at all where `aloud` is false."""
+    screen, file = logging.StreamHandler(sys.stdout), logging.FileHandler(path, delay=True)
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handlers: list[logging.Handler] = [screen, file] if aloud else [logging.NullHandler()]
+    root = logging.getLogger()
+    level, before = root.level, root.handlers
+    root.handlers = handlers
+    root.setLevel(logging.INFO)
+    try:
+        with logging_redirect_tqdm() if aloud else warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        root.setLevel(level)
+        root.handlers = before
+        file.close()
