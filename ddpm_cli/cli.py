@@ -45,19 +45,24 @@ def train_job(cfg: DictConfig, folder: Path) -> None:
     from ddpm_cli.runs import train
 
     hydra_cfg = HydraConfig.get()
-    named = any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in hydra_cfg.overrides.hydra)
     own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
     kept = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
     again = shlex.join(["ddpm-train", *own, *kept, f"hydra.run.dir={folder}", "resume=auto"])
-    if not train(cfg, folder, named=named, again=again, overrides=hydra_cfg.overrides.task) and hydra_cfg.mode == RunMode.MULTIRUN:
+    if not train(cfg, folder, named=named(), again=again, overrides=hydra_cfg.overrides.task) and hydra_cfg.mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt
 
 
 def sample_job(cfg: DictConfig, folder: Path) -> None:
-    """One sampling run."""
+    """One sampling run; one that is stopped says so by its exit code."""
     from ddpm_cli.runs import sample
 
-    sample(cfg, folder)
+    if not sample(cfg, folder, named=named()):
+        raise KeyboardInterrupt
+
+
+def named() -> bool:
+    """Whether the user named the folder."""
+    return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
 
 
 def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:

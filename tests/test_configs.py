@@ -70,7 +70,7 @@ def test_the_surface_of_ddpm_train_is_frozen(composed):
 
 def test_the_surface_of_ddpm_sample_is_frozen(composed):
     own = set(config.options_of(SampleOptions))
-    expected = set("ckpt n batch seed weights device grid png npz film trust".split())
+    expected = set("ckpt n batch seed weights device processes grid png npz film trust".split())
     assert own == expected
     assert options(OmegaConf.to_container(composed("sample"))) == expected | {"sampler.steps", "sampler.spacing", "sampler.eta"}
 

@@ -17,6 +17,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
+UNNAMED = "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
+AGENTS = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -97,14 +99,16 @@ def order(failure: ProcessFailure) -> int:
 def quiet() -> Iterator[None]:
     """Keeps torch's agent from telling what is told here; its handlers of signals are gone afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    agent = logging.getLogger("torch.distributed.elastic")
-    agent.propagate = False
-    agent.addHandler(silence := logging.NullHandler())
+    silence = logging.NullHandler()
+    for agent in AGENTS:
+        agent.propagate = False
+        agent.addHandler(silence)
     try:
         yield
     finally:
-        agent.removeHandler(silence)
-        agent.propagate = True
+        for agent in AGENTS:
+            agent.removeHandler(silence)
+            agent.propagate = True
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 
+from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 
@@ -21,6 +23,7 @@ def said(path: Path, aloud: bool) -> Iterator[None]:
     level, before = root.level, root.handlers
     root.handlers = handlers
     root.setLevel(logging.INFO)
+    tqdm.set_lock(RLock())  # its own is a semaphore that a process which leaves at once would leave behind
     try:
         with logging_redirect_tqdm() if aloud else warnings.catch_warnings(action="ignore"):
             yield

@@ -16,7 +16,9 @@ from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, check, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_gif, save_png, save_text, to_bytes, whole
-from ddpm_cli.parallel import described, device_named, load_network
+from ddpm_cli.parallel import Ranks, described, device_named, joined, load_network
+from ddpm_cli.parallel.launch import UNNAMED, launched, processes, spread
+from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.parts import denoiser_of, process
 from ddpm_cli.sampling import rehearse, trajectory
 from ddpm_cli.shapes import Bytes, Images
@@ -32,8 +34,8 @@ class Options:
     """What `ddpm-sample` takes beside its sampler.
 
     ckpt: the checkpoint. n: images. batch: images at a time, without effect on them. seed: image i is a function of it and i.
-    weights: the average (ema) or the last (raw). device: auto, cpu, cuda, cuda:N or mps. grid, png, npz, film: what is written.
-    trust: your own modules with targets.
+    weights: the average (ema) or the last (raw). device: auto, cpu, cuda, cuda:N or mps. processes: that share the images, or auto:
+    one for each GPU. grid, png, npz, film: what is written. trust: your own modules with targets.
     """
 
     _: KW_ONLY
@@ -43,6 +45,7 @@ class Options:
     seed: int
     weights: Literal["ema", "raw"]
     device: str
+    processes: int | Literal["auto"]
     grid: bool
     png: bool
     npz: bool
@@ -53,21 +56,41 @@ class Options:
         for name, low in {"n": 1, "batch": 1, "seed": 0}.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
+        if self.processes != "auto" and self.processes < 1:
+            raise ValueError(f"processes must be at least 1, or auto, but is {self.processes}")
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")
 
 
-@torch.no_grad()
-def sample(cfg: DictConfig, folder: Path) -> None:
-    """Draws the images that `cfg` asks for and writes them into `folder`."""
+def sample(cfg: DictConfig, folder: Path, *, named: bool) -> bool:
+    """Draws the images that `cfg` asks for, in as many processes as it says, into `folder`; False where the user stopped it."""
     check(cfg, Options, ("sampler",))
     options = bound(Options, cfg)()
+    if (count := min(options.n, processes(options.processes, options.device))) > 1 and not launched():
+        return spread(count, sample_here, OmegaConf.to_container(cfg), folder, named=named)
+    sample_here(cfg, folder, named=named)
+    return True
+
+
+@torch.no_grad()
+def sample_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool) -> None:
+    """Draws this process's share of the images; the first one gathers and writes them."""
+    cfg = OmegaConf.create(cfg)
+    options = bound(Options, cfg)()
+    with joined(device_named(options.device)) as ranks, said(folder / "sample.log", ranks.first):
+        if ranks.count > 1 and not named:
+            raise ValueError(UNNAMED)
+        draw(cfg, options, folder, ranks)
+
+
+def draw(cfg: DictConfig, options: Options, folder: Path, ranks: Ranks) -> None:
+    """Builds what the checkpoint says, and draws, gathers and writes."""
     content = checkpoints.load(Path(options.ckpt).expanduser())
     denoiser = restored(content, weights=options.weights, device=options.device, trust=options.trust)
     sampler, spaced, shape = bind(cfg, "sampler"), shared(cfg, "sampler"), content["facts"]["shape"]
     steps = len(spaced.times(denoiser.diffusion)) - 1
     rehearse(denoiser, sampler, shape)
-    log.info("device     %s", described(next(denoiser.network.parameters()).device, "none"))
+    log.info("device     %s", described(next(denoiser.network.parameters()).device, ranks=ranks))
     size = "x".join(map(str, shape))
     log.info("checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, size)
     log.info("sampler    %s, %s steps, seed %s", cfg.sampler._target_.rpartition(".")[2], f"{steps:,}", options.seed)
@@ -75,9 +98,12 @@ def sample(cfg: DictConfig, folder: Path) -> None:
     def drawn(indices: Sequence[int]) -> Iterator[Images]:
         return trajectory(denoiser, sampler, spaced, shape=shape, seed=options.seed, indices=indices)
 
-    save_text(folder / "sample.yaml", OmegaConf.to_yaml(cfg))
-    images = torch.cat(list(batches(drawn, steps, options, folder)))
-    for path in written(drawn, steps, images, options, folder):
+    if ranks.first:
+        save_text(folder / "sample.yaml", OmegaConf.to_yaml(cfg))
+    images = torch.cat(
+        ranks.gathered(torch.cat([torch.empty(0, *shape, dtype=torch.uint8), *batches(drawn, steps, options, folder, ranks)]))
+    )
+    for path in written(drawn, steps, images, options, folder) if ranks.first else ():
         log.info("written    %s", path)
 
 
@@ -101,10 +127,11 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     return replace(denoiser, network=denoiser.network.eval().to(device_named(device)))
 
 
-def batches(drawn: Drawn, steps: int, options: Options, folder: Path) -> Iterator[Bytes]:
-    """All images, batch by batch; single files are written as they come."""
-    chunks = [range(first, min(first + options.batch, options.n)) for first in range(0, options.n, options.batch)]
-    with tqdm(total=steps * len(chunks), unit=" steps", dynamic_ncols=True) as bar:
+def batches(drawn: Drawn, steps: int, options: Options, folder: Path, ranks: Ranks) -> Iterator[Bytes]:
+    """This process's images, batch by batch; single files are written as they come."""
+    mine = range(options.n)[ranks.part(options.n)]
+    chunks = [mine[first : first + options.batch] for first in range(0, len(mine), options.batch)]
+    with tqdm(total=steps * len(chunks), unit=" steps", dynamic_ncols=True, disable=not ranks.first) as bar:
         for chunk in chunks:
             for place, images in enumerate(drawn(chunk)):
                 bar.update(place > 0)

@@ -17,7 +17,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.parallel import Ranks, described, device_named, joined, wrapped
-from ddpm_cli.parallel.launch import launched, leave, processes, restarted, spread
+from ddpm_cli.parallel.launch import UNNAMED, launched, leave, processes, restarted, spread
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
@@ -88,7 +88,7 @@ def check_launch(cfg: DictConfig, ranks: Ranks, named: bool) -> None:
     if ranks.count > 1 and cfg.trainer.parallel != "ddp":
         raise ValueError(f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}")
     if ranks.count > 1 and not named:
-        raise ValueError("processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER")
+        raise ValueError(UNNAMED)
     if cfg.trainer.batch_size < ranks.count:
         raise ValueError(f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}")
 
