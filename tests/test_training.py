@@ -141,6 +141,15 @@ def test_noise_and_times_are_functions_of_seed_and_step():
     assert (one.t <= 1000).all()
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_noise_and_times_of_the_parts_are_those_of_the_whole(count):
+    denoiser, cpu = Denoiser(DIFFUSION, Answer(None)), torch.device("cpu")
+    whole = noised(denoiser, Stream(DATA, 7, 0, False)[3], 0, 3, cpu)
+    parts = [noised(denoiser, Stream(DATA, 7, 0, False, Ranks(rank, count).part(7))[3], 0, 3, cpu) for rank in range(count)]
+    assert torch.equal(torch.cat([part.x_t for part in parts]), whole.x_t)
+    assert torch.equal(torch.cat([part.t for part in parts]), whole.t)
+
+
 def test_epochs_are_counted_in_images():
     assert trainer(epochs=3).length(20) == 10
     assert trainer(steps=7).length(20) == 7
@@ -152,6 +161,9 @@ def test_epochs_are_counted_in_images():
         ({"batch_size": 0}, "batch_size must be at least 1, but is 0"),
         ({"steps": -1}, "steps must be at least 0, but is -1"),
         ({"keep_last": 0}, "keep_last must be at least 1, but is 0"),
+        ({"workers": -1}, "workers must be at least 0, but is -1"),
+        ({"processes": 0}, "processes must be at least 1, but is 0"),
+        ({"processes": 2}, "processes=2 needs trainer=ddp, but parallel is 'none'"),
         ({"ema": 1.0}, "ema must be at least 0 and less than 1, but is 1.0"),
         ({"grad_clip": 0.0}, "grad_clip must be positive or null, but is 0.0"),
     ],

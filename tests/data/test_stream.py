@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpm_cli.data import ImageSet, Stream, batches
+from ddpm_cli.parallel import Ranks
 
 DATA = ImageSet(torch.arange(10 * 4, dtype=torch.uint8).view(10, 1, 2, 2), torch.arange(10), [str(i) for i in range(10)])
 
@@ -30,6 +31,22 @@ def test_every_epoch_holds_every_image_once_in_an_order_of_its_own():
 @settings(derandomize=True, deadline=None)
 def test_a_stream_starts_anywhere_as_if_it_had_come_that_far(start, batch_size):
     assert indices(3, start=start, batch_size=batch_size) == indices(start + 3, batch_size=batch_size)[start:]
+
+
+@given(st.integers(1, 12), st.integers(1, 12))
+@settings(derandomize=True, deadline=None)
+def test_the_parts_of_all_processes_are_the_batch_of_one(batch_size, count):
+    parts = [next(stream(batch_size=batch_size, flip=True, part=Ranks(rank, count).part(batch_size))) for rank in range(count)]
+    whole = next(stream(batch_size=batch_size, flip=True))
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.indices for part in parts]), whole.indices)
+    assert [part.first for part in parts] == [sum(len(other.images) for other in parts[:rank]) for rank in range(count)]
+
+
+def test_workers_prepare_the_same_batches_and_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    assert indices(5, workers=2, flip=True) == indices(5)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_seeds_give_orders_of_their_own():
