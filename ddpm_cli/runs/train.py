@@ -67,11 +67,12 @@ def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, a
     cfg = OmegaConf.create(cfg)
     with joined(device_named(cfg.trainer.device)) as ranks, said(folder / "train.log", ranks.first):
         check_launch(cfg, ranks, named)
-        found = resume.agreed(ranks, lambda: resume.wanted("auto" if restarted() else cfg.resume, folder, named))
+        asked = "auto" if restarted() and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
+        found = resume.agreed(ranks, lambda: resume.wanted(asked, folder, named))
         run = assembled(cfg, folder, found[1] if found else None, ranks)
         if ranks.first:
             record(folder / ".hydra", cfg, overrides)
-        if cfg.resume or restarted():
+        if asked:
             told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
             log.info("resumed   %s", told)
         show_data(run)

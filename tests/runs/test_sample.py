@@ -78,7 +78,10 @@ def test_every_sampler_draws(command, trained, sampler):
         (["sampler.steps=2000"], "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
         (["sampler=euler"], "sampler=euler is not a choice; there are ancestral, ddim"),
         (["sampler=ancestral", "sampler.draws=0"], "sampler.draws must be at least 1, but is 0"),
-        (["steps=10"], "steps is not an option; there are batch, ckpt, device, film, grid, n, npz, png, processes, sampler, seed, trust, weights"),
+        (
+            ["steps=10"],
+            "steps is not an option; there are batch, ckpt, device, film, grid, n, npz, png, processes, sampler, seed, trust, weights",
+        ),
     ],
 )
 def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, trained, options, told):
