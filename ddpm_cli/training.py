@@ -4,11 +4,12 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -33,13 +34,18 @@ LR_SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass
 class TrainState:
-    """All that training changes: after the same steps it is the same, whatever happened in between."""
+    """All that training changes: after the same steps it is the same, whatever happened in between.
+
+    skipped: of these steps, those whose numbers were not finite.
+    """
 
     denoiser: Denoiser
     average: nn.Module
     optimizer: Optimizer
     step: int = 0
     lr_scale: float = 1.0
+    skipped: int = 0
+    scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))
 
     @classmethod
     def fresh(cls, denoiser: Denoiser, optimizer: Callable[..., Optimizer]) -> "TrainState":

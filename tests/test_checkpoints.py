@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all, and nothing in them is executed."""
 
+import math
 import pickle
 import zipfile
 from functools import partial
@@ -8,13 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import nn
 
 from ddpm_cli import checkpoints, schedules
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
+from ddpm_cli.parallel import network_state, optimizer_state
 from ddpm_cli.training import TrainState
 
+FORMAT_1 = Path(__file__).parent / "golden/format_1.pt"
 CFG = OmegaConf.create({"seed": 0, "model": {"dims": [1, 2]}})
 ABOUT = {"data": "print", "facts": {"shape": [1, 8, 8], "classes": ["a"], "steps": 9}}
 
@@ -43,7 +47,8 @@ class Touch:
 def test_what_is_saved_comes_back(saved):
     content, other = checkpoints.load(saved), state(seed=1)
     checkpoints.restore(other, content)
-    assert (content["config"], content["data"], content["facts"], other.step) == (CFG, "print", ABOUT["facts"], 3)
+    assert (content["config"], content["data"], other.step) == (CFG, "print", 3)
+    assert content["facts"] == {**ABOUT["facts"], "lr_scale": 1.0, "skipped": 0}
     pairs = zip(state().denoiser.network.parameters(), other.denoiser.network.parameters(), strict=True)
     assert all(torch.equal(one, two) for one, two in pairs)
     assert torch.equal(other.optimizer.state_dict()["state"][0]["exp_avg"], state().optimizer.state_dict()["state"][0]["exp_avg"])
@@ -95,11 +100,18 @@ def altered(saved, change):
         (lambda content: content["facts"].update(shape=[True, 8, 8]), "'shape' must be three numbers"),
         (lambda content: content["facts"].update(shape=[8, 8]), "'shape' must be three numbers"),
         (lambda content: content["facts"].update(classes=[1]), "'classes' must be names"),
-        (lambda content: content["network"].update({1: torch.zeros(1)}), "'network' must hold names and dense tensors of finite numbers"),
+        (lambda content: content["network"].update({1: torch.zeros(1)}), "'network' must hold names and dense tensors"),
         (lambda content: content["ema"].update(x=torch.zeros(1).expand(9)), "'ema' must hold names and dense tensors"),
-        (lambda content: content["ema"].update(x=torch.tensor(float("nan"))), "'ema' must hold names and dense tensors"),
+        (lambda content: content["ema"].update(x=torch.tensor(float("nan"))), "the weights in 'ema' are not finite"),
+        (lambda content: content["facts"].update(skipped=4), "'skipped' must be at least 0 and at most the step, 3, but is 4"),
+        (lambda content: content["facts"].pop("skipped"), "'skipped' is missing or not what it should be"),
+        (lambda content: content["facts"].pop("lr_scale"), "'lr_scale' is missing or not what it should be"),
+        (lambda content: content["facts"].update(lr_scale=0.0), "'lr_scale' must be between 0 and 1"),
+        (lambda content: content["scaler"].update(scale="big"), "'scaler' must hold names and finite numbers"),
+        (lambda content: content["scaler"].update(scale=math.inf), "'scaler' must hold names and finite numbers"),
         (lambda content: content.update(format="1"), "is not a checkpoint"),
         (lambda content: content.update(format=True), "is not a checkpoint"),
+        (lambda content: content.update(format=0), "is not a checkpoint"),
     ],
 )
 def test_contradictions_are_told(saved, change, told):
@@ -117,11 +129,79 @@ def test_moments_of_other_shapes_never_reach_a_fused_kernel(saved, moment):
         checkpoints.restore(state(), content)
 
 
-@pytest.mark.parametrize("moments", [None, 3, {}, {"step": torch.tensor(1.0)}])
+@pytest.mark.parametrize("moments", [None, 3, {"step": torch.tensor(1.0)}])
 def test_moments_that_are_none_are_told(saved, moments):
     content = checkpoints.load(altered(saved, lambda content: content["optimizer"].update({0: moments})))
     with pytest.raises(ValueError, match="the optimizer's state does not fit Adam and this network"):
         checkpoints.restore(state(), content)
+
+
+@pytest.mark.parametrize("change", [dict.clear, lambda moments: moments.pop(0), lambda moments: moments.update({135: {}})])
+def test_an_optimizer_that_misses_a_parameter_never_starts_afresh(saved, change):
+    content = checkpoints.load(altered(saved, lambda content: change(content["optimizer"])))
+    with pytest.raises(ValueError, match=r"the optimizer's state is of \d+ parameters, but the network has 135"):
+        checkpoints.restore(state(), content)
+
+
+def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path):
+    lazy, other = state(), state(seed=1)
+    lazy.optimizer.state.pop(lazy.optimizer.param_groups[0]["params"][0])
+    checkpoints.save(tmp_path / "x.pt", lazy, CFG, **ABOUT)
+    content = checkpoints.load(tmp_path / "x.pt")
+    checkpoints.restore(other, content)
+    assert content["optimizer"][0] == {}
+    assert optimizer_state(other.optimizer).keys() == content["optimizer"].keys()
+
+
+def test_what_would_be_refused_is_never_written(tmp_path):
+    bad = state()
+    next(bad.average.parameters()).fill_(math.nan)
+    with pytest.raises(ValueError, match="the weights in 'ema' are not finite"):
+        checkpoints.save(tmp_path / "x.pt", bad, CFG, **ABOUT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_format_has_a_way_to_the_newest():
+    assert [*checkpoints.MIGRATIONS] == [*range(1, checkpoints.FORMAT)]
+
+
+def test_a_file_of_format_1_is_read_as_one_of_the_newest():
+    content = checkpoints.load(FORMAT_1)
+    assert torch.load(FORMAT_1, weights_only=True)["format"] == 1
+    assert (content["format"], content["step"], content["scaler"]) == (checkpoints.FORMAT, 4, {})
+    assert (content["facts"]["lr_scale"], content["facts"]["skipped"]) == (1.0, 0)
+
+
+@pytest.mark.parametrize("field", ["config", "step", "data", "network", "ema", "optimizer", "environment", "facts"])
+def test_a_migration_makes_up_nothing_that_is_missing(tmp_path, field):
+    torch.save({**torch.load(FORMAT_1, weights_only=True), field: None}, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=f"'{field}' is missing or not what it should be"):
+        checkpoints.load(tmp_path / "x.pt")
+
+
+def test_an_optimizer_of_format_1_that_had_made_no_step_has_nothing_to_remember(tmp_path):
+    torch.save({**torch.load(FORMAT_1, weights_only=True), "optimizer": {}}, tmp_path / "x.pt")
+    assert checkpoints.load(tmp_path / "x.pt")["optimizer"] == {number: {} for number in range(71)}
+
+
+def test_copies_are_taken_again_into_the_same_memory():
+    memory, live = checkpoints.Memory(), {"a": torch.zeros(2, 3).t(), "b": {"c": 1}}
+    first, complete = memory.copy(live)
+    complete()
+    live["a"] += 1
+    second, complete = memory.copy(live)
+    complete()
+    assert second["a"] is first["a"]
+    assert second["a"].is_contiguous()
+    assert (second["a"].tolist(), second["b"]) == ([[1.0, 1.0]] * 3, {"c": 1})
+
+
+def test_buffers_are_copied_at_once_for_a_forward_pass_may_change_them():
+    norm = nn.BatchNorm1d(2)
+    before = network_state(norm)
+    norm(torch.ones(4, 2))
+    assert before["running_mean"].tolist() == [0, 0]
+    assert before["weight"].data_ptr() == norm.weight.data_ptr()
 
 
 def test_a_flipped_bit_is_found(saved):
@@ -149,7 +229,7 @@ def test_names_that_torch_allows_but_we_do_not_write_are_refused(saved):
 
 def test_formats_of_the_future_are_told(saved):
     torch.save({**torch.load(saved, weights_only=True), "format": 99}, saved)
-    with pytest.raises(ValueError, match="has format 99; this version reads format 1"):
+    with pytest.raises(ValueError, match="has format 99, but this version reads formats 1 to 2: upgrade ddpm-cli"):
         checkpoints.load(saved)
 
 
@@ -181,7 +261,7 @@ def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
     for step in (1, 2, 10):
         kept = state()
         kept.step = step
-        checkpoints.keep(tmp_path / "checkpoints", kept, CFG, **ABOUT, last=2)
+        checkpoints.keep(tmp_path / "checkpoints", checkpoints.content(kept, CFG, **ABOUT), last=2)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["last.pt", "step_00000002.pt", "step_00000010.pt"]
     assert checkpoints.load(tmp_path / "checkpoints/last.pt")["step"] == 10

@@ -10,7 +10,7 @@ from torch import nn
 
 from ddpm_cli.parallel import Ranks, network_state, unwrapped
 from ddpm_cli.runs.journal import Journal
-from ddpm_cli.training import Progress
+from ddpm_cli.training import Progress, TrainState
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +19,9 @@ log = logging.getLogger(__name__)
 class Watch:
     """Reads the flag of every step one step late, so that the loop never waits for the device."""
 
-    network: nn.Module
+    state: TrainState
     journal: Journal
     ranks: Ranks
-    count: int = 0
     in_a_row: int = 0
     before: Progress | None = None
 
@@ -39,8 +38,9 @@ class Watch:
         if not before.skipped:
             self.in_a_row = 0
             return
-        self.count, self.in_a_row = self.count + 1, self.in_a_row + 1
-        self.journal.row("incidents.jsonl", evidence(before, self.network, self.ranks))
+        self.in_a_row += 1
+        self.state.skipped += 1
+        self.journal.row("incidents.jsonl", evidence(before, self.state.denoiser.network, self.ranks))
         if self.in_a_row == 1:
             log.warning("warning: step %s was skipped: its numbers are not finite; see incidents.jsonl", f"{before.step:,}")
 

@@ -2,10 +2,9 @@
 
 import logging
 import math
-import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
@@ -24,8 +24,9 @@ from ddpm_cli.parallel import Ranks, Vote
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.incidents import Watch, finite
 from ddpm_cli.runs.journal import Journal
+from ddpm_cli.runs.saving import Saver
 from ddpm_cli.sampling import trajectory
-from ddpm_cli.training import Loss, Trainer, TrainState
+from ddpm_cli.training import Loss, Progress, Trainer, TrainState
 
 PREVIEWS, RETRIES, RETRY_SECONDS = 16, 60, 10
 Bar: TypeAlias = Any  # tqdm's, whose type takes a parameter for mypy alone
@@ -45,6 +46,7 @@ class Run:
     fingerprint: str
     steps: int
     journal: Journal
+    saver: Saver
     ranks: Ranks
 
     def batch(self, step: int) -> Batch:
@@ -57,28 +59,15 @@ class Run:
         stream = Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
         return batches(stream, start=start, workers=self.trainer.workers, pin=pin)
 
-    def save(self) -> Path:
-        """Writes a checkpoint that says what the run found out."""
-        shape, classes = list(self.data.images.shape[1:]), self.data.classes
-        facts = {"shape": shape, "classes": classes, "steps": self.steps, "lr_scale": self.state.lr_scale}
-        folder, last, every = self.folder / "checkpoints", self.trainer.keep_last, self.trainer.keep_every
-        return checkpoints.keep(folder, self.state, self.cfg, data=self.fingerprint, facts=facts, last=last, every=every)
+    def save(self) -> None:
+        """Has a checkpoint written that says what the run found out; `saver` says what becomes of it."""
+        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
+        self.saver.begin(checkpoints.content(self.state, self.cfg, data=self.fingerprint, facts=facts))
 
     @property
     def finite(self) -> bool:
         """Whether network and average are."""
         return finite(self.state.denoiser.network, self.state.average)
-
-    def tried_save(self) -> Path | None:
-        """Writes a checkpoint; where the disk does not take it says so, and the last good one stays."""
-        try:
-            return self.save()
-        except (OSError, RuntimeError) as error:  # torch tells of a full disk by either
-            kept = next((path.name for path in checkpoints.newest_first(self.folder)), "none yet")
-            free = shutil.disk_usage(self.folder).free / 2**20
-            told = "warning: no checkpoint at step %s: %s; %.0f MiB are free; the last good one is %s; it is tried again"
-            log.warning(told, f"{self.state.step:,}", " ".join(str(error).split())[:200], free, kept)
-            return None
 
 
 def loop(run: Run, stop: Event) -> None:
@@ -93,27 +82,17 @@ def loop(run: Run, stop: Event) -> None:
 def advance(run: Run, bar: Bar, stop: Event) -> bool:
     """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
     trainer, window, since = run.trainer, [], time.perf_counter()
-    watch, vote = Watch(run.state.denoiser.network, run.journal, run.ranks), Vote(run.ranks)
-    stream = run.stream(run.state.step)
+    watch, vote, stream = Watch(run.state, run.journal, run.ranks), Vote(run.ranks), run.stream(run.state.step)
     for progress in trainer.fit(run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks):
         watch.follow(progress)
+        run.saver.look()
         window.append(torch.stack([progress.loss, progress.grad_norm]).where(~progress.skipped, math.nan))
         bar.update()
         if progress.step % trainer.log_every == 0:
-            loss, norm = torch.stack(window).nanmean(0).tolist()
-            speed = len(window) * trainer.batch_size / (time.perf_counter() - since)
-            numbers = {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed, "skipped": watch.count}
-            run.journal.numbers(progress.step, numbers)
-            bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} images/s, {len(run.data.images) / speed:.1f} s/epoch")
+            report(run, bar, progress, window, time.perf_counter() - since)
             window, since = [], time.perf_counter()
-        if progress.step % trainer.sample_every == 0 and progress.step < run.steps:
-            show_samples(run)
-        if progress.step % trainer.checkpoint_every == 0 and progress.step < run.steps:
-            watch.look()
-            if not run.finite:
-                log.warning("warning: no checkpoint at step %s: the weights are not finite; the last good one stays", f"{progress.step:,}")
-            elif run.ranks.first and not watch.in_a_row:
-                run.tried_save()
+        if progress.step < run.steps:
+            show_and_save(run, watch)
         if watch.in_a_row >= trainer.bad_steps:
             return False
         if vote(stop.is_set()):
@@ -123,10 +102,31 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
     return watch.in_a_row < trainer.bad_steps
 
 
+def report(run: Run, bar: Bar, progress: Progress, window: Sequence[Tensor], seconds: float) -> None:
+    """A row of numbers, the means over the steps in the window, and what of them the bar shows."""
+    loss, norm = torch.stack(tuple(window)).nanmean(0).tolist()
+    speed = len(window) * run.trainer.batch_size / seconds
+    numbers = {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed, "skipped": run.state.skipped}
+    run.journal.numbers(progress.step, numbers)
+    bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} images/s, {len(run.data.images) / speed:.1f} s/epoch")
+
+
+def show_and_save(run: Run, watch: Watch) -> None:
+    """Pictures and a checkpoint where it is time for them; none of weights that are going bad."""
+    if run.state.step % run.trainer.sample_every == 0:
+        show_samples(run)
+    if run.state.step % run.trainer.checkpoint_every == 0:
+        watch.look()
+        if run.ranks.first and not watch.in_a_row:
+            run.save()
+
+
 def go_back(run: Run) -> None:
     """Puts the last good checkpoint back and halves the learning rate, once; ValueError where that is no remedy."""
     row, state = f"{run.trainer.bad_steps} steps in a row without finite numbers, the last step {run.state.step:,}", run.state
-    paths, evidence = checkpoints.newest_first(run.folder), f"the evidence is in {run.folder / 'incidents.jsonl'}"
+    run.saver.end()
+    paths = run.ranks.shared(checkpoints.newest_first(run.folder))  # as the first process sees them once it has written the last
+    evidence = f"the evidence is in {run.folder / 'incidents.jsonl'}"
     if state.lr_scale < 1:
         raise ValueError(f"{row}, though the learning rate was halved; the last good checkpoint stays; {evidence}")
     if not paths:
@@ -166,19 +166,18 @@ def finish(run: Run, stop: Event, again: str) -> None:
 
 def last_checkpoint(run: Run, stop: Event) -> Path:
     """Writes the last checkpoint, waiting for a full disk; ValueError where it never takes it."""
-    path = run.tried_save()
-    for _ in range(RETRIES):
-        if path is not None or stop.wait(RETRY_SECONDS):
+    for _ in range(1 + RETRIES):
+        run.save()
+        if path := run.saver.end():
+            return path
+        if stop.wait(RETRY_SECONDS):
             break
-        path = run.tried_save()
-    if path is None:
-        raise ValueError(f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays")
-    return path
+    raise ValueError(f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays")
 
 
 @contextmanager
 def stop_requested(ranks: Ranks) -> Iterator[Event]:
-    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once.
+    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once, as does what goes wrong after the first.
 
     One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above.
     """
@@ -194,6 +193,11 @@ def stop_requested(ranks: Ranks) -> Iterator[Event]:
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield stop
+    except ValueError as error:
+        if not stop.is_set() or ranks.count > 1:
+            raise
+        log.error("error: %s", error)
+        raise KeyboardInterrupt from error  # as an error of this run alone it would let a sweep go on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -23,6 +23,7 @@ from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
 from ddpm_cli.runs.parts import denoiser_of, ending, process
+from ddpm_cli.runs.saving import Saver
 from ddpm_cli.sampling import rehearse, start
 from ddpm_cli.seeds import Purpose, words_at
 from ddpm_cli.shapes import Images
@@ -76,7 +77,7 @@ def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, a
             told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
             log.info("resumed   %s", told)
         show_data(run)
-        with stop_requested(ranks) as stop:
+        with stop_requested(ranks) as stop, run.saver.thread:
             loop(run, stop)
             finish(run, stop, again)
         if stop.is_set() and ranks.count > 1:
@@ -120,12 +121,13 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     if content:
         changes = resume.changes(content, cfg, fingerprint, steps)
         other = any(change.startswith("trainer.optimizer._target_") for change in changes)
-        checkpoints.restore(state, {**content, "optimizer": {}} if other else content)
+        checkpoints.restore(state, content, moments=not other)
         for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
             log.info("changed, so the rest is not what it would have been: %s", change)
     describe(trainer, state, data, steps, device, ranks)
     journal = Journal.opened(folder, state.step, writes=ranks.first)
-    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, journal, ranks)
+    saver = Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
+    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, journal, saver, ranks)
 
 
 @torch.no_grad()

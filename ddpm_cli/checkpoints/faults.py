@@ -1,0 +1,77 @@
+"""What is refused in a checkpoint, when it is read as well as when it is written."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+from unicodedata import category
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ddpm_cli.training import LONGEST
+
+FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "scaler", "environment", "facts"), dict)
+FACTS = {"shape": list, "classes": list, "steps": int, "lr_scale": float, "skipped": int}
+SIDE, TEXT = 4096, 2**16  # more than any run has: pixels along a side, characters of configuration
+
+
+def faults(content: Mapping[str, Any]) -> Iterator[str]:
+    """What is missing in a checkpoint or contradicts itself; ends with the first line where a part is missing."""
+    for fields, where in ((FIELDS, content), (FACTS, content.get("facts", {}))):
+        for name, kind in fields.items():
+            if not isinstance(where, dict) or not isinstance(where.get(name), kind) or isinstance(where[name], bool):
+                yield f"{name!r} is missing or not what it should be"
+                return
+    yield from faults_of_numbers(content["step"], content["facts"])
+    if not all(type(key) is str and finite(number) for key, number in content["scaler"].items()):
+        yield "'scaler' must hold names and finite numbers"
+    for name in ("network", "ema"):
+        if not all(type(key) is str and dense(tensor) for key, tensor in content[name].items()):
+            yield f"{name!r} must hold names and dense tensors"
+        elif not all(tensor.isfinite().all() for tensor in content[name].values()):
+            yield f"the weights in {name!r} are not finite"
+
+
+def faults_of_numbers(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot be among the things that a run found out by its step."""
+    if not all(0 <= number < LONGEST for number in (step, facts["steps"])):
+        yield f"'step' and 'steps' must be at least 0 and less than {LONGEST:,}"
+    if not 0 <= facts["skipped"] <= step:
+        yield f"'skipped' must be at least 0 and at most the step, {step}, but is {facts['skipped']}"
+    if not 0 < facts["lr_scale"] <= 1:
+        yield "'lr_scale' must be between 0 and 1"
+    if not (len(facts["shape"]) == 3 and all(type(side) is int and 0 < side <= SIDE for side in facts["shape"])):
+        yield f"'shape' must be three numbers, channels, height and width, of at most {SIDE}"
+    if not all(type(name) is str for name in facts["classes"]):
+        yield "'classes' must be names"
+
+
+def finite(number: Any) -> bool:
+    """Whether it is a number, and finite."""
+    return type(number) in (int, float) and math.isfinite(number)
+
+
+def dense(tensor: Any) -> bool:
+    """Whether it is a tensor that may be handed to any kernel: contiguous, on the CPU."""
+    plain = type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return bool(plain and tensor.is_contiguous())
+
+
+def parsed(text: str, where: str) -> DictConfig:
+    """The configuration in a checkpoint: plain printable text, never interpolated and without aliases."""
+    try:
+        cfg = OmegaConf.create(text) if len(text) <= TEXT and all(map(plain_token, yaml.scan(text))) else None
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, LookupError, RecursionError):
+        cfg = None
+    if not isinstance(cfg, DictConfig):
+        raise ValueError(f"the checkpoint {where}: its configuration is not plain text that can be read")
+    return cfg
+
+
+def plain_token(token: yaml.Token) -> bool:
+    """Whether a token of YAML says what it says: no alias, and as a value without control characters and not to be interpolated."""
+    if isinstance(token, yaml.ScalarToken):
+        return "${" not in token.value and not any(category(each) in ("Cc", "Cs") for each in token.value)
+    return not isinstance(token, yaml.AliasToken)

@@ -1,0 +1,33 @@
+"""The checkpoints of a run: which are kept, and in which order they are looked at."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ddpm_cli.checkpoints.file import write
+from ddpm_cli.images import whole
+
+NAMES = "step_" + "[0-9]" * 8 + ".pt"
+
+
+def keep(folder: Path, content: Mapping[str, Any], *, last: int, every: int | None = None) -> Path:
+    """Writes `step_*.pt` in `folder`, links `last.pt` to it, and drops all but the `last` newest and those of every `every` steps."""
+    for left in folder.glob(".partial-*"):  # by a process that was killed while it wrote
+        left.unlink()
+    path = folder / f"step_{content['step']:08d}.pt"
+    write(path, content)
+    whole(folder / "last.pt", lambda partial: os.link(path, partial))
+    there = sorted(folder.glob(NAMES))
+    undone = [other for other in there if other.name > path.name]  # damaged, or of steps that were gone back from
+    for other in undone:
+        other.unlink()
+    for old in [other for other in there if other not in undone][:-last]:
+        if every is None or int(old.stem.removeprefix("step_")) % every:
+            old.unlink()
+    return path
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a run's folder, that of the most steps first."""
+    return sorted((folder / "checkpoints").glob(NAMES), reverse=True)

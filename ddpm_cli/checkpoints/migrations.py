@@ -1,0 +1,32 @@
+"""Formats of checkpoints: from each one to the next, so that whatever was written once is read for good."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+Content: TypeAlias = Mapping[str, Any]
+
+FORMAT = 2
+
+
+def with_scaler_and_counts(content: Content) -> Content:
+    """Format 2 has the scaler of fp16, a count of skipped steps, and an entry of the optimizer's for every parameter.
+
+    Of what is damaged nothing is made up: its faults are told once it is in the newest format.
+    """
+    facts, moments, network = content.get("facts"), content.get("optimizer"), content.get("network")
+    counted = {"lr_scale": 1.0, "skipped": 0, **facts} if isinstance(facts, dict) else facts
+    if moments == {} and isinstance(network, dict):  # as it was before the first step
+        moments = {number: {} for number in range(len(network))}
+    return {**content, "format": 2, "scaler": {}, "facts": counted, "optimizer": moments}
+
+
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts}
+
+
+def migrated(content: Content) -> Content:
+    """The content in the newest format; ValueError where it is of a newer one than this version knows."""
+    while (number := content["format"]) != FORMAT:
+        if number not in MIGRATIONS:
+            raise ValueError(f"has format {number}, but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli")
+        content = MIGRATIONS[number](content)
+    return content
