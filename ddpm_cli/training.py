@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -17,7 +18,7 @@ from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.parallel import Ranks, unsynchronised
+from ddpm_cli.parallel import Precision, Ranks, overflowed, unsynchronised
 from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
 from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
 
@@ -45,7 +46,7 @@ class TrainState:
     step: int = 0
     lr_scale: float = 1.0
     skipped: int = 0
-    scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))
+    scaler: GradScaler = field(default_factory=partial(GradScaler, "cpu", enabled=False))
 
     @classmethod
     def fresh(cls, denoiser: Denoiser, optimizer: Callable[..., Optimizer]) -> "TrainState":
@@ -58,7 +59,8 @@ class TrainState:
 class Progress:
     """What one step measured: tensors on the device, read only when they are logged.
 
-    loss and grad_norm are of the global batch. skipped: they were not finite, so that the step was not applied.
+    loss and grad_norm are of the global batch. skipped: they were not finite, so that the step was not applied;
+    overflow: because fp16 was left, which its scaler answers.
     losses: of this process's images, whose indices are `indices`.
     """
 
@@ -67,6 +69,7 @@ class Progress:
     grad_norm: Scalar
     lr: float
     skipped: Flag
+    overflow: Flag
     losses: PerImage
     indices: Indices
     times: Time
@@ -79,6 +82,7 @@ class Trainer:
     steps, or epochs in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
     batch_size: images in a step, of all processes together. microbatch: images that go through the network at once, for memory;
     processes, with parallel=ddp; workers: processes that prepare batches. The step is the same but for rounding and dropout's masks.
+    precision: of the network, bf16 and fp16 under autocast; compile: by torch.compile; activation_checkpointing: memory for time.
     lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
     ema: the decay of the average of the weights, from which samples are drawn.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
@@ -96,6 +100,9 @@ class Trainer:
     stop_at: int | None
     batch_size: int
     microbatch: int | None
+    precision: Precision
+    compile: bool
+    activation_checkpointing: bool
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: int
     grad_clip: float | None
@@ -154,22 +161,24 @@ class Trainer:
             taken = next(batches)
             batch = noised(state.denoiser, taken, seed, step, device)
             lr = float(schedule.get_last_lr()[0])
-            losses, mean, norm, skipped = self.advance(state, batch, loss, seed, ranks)
+            losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
             schedule.step()
-            yield Progress(state.step, mean, norm, lr, skipped, losses, taken.indices, batch.t)
+            yield Progress(state.step, mean, norm, lr, skipped, overflow, losses, taken.indices, batch.t)
 
-    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag]:
+    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
         network, optimizer = state.denoiser.network, state.optimizer
         optimizer.zero_grad()
         losses = self.backward(state, batch, loss, seed, ranks)
         mean = ranks.total(losses.sum()) / self.batch_size
+        state.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
-        skipped = ~(mean.isfinite() & norm.isfinite())
+        skipped, overflow = ~(mean.isfinite() & norm.isfinite()), overflowed(state.scaler, mean, norm)
         step_unless(skipped, optimizer)
         average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
+        state.scaler.update()
         state.step += 1
-        return losses, mean, norm, skipped
+        return losses, mean, norm, skipped, overflow
 
     def backward(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> PerImage:
         """The losses of this process's images; the gradient of their mean over the global batch is left in the parameters.
@@ -182,7 +191,7 @@ class Trainer:
             torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, ranks.rank, place)[0])
             with unsynchronised(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
                 losses.append(part.weight * loss(state.denoiser, part))
-                (losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
+                state.scaler.scale(losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
         return torch.cat(losses).detach()
 
 
@@ -223,8 +232,8 @@ def average_towards(average: nn.Module, network: nn.Module, decay: float, skippe
     mine: list[Tensor] = list(average.parameters())
     its: list[Tensor] = list(network.parameters())
     if skipped.is_cuda:  # the flag is not waited for
-        weights: list[Tensor] = [((1 - decay) * ~skipped).to(each.dtype) for each in mine]
-        torch._foreach_lerp_(mine, its, weights)
+        weight: Tensor = (1 - decay) * ~skipped
+        torch._foreach_lerp_(mine, its, [weight.to(each.dtype) for each in mine])
     elif not skipped:
         torch._foreach_lerp_(mine, its, 1 - decay)
     for buffer, other in zip(average.buffers(), network.buffers(), strict=True):

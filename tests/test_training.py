@@ -34,6 +34,9 @@ RECIPE = {
         "microbatch": None,
         "processes": 1,
         "workers": 0,
+        "precision": "fp32",
+        "compile": False,
+        "activation_checkpointing": False,
         "keep_every": None,
     },
 }

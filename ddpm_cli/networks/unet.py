@@ -1,5 +1,6 @@
 """The UNet: a stem, stages going down and up with skips between them, a head."""
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -59,6 +60,7 @@ class UNet(nn.Module):
             linear = LinearAttention(first_out, heads=heads, head_dim=head_dim)
             return Stage(new(first_in, first_out, time), new(first_out, first_out, time), Attend(first_out, linear))
 
+        self.through: Callable[..., Maps] = operator.call  # or torch's checkpoint
         self.classes, self.divisor = classes, 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(in_channels, stem, 7, padding=3)
         self.time = nn.Sequential(SinusoidalEmbedding(dim), nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time))
@@ -78,14 +80,14 @@ class UNet(nn.Module):
         x = self.stem(x)
         skips = []
         for place, stage in enumerate(self.down):
-            x = stage(x, embedding)
+            x = self.through(stage, x, embedding)
             skips.append(x)
             x = self.shrink[place](x) if place < len(self.shrink) else x
-        x = self.middle_first(x, embedding)
-        x = self.middle_second(self.middle_attend(x), embedding)
+        x = self.through(self.middle_first, x, embedding)
+        x = self.through(self.middle_second, self.through(self.middle_attend, x), embedding)
         for stage, grow in zip(self.up, self.grow, strict=True):
-            x = grow(stage(torch.cat([x, skips.pop()], dim=1), embedding))
-        return self.head(x)
+            x = grow(self.through(stage, torch.cat([x, skips.pop()], dim=1), embedding))
+        return self.through(self.head, x)
 
     def embedding(self, t: NetworkTimes, label: Labels | None) -> Features:
         """Time, and label where the network has classes: -1, none, is the last row."""

@@ -1,21 +1,33 @@
 """Processes, devices, precision: nothing outside this folder knows on how many, on what, or how exactly a network is computed."""
 
-from ddpm_cli.parallel.devices import described, device_named, unsynchronised, wrapped
+from ddpm_cli.parallel.arithmetic import Arithmetic, flops, peak
+from ddpm_cli.parallel.devices import Late, described, device_named, unsynchronised, wrapped
+from ddpm_cli.parallel.precision import TYPES, Precision, computed, on_device, overflowed, scaler_for
 from ddpm_cli.parallel.ranks import EchoError, Ranks, Vote, joined, places
 from ddpm_cli.parallel.state import load_network, load_optimizer, network_state, optimizer_state, unwrapped
 
 __all__ = [
+    "TYPES",
+    "Arithmetic",
     "EchoError",
+    "Late",
+    "Precision",
     "Ranks",
     "Vote",
+    "computed",
     "described",
     "device_named",
+    "flops",
     "joined",
     "load_network",
     "load_optimizer",
     "network_state",
+    "on_device",
     "optimizer_state",
+    "overflowed",
+    "peak",
     "places",
+    "scaler_for",
     "unsynchronised",
     "unwrapped",
     "wrapped",

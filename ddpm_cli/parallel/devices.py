@@ -1,10 +1,11 @@
 """Devices by name, and wrappers of the network."""
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ddpm_cli.parallel.ranks import Ranks, places
@@ -53,6 +54,29 @@ def wrapped(network: nn.Module, parallel: str, ranks: Ranks) -> nn.Module:
     device = next(network.parameters()).device
     ids = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
+
+
+@dataclass(frozen=True)
+class Late:
+    """Numbers on their way from a device: read later, they are waited for, and not what the device was given since."""
+
+    numbers: Tensor
+    arrival: torch.cuda.Event | None
+
+    @classmethod
+    def sent(cls, numbers: Tensor) -> "Late":
+        """The numbers, copied without waiting."""
+        here = numbers.to("cpu", non_blocking=numbers.is_cuda)
+        arrival = torch.cuda.Event() if numbers.is_cuda else None  # type: ignore[no-untyped-call]
+        if arrival is not None:
+            arrival.record()
+        return cls(here, arrival)
+
+    def read(self) -> list[bool]:
+        """The numbers, once they are there."""
+        if self.arrival is not None:
+            self.arrival.synchronize()
+        return self.numbers.tolist()
 
 
 def unsynchronised(network: nn.Module) -> AbstractContextManager[None]:

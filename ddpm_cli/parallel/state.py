@@ -9,12 +9,16 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from ddpm_cli.parallel.precision import Autocast
+
 State: TypeAlias = Mapping[Any, Any]
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
     """The network itself, whose names carry no wrapper's prefix."""
-    return network.module if isinstance(network, nn.DataParallel | DistributedDataParallel) else network
+    while isinstance(network, nn.DataParallel | DistributedDataParallel | Autocast):
+        network = network.module
+    return network
 
 
 def network_state(network: nn.Module) -> State:

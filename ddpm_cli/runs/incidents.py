@@ -8,7 +8,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from ddpm_cli.parallel import Ranks, network_state, unwrapped
+from ddpm_cli.parallel import Late, Ranks, network_state, unwrapped
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.training import Progress, TrainState
 
@@ -23,19 +23,23 @@ class Watch:
     journal: Journal
     ranks: Ranks
     in_a_row: int = 0
-    before: Progress | None = None
+    before: tuple[Progress, Late] | None = None
 
     def follow(self, progress: Progress) -> None:
         """Looks at the step before, and keeps this one for the next."""
         self.look()
-        self.before = progress
+        self.before = progress, Late.sent(torch.stack([progress.skipped, progress.overflow]))
 
     def look(self) -> None:
         """Reads the flag of the step that is kept, and notes what was wrong with it."""
-        before, self.before = self.before, None
-        if before is None:
+        kept, self.before = self.before, None
+        if kept is None:
             return
-        if not before.skipped:
+        before, flags = kept
+        skipped, overflow = flags.read()
+        if overflow:
+            return
+        if not skipped:
             self.in_a_row = 0
             return
         self.in_a_row += 1

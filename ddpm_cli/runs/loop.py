@@ -4,7 +4,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, shared
 from ddpm_cli.data import Batch, ImageSet, Stream, batches
 from ddpm_cli.images import grid, to_bytes
-from ddpm_cli.parallel import Ranks, Vote
+from ddpm_cli.parallel import Arithmetic, Ranks, Vote
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.incidents import Watch, finite
 from ddpm_cli.runs.journal import Journal
@@ -48,6 +48,7 @@ class Run:
     journal: Journal
     saver: Saver
     ranks: Ranks
+    work: Arithmetic
 
     def batch(self, step: int) -> Batch:
         """The whole batch of a step."""
@@ -107,8 +108,15 @@ def report(run: Run, bar: Bar, progress: Progress, window: Sequence[Tensor], sec
     loss, norm = torch.stack(tuple(window)).nanmean(0).tolist()
     speed = len(window) * run.trainer.batch_size / seconds
     numbers = {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed, "skipped": run.state.skipped}
+    numbers |= run.work.at(speed)
     run.journal.numbers(progress.step, numbers)
-    bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} images/s, {len(run.data.images) / speed:.1f} s/epoch")
+    bar.set_postfix_str(told(numbers, len(run.data.images)))
+
+
+def told(numbers: Mapping[str, float], images: int) -> str:
+    """The numbers beside the bar."""
+    speed, flops = numbers["images_per_second"], f"{numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)"
+    return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s, {flops}, {images / speed:.1f} s/epoch"
 
 
 def show_and_save(run: Run, watch: Watch) -> None:

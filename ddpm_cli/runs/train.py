@@ -16,7 +16,20 @@ from ddpm_cli.data import ImageSet, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.parallel import Ranks, described, device_named, joined, wrapped
+from ddpm_cli.parallel import (
+    TYPES,
+    Arithmetic,
+    Ranks,
+    computed,
+    described,
+    device_named,
+    flops,
+    joined,
+    on_device,
+    peak,
+    scaler_for,
+    wrapped,
+)
 from ddpm_cli.parallel.launch import UNNAMED, launched, leave, processes, restarted, spread
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.journal import Journal
@@ -116,8 +129,13 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     steps, fingerprint = trainer.length(len(data.images)), data.fingerprint
     if len(set(ranks.gathered(fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
-    state = TrainState.fresh(replace(denoiser, network=denoiser.network.to(device)), trainer.optimizer)
-    state.denoiser = replace(denoiser, network=wrapped(denoiser.network, trainer.parallel, ranks))
+    work = Arithmetic(flops(denoiser.network, preparation.shape), ranks.count * peak(device, TYPES[trainer.precision]))
+    state = TrainState.fresh(replace(denoiser, network=on_device(denoiser.network, device)), trainer.optimizer)
+    network = computed(denoiser.network, trainer.precision, compiled=trainer.compile, recomputed=trainer.activation_checkpointing)
+    state.denoiser, state.scaler = (
+        replace(denoiser, network=wrapped(network, trainer.parallel, ranks)),
+        scaler_for(trainer.precision, device),
+    )
     if content:
         changes = resume.changes(content, cfg, fingerprint, steps)
         other = any(change.startswith("trainer.optimizer._target_") for change in changes)
@@ -127,7 +145,7 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     describe(trainer, state, data, steps, device, ranks)
     journal = Journal.opened(folder, state.step, writes=ranks.first)
     saver = Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
-    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, journal, saver, ranks)
+    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, journal, saver, ranks, work)
 
 
 @torch.no_grad()

@@ -63,7 +63,7 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
     assert outcome.code == 0
     assert pictures | {"train.log", "metrics.jsonl", ".hydra/config.yaml", "checkpoints/last.pt", "checkpoints/step_00000004.pt"} <= written
     assert any(path.startswith("tensorboard/") for path in written)
-    assert rows("run")[0].keys() == {"step", "loss", "grad_norm", "lr", "images_per_second", "skipped"}
+    assert rows("run")[0].keys() == {"step", "loss", "grad_norm", "lr", "images_per_second", "tflops", "peak_share", "skipped"}
 
 
 def test_the_screen_says_device_images_parameters_and_length(command):

@@ -1,0 +1,57 @@
+"""How much arithmetic a network is, and how much the machine could do."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """per_image: FLOPs of an image, forward and backward. peak: FLOP/s of the machine, of all processes together."""
+
+    per_image: float
+    peak: float
+
+    def at(self, images_per_second: float) -> dict[str, float]:
+        """What a speed comes to: TFLOP/s, and their share of the peak."""
+        flops = self.per_image * images_per_second
+        return {"tflops": flops / 1e12, "peak_share": flops / self.peak}
+
+
+def flops(network: nn.Module, shape: Sequence[int]) -> int:
+    """FLOPs of one image [C, H, W] forward and backward, counted without computing; what is computed again is not counted."""
+    weights = {name: torch.empty_like(each, device="meta").requires_grad_() for name, each in network.named_parameters()}
+    buffers = {name: torch.empty_like(each, device="meta") for name, each in network.named_buffers()}
+    inputs = torch.zeros(1, *shape, device="meta"), torch.zeros(1, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        functional_call(network, {**weights, **buffers}, inputs).sum().backward()
+    return counter.get_total_flops()
+
+
+@lru_cache
+def peak(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of a convolution that suits the machine, the best of what fits into a fifth of a second."""
+    images, channels, side = (64, 256, 64) if device.type == "cuda" else (4, 128, 64)
+    layer = nn.Conv2d(channels, channels, 3, padding=1, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    maps = torch.ones(images, channels, side, side, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    seconds: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while len(seconds) < 2 or time.perf_counter() < end:
+        seconds.append(elapsed(layer, maps))
+    return 2 * images * channels**2 * 9 * side**2 / min(seconds)
+
+
+@torch.no_grad()
+def elapsed(layer: nn.Module, maps: torch.Tensor) -> float:
+    """Seconds that a layer takes, the device having finished."""
+    start = time.perf_counter()
+    layer(maps).flatten()[0].item()
+    return time.perf_counter() - start
