@@ -1,10 +1,11 @@
 """Attention over the positions of an image, full and linear."""
 
-from einops import einsum, rearrange
+from einops import rearrange
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ddpm_cli.shapes import Images
+from ddpm_cli.networks.layers import GroupNorm, Pointwise
+from ddpm_cli.shapes import Heads, Images, Maps
 
 
 class Attention(nn.Module):
@@ -13,13 +14,13 @@ class Attention(nn.Module):
     def __init__(self, channels: int, *, heads: int = 4, head_dim: int = 32) -> None:
         super().__init__()
         self.heads = heads
-        self.to_qkv = nn.Conv2d(channels, heads * head_dim * 3, 1, bias=False)
-        self.to_out = nn.Conv2d(heads * head_dim, channels, 1)
+        self.to_qkv = Pointwise(channels, heads * head_dim * 3, bias=False)
+        self.to_out = Pointwise(heads * head_dim, channels)
 
     def forward(self, x: Images) -> Images:
         q, k, v = rearrange(self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads)
         out = scaled_dot_product_attention(q, k, v)
-        return self.to_out(rearrange(out, "b h (y x) d -> b (h d) y x", y=x.shape[2]))
+        return self.to_out(joined(out, x.shape[2]))
 
 
 class LinearAttention(nn.Module):
@@ -28,14 +29,13 @@ class LinearAttention(nn.Module):
     def __init__(self, channels: int, *, heads: int = 4, head_dim: int = 32) -> None:
         super().__init__()
         self.heads, self.scale = heads, head_dim**-0.5
-        self.to_qkv = nn.Conv2d(channels, heads * head_dim * 3, 1)
-        self.to_out = nn.Sequential(nn.Conv2d(heads * head_dim, channels, 1), nn.GroupNorm(1, channels))
+        self.to_qkv = Pointwise(channels, heads * head_dim * 3)
+        self.to_out = nn.Sequential(Pointwise(heads * head_dim, channels), GroupNorm(1, channels))
 
     def forward(self, x: Images) -> Images:
-        q, k, v = rearrange(self.to_qkv(x), "b (three h d) y x -> three b h d (y x)", three=3, h=self.heads)
-        context = einsum(k.softmax(dim=-1), v, "b h d n, b h e n -> b h d e")
-        out = einsum(context, q.softmax(dim=-2) * self.scale, "b h d e, b h d n -> b h e n")
-        return self.to_out(rearrange(out, "b h e (y x) -> b (h e) y x", y=x.shape[2]))
+        q, k, v = rearrange(self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads)
+        context = self.scale * (k.softmax(dim=-2).transpose(-1, -2) @ v)
+        return self.to_out(joined(q.softmax(dim=-1) @ context, x.shape[2]))
 
 
 class Attend(nn.Module):
@@ -43,8 +43,13 @@ class Attend(nn.Module):
 
     def __init__(self, channels: int, attention: nn.Module) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
+        self.norm = GroupNorm(1, channels)
         self.attention = attention
 
     def forward(self, x: Images) -> Images:
         return x + self.attention(self.norm(x))
+
+
+def joined(out: Heads, rows: int) -> Maps:
+    """What the heads say as maps, channels last in memory."""
+    return rearrange(out, "b h (y x) d -> b y x (h d)", y=rows).permute(0, 3, 1, 2)

@@ -11,6 +11,7 @@ from torch import nn
 
 from ddpm_cli.networks.attention import Attend, Attention, LinearAttention
 from ddpm_cli.networks.blocks import Block, SinusoidalEmbedding, convnext_block, resnet_block
+from ddpm_cli.networks.layers import Pointwise
 from ddpm_cli.shapes import Features, Labels, Maps, NetworkTimes
 
 
@@ -72,7 +73,7 @@ class UNet(nn.Module):
         self.middle_attend = Attend(last, Attention(last, heads=heads, head_dim=head_dim))
         self.up = nn.ModuleList(stage(2 * b, a) for a, b in reversed(list(pairwise(widths))))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(width, width, 4, stride=2, padding=1) for width in reversed(widths[:-1]))
-        self.head = nn.Sequential(new(widths[0], widths[0], None), nn.Conv2d(widths[0], out_channels, 1))
+        self.head = nn.Sequential(new(widths[0], widths[0], None), Pointwise(widths[0], out_channels))
 
     def forward(self, x: Maps, t: NetworkTimes, label: Labels | None = None) -> Maps:
         check_size(x.shape[2:], self.divisor)

@@ -5,7 +5,7 @@ from inspect import signature
 from typing import Any, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
@@ -60,6 +60,14 @@ def load_optimizer(optimizer: Optimizer, state: State) -> None:
     if not fits:
         raise ValueError(f"the optimizer's state does not fit {type(optimizer).__name__} and this network")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, kept in optimizer.state.items():
+        kept.update({name: laid_out(moment, parameter) for name, moment in kept.items()})
+
+
+def laid_out(moment: Any, parameter: Tensor) -> Any:
+    """A moment in the layout of its parameter: fused kernels take both as they lie in memory, and look at no strides."""
+    same = isinstance(moment, Tensor) and moment.shape == parameter.shape
+    return torch.empty_like(parameter, dtype=moment.dtype, requires_grad=False).copy_(moment) if same else moment
 
 
 def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State:

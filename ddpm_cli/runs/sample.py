@@ -16,7 +16,7 @@ from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, check, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_gif, save_png, save_text, to_bytes, whole
-from ddpm_cli.parallel import Ranks, described, device_named, joined, load_network
+from ddpm_cli.parallel import Ranks, described, device_named, joined, load_network, on_device
 from ddpm_cli.parallel.launch import UNNAMED, launched, processes, spread
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.parts import denoiser_of, process
@@ -124,7 +124,7 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     except UNBUILDABLE as error:
         raise error if isinstance(error, ValueError) else ValueError(f"the model of this checkpoint cannot be built: {error}") from error
     load_network(denoiser.network, state)
-    return replace(denoiser, network=denoiser.network.eval().to(device_named(device)))
+    return replace(denoiser, network=on_device(denoiser.network.eval(), device_named(device)))
 
 
 def batches(drawn: Drawn, steps: int, options: Options, folder: Path, ranks: Ranks) -> Iterator[Bytes]:
