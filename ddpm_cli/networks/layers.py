@@ -1,7 +1,10 @@
 """Layers that torch has, made to copy nothing: neither where channels lie last nor under autocast."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import nn
+from torch.amp import is_autocast_available
 from torch.nn import functional as F
 
 from ddpm_cli.shapes import Maps
@@ -21,5 +24,6 @@ class GroupNorm(nn.GroupNorm):
     """Group norm in the type of its input: its kernels sum in fp32 anyway, and autocast would keep maps of fp32 for it."""
 
     def forward(self, x: Maps) -> Maps:
-        with torch.autocast(x.device.type, enabled=False):
+        kind = x.device.type
+        with torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext():
             return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
