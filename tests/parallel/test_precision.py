@@ -11,6 +11,7 @@ from torch import nn
 from torch.amp import GradScaler
 
 from ddpm_cli import losses
+from ddpm_cli.checkpoints import Memory
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.losses import Noised
 from ddpm_cli.networks.layers import GroupNorm, Pointwise
@@ -135,12 +136,19 @@ def test_channels_last_is_the_same_training():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+def filed(content):
+    """As a file holds it."""
+    copied, complete = Memory().copy(content)
+    complete()
+    return copied
+
+
 def test_a_state_put_back_where_channels_lie_last_goes_on_bit_for_bit():
     whole, first, second = (channels_last(fresh()) for _ in range(3))
     trained(whole, trainer())
     trained(first, trainer(stop_at=4))
     load_network(second.denoiser.network, network_state(first.denoiser.network))
-    load_optimizer(second.optimizer, optimizer_state(first.optimizer))
+    load_optimizer(second.optimizer, filed(optimizer_state(first.optimizer)))
     second.step = first.step
     trained(second, trainer())
     assert torch.equal(weights(whole.denoiser.network), weights(second.denoiser.network))
@@ -149,9 +157,9 @@ def test_a_state_put_back_where_channels_lie_last_goes_on_bit_for_bit():
 def test_what_is_saved_is_contiguous_and_moments_lie_as_their_weights_do():
     first, second = channels_last(fresh()), channels_last(fresh())
     trained(first, trainer(stop_at=2))
-    moments = optimizer_state(first.optimizer)
+    moments = filed(optimizer_state(first.optimizer))
     assert all(each.is_contiguous() for kept in moments.values() for each in kept.values())
-    assert all(each.is_contiguous() for each in network_state(first.denoiser.network).values())
+    assert all(each.is_contiguous() for each in filed(network_state(first.denoiser.network)).values())
     load_optimizer(second.optimizer, moments)
     shrink = second.denoiser.network.shrink[0].weight
     assert shrink.stride() == second.optimizer.state[shrink]["exp_avg"].stride() != shrink.contiguous().stride()
