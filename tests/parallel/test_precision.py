@@ -138,9 +138,9 @@ def test_channels_last_is_the_same_training():
 
 def filed(content):
     """As a file holds it."""
-    copied, complete = Memory().copy(content)
+    copied, complete = Memory().copy({"all": content})
     complete()
-    return copied
+    return copied["all"]
 
 
 def test_a_state_put_back_where_channels_lie_last_goes_on_bit_for_bit():
