@@ -22,8 +22,8 @@ USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml
 
 
 def main() -> None:
-    """`python -m ddpm_cli train|sample ...`."""
-    commands = {"train": train, "sample": sample}
+    """`python -m ddpm_cli train|sample|info ...`."""
+    commands = {"train": train, "sample": sample, "info": info}
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in commands:
         sys.exit(f"error: the command must be one of {', '.join(commands)}, but is {name!r}")
@@ -38,6 +38,11 @@ def train() -> None:
 def sample() -> None:
     """`ddpm-sample`."""
     launch("sample", sample_job)
+
+
+def info() -> None:
+    """`ddpm-info`."""
+    launch("info", info_job)
 
 
 def train_job(cfg: DictConfig, folder: Path) -> None:
@@ -58,6 +63,18 @@ def sample_job(cfg: DictConfig, folder: Path) -> None:
 
     if not sample(cfg, folder, named=named()):
         raise KeyboardInterrupt
+
+
+def named() -> bool:
+    """Whether the user named the folder."""
+    return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
+
+
+def info_job(cfg: DictConfig, folder: Path) -> None:
+    """What a checkpoint says of itself."""
+    from ddpm_cli.runs import info
+
+    info(cfg)
 
 
 def named() -> bool:
@@ -105,7 +122,7 @@ def refuse_trust_from_files(cfg: DictConfig) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Removes a folder into which nothing was written, and under outputs/ the folder of its day."""
+    """Removes a folder into which nothing was written, and under outputs/ the folder of its day and outputs/ itself."""
     here = Path.cwd()
     if folder in (here, *here.parents):
         return
@@ -113,6 +130,7 @@ def remove_if_empty(folder: Path) -> None:
         folder.rmdir()
         if folder.parent.parent.name == "outputs":
             folder.parent.rmdir()
+            folder.parent.parent.rmdir()
 
 
 def one_line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from jaxtyping import install_import_hook
 install_import_hook("ddpm_cli", "checker.checked")
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +60,15 @@ def command(tmp_path, monkeypatch, capfd) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
-def composed() -> Iterator[Callable[..., DictConfig]]:
+def composed() -> Callable[..., DictConfig]:
     """Composes a configuration: composed("train", "model=convnext")."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        yield lambda name, *overrides: compose(name, list(overrides))
+
+    def from_files(name: str, *overrides: str) -> DictConfig:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return compose(name, list(overrides))
+
+    return from_files
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Runs: the parts put together. Each command is one function of a configuration and a folder."""
 
+from ddpm_cli.runs.info import info
 from ddpm_cli.runs.sample import sample
 from ddpm_cli.runs.train import train
 
-__all__ = ["sample", "train"]
+__all__ = ["info", "sample", "train"]

@@ -1,6 +1,7 @@
 """What a run says: plain lines on the screen, dated ones in its log; of several processes the first one speaks."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 @contextmanager
-def said(path: Path, aloud: bool) -> Iterator[None]:
-    """Shows what is logged and writes it into the file at `path`; nothing at all where `aloud` is false."""
-    screen, file = logging.StreamHandler(sys.stdout), logging.FileHandler(path, delay=True)
+def said(path: Path | None, aloud: bool) -> Iterator[None]:
+    """Shows what is logged and writes it into the file at `path`, if one is given; nothing at all where `aloud` is false."""
+    screen, file = logging.StreamHandler(sys.stdout), logging.FileHandler(path or os.devnull, delay=True)
     screen.setFormatter(logging.Formatter("%(message)s"))
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [screen, file] if aloud else [logging.NullHandler()]

@@ -1,0 +1,83 @@
+"""From a configuration back to the overrides that compose it: what a command line has to say to get it again."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from ddpm_cli.config import ROOMS, differences
+
+Plain = dict[str, Any]
+GROUPS = [key for key in ROOMS if "." not in key]
+KEY = re.compile(r"\w+(\.\w+)*")
+WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE)
+ABSENT: Any = object()
+
+
+def overrides(wanted: Plain) -> list[str]:
+    """The overrides of `ddpm-train` that compose the plain configuration `wanted` from the YAML files there are today.
+
+    ValueError where none do. An option of ours that `wanted` does not have yet keeps its default.
+    """
+    defaults = composed([])
+    chosen = [
+        f"{group}={choice}"
+        for group in GROUPS
+        if isinstance(wanted.get(group), dict) and (choice := nearest(defaults, group, wanted)) is not None
+    ]
+    return [*chosen, *changes(composed(chosen), wanted)]
+
+
+def composed(said: list[str]) -> Plain:
+    """What `ddpm-train` would run with these overrides, as plain values."""
+    cfg: Any = OmegaConf.to_container(compose("train", said), resolve=True)
+    return cfg
+
+
+def nearest(defaults: Plain, group: str, wanted: Plain) -> str | None:
+    """The choice of a group that is most like what is wanted; None where that is the one composed anyway."""
+
+    def unlike(found: Plain) -> tuple[bool, int]:
+        apart = [before for _, before, _ in differences(found, wanted[group]) if before != "???"]
+        return found.get("_target_") != wanted[group].get("_target_"), len(apart)
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    choices = {choice: unlike(composed([f"{group}={choice}"])[group]) for choice in hydra.config_loader.get_group_options(group)}
+    best = min(choices, key=lambda choice: choices[choice])
+    return best if choices[best] < unlike(defaults[group]) else None
+
+
+def changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
+    """The overrides that make `wanted` of `found`, option by option."""
+    target = wanted.get("_target_")
+    settled = prefix == "" or (target == found.get("_target_") and str(target).startswith("ddpm_cli."))
+    for name in {**found, **wanted}:
+        key, before, after = f"{prefix}{name}", found.get(name, ABSENT), wanted.get(name, ABSENT)
+        if not KEY.fullmatch(key):
+            raise ValueError(f"{key!r} cannot be said on a command line")
+        if isinstance(after, dict) and after and (before is ABSENT or isinstance(before, dict)):
+            yield from changes({} if before is ABSENT else before, after, f"{key}.")
+        elif after is ABSENT:
+            yield from () if settled else (f"~{key}",)
+        elif before is ABSENT or before != after:
+            yield f"{'+' * (before is ABSENT)}{key}={worded(after)}"
+
+
+def worded(value: Any) -> str:
+    """A value in the grammar of overrides."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{worded(str(name))}:{worded(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(worded, value)) + "]"
+    if isinstance(value, str):
+        return value if WORD.fullmatch(value) else quoted(value)
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def quoted(text: str) -> str:
+    """A text between quotes; a backslash speaks for itself but before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text) + "'"
