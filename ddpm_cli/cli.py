@@ -22,8 +22,8 @@ USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml
 
 
 def main() -> None:
-    """`python -m ddpm_cli train|sample|info ...`."""
-    commands = {"train": train, "sample": sample, "info": info}
+    """`python -m ddpm_cli train|doctor|sample|info ...`."""
+    commands = {"train": train, "doctor": doctor, "sample": sample, "info": info}
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in commands:
         sys.exit(f"error: the command must be one of {', '.join(commands)}, but is {name!r}")
@@ -33,6 +33,11 @@ def main() -> None:
 def train() -> None:
     """`ddpm-train`."""
     launch("train", train_job)
+
+
+def doctor() -> None:
+    """`ddpm-doctor`."""
+    launch("train", doctor_job)
 
 
 def sample() -> None:
@@ -57,6 +62,13 @@ def train_job(cfg: DictConfig, folder: Path) -> None:
         raise KeyboardInterrupt
 
 
+def doctor_job(cfg: DictConfig, folder: Path) -> None:
+    """What a training run with the same options would meet."""
+    from ddpm_cli.runs import doctor
+
+    doctor(cfg, folder, named=named())
+
+
 def sample_job(cfg: DictConfig, folder: Path) -> None:
     """One sampling run; one that is stopped says so by its exit code."""
     from ddpm_cli.runs import sample
@@ -75,11 +87,6 @@ def info_job(cfg: DictConfig, folder: Path) -> None:
     from ddpm_cli.runs import info
 
     info(cfg)
-
-
-def named() -> bool:
-    """Whether the user named the folder."""
-    return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
 
 
 def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:

@@ -79,7 +79,7 @@ class Progress:
 class Trainer:
     """The recipe of a training run.
 
-    steps, or epochs in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
+    steps, or epochs or minutes in its place: the length, over which the LR decays; stop_at ends earlier and changes nothing else.
     batch_size: images in a step, of all processes together. microbatch: images that go through the network at once, for memory;
     processes, with parallel=ddp; workers: processes that prepare batches. The step is the same but for rounding and dropout's masks.
     precision: of the network, bf16 and fp16 under autocast; compile: by torch.compile; activation_checkpointing: memory for time.
@@ -97,6 +97,7 @@ class Trainer:
     workers: int
     steps: int
     epochs: int | None
+    minutes: float | None
     stop_at: int | None
     batch_size: int
     microbatch: int | None
@@ -134,6 +135,8 @@ class Trainer:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
         if self.parallel != "ddp" and self.processes != 1:
             raise ValueError(f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}")
+        if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):
+            raise ValueError(f"minutes must be positive and without epochs, but they are {self.minutes} and {self.epochs}")
         if self.steps >= LONGEST:
             raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
         if not 0 <= self.ema < 1:
@@ -142,7 +145,7 @@ class Trainer:
             raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
 
     def length(self, images: int) -> int:
-        """The steps of the whole run over a data set of so many images."""
+        """The steps of the whole run over a data set of so many images, where no minutes set them."""
         return self.steps if self.epochs is None else math.ceil(self.epochs * images / self.batch_size)
 
     def lr_factor(self, step: int, steps: int) -> float:

@@ -37,6 +37,7 @@ RECIPE = {
         "precision": "fp32",
         "compile": False,
         "activation_checkpointing": False,
+        "minutes": None,
         "keep_every": None,
     },
 }
@@ -169,6 +170,8 @@ def test_epochs_are_counted_in_images():
         ({"processes": 2}, "processes=2 needs trainer=ddp, but parallel is 'none'"),
         ({"ema": 1.0}, "ema must be at least 0 and less than 1, but is 1.0"),
         ({"grad_clip": 0.0}, "grad_clip must be positive or null, but is 0.0"),
+        ({"minutes": 0.0}, "minutes must be positive and without epochs, but they are 0.0 and None"),
+        ({"minutes": 5.0, "epochs": 2}, "minutes must be positive and without epochs, but they are 5.0 and 2"),
     ],
 )
 def test_recipes_that_mean_nothing_are_refused(change, told):

@@ -26,6 +26,7 @@ from ddpm_cli.runs.incidents import Watch, finite
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.saving import Saver
 from ddpm_cli.sampling import trajectory
+from ddpm_cli.shapes import Images
 from ddpm_cli.training import Loss, Progress, Trainer, TrainState
 
 PREVIEWS, RETRIES, RETRY_SECONDS = 16, 60, 10
@@ -50,20 +51,29 @@ class Run:
     ranks: Ranks
     work: Arithmetic
 
+    @property
+    def share(self) -> Stream:
+        """This process's part of every batch."""
+        size = self.trainer.batch_size
+        return Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
+
     def batch(self, step: int) -> Batch:
         """The whole batch of a step."""
-        return Stream(self.data, self.trainer.batch_size, self.cfg.seed, self.cfg.data.flip)[step]
+        return replace(self.share, part=slice(None))[step]
 
     def stream(self, start: int) -> Iterator[Batch]:
         """This process's part of the batches from step `start` on."""
-        size, pin = self.trainer.batch_size, next(self.state.average.parameters()).device.type == "cuda"
-        stream = Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
-        return batches(stream, start=start, workers=self.trainer.workers, pin=pin)
+        pin = next(self.state.average.parameters()).device.type == "cuda"
+        return batches(self.share, start=start, workers=self.trainer.workers, pin=pin)
+
+    def content(self) -> dict[str, Any]:
+        """What a checkpoint would hold now."""
+        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
+        return checkpoints.content(self.state, self.cfg, data=self.fingerprint, facts=facts)
 
     def save(self) -> None:
-        """Has a checkpoint written that says what the run found out; `saver` says what becomes of it."""
-        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
-        self.saver.begin(checkpoints.content(self.state, self.cfg, data=self.fingerprint, facts=facts))
+        """Has a checkpoint written; `saver` says what becomes of it."""
+        self.saver.begin(self.content())
 
     @property
     def finite(self) -> bool:
@@ -149,13 +159,19 @@ def go_back(run: Run) -> None:
 @torch.no_grad()
 def show_samples(run: Run) -> None:
     """A grid of the average's samples, from the same noise at every step of the run."""
-    denoiser = replace(run.state.denoiser, network=run.state.average)
-    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
-    indices, images = range(PREVIEWS)[run.ranks.part(PREVIEWS)], torch.empty(0, *shape)
-    if indices:
-        *_, images = trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices)
+    *_, images = previews(run)
     every = torch.cat(run.ranks.gathered(to_bytes(images).cpu()))
     run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
+
+
+def previews(run: Run) -> Iterator[Images]:
+    """This process's share of the samples that are shown, after every step of the sampler."""
+    denoiser = replace(run.state.denoiser, network=run.state.average)
+    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
+    indices = range(PREVIEWS)[run.ranks.part(PREVIEWS)]
+    if not indices:
+        return iter([torch.empty(0, *shape)])
+    return trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices)
 
 
 def finish(run: Run, stop: Event, again: str) -> None:

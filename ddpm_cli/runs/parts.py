@@ -8,8 +8,6 @@ from ddpm_cli.config import build
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 
-ENDING_SNR = 1e-3
-
 
 def process(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
@@ -25,11 +23,3 @@ def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[i
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
     return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, 0))
-
-
-def ending(diffusion: GaussianDiffusion) -> str:
-    """What the process leaves of an image, with a remedy where it is too much."""
-    snr = diffusion.snr(diffusion.steps).item()
-    told = f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end"
-    warning = "warning: sampling starts from pure noise, which training never saw: expect tints"
-    return told if snr <= ENDING_SNR else f"{told}\n{warning}; use schedule=cosine or a larger schedule.last"

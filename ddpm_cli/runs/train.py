@@ -1,7 +1,8 @@
 """A training run: from a configuration to a folder with checkpoints, numbers and pictures."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, build, check, shared
-from ddpm_cli.data import ImageSet, prepared
+from ddpm_cli.data import prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
-from ddpm_cli.losses import Noised
 from ddpm_cli.parallel import (
     TYPES,
     Arithmetic,
@@ -31,16 +31,17 @@ from ddpm_cli.parallel import (
     wrapped,
 )
 from ddpm_cli.parallel.launch import UNNAMED, launched, leave, processes, restarted, spread
-from ddpm_cli.runs import resume
+from ddpm_cli.preflight import try_parts
+from ddpm_cli.runs import budget, resume
+from ddpm_cli.runs.checks import pass_checks
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
-from ddpm_cli.runs.parts import denoiser_of, ending, process
+from ddpm_cli.runs.parts import denoiser_of, process
 from ddpm_cli.runs.saving import Saver
-from ddpm_cli.sampling import rehearse, start
+from ddpm_cli.sampling import start
 from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.shapes import Images
-from ddpm_cli.training import Loss, Trainer, TrainState, tried
+from ddpm_cli.training import Trainer, TrainState, tried
 
 GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
 NOISE_LEVELS = 10
@@ -71,24 +72,25 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
     """
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
+    return spread_out(train_here, cfg, folder, named=named, again=again, overrides=list(overrides))
+
+
+def spread_out(job: Callable[..., bool], cfg: DictConfig, *args: Any, **options: Any) -> bool:
+    """Calls the job in as many processes as the configuration says, in this one where that is one."""
     if cfg.trainer.parallel == "ddp" and (count := processes(cfg.trainer.processes, cfg.trainer.device)) > 1 and not launched():
-        return spread(count, train_here, OmegaConf.to_container(cfg), folder, named=named, again=again, overrides=list(overrides))
-    return train_here(cfg, folder, named=named, again=again, overrides=overrides)
+        return spread(count, job, OmegaConf.to_container(cfg), *args, **options)
+    return job(cfg, *args, **options)
 
 
 def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
     """Trains in this process, as the only one or as one of those that it finds itself among."""
     cfg = OmegaConf.create(cfg)
     with joined(device_named(cfg.trainer.device)) as ranks, said(folder / "train.log", ranks.first):
-        check_launch(cfg, ranks, named)
-        asked = "auto" if restarted() and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
-        found = resume.agreed(ranks, lambda: resume.wanted(asked, folder, named))
-        run = assembled(cfg, folder, found[1] if found else None, ranks)
+        run = opened(cfg, folder, ranks, named)
+        pass_checks(run)
         if ranks.first:
             record(folder / ".hydra", cfg, overrides)
-        if asked:
-            told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
-            log.info("resumed   %s", told)
+        run = replace(run, journal=Journal.opened(folder, run.state.step, writes=ranks.first))
         show_data(run)
         with stop_requested(ranks) as stop, run.saver.thread:
             loop(run, stop)
@@ -96,6 +98,19 @@ def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, a
         if stop.is_set() and ranks.count > 1:
             leave()
     return not stop.is_set()
+
+
+def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool) -> Run:
+    """A run as it starts or goes on; says what it is, writes nothing."""
+    check_launch(cfg, ranks, named)
+    asked = "auto" if restarted() and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
+    found = resume.agreed(ranks, lambda: resume.wanted(asked, folder, named))
+    run = assembled(cfg, folder, found[1] if found else None, ranks)
+    describe(run)
+    if asked:
+        told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
+        log.info("resumed   %s", told)
+    return run
 
 
 def check_launch(cfg: DictConfig, ranks: Ranks, named: bool) -> None:
@@ -115,7 +130,7 @@ def record(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
 
 
 def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ranks: Ranks) -> Run:
-    """Builds and checks every part, cheapest first, and says what they are; writes nothing before all is well."""
+    """Builds every part, cheapest first, and puts back what `content` remembers."""
     diffusion, trainer = process(cfg), build(cfg, "trainer", tried(bind(cfg, "trainer.optimizer")))
     device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), bind(cfg, "loss")
     shared(cfg, "sampler").times(diffusion)
@@ -125,50 +140,51 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     source = ranks.in_turn(lambda: build(cfg, "data"))
     if trainer.batch_size > len(source.rows):
         raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {trainer.batch_size}")
-    data = prepared(source, preparation, aloud=ranks.first)
-    steps, fingerprint = trainer.length(len(data.images)), data.fingerprint
-    if len(set(ranks.gathered(fingerprint))) > 1:
+    data, began = prepared(source, preparation, aloud=ranks.first), time.perf_counter()
+    if len(set(ranks.gathered(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     work = Arithmetic(flops(denoiser.network, preparation.shape), ranks.count * peak(device, TYPES[trainer.precision]))
+    state = state_of(denoiser, trainer, device, ranks)
+    quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
+    steps = trainer.length(len(data.images))
+    run = Run(cfg, folder, trainer, state, loss, data, data.fingerprint, steps, quiet, saver, ranks, work)
+    if trainer.minutes is not None:
+        kept, done = resume.same_budget(content, trainer.minutes), content["step"] if content else 0
+        run = replace(run, steps=kept or done + budget.length(run, began))
+    return resumed(run, content) if content else run
+
+
+def state_of(denoiser: Denoiser, trainer: Trainer, device: torch.device, ranks: Ranks) -> TrainState:
+    """The state before the first step, with the network as these processes compute it."""
     state = TrainState.fresh(replace(denoiser, network=on_device(denoiser.network, device)), trainer.optimizer)
     network = computed(denoiser.network, trainer.precision, compiled=trainer.compile, recomputed=trainer.activation_checkpointing)
-    state.denoiser, state.scaler = (
-        replace(denoiser, network=wrapped(network, trainer.parallel, ranks)),
-        scaler_for(trainer.precision, device),
-    )
-    if content:
-        changes = resume.changes(content, cfg, fingerprint, steps)
-        other = any(change.startswith("trainer.optimizer._target_") for change in changes)
-        checkpoints.restore(state, content, moments=not other)
-        for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
-            log.info("changed, so the rest is not what it would have been: %s", change)
-    describe(trainer, state, data, steps, device, ranks)
-    journal = Journal.opened(folder, state.step, writes=ranks.first)
-    saver = Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
-    return Run(cfg, folder, trainer, state, loss, data, fingerprint, steps, journal, saver, ranks, work)
+    state.denoiser = replace(denoiser, network=wrapped(network, trainer.parallel, ranks))
+    state.scaler = scaler_for(trainer.precision, device)
+    return state
 
 
-@torch.no_grad()
-def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss: Loss, shape: tuple[int, ...]) -> None:
-    """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
-    try:
-        rehearse(denoiser, sampler, shape)
-        grey = torch.zeros(1, *shape)
-        loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps])))
-    except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
-        raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error
+def resumed(run: Run, content: dict[str, Any]) -> Run:
+    """The run as it goes on from a checkpoint; says what makes the rest another one."""
+    changes = resume.changes(content, run.cfg, run.fingerprint, run.steps)
+    other = any(change.startswith("trainer.optimizer._target_") for change in changes)
+    checkpoints.restore(run.state, content, moments=not other)
+    for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
+        log.info("changed, so the rest is not what it would have been: %s", change)
+    return run
 
 
-def describe(trainer: Trainer, state: TrainState, data: ImageSet, steps: int, device: torch.device, ranks: Ranks) -> None:
+def describe(run: Run) -> None:
     """Says what will be trained, on what, for how long."""
-    count, channels, height, width = data.images.shape
-    epochs = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
-    log.info("device    %s", described(device, trainer.parallel, ranks))
-    log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(data.classes) or "no")
-    log.info("schedule  %s", ending(state.denoiser.diffusion))
-    parameters = sum(each.numel() for each in state.denoiser.network.parameters())
-    log.info("model     %s parameters, predicts %s", f"{parameters:,}", state.denoiser.predicts)
-    log.info("length    %s steps of %s images, %.1f epochs%s", f"{steps:,}", trainer.batch_size, steps * trainer.batch_size / count, epochs)
+    trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
+    count, channels, height, width = run.data.images.shape
+    log.info("device    %s", described(next(denoiser.network.parameters()).device, trainer.parallel, run.ranks))
+    log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(run.data.classes) or "no")
+    log.info("schedule  %s steps, SNR %.1e at the end", f"{denoiser.diffusion.steps:,}", denoiser.diffusion.snr(denoiser.diffusion.steps))
+    parameters = sum(each.numel() for each in denoiser.network.parameters())
+    log.info("model     %s parameters, predicts %s", f"{parameters:,}", denoiser.predicts)
+    why = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
+    why = why if trainer.minutes is None else f" (set by trainer.minutes={trainer.minutes:g})"
+    log.info("length    %s steps of %s images, %.1f epochs%s", f"{steps:,}", trainer.batch_size, steps * trainer.batch_size / count, why)
 
 
 def show_data(run: Run) -> None:

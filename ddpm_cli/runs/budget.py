@@ -1,0 +1,110 @@
+"""A run that is given minutes instead of steps: its first steps are timed and undone, and its length follows."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from ddpm_cli import checkpoints
+from ddpm_cli.config import shared
+from ddpm_cli.runs.loop import Run, previews
+from ddpm_cli.training import LONGEST
+
+MARGIN = 0.1  # of the time, kept back: steps late in a run took up to 8 % longer than those that were timed
+TIMING = 0.02  # of the time, spent on timing steps, and as much on timing samples
+FEWEST, MOST = 3, 100  # steps that are timed
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What each thing takes, in seconds."""
+
+    step: float
+    grid: float
+    save: float
+
+    def steps(self, seconds: float, sample_every: int, checkpoint_every: int) -> int:
+        """The steps that fit into the time with their grids and checkpoints, the last ones included."""
+        last, each = self.grid + self.save, self.step + self.grid / sample_every + self.save / checkpoint_every
+        return min(LONGEST - 1, int((seconds - last) / each))
+
+
+def length(run: Run, since: float) -> int:
+    """The steps of a run from its first to its last samples, in trainer.minutes counted from `since`; leaves `run` as it was.
+
+    ValueError where not even one fits.
+    """
+    minutes = run.trainer.minutes
+    assert minutes is not None
+    costs = measured(run, 60 * minutes)
+    left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
+    steps = run.ranks.shared(costs.steps(left, run.trainer.sample_every, run.trainer.checkpoint_every))
+    if steps < 1:
+        told = f"a step takes {costs.step:.2g} s, a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
+        raise ValueError(f"trainer.minutes={minutes:g} is too short: {told}")
+    return steps
+
+
+def measured(run: Run, seconds: float) -> Costs:
+    """Times the first steps, a grid of samples and a checkpoint of a run that takes about so many seconds."""
+    with undone(run):
+        step = step_seconds(run, TIMING * seconds)
+        grid = grid_seconds(run, TIMING * seconds)
+        return Costs(step, grid, save_seconds(run) if run.ranks.first else 0.0)
+
+
+@contextmanager
+def undone(run: Run) -> Iterator[None]:
+    """Puts the state back afterwards, as a resume would."""
+    before, complete = checkpoints.Memory().copy(run.content())
+    complete()
+    yield
+    checkpoints.restore(run.state, before)
+
+
+def step_seconds(run: Run, limit: float) -> float:
+    """The time of a step, after two to get warm: the mean of as many as fit into the limit, but of a few at least."""
+    trainer = replace(run.trainer, stop_at=None)
+    stream = run.stream(run.state.step)
+    steps = trainer.fit(run.state, stream, run.loss, steps=LONGEST, seed=run.cfg.seed, ranks=run.ranks)
+
+    def take(count: int) -> None:
+        *_, last = islice(steps, count)
+        bool(last.skipped)  # waits for the device
+
+    take(1)
+    count = run.ranks.shared(round(min(MOST, max(FEWEST, limit / seconds_of(lambda: take(1))))))
+    return seconds_of(lambda: take(count)) / count
+
+
+@torch.no_grad()
+def grid_seconds(run: Run, limit: float) -> float:
+    """The time of a grid of samples, of which no more is drawn than fits into the limit."""
+    evaluations = len(shared(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
+    list(islice(previews(run), 2))
+    began, done = time.perf_counter(), 0
+    for done, images in enumerate(previews(run)):
+        images.cpu()
+        if done and time.perf_counter() - began > limit:
+            break
+    return (time.perf_counter() - began) * evaluations / max(1, done)
+
+
+def save_seconds(run: Run) -> float:
+    """The time of a checkpoint, which nobody goes on from: longer than what it costs the steps beside which it is written."""
+    copy, complete = checkpoints.Memory().copy(run.content())
+    complete()
+    with TemporaryDirectory(dir=run.folder) as folder:
+        return seconds_of(lambda: checkpoints.write(Path(folder) / "timed.pt", copy))
+
+
+def seconds_of(act: Callable[[], object]) -> float:
+    """The time that something takes."""
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began

@@ -1,0 +1,44 @@
+"""Preflight of a training run: its checks, cheapest first; errors stop it, warnings are told once."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ddpm_cli import preflight
+from ddpm_cli.config import shared
+from ddpm_cli.preflight import Finding
+from ddpm_cli.runs.loop import PREVIEWS, Run
+
+FEW = 8  # images are enough for the oracle
+FORWARD = 1 / 3  # of the time of a step, which goes forward and backward
+log = logging.getLogger(__name__)
+
+
+def findings(run: Run) -> Iterator[Finding]:
+    """What the checks find; without steps to go nothing is tried out."""
+    state, few = run.state, replace(run.share, part=slice(FEW))[0]
+    yield from preflight.schedule(state.denoiser.diffusion)
+    yield from preflight.images(run.batch(0).images)
+    yield from preflight.oracle(state.denoiser, run.loss, few, run.cfg.seed)
+    yield from preflight.disk(run.folder, state, run.trainer, run.steps)
+    if state.step < run.steps:
+        part = run.share[state.step]
+        trial = preflight.trial(run.trainer, state, run.loss, part, run.cfg.seed, run.ranks)
+        yield from trial.findings
+        if any(found.level == "error" for found in trial.findings):
+            return
+        yield from preflight.memory(state, trial.memory)
+        evaluations = len(shared(run.cfg, "sampler").times(state.denoiser.diffusion)) - 1
+        grid = FORWARD * evaluations * PREVIEWS / run.trainer.batch_size
+        yield from preflight.estimate(state, run.trainer, run.steps, trial.seconds, grid)
+
+
+def pass_checks(run: Run) -> None:
+    """Tells what the user should know of; ValueError where the run would come to nothing."""
+    for found in findings(run):
+        if found.level == "error":
+            raise ValueError(found.text)
+        if found.level == "warning":
+            log.warning("warning: %s", found.text)
+        if found.level == "estimate":
+            log.info("estimate  %s", found.text)

@@ -1,0 +1,36 @@
+"""The checks of a training run on their own: nothing is trained, nothing written."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli.config import bound, check
+from ddpm_cli.parallel import device_named, joined
+from ddpm_cli.runs.checks import findings
+from ddpm_cli.runs.lines import said
+from ddpm_cli.runs.train import GROUPS, Options, opened, spread_out
+
+log = logging.getLogger(__name__)
+
+
+def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
+    """Says what a training run of `cfg` in `folder` would meet; ValueError where it would come to nothing."""
+    check(cfg, Options, GROUPS)
+    bound(Options, cfg)()
+    spread_out(doctor_here, cfg, folder, named=named)
+
+
+def doctor_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool) -> bool:
+    """The checks in this process, as the only one or as one of several."""
+    cfg = OmegaConf.create(cfg)
+    with joined(device_named(cfg.trainer.device)) as ranks, said(None, ranks.first):
+        found = []
+        for each in findings(opened(cfg, folder, ranks, named)):
+            log.info("%-9s %s", each.level, each.text)
+            found.append(each)
+        errors = [each.text for each in found if each.level == "error"]
+        if errors:
+            raise ValueError(f"ddpm-train would stop here: {errors[0]}")
+    return True
