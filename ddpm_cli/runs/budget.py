@@ -15,8 +15,8 @@ from ddpm_cli.config import shared
 from ddpm_cli.runs.loop import Run, previews
 from ddpm_cli.training import LONGEST
 
-MARGIN = 0.1  # of the time, kept back: steps late in a run took up to 8 % longer than those that were timed
-TIMING = 0.02  # of the time, spent on timing steps, and as much on timing samples
+MARGIN = 0.1  # of the time, kept back for what is not timed (pictures, logs, checks) and for a machine that gets slower
+TIMING = 0.03  # of the time, spent on timing steps, and as much on timing samples
 FEWEST, MOST = 3, 100  # steps that are timed
 
 
