@@ -104,7 +104,7 @@ def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
             if full:
                 raise
             failures.append(one_line(error))
-            if failures[-1]:  # without words it is the echo of another process's error
+            if not getattr(error, "told", False):  # by another process
                 print(f"error: {failures[-1]}", file=sys.stderr)
         finally:
             remove_if_empty(folder)

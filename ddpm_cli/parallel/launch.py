@@ -16,9 +16,11 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from ddpm_cli.parallel.ranks import EchoError, places
+
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
-UNNAMED = "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
 AGENTS = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
+ECHO = f"{EchoError.__name__}: "
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -30,6 +32,12 @@ def launched() -> bool:
 def restarted() -> bool:
     """Whether torchrun has started this process anew after one was lost."""
     return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+def check_named(named: bool) -> None:
+    """Refuses processes of torchrun that would each make a folder of their own."""
+    if places()[1] > 1 and not named:
+        raise ValueError("processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER")
 
 
 def processes(asked: int | str, device: str) -> int:
@@ -81,18 +89,18 @@ def told(error: ChildFailedError) -> str:
     rank, failure = min(error.failures.items(), key=lambda each: order(each[1]))
     if not isinstance(failure.message, dict):
         return f"process {rank} ended: {failure.message}"
-    kind, _, text = failure.message["message"].partition(": ")
+    kind, _, text = failure.message["message"].removeprefix(ECHO).partition(": ")
     if kind == "ValueError":
         return text
     print(failure.message["extraInfo"]["py_callstack"], file=sys.stderr)
-    return f"process {rank} failed: {failure.message['message']}"
+    return f"process {rank} failed: {failure.message['message'].removeprefix(ECHO)}"
 
 
 def order(failure: ProcessFailure) -> int:
     """What came first: one that was killed, for the others lose their connection to it; echoes come last."""
     if not isinstance(failure.message, dict):
         return 0
-    return 2 if failure.message["message"].startswith("EchoError: ") else 1
+    return 2 if failure.message["message"].startswith(ECHO) else 1
 
 
 @contextmanager

@@ -34,7 +34,11 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
-    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in network.parameters():
+        if parameter.shape[2:] == (1, 1):  # both layouts are one: let the strides be those that gradients come with
+            parameter.data = parameter.data.flatten().view(parameter.shape)
+    return network
 
 
 def computed(network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool) -> nn.Module:

@@ -16,7 +16,9 @@ FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, Memory
 
 
 class EchoError(ValueError):
-    """The failure of a process after another one's, which is told in its place: it has no words."""
+    """The failure of a process after another one's, which is told in its place."""
+
+    told = True
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     try:
         yield Ranks(rank, count)
     except FAILURES as error:
-        raise error if store.add("failures", 1) == 1 else EchoError from error
+        if store.add("failures", 1) > 1:
+            raise EchoError(store.get("failure").decode()) from error
+        store.set("failure", f"{type(error).__name__}: {error}")
+        raise
     finally:
         dist.destroy_process_group()
 

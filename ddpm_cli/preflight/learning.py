@@ -106,7 +106,7 @@ def trial(trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: i
             before = peak(device, anew=True)
             noisy = noised(state.denoiser, batch, seed, state.step, device)
             losses = trainer.backward(state, noisy, loss, seed, ranks)
-            found = list(gradients(losses, unwrapped(network), needed=ranks.count > 1))
+            found = list(gradients(losses, unwrapped(network), needed=ranks.count > 1, scaled=state.scaler.is_enabled()))
             if any(each.level == "error" for each in found):
                 return Trial(found)
             began = time.perf_counter()
@@ -131,10 +131,13 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
             buffer.detach().copy_(kept)
 
 
-def gradients(losses: PerImage, network: nn.Module, needed: bool) -> Iterator[Finding]:
-    """Whether losses and gradients are finite, and every parameter has one; `needed`: it must, for processes wait for it."""
+def gradients(losses: PerImage, network: nn.Module, *, needed: bool, scaled: bool) -> Iterator[Finding]:
+    """Whether losses and gradients are finite, and every parameter has one.
+
+    needed: it must, for processes wait for it. scaled: for fp16, whose scaler answers where that is too much.
+    """
     learned = {name: parameter.grad for name, parameter in network.named_parameters() if parameter.requires_grad}
-    bad = [name for name, grad in learned.items() if grad is not None and not grad.isfinite().all()]
+    bad = [name for name, grad in learned.items() if grad is not None and not scaled and not grad.isfinite().all()]
     without = [name for name, grad in learned.items() if grad is None]
     if count := int((~losses.isfinite()).sum()):
         yield Finding("error", f"the loss of {count} of {len(losses)} images is not finite")

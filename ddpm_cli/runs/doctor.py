@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config import bound, check
 from ddpm_cli.parallel import device_named, joined
+from ddpm_cli.parallel.launch import check_named
 from ddpm_cli.runs.checks import findings
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.train import GROUPS, Options, opened, spread_out
@@ -19,6 +20,7 @@ def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
     """Says what a training run of `cfg` in `folder` would meet; ValueError where it would come to nothing."""
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
+    check_named(named)
     spread_out(doctor_here, cfg, folder, named=named)
 
 

@@ -30,7 +30,7 @@ from ddpm_cli.parallel import (
     scaler_for,
     wrapped,
 )
-from ddpm_cli.parallel.launch import UNNAMED, launched, leave, processes, restarted, spread
+from ddpm_cli.parallel.launch import check_named, launched, leave, processes, restarted, spread
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.runs import budget, resume
 from ddpm_cli.runs.checks import pass_checks
@@ -72,6 +72,7 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
     """
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
+    check_named(named)
     return spread_out(train_here, cfg, folder, named=named, again=again, overrides=list(overrides))
 
 
@@ -102,7 +103,7 @@ def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, a
 
 def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool) -> Run:
     """A run as it starts or goes on; says what it is, writes nothing."""
-    check_launch(cfg, ranks, named)
+    check_launch(cfg, ranks)
     asked = "auto" if restarted() and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
     found = resume.agreed(ranks, lambda: resume.wanted(asked, folder, named))
     run = assembled(cfg, folder, found[1] if found else None, ranks)
@@ -113,12 +114,10 @@ def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool) -> Run:
     return run
 
 
-def check_launch(cfg: DictConfig, ranks: Ranks, named: bool) -> None:
-    """Refuses processes of torchrun that would not train together, or not in one folder."""
+def check_launch(cfg: DictConfig, ranks: Ranks) -> None:
+    """Refuses processes of torchrun that would not train together, and those without an image."""
     if ranks.count > 1 and cfg.trainer.parallel != "ddp":
         raise ValueError(f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}")
-    if ranks.count > 1 and not named:
-        raise ValueError(UNNAMED)
     if cfg.trainer.batch_size < ranks.count:
         raise ValueError(f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}")
 

@@ -17,8 +17,12 @@ def error(*failures):
 
 
 def test_what_the_user_did_wrong_is_told_in_its_own_words(capsys):
-    assert told(error(failure("EchoError: "), failure("ValueError: data: no images"))) == "data: no images"
+    assert told(error(failure("EchoError: ValueError: data: no images"), failure("ValueError: data: no images"))) == "data: no images"
     assert capsys.readouterr().err == ""
+
+
+def test_what_was_told_first_is_told_even_by_its_echo():
+    assert told(error(failure("EchoError: ValueError: data: no images"))) == "data: no images"
 
 
 def test_a_process_that_was_killed_comes_before_those_that_lost_it():
