@@ -10,6 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import nn
+from torch.amp import GradScaler
 
 from ddpm_cli import checkpoints, schedules
 from ddpm_cli.denoiser import Denoiser
@@ -19,6 +20,7 @@ from ddpm_cli.parallel import network_state, optimizer_state
 from ddpm_cli.training import TrainState
 
 FORMAT_1 = Path(__file__).parent / "golden/format_1.pt"
+SCALER = GradScaler("cpu").state_dict()
 CFG = OmegaConf.create({"seed": 0, "model": {"dims": [1, 2]}})
 ABOUT = {"data": "print", "facts": {"shape": [1, 8, 8], "classes": ["a"], "steps": 9}}
 
@@ -107,8 +109,9 @@ def altered(saved, change):
         (lambda content: content["facts"].pop("skipped"), "'skipped' is missing or not what it should be"),
         (lambda content: content["facts"].pop("lr_scale"), "'lr_scale' is missing or not what it should be"),
         (lambda content: content["facts"].update(lr_scale=0.0), "'lr_scale' must be between 0 and 1"),
-        (lambda content: content["scaler"].update(scale="big"), "'scaler' must hold names and finite numbers"),
-        (lambda content: content["scaler"].update(scale=math.inf), "'scaler' must hold names and finite numbers"),
+        (lambda content: content["scaler"].update(scale=1.0), "'scaler' must be empty or hold finite numbers by the names of"),
+        (lambda content: content["scaler"].update(SCALER, scale="big"), "'scaler' must be empty or hold finite numbers by the names of"),
+        (lambda content: content["scaler"].update(SCALER, scale=math.inf), "'scaler' must be empty or hold finite numbers"),
         (lambda content: content.update(format="1"), "is not a checkpoint"),
         (lambda content: content.update(format=True), "is not a checkpoint"),
         (lambda content: content.update(format=0), "is not a checkpoint"),

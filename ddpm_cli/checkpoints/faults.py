@@ -9,11 +9,13 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
 
 from ddpm_cli.training import LONGEST
 
 FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "scaler", "environment", "facts"), dict)
 FACTS = {"shape": list, "classes": list, "steps": int, "lr_scale": float, "skipped": int}
+SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}  # of fp16, as torch names them
 SIDE, TEXT = 4096, 2**16  # more than any run has: pixels along a side, characters of configuration
 
 
@@ -25,12 +27,12 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name!r} is missing or not what it should be"
                 return
     yield from faults_of_numbers(content["step"], content["facts"])
-    if not all(type(key) is str and finite(number) for key, number in content["scaler"].items()):
-        yield "'scaler' must hold names and finite numbers"
+    if content["scaler"] and not (set(content["scaler"]) == SCALER and all(map(finite, content["scaler"].values()))):
+        yield f"'scaler' must be empty or hold finite numbers by the names of {', '.join(sorted(SCALER))}"
     for name in ("network", "ema"):
         if not all(type(key) is str and dense(tensor) for key, tensor in content[name].items()):
             yield f"{name!r} must hold names and dense tensors"
-        elif not all(tensor.isfinite().all() for tensor in content[name].values()):
+        elif not all(map(bounded, content[name].values())):
             yield f"the weights in {name!r} are not finite"
 
 
@@ -51,6 +53,11 @@ def faults_of_numbers(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
 def finite(number: Any) -> bool:
     """Whether it is a number, and finite."""
     return type(number) in (int, float) and math.isfinite(number)
+
+
+def bounded(tensor: Tensor) -> bool:
+    """Whether all its numbers are finite, found in one pass: every checkpoint that is written beside training is looked through."""
+    return tensor.numel() == 0 or all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 def dense(tensor: Any) -> bool:

@@ -9,11 +9,17 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import torch
 from torch.optim import Optimizer
 
 from ddpm_cli import checkpoints
 
 log = logging.getLogger(__name__)
+
+
+def alone_in_its_kernels() -> None:
+    """Keeps this thread's kernels from spreading over the cores that training computes on; those of other threads stay as they are."""
+    torch.set_num_threads(1)
 
 
 @dataclass
@@ -28,7 +34,7 @@ class Saver:
     optimizer: Optimizer
     last: int
     every: int | None
-    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoints"))
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", alone_in_its_kernels))
     memory: checkpoints.Memory = field(default_factory=checkpoints.Memory)
     copied: Event = field(default_factory=Event)
     begun: tuple[int, Future[Path | Exception]] | None = None
