@@ -260,6 +260,13 @@ def test_a_save_that_fails_leaves_what_was_there(saved, monkeypatch):
     assert [path.name for path in saved.parent.iterdir()] == ["x.pt"]
 
 
+def test_what_the_disk_says_is_told_and_not_what_torch_makes_of_it(tmp_path):
+    with Path("/dev/full").open("wb") as full, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, mode: full)
+        with pytest.raises(OSError, match="No space left on device"):
+            checkpoints.save(tmp_path / "x.pt", state(), CFG, **ABOUT)
+
+
 def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
     for step in (1, 2, 10):
         kept = state()

@@ -54,7 +54,10 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
     def fill(partial: Path) -> None:
         with partial.open("wb") as file:
-            torch.save(dict(content), file)
+            try:
+                torch.save(dict(content), file)
+            except RuntimeError as error:  # torch's words, where it had been the disk that spoke first
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
             file.flush()
             os.fsync(file.fileno())
 
