@@ -12,8 +12,8 @@ from ddpm_cli.config import ROOMS, differences
 
 Plain = dict[str, Any]
 GROUPS = [key for key in ROOMS if "." not in key]
-KEY = re.compile(r"\w+(\.\w+)*")
-WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE)
+KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
+WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
 
 

@@ -69,12 +69,6 @@ def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
     raise ValueError(f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; to start again, name another folder")
 
 
-def same_budget(content: Mapping[str, Any] | None, minutes: float) -> int | None:
-    """The length that the same trainer.minutes has set before; None where they have not."""
-    same = content is not None and OmegaConf.select(content["config"], "trainer.minutes", default=None) == minutes
-    return content["facts"]["steps"] if content is not None and same else None
-
-
 def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
     old, new = (OmegaConf.to_container(each, resolve=True) for each in (content["config"], cfg))

@@ -147,9 +147,7 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     steps = trainer.length(len(data.images))
     run = Run(cfg, folder, trainer, state, loss, data, data.fingerprint, steps, quiet, saver, ranks, work)
-    if trainer.minutes is not None:
-        kept, done = resume.same_budget(content, trainer.minutes), content["step"] if content else 0
-        run = replace(run, steps=kept or done + budget.length(run, began))
+    run = run if trainer.minutes is None else replace(run, steps=length_in_time(run, content, began))
     return resumed(run, content) if content else run
 
 
@@ -160,6 +158,14 @@ def state_of(denoiser: Denoiser, trainer: Trainer, device: torch.device, ranks: 
     state.denoiser = replace(denoiser, network=wrapped(network, trainer.parallel, ranks))
     state.scaler = scaler_for(trainer.precision, device)
     return state
+
+
+def length_in_time(run: Run, content: dict[str, Any] | None, began: float) -> int:
+    """The steps of a run that is given minutes: as before, where it goes on with the same; else those done and those that fit."""
+    before = OmegaConf.select(content["config"], "trainer.minutes", default=None) if content else None
+    if content and before == run.trainer.minutes:
+        return content["facts"]["steps"]
+    return (content["step"] if content else 0) + budget.length(run, began)
 
 
 def resumed(run: Run, content: dict[str, Any]) -> Run:

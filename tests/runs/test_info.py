@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddpm_cli import checkpoints
+from ddpm_cli import checkpoints, data
 from ddpm_cli.runs import overrides
 
 
@@ -63,7 +63,7 @@ NAME = 'it\'s $5 "off", a=b.parquet'
 
 
 def test_the_printed_command_composes_to_the_recipe_in_the_checkpoint(command, composed):
-    digits = Path(checkpoints.__file__).with_name("data") / "digits.parquet"
+    digits = Path(data.__file__).with_name("digits.parquet")
     Path(NAME).write_bytes(digits.read_bytes())
     trained = command("train", *UNUSUAL, "data.name=" + overrides.quoted(NAME))
     assert trained.code == 0, trained.err
