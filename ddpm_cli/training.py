@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
@@ -157,16 +156,17 @@ class Trainer:
     ) -> Iterator[Progress]:
         """Trains from `state.step` to the end, changing `state`; yields after every step. `batches`: this process's part of each."""
         device = next(state.denoiser.network.parameters()).device
-        for group in state.optimizer.param_groups:
+        groups = state.optimizer.param_groups
+        for group in groups:
             group.setdefault("initial_lr", group["lr"])
-        schedule = LambdaLR(state.optimizer, lambda step: state.lr_scale * self.lr_factor(step, steps), last_epoch=state.step - 1)
         for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
+            factor = state.lr_scale * self.lr_factor(step, steps)
+            for group in groups:
+                group["lr"] = group["initial_lr"] * factor  # a scheduler of torch's warns where fp16's first step overflows
             taken = next(batches)
             batch = noised(state.denoiser, taken, seed, step, device)
-            lr = float(schedule.get_last_lr()[0])
             losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
-            schedule.step()
-            yield Progress(state.step, mean, norm, lr, skipped, overflow, losses, taken.indices, batch.t)
+            yield Progress(state.step, mean, norm, float(groups[0]["lr"]), skipped, overflow, losses, taken.indices, batch.t)
 
     def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""

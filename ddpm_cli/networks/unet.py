@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -14,6 +14,8 @@ from ddpm_cli.networks.blocks import Block, SinusoidalEmbedding, convnext_block,
 from ddpm_cli.networks.layers import Pointwise
 from ddpm_cli.shapes import Features, Labels, Maps, NetworkTimes
 
+Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
+
 
 class Stage(nn.Module):
     """Two blocks and linear attention at one resolution."""
@@ -22,8 +24,8 @@ class Stage(nn.Module):
         super().__init__()
         self.first, self.second, self.attend = first, second, attend
 
-    def forward(self, x: Maps, embedding: Features) -> Maps:
-        return self.attend(self.second(self.first(x, embedding), embedding))
+    def forward(self, x: Maps, embedding: Features, through: Through) -> Maps:
+        return through(self.attend, through(self.second, through(self.first, x, embedding), embedding))
 
 
 class UNet(nn.Module):
@@ -61,7 +63,7 @@ class UNet(nn.Module):
             linear = LinearAttention(first_out, heads=heads, head_dim=head_dim)
             return Stage(new(first_in, first_out, time), new(first_out, first_out, time), Attend(first_out, linear))
 
-        self.through: Callable[..., Maps] = operator.call  # or torch's checkpoint
+        self.through: Through = operator.call  # or torch's checkpoint
         self.classes, self.divisor = classes, 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(in_channels, stem, 7, padding=3)
         self.time = nn.Sequential(SinusoidalEmbedding(dim), nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time))
@@ -81,13 +83,13 @@ class UNet(nn.Module):
         x = self.stem(x)
         skips = []
         for place, stage in enumerate(self.down):
-            x = self.through(stage, x, embedding)
+            x = stage(x, embedding, self.through)
             skips.append(x)
             x = self.shrink[place](x) if place < len(self.shrink) else x
         x = self.through(self.middle_first, x, embedding)
         x = self.through(self.middle_second, self.through(self.middle_attend, x), embedding)
         for stage, grow in zip(self.up, self.grow, strict=True):
-            x = grow(self.through(stage, torch.cat([x, skips.pop()], dim=1), embedding))
+            x = grow(stage(torch.cat([x, skips.pop()], dim=1), embedding, self.through))
         return self.through(self.head, x)
 
     def embedding(self, t: NetworkTimes, label: Labels | None) -> Features:

@@ -406,3 +406,38 @@ def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
     journal.cut(1)
     journal.close()
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}]
+
+
+def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(command, monkeypatch):
+    monkeypatch.setattr(training, "noised", overflowing(training.noised))
+    often = [*TINY, "trainer.precision=fp16", "trainer.steps=17", "trainer.log_every=1", "hydra.run.dir=run"]
+    outcome = command("train", *often)
+    assert outcome.code == 0, outcome.err
+    assert not Path("run/incidents.jsonl").exists()
+    assert {row["skipped"] for row in rows("run")} == {0}
+    command("train", *often, "trainer.steps=19", "trainer.stop_at=19", "hydra.run.dir=more")
+    assert [row["step"] for row in map(json.loads, Path("more/incidents.jsonl").read_text().splitlines())] == [18, 19]
+
+
+def overflowing(clean):
+    def noised(denoiser, *others):
+        next(denoiser.network.parameters()).register_hook(lambda gradient: gradient + math.inf)
+        return clean(denoiser, *others)
+
+    return noised
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_goes_on_in_another_precision(command, trained, precision):
+    outcome = command("train", *TINY, "trainer.steps=4", f"trainer.precision={precision}", "hydra.run.dir=half")
+    assert outcome.code == 0, outcome.err
+    assert command("train", *TINY, "trainer.steps=6", "hydra.run.dir=half", "resume=auto").code == 0
+    again = command("train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto", f"trainer.precision={precision}")
+    assert again.code == 0
+    assert "trainer.precision" not in again.out
+
+
+def test_activations_computed_again_change_no_weight(command, trained):
+    command("train", *TINY, "trainer.steps=4", "trainer.activation_checkpointing=true", "hydra.run.dir=again")
+    kept, again = (flattened(checkpoints.load(path)) for path in (trained, Path("again/checkpoints/last.pt")))
+    assert all(torch.equal(kept[name], again[name]) for name in kept)

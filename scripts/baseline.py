@@ -1,0 +1,138 @@
+"""The two sides that benchmarks compare: a training step as tutorials write it, and this project's, of the same network."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from einops import einsum, rearrange
+from omegaconf import OmegaConf
+from torch import nn
+from torch.nn import functional as F
+
+from ddpm_cli import losses, schedules
+from ddpm_cli.config import config_dir
+from ddpm_cli.data import ImageSet, Stream, batches
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.networks.attention import Attention, LinearAttention
+from ddpm_cli.networks.layers import GroupNorm, Pointwise
+from ddpm_cli.networks.unet import UNet
+from ddpm_cli.parallel import computed, on_device, scaler_for
+from ddpm_cli.training import Progress, Trainer, TrainState
+
+CPU = torch.device("cpu")
+DIFFUSION = GaussianDiffusion.from_betas(schedules.linear())
+
+
+@dataclass(frozen=True)
+class Task:
+    """What both sides train."""
+
+    dim: int
+    mults: tuple[int, ...]
+    size: int
+    batch: int
+    channels: int = 3
+
+    def network(self) -> UNet:
+        """The network, the same at every call."""
+        torch.manual_seed(0)
+        return UNet(self.channels, self.channels, dim=self.dim, dim_mults=self.mults)
+
+    def images(self, batches: int = 1) -> torch.Tensor:
+        """Random bytes, enough for some batches."""
+        return torch.randint(0, 256, (batches * self.batch, self.channels, self.size, self.size), dtype=torch.uint8)
+
+
+class EinsumAttention(nn.Module):
+    """Attention with its matrix of all pairs written out."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.heads, self.to_qkv, self.to_out = attention.heads, attention.to_qkv, attention.to_out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (rearrange(part, "b (h d) y x -> b h d (y x)", h=self.heads) for part in self.to_qkv(x).chunk(3, dim=1))
+        scores = einsum(q * q.shape[2] ** -0.5, k, "b h d i, b h d j -> b h i j")
+        scores = (scores - scores.amax(dim=-1, keepdim=True).detach()).softmax(dim=-1)
+        out = einsum(scores, v, "b h i j, b h d j -> b h i d")
+        return self.to_out(rearrange(out, "b h (y x) d -> b (h d) y x", y=x.shape[2]))
+
+
+class EinsumLinearAttention(nn.Module):
+    """Linear attention, its products written out."""
+
+    def __init__(self, attention: LinearAttention) -> None:
+        super().__init__()
+        self.heads, self.to_qkv, self.to_out = attention.heads, attention.to_qkv, attention.to_out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (rearrange(part, "b (h d) y x -> b h d (y x)", h=self.heads) for part in self.to_qkv(x).chunk(3, dim=1))
+        q, k = q.softmax(dim=-2) * q.shape[2] ** -0.5, k.softmax(dim=-1)
+        out = einsum(einsum(k, v, "b h d n, b h e n -> b h d e"), q, "b h d e, b h d n -> b h e n")
+        return self.to_out(rearrange(out, "b h e (y x) -> b (h e) y x", y=x.shape[2]))
+
+
+def plain(layer: nn.Module) -> nn.Module:
+    """A layer, and all within it, as tutorials write them; the weights are the same."""
+    for name, child in layer.named_children():
+        setattr(layer, name, plain(child))
+    if isinstance(layer, Attention):
+        return EinsumAttention(layer)
+    if isinstance(layer, LinearAttention):
+        return EinsumLinearAttention(layer)
+    if isinstance(layer, Pointwise | GroupNorm):
+        layer = copy.copy(layer)
+        layer.__class__ = nn.Conv2d if isinstance(layer, Pointwise) else nn.GroupNorm
+    return layer
+
+
+def tutorial(task: Task) -> Iterator[torch.Tensor]:
+    """Training as tutorials write it: fp32, einsum attention, plain Adam, maps as they come; a step at a time."""
+    network, images, alpha_bar = plain(task.network()), task.images(), DIFFUSION.alpha_bar.float()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    while True:
+        optimizer.zero_grad()
+        x0 = images.float() / 127.5 - 1
+        t, eps = torch.randint(0, 1000, (task.batch,)), torch.randn_like(x0)
+        kept = alpha_bar[t + 1].view(-1, 1, 1, 1)
+        loss = F.mse_loss(network(kept.sqrt() * x0 + (1 - kept).sqrt() * eps, t.float()), eps)
+        loss.backward()
+        optimizer.step()
+        yield loss.detach()
+
+
+def state_of(task: Task, precision: str = "fp32", recomputed: bool = False) -> TrainState:
+    """The project's state before the first step."""
+    optimizer = partial(torch.optim.AdamW, lr=1e-4, fused=True)
+    state = TrainState.fresh(Denoiser(DIFFUSION, on_device(task.network(), CPU)), optimizer)
+    network = computed(state.denoiser.network, precision, compiled=False, recomputed=recomputed)
+    state.denoiser, state.scaler = replace(state.denoiser, network=network), scaler_for(precision, CPU)
+    return state
+
+
+def recipe(task: Task) -> Trainer:
+    """The project's defaults, for so long that no benchmark reaches the end."""
+    options: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(config_dir() / "trainer/single.yaml"))
+    changed = {"device": "cpu", "steps": 10**6, "batch_size": task.batch}
+    kept = {name: value for name, value in options.items() if name not in ("_target_", "optimizer")}
+    return Trainer(torch.optim.AdamW, **{**kept, **changed})
+
+
+def project(task: Task, state: TrainState) -> Iterator[Progress]:
+    """Training as this project does it, a step at a time."""
+    data = ImageSet(task.images(4), None, [])
+    return recipe(task).fit(state, batches(Stream(data, task.batch, 0, False)), losses.l2, steps=10**6, seed=0)
+
+
+def bare(task: Task, state: TrainState) -> Iterator[None]:
+    """The project's network forward and backward and its optimizer, and nothing round them."""
+    (x, eps), t = torch.randn(2, task.batch, task.channels, task.size, task.size), torch.full((task.batch,), 500.0)
+    while True:
+        state.optimizer.zero_grad()
+        F.mse_loss(state.denoiser.network(x, t).float(), eps).backward()
+        state.optimizer.step()
+        yield
