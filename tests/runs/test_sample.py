@@ -164,5 +164,11 @@ def test_a_resumed_training_accepts_only_its_own_kind_of_file(command, trained):
 
 def test_a_checkpoint_says_all_about_its_run(trained):
     content = checkpoints.load(trained)
-    assert content["facts"] == {"shape": [1, 8, 8], "classes": [str(digit) for digit in range(10)], "steps": 4, "lr_scale": 1.0}
+    assert content["facts"] == {
+        "shape": [1, 8, 8],
+        "classes": [str(digit) for digit in range(10)],
+        "steps": 4,
+        "lr_scale": 1.0,
+        "skipped": 0,
+    }
     assert content["environment"]["torch"] == torch.__version__
