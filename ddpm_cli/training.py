@@ -17,13 +17,12 @@ from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.parallel import Precision, Ranks, overflowed, unsynchronised
+from ddpm_cli.parallel import ALONE, Precision, Ranks, overflowed, unsynchronised
 from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
 from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
-ALONE = Ranks()
 LONGEST = 10**8  # more steps than any run has
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
@@ -36,7 +35,7 @@ LR_SCHEDULES: dict[str, Callable[[float], float]] = {
 class TrainState:
     """All that training changes: after the same steps it is the same, whatever happened in between.
 
-    skipped: of these steps, those whose numbers were not finite.
+    skipped: of these steps, those whose numbers were not finite, but for the overflows that fp16's scaler answers.
     """
 
     denoiser: Denoiser
@@ -136,6 +135,8 @@ class Trainer:
             raise ValueError(f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}")
         if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):
             raise ValueError(f"minutes must be positive and without epochs, but they are {self.minutes} and {self.epochs}")
+        if self.parallel == "dp" and self.compile:
+            raise ValueError("compile=true does not go with trainer=dp; use trainer=ddp")
         if self.steps >= LONGEST:
             raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
         if not 0 <= self.ema < 1:
@@ -199,10 +200,9 @@ class Trainer:
 
 
 def step_unless(skipped: Flag, optimizer: Optimizer) -> None:
-    """A step of the optimizer; fused ones skip it on the device, the others wait for the flag."""
-    if (
-        getattr(optimizer, "_step_supports_amp_scaling", False) and optimizer.state
-    ):  # a first step that is skipped would leave moments unfilled
+    """A step of the optimizer; fused ones with moments skip it on the device, the others wait for the flag."""
+    # a first step that is skipped would leave moments unfilled: it is waited for
+    if optimizer.state and getattr(optimizer, "_step_supports_amp_scaling", False):
         optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
         optimizer.step()
     elif not skipped:

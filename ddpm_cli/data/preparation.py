@@ -59,10 +59,10 @@ class ImageSet:
         return digest.hexdigest()
 
 
-def prepared(source: Source, preparation: Preparation, aloud: bool = True) -> ImageSet:
-    """Decodes every image once, in threads; an image that cannot be read is an error that names it."""
+def prepared(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> ImageSet:
+    """Decodes every image once, in threads, as `copies` processes do; one that cannot be read is an error that names it."""
     count, shape = len(source.rows), preparation.shape
-    needed, there = count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    needed, there = copies * count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     if needed > 0.8 * there:
         raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; choose a smaller data.size")
     images = torch.empty((count, *shape), dtype=torch.uint8)
@@ -76,7 +76,7 @@ def prepared(source: Source, preparation: Preparation, aloud: bool = True) -> Im
         except UNREADABLE as error:
             raise ValueError(f"cannot read {row['path'] or f'image {index}'}: {error}") from error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // copies)) as pool:
         for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False, disable=not aloud):
             pass
     labels = [-1 if label is None else label for label in source.rows[source.label][:]] if source.label else None

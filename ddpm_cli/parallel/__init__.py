@@ -3,10 +3,11 @@
 from ddpm_cli.parallel.arithmetic import Arithmetic, flops, peak
 from ddpm_cli.parallel.devices import Late, described, device_named, unsynchronised, wrapped
 from ddpm_cli.parallel.precision import TYPES, Precision, computed, on_device, overflowed, scaler_for
-from ddpm_cli.parallel.ranks import EchoError, Ranks, Vote, joined, places
+from ddpm_cli.parallel.ranks import ALONE, EchoError, Ranks, Vote, joined, places
 from ddpm_cli.parallel.state import load_network, load_optimizer, network_state, optimizer_state, unwrapped
 
 __all__ = [
+    "ALONE",
     "TYPES",
     "Arithmetic",
     "EchoError",

@@ -15,24 +15,32 @@ SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """per_image: FLOPs of an image, forward and backward. peak: FLOP/s of the machine, of all processes together."""
+    """per_image: FLOPs of an image, forward and backward, if they could be counted. peak: FLOP/s of all devices together."""
 
-    per_image: float
+    per_image: float | None
     peak: float
 
     def at(self, images_per_second: float) -> dict[str, float]:
         """What a speed comes to: TFLOP/s, and their share of the peak."""
+        if self.per_image is None:
+            return {}
         flops = self.per_image * images_per_second
         return {"tflops": flops / 1e12, "peak_share": flops / self.peak}
 
 
-def flops(network: nn.Module, shape: Sequence[int]) -> int:
-    """FLOPs of one image [C, H, W] forward and backward, counted without computing; what is computed again is not counted."""
+def flops(network: nn.Module, shape: Sequence[int]) -> int | None:
+    """FLOPs of one image [C, H, W] forward and backward, counted without computing; what is computed again is not counted.
+
+    None for a network that looks at its numbers, for there are none.
+    """
     weights = {name: torch.empty_like(each, device="meta").requires_grad_() for name, each in network.named_parameters()}
     buffers = {name: torch.empty_like(each, device="meta") for name, each in network.named_buffers()}
     inputs = torch.zeros(1, *shape, device="meta"), torch.zeros(1, device="meta")
     with FlopCounterMode(display=False) as counter:
-        functional_call(network, {**weights, **buffers}, inputs).sum().backward()
+        try:
+            functional_call(network, {**weights, **buffers}, inputs).sum().backward()
+        except (RuntimeError, NotImplementedError):
+            return None
     return counter.get_total_flops()
 
 
@@ -53,5 +61,5 @@ def peak(device: torch.device, dtype: torch.dtype) -> float:
 def elapsed(layer: nn.Module, maps: torch.Tensor) -> float:
     """Seconds that a layer takes, the device having finished."""
     start = time.perf_counter()
-    layer(maps).flatten()[0].item()
+    layer(maps)[0, 0, 0, 0].item()
     return time.perf_counter() - start

@@ -8,9 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ddpm_cli.parallel.ranks import Ranks, places
-
-ALONE = Ranks()
+from ddpm_cli.parallel.ranks import ALONE, Ranks, places
 
 
 def device_named(name: str) -> torch.device:
@@ -69,7 +67,7 @@ class Late:
         here = numbers.to("cpu", non_blocking=numbers.is_cuda)
         arrival = torch.cuda.Event() if numbers.is_cuda else None  # type: ignore[no-untyped-call]
         if arrival is not None:
-            arrival.record()
+            arrival.record(torch.cuda.current_stream(numbers.device))
         return cls(here, arrival)
 
     def read(self) -> list[bool]:

@@ -1,5 +1,6 @@
 """Several processes on this machine from one command, by torch's elastic launch; and the end of one that was asked to stop."""
 
+import json
 import logging
 import os
 import signal
@@ -7,11 +8,14 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import yaml
+from omegaconf.errors import OmegaConfBaseException
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -50,7 +54,7 @@ def processes(asked: int | str, device: str) -> int:
 def spread(count: int, job: Callable[..., object], *args: Any, **options: Any) -> bool:
     """Calls job(*args, **options) in `count` processes of this machine; False where a signal asked them to stop.
 
-    Raises ValueError with the message of the one that failed first.
+    Raises ValueError with the message of the one that failed first, KeyboardInterrupt where one could not stop as asked.
     """
     with TemporaryDirectory() as folder, quiet():
         config = LaunchConfig(
@@ -69,6 +73,9 @@ def spread(count: int, job: Callable[..., object], *args: Any, **options: Any) -
         try:
             elastic_launch(config, ranked)(max(1, torch.get_num_threads() // count), job, args, options)
         except SignalException:
+            if reports := list(Path(folder).rglob("error.json")):
+                print(f"error: {words(json.loads(reports[0].read_text())['message']['message'])[1]}", file=sys.stderr)
+                raise KeyboardInterrupt from None
             return False
         except ChildFailedError as error:
             raise ValueError(told(error)) from None
@@ -80,7 +87,7 @@ def ranked(threads: int, job: Callable[..., object], args: tuple[Any, ...], opti
     torch.set_num_threads(threads)
     try:
         job(*args, **options)
-    except OSError as error:
+    except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ValueError(str(error)) from error
 
 
@@ -89,11 +96,17 @@ def told(error: ChildFailedError) -> str:
     rank, failure = min(error.failures.items(), key=lambda each: order(each[1]))
     if not isinstance(failure.message, dict):
         return f"process {rank} ended: {failure.message}"
-    kind, _, text = failure.message["message"].removeprefix(ECHO).partition(": ")
+    kind, text = words(failure.message["message"])
     if kind == "ValueError":
         return text
     print(failure.message["extraInfo"]["py_callstack"], file=sys.stderr)
-    return f"process {rank} failed: {failure.message['message'].removeprefix(ECHO)}"
+    return f"process {rank} failed: {kind}: {text}"
+
+
+def words(message: str) -> tuple[str, str]:
+    """The kind of an error and what it says, an echo's being those of the first."""
+    kind, _, text = message.removeprefix(ECHO).partition(": ")
+    return kind, text
 
 
 def order(failure: ProcessFailure) -> int:

@@ -1,6 +1,7 @@
 """How a network is computed: in which type, compiled or not, with its activations kept or computed again."""
 
 import os
+import shlex
 import shutil
 from functools import partial
 from typing import Literal, TypeAlias
@@ -62,7 +63,7 @@ def recompute(network: nn.Module) -> None:
 
 def check_compiler() -> None:
     """Refuses what could only fail in the first step."""
-    names = [os.environ.get("CXX", "g++"), "clang++", "cl"]
+    names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
     if not any(map(shutil.which, names)):
         raise ValueError(f"trainer.compile=true needs a C++ compiler, but none of {', '.join(names)} is there")
 

@@ -23,10 +23,11 @@ class EchoError(ValueError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `count` that work together; alone, nothing is exchanged."""
+    """This process among `count` that work together, `here` of them on this machine; alone, nothing is exchanged."""
 
     rank: int = 0
     count: int = 1
+    here: int = 1
 
     @property
     def first(self) -> bool:
@@ -51,6 +52,13 @@ class Ranks:
         dist.all_gather_object(things, thing)
         return things
 
+    def collected(self, thing: Found) -> list[Found]:
+        """What every process has, in the order of their ranks, for the first one; for the others their own."""
+        things: list[Any] = [None] * self.count if self.first and self.count > 1 else [thing]
+        if self.count > 1:
+            dist.gather_object(thing, things if self.first else None)
+        return things
+
     def in_turn(self, make: Callable[[], Found]) -> Found:
         """What every process makes for itself, the others once the first one has: of what is kept on a disk they find it made."""
         made = [make()] if self.first else []
@@ -63,6 +71,9 @@ class Ranks:
         if self.count > 1:
             dist.broadcast_object_list(things)
         return things[0]
+
+
+ALONE = Ranks()
 
 
 @dataclass
@@ -87,6 +98,8 @@ class Vote:
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
     """The group that torch's elastic launch has started this process in, or this process alone; NCCL on GPUs, gloo on the CPU."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     if places()[1] == 1:
         yield Ranks()
         return
@@ -94,14 +107,15 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, device_id=own)
     try:
-        yield Ranks(rank, count)
+        yield Ranks(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]))
     except FAILURES as error:
+        if device.type == "cpu":  # NCCL would wait for processes that wait for this one
+            dist.destroy_process_group()
         if store.add("failures", 1) > 1:
             raise EchoError(store.get("failure").decode()) from error
-        store.set("failure", f"{type(error).__name__}: {error}")
+        store.set("failure", f"{'ValueError' if isinstance(error, OSError) else type(error).__name__}: {error}")
         raise
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()
 
 
 def places() -> tuple[int, int, int]:

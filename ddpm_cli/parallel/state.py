@@ -59,7 +59,8 @@ def load_optimizer(optimizer: Optimizer, state: State) -> None:
         fits = False
     if not fits:
         raise ValueError(f"the optimizer's state does not fit {type(optimizer).__name__} and this network")
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    filled = {number: kept for number, kept in state.items() if kept}  # else the optimizer would look as if it had moments
+    optimizer.load_state_dict({"state": filled, "param_groups": optimizer.state_dict()["param_groups"]})
     for parameter, kept in optimizer.state.items():
         kept.update({name: laid_out(moment, parameter) for name, moment in kept.items()})
 

@@ -43,7 +43,7 @@ def length(run: Run, since: float) -> int:
     assert minutes is not None
     costs = measured(run, 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
-    steps = run.ranks.shared(costs.steps(left, run.trainer.sample_every, run.trainer.checkpoint_every))
+    steps = min(run.ranks.gathered(costs.steps(left, run.trainer.sample_every, run.trainer.checkpoint_every)))
     if steps < 1:
         told = f"a step takes {costs.step:.2g} s, a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         raise ValueError(f"trainer.minutes={minutes:g} is too short: {told}")
@@ -63,8 +63,10 @@ def undone(run: Run) -> Iterator[None]:
     """Puts the state back afterwards, as a resume would."""
     before, complete = checkpoints.Memory().copy(run.content())
     complete()
-    yield
-    checkpoints.restore(run.state, before)
+    try:
+        yield
+    finally:
+        checkpoints.restore(run.state, before)
 
 
 def step_seconds(run: Run, limit: float) -> float:

@@ -16,12 +16,13 @@ log = logging.getLogger(__name__)
 
 def findings(run: Run) -> Iterator[Finding]:
     """What the checks find; without steps to go nothing is tried out."""
-    state, few = run.state, replace(run.share, part=slice(FEW))[0]
+    state, few, stop_at = run.state, replace(run.share, part=slice(FEW))[0], run.trainer.stop_at
+    end = run.steps if stop_at is None else min(run.steps, stop_at)
     yield from preflight.schedule(state.denoiser.diffusion)
     yield from preflight.images(run.batch(0).images)
     yield from preflight.oracle(state.denoiser, run.loss, few, run.cfg.seed)
-    yield from preflight.disk(run.folder, state, run.trainer, run.steps)
-    if state.step < run.steps:
+    yield from preflight.disk(run.folder, state, run.trainer, end)
+    if state.step < end:
         part = run.share[state.step]
         trial = preflight.trial(run.trainer, state, run.loss, part, run.cfg.seed, run.ranks)
         yield from trial.findings
@@ -30,7 +31,7 @@ def findings(run: Run) -> Iterator[Finding]:
         yield from preflight.memory(state, trial.memory)
         evaluations = len(shared(run.cfg, "sampler").times(state.denoiser.diffusion)) - 1
         grid = FORWARD * evaluations * PREVIEWS / run.trainer.batch_size
-        yield from preflight.estimate(state, run.trainer, run.steps, trial.seconds, grid)
+        yield from preflight.estimate(state, run.trainer, end, trial.seconds, grid)
 
 
 def pass_checks(run: Run) -> None:

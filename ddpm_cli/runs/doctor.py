@@ -21,7 +21,8 @@ def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
     check(cfg, Options, GROUPS)
     bound(Options, cfg)()
     check_named(named)
-    spread_out(doctor_here, cfg, folder, named=named)
+    if not spread_out(doctor_here, cfg, folder, named=named):
+        raise KeyboardInterrupt
 
 
 def doctor_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool) -> bool:

@@ -38,7 +38,7 @@ def info(cfg: DictConfig) -> None:
 def lines(content: dict[str, Any]) -> Iterator[str]:
     """What is shown, line by line."""
     facts, tensors = content["facts"], content["network"].values()
-    yield f"step        {content['step']:,} of {facts['steps']:,}, learning rate times {facts.get('lr_scale', 1.0):g}"
+    yield f"step        {content['step']:,} of {facts['steps']:,}, learning rate times {facts['lr_scale']:g}"
     yield f"parameters  {sum(tensor.numel() for tensor in tensors):,}"
     yield f"images      {' x '.join(map(str, facts['shape']))} (channels, height, width), fingerprint {content['data']}"
     yield f"classes     {', '.join(facts['classes']) or 'none'}"
@@ -48,11 +48,12 @@ def lines(content: dict[str, Any]) -> Iterator[str]:
 
 
 def command(content: dict[str, Any]) -> str:
-    """The command that trains it again: a length that was set by a budget or by epochs of other images is said in steps."""
+    """The command that trains it again to its end: a length that was set by a budget or in epochs is said in steps."""
     wanted: Any = OmegaConf.to_container(content["config"], resolve=True)
     trainer = wanted.get("trainer")
-    if isinstance(trainer, dict) and trainer.get("minutes") is not None:
-        wanted["trainer"] = {**trainer, "minutes": None, "steps": content["facts"]["steps"]}
+    if isinstance(trainer, dict):
+        wanted["trainer"] = {**trainer, "stop_at": None, "steps": content["facts"]["steps"]}
+        wanted["trainer"] |= {name: None for name in ("minutes", "epochs") if name in trainer}
     try:
         return shlex.join(["ddpm-train", *overrides({**wanted, **NOT_THE_RECIPE})])
     except ValueError as error:

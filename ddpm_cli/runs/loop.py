@@ -125,8 +125,9 @@ def report(run: Run, bar: Bar, progress: Progress, window: Sequence[Tensor], sec
 
 def told(numbers: Mapping[str, float], images: int) -> str:
     """The numbers beside the bar."""
-    speed, flops = numbers["images_per_second"], f"{numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)"
-    return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s, {flops}, {images / speed:.1f} s/epoch"
+    speed = numbers["images_per_second"]
+    flops = f", {numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)" if "tflops" in numbers else ""
+    return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s{flops}, {images / speed:.1f} s/epoch"
 
 
 def show_and_save(run: Run, watch: Watch) -> None:

@@ -99,9 +99,8 @@ def draw(cfg: DictConfig, options: Options, folder: Path, ranks: Ranks) -> None:
 
     if ranks.first:
         save_text(folder / "sample.yaml", OmegaConf.to_yaml(cfg))
-    images = torch.cat(
-        ranks.gathered(torch.cat([torch.empty(0, *shape, dtype=torch.uint8), *batches(drawn, steps, options, folder, ranks)]))
-    )
+    mine = torch.cat([torch.empty(0, *shape, dtype=torch.uint8), *batches(drawn, steps, options, folder, ranks)])
+    images = torch.cat(ranks.collected(mine if options.grid or options.npz else mine[:0]))
     for path in written(drawn, steps, images, options, folder) if ranks.first else ():
         log.info("written    %s", path)
 

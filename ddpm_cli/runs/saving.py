@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def alone_in_its_kernels() -> None:
-    """Keeps this thread's kernels from spreading over the cores that training computes on; those of other threads stay as they are."""
+    """Keeps this thread's kernels from spreading over the cores that training computes on; threads that compute already keep theirs."""
     torch.set_num_threads(1)
 
 
@@ -26,8 +26,8 @@ def alone_in_its_kernels() -> None:
 class Saver:
     """The thread that writes the checkpoints of one run in `folder`, one at a time.
 
-    Parameters, average and moments are copied while the next forward and backward pass run, which do not change them: it is the
-    optimizer's next step that waits for the copy.
+    On the CPU parameters, average and moments are copied while the next forward and backward pass run, which do not change them: it is
+    the optimizer's next step that waits for the copy. On a GPU the copies to pinned memory stand before that pass in its stream.
     """
 
     folder: Path

@@ -104,7 +104,7 @@ def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, a
 def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool) -> Run:
     """A run as it starts or goes on; says what it is, writes nothing."""
     check_launch(cfg, ranks)
-    asked = "auto" if restarted() and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
+    asked = "auto" if any(ranks.gathered(restarted())) and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
     found = resume.agreed(ranks, lambda: resume.wanted(asked, folder, named))
     run = assembled(cfg, folder, found[1] if found else None, ranks)
     describe(run)
@@ -118,6 +118,8 @@ def check_launch(cfg: DictConfig, ranks: Ranks) -> None:
     """Refuses processes of torchrun that would not train together, and those without an image."""
     if ranks.count > 1 and cfg.trainer.parallel != "ddp":
         raise ValueError(f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}")
+    if ranks.count > 1 and cfg.trainer.processes not in ("auto", 1, ranks.here, ranks.count):
+        raise ValueError(f"trainer.processes must be auto where torchrun has started {ranks.count}, but is {cfg.trainer.processes}")
     if cfg.trainer.batch_size < ranks.count:
         raise ValueError(f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}")
 
@@ -139,10 +141,11 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     source = ranks.in_turn(lambda: build(cfg, "data"))
     if trainer.batch_size > len(source.rows):
         raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {trainer.batch_size}")
-    data, began = prepared(source, preparation, aloud=ranks.first), time.perf_counter()
+    data, began = prepared(source, preparation, copies=ranks.here, aloud=ranks.first), time.perf_counter()
     if len(set(ranks.gathered(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
-    work = Arithmetic(flops(denoiser.network, preparation.shape), ranks.count * peak(device, TYPES[trainer.precision]))
+    devices = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else ranks.count
+    work = Arithmetic(flops(denoiser.network, preparation.shape), devices * peak(device, TYPES[trainer.precision]))
     state = state_of(denoiser, trainer, device, ranks)
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     steps = trainer.length(len(data.images))
