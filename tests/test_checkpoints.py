@@ -109,9 +109,15 @@ def altered(saved, change):
         (lambda content: content["facts"].pop("skipped"), "'skipped' is missing or not what it should be"),
         (lambda content: content["facts"].pop("lr_scale"), "'lr_scale' is missing or not what it should be"),
         (lambda content: content["facts"].update(lr_scale=0.0), "'lr_scale' must be between 0 and 1"),
-        (lambda content: content["scaler"].update(scale=1.0), "'scaler' must be empty or hold finite numbers by the names of"),
-        (lambda content: content["scaler"].update(SCALER, scale="big"), "'scaler' must be empty or hold finite numbers by the names of"),
-        (lambda content: content["scaler"].update(SCALER, scale=math.inf), "'scaler' must be empty or hold finite numbers"),
+        (lambda content: content["scaler"].update(scale=1.0), "'scaler' must be empty or hold scale, growth_factor,"),
+        *(
+            (lambda content, scale=scale: content["scaler"].update(SCALER, scale=scale), "'scaler' must be empty or hold scale,")
+            for scale in ("big", math.inf, -1.0, 10**400, 1e300)
+        ),
+        (lambda content: content["environment"].update({None: "x"}), "'environment' must hold names and texts"),
+        (lambda content: content["optimizer"][0].update(exp_avg=torch.tensor([math.nan])), "the moments in 'optimizer' are not finite"),
+        (lambda content: content["optimizer"][0].update(step=torch.tensor(-1.0)), "a count in 'optimizer' is negative"),
+        (lambda content: content.update(config="seed: 0x" + 4000 * "f"), "its configuration is not plain text that can be read"),
         (lambda content: content.update(format="1"), "is not a checkpoint"),
         (lambda content: content.update(format=True), "is not a checkpoint"),
         (lambda content: content.update(format=0), "is not a checkpoint"),

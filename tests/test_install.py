@@ -30,6 +30,7 @@ def test_the_wheel_ships_the_yaml_the_digits_and_the_licence(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.slow
 def test_the_wheel_trains_and_samples_in_another_folder(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)

@@ -1,6 +1,5 @@
 """What is refused in a checkpoint, when it is read as well as when it is written."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 from unicodedata import category
@@ -15,8 +14,14 @@ from ddpm_cli.training import LONGEST
 
 FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(("network", "ema", "optimizer", "scaler", "environment", "facts"), dict)
 FACTS = {"shape": list, "classes": list, "steps": int, "lr_scale": float, "skipped": int}
-SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}  # of fp16, as torch names them
-SIDE, TEXT = 4096, 2**16  # more than any run has: pixels along a side, characters of configuration
+SCALER: dict[str, tuple[type, float, float]] = {  # what torch's scaler of fp16 remembers
+    "scale": (float, 2.0**-126, 2.0**127),
+    "growth_factor": (float, 1.0, 2.0**20),
+    "backoff_factor": (float, 2.0**-20, 1.0),
+    "growth_interval": (int, 1, 2**30),
+    "_growth_tracker": (int, 0, 2**30),
+}
+SIDE, WORD, TEXT = 4096, 3000, 2**16  # more than any run has: pixels along a side, characters of a value, of a configuration
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:
@@ -27,8 +32,11 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name!r} is missing or not what it should be"
                 return
     yield from faults_of_numbers(content["step"], content["facts"])
-    if content["scaler"] and not (set(content["scaler"]) == SCALER and all(map(finite, content["scaler"].values()))):
-        yield f"'scaler' must be empty or hold finite numbers by the names of {', '.join(sorted(SCALER))}"
+    if not all(type(name) is str and type(text) is str for name, text in content["environment"].items()):
+        yield "'environment' must hold names and texts"
+    scaler = content["scaler"]
+    if scaler and not (scaler.keys() == SCALER.keys() and all(within(scaler[name], *SCALER[name]) for name in SCALER)):
+        yield f"'scaler' must be empty or hold {', '.join(SCALER)}, each in its range"
     for name in ("network", "ema"):
         if not all(type(key) is str and dense(tensor) for key, tensor in content[name].items()):
             yield f"{name!r} must hold names and dense tensors"
@@ -50,9 +58,19 @@ def faults_of_numbers(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
         yield "'classes' must be names"
 
 
-def finite(number: Any) -> bool:
-    """Whether it is a number, and finite."""
-    return type(number) in (int, float) and math.isfinite(number)
+def within(number: Any, kind: type, low: float, high: float) -> bool:
+    """Whether it is a number of a kind, and in a range."""
+    right: bool = type(number) is kind
+    return right and low <= number <= high
+
+
+def faults_of_moments(optimizer: Mapping[Any, Any]) -> Iterator[str]:
+    """What an optimizer cannot have come to remember; its names and shapes are compared where it is put back."""
+    tensors = [each for kept in optimizer.values() if isinstance(kept, dict) for each in kept.values() if dense(each)]
+    if not all(bounded(each) for each in tensors if each.is_floating_point()):
+        yield "the moments in 'optimizer' are not finite"
+    elif any(each.ndim == 0 and each < 0 for each in tensors):
+        yield "a count in 'optimizer' is negative"
 
 
 def bounded(tensor: Tensor) -> bool:
@@ -80,5 +98,5 @@ def parsed(text: str, where: str) -> DictConfig:
 def plain_token(token: yaml.Token) -> bool:
     """Whether a token of YAML says what it says: no alias, and as a value without control characters and not to be interpolated."""
     if isinstance(token, yaml.ScalarToken):
-        return "${" not in token.value and not any(category(each) in ("Cc", "Cs") for each in token.value)
+        return len(token.value) <= WORD and "${" not in token.value and not any(category(each) in ("Cc", "Cs") for each in token.value)
     return not isinstance(token, yaml.AliasToken)

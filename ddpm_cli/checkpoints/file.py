@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints.archive import UNREADABLE, check_archive
 from ddpm_cli.checkpoints.copies import Memory
-from ddpm_cli.checkpoints.faults import faults, parsed
+from ddpm_cli.checkpoints.faults import faults, faults_of_moments, parsed
 from ddpm_cli.checkpoints.migrations import FORMAT, migrated
 from ddpm_cli.images import whole
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
@@ -79,7 +79,7 @@ def load(path: Path) -> dict[str, Any]:
         content = migrated(content)
     except ValueError as error:
         raise ValueError(f"the checkpoint {str(path)!r} {error}") from error
-    if wrong := next(faults(content), None):
+    if wrong := next(faults(content), None) or next(faults_of_moments(content["optimizer"]), None):
         raise ValueError(f"the checkpoint {path}: {wrong}")
     return {**content, "config": parsed(content["config"], str(path))}
 

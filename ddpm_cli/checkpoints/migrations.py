@@ -27,6 +27,6 @@ def migrated(content: Content) -> Content:
     """The content in the newest format; ValueError where it is of a newer one than this version knows."""
     while (number := content["format"]) != FORMAT:
         if number not in MIGRATIONS:
-            raise ValueError(f"has format {number}, but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli")
+            raise ValueError(f"has format {str(number)[:20]}, but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli")
         content = MIGRATIONS[number](content)
     return content

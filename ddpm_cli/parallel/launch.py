@@ -25,6 +25,7 @@ from ddpm_cli.parallel.ranks import EchoError, places
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
 AGENTS = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
 ECHO = f"{EchoError.__name__}: "
+FINISHED = "finished"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -51,11 +52,15 @@ def processes(asked: int | str, device: str) -> int:
     return int(asked)
 
 
-def spread(count: int, job: Callable[..., object], *args: Any, **options: Any) -> bool:
-    """Calls job(*args, **options) in `count` processes of this machine; False where a signal asked them to stop.
+def spread(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> bool:
+    """Calls job(*args, **options) in `count` processes of this machine, or in this one where that is one or was launched itself.
+
+    What the job returns in one process; of several True, or False where a signal asked them to stop.
 
     Raises ValueError with the message of the one that failed first, KeyboardInterrupt where one could not stop as asked.
     """
+    if count == 1 or launched():
+        return job(*args, **options)
     with TemporaryDirectory() as folder, quiet():
         config = LaunchConfig(
             min_nodes=1,
@@ -73,8 +78,8 @@ def spread(count: int, job: Callable[..., object], *args: Any, **options: Any) -
         try:
             elastic_launch(config, ranked)(max(1, torch.get_num_threads() // count), job, args, options)
         except SignalException:
-            if reports := list(Path(folder).rglob("error.json")):
-                print(f"error: {words(json.loads(reports[0].read_text())['message']['message'])[1]}", file=sys.stderr)
+            if not list(Path(folder).rglob(FINISHED)):
+                print(f"error: {unfinished(Path(folder))}", file=sys.stderr)
                 raise KeyboardInterrupt from None
             return False
         except ChildFailedError as error:
@@ -89,6 +94,19 @@ def ranked(threads: int, job: Callable[..., object], args: tuple[Any, ...], opti
         job(*args, **options)
     except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ValueError(str(error)) from error
+
+
+def unfinished(folder: Path) -> str:
+    """Why processes that were asked to stop did not end well."""
+    reports = [json.loads(path.read_text())["message"]["message"] for path in folder.rglob("error.json")]
+    causes = [text for kind, text in map(words, reports) if kind == "ValueError"]
+    return next(iter(causes), "stopped before there was anything to save")
+
+
+def finished() -> None:
+    """Leaves a mark that this process has saved what was to be saved."""
+    if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        Path(report).with_name(FINISHED).touch()
 
 
 def told(error: ChildFailedError) -> str:

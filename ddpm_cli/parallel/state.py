@@ -28,7 +28,10 @@ def network_state(network: nn.Module) -> State:
 
 
 def load_network(network: nn.Module, state: State) -> None:
-    """Puts a network's tensors back; ValueError where names or shapes are others."""
+    """Puts a network's tensors back; ValueError where names, types or shapes are others."""
+    for name, tensor in unwrapped(network).state_dict().items():
+        if name in state and state[name].dtype != tensor.dtype:
+            raise ValueError(f"the weights do not fit this network: {name} is {state[name].dtype}, but must be {tensor.dtype}")
     try:
         unwrapped(network).load_state_dict(dict(state))
     except RuntimeError as error:

@@ -25,9 +25,9 @@ def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
         raise KeyboardInterrupt
 
 
-def doctor_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool) -> bool:
+def doctor_here(plain: dict[Any, Any], folder: Path, *, named: bool) -> bool:
     """The checks in this process, as the only one or as one of several."""
-    cfg = OmegaConf.create(cfg)
+    cfg = OmegaConf.create(plain)
     with joined(device_named(cfg.trainer.device)) as ranks, said(None, ranks.first):
         found = []
         for each in findings(opened(cfg, folder, ranks, named)):

@@ -8,7 +8,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from ddpm_cli.parallel import Late, Ranks, network_state, unwrapped
+from ddpm_cli.parallel import Late, Ranks, unwrapped
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.training import Progress, TrainState
 
@@ -56,22 +56,23 @@ def evidence(progress: Progress, network: nn.Module, ranks: Ranks) -> dict[str, 
     norms = {name: parameter.detach().norm() for name, parameter in unwrapped(network).named_parameters()}
     return {
         "step": progress.step,
-        "loss": said(progress.loss.item()),
-        "grad_norm": said(progress.grad_norm.item()),
-        "weight_norm": said(torch.stack(list(norms.values())).norm().item()),
+        "loss": number(progress.loss.item()),
+        "grad_norm": number(progress.grad_norm.item()),
+        "weight_norm": number(torch.stack(list(norms.values())).norm().item()),
         "lr": progress.lr,
         "weights": [name for name, norm in norms.items() if not norm.isfinite()],
         "indices": indices,
         "times": times,
-        "losses": [said(each) for each in losses],
+        "losses": [number(each) for each in losses],
     }
 
 
-def said(number: float) -> float | str:
+def number(value: float) -> float | str:
     """A number, or the word for it where JSON has none."""
-    return number if math.isfinite(number) else str(number)
+    return value if math.isfinite(value) else str(value)
 
 
 def finite(*networks: nn.Module) -> bool:
     """Whether everything in the networks is that a checkpoint would hold."""
-    return all(bool(tensor.isfinite().all()) for network in networks for tensor in network_state(network).values())
+    tensors = chain.from_iterable(chain(network.parameters(), network.buffers()) for network in networks)
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)

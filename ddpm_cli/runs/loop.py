@@ -204,7 +204,7 @@ def last_checkpoint(run: Run, stop: Event) -> Path:
 def stop_requested(ranks: Ranks) -> Iterator[Event]:
     """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once, as does what goes wrong after the first.
 
-    One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above.
+    One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above, to its very end.
     """
     stop = Event()
 
@@ -224,5 +224,5 @@ def stop_requested(ranks: Ranks) -> Iterator[Event]:
         log.error("error: %s", error)
         raise KeyboardInterrupt from error  # as an error of this run alone it would let a sweep go on
     finally:
-        for number, handler in before.items():
+        for number, handler in before.items() if ranks.count == 1 else ():
             signal.signal(number, handler)

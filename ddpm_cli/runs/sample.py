@@ -17,7 +17,7 @@ from ddpm_cli.config import bind, bound, check, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_gif, save_png, save_text, to_bytes, whole
 from ddpm_cli.parallel import Ranks, described, device_named, joined, load_network, on_device
-from ddpm_cli.parallel.launch import check_named, launched, processes, spread
+from ddpm_cli.parallel.launch import check_named, processes, spread
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.parts import denoiser_of, process
 from ddpm_cli.sampling import rehearse, trajectory
@@ -67,19 +67,17 @@ def sample(cfg: DictConfig, folder: Path, *, named: bool) -> bool:
     check(cfg, Options, ("sampler",))
     options = bound(Options, cfg)()
     check_named(named)
-    if (count := min(options.n, processes(options.processes, options.device))) > 1 and not launched():
-        return spread(count, sample_here, OmegaConf.to_container(cfg), folder)
-    sample_here(cfg, folder)
-    return True
+    return spread(min(options.n, processes(options.processes, options.device)), sample_here, OmegaConf.to_container(cfg), folder)
 
 
 @torch.no_grad()
-def sample_here(cfg: DictConfig | dict[Any, Any], folder: Path) -> None:
+def sample_here(plain: dict[Any, Any], folder: Path) -> bool:
     """Draws this process's share of the images; the first one gathers and writes them."""
-    cfg = OmegaConf.create(cfg)
+    cfg = OmegaConf.create(plain)
     options = bound(Options, cfg)()
     with joined(device_named(options.device)) as ranks, said(folder / "sample.log", ranks.first):
         draw(cfg, options, folder, ranks)
+    return True
 
 
 def draw(cfg: DictConfig, options: Options, folder: Path, ranks: Ranks) -> None:

@@ -30,7 +30,7 @@ from ddpm_cli.parallel import (
     scaler_for,
     wrapped,
 )
-from ddpm_cli.parallel.launch import check_named, launched, leave, processes, restarted, spread
+from ddpm_cli.parallel.launch import check_named, finished, leave, processes, restarted, spread
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.runs import budget, resume
 from ddpm_cli.runs.checks import pass_checks
@@ -78,24 +78,26 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
 
 def spread_out(job: Callable[..., bool], cfg: DictConfig, *args: Any, **options: Any) -> bool:
     """Calls the job in as many processes as the configuration says, in this one where that is one."""
-    if cfg.trainer.parallel == "ddp" and (count := processes(cfg.trainer.processes, cfg.trainer.device)) > 1 and not launched():
-        return spread(count, job, OmegaConf.to_container(cfg), *args, **options)
-    return job(cfg, *args, **options)
+    count = processes(cfg.trainer.processes, cfg.trainer.device) if cfg.trainer.parallel == "ddp" else 1
+    return spread(count, job, OmegaConf.to_container(cfg), *args, **options)
 
 
-def train_here(cfg: DictConfig | dict[Any, Any], folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
+def train_here(plain: dict[Any, Any], folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
     """Trains in this process, as the only one or as one of those that it finds itself among."""
-    cfg = OmegaConf.create(cfg)
-    with joined(device_named(cfg.trainer.device)) as ranks, said(folder / "train.log", ranks.first):
+    cfg = OmegaConf.create(plain)
+    device = device_named(cfg.trainer.device)
+    with joined(device) as ranks, said(folder / "train.log", ranks.first), stop_requested(ranks) as stop:
         run = opened(cfg, folder, ranks, named)
         pass_checks(run)
         if ranks.first:
             record(folder / ".hydra", cfg, overrides)
         run = replace(run, journal=Journal.opened(folder, run.state.step, writes=ranks.first))
         show_data(run)
-        with stop_requested(ranks) as stop, run.saver.thread:
+        with run.saver.thread:
             loop(run, stop)
             finish(run, stop, again)
+        if ranks.count > 1:
+            finished()
         if stop.is_set() and ranks.count > 1:
             leave()
     return not stop.is_set()

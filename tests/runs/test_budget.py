@@ -47,6 +47,7 @@ def test_a_run_of_so_many_minutes_equals_one_of_so_many_steps(command, seven_ste
     assert {path.name for path in Path("timed").iterdir()} == {path.name for path in Path("counted").iterdir()}
 
 
+@pytest.mark.slow
 def test_a_resume_with_the_same_minutes_keeps_the_length(command, seven_steps, monkeypatch):
     command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=whole")
     command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=parts", "trainer.stop_at=4")
@@ -58,6 +59,7 @@ def test_a_resume_with_the_same_minutes_keeps_the_length(command, seven_steps, m
     assert all(map(torch.equal, *([torch.as_tensor(each) for each in tensors(folder)] for folder in ("whole", "parts"))))
 
 
+@pytest.mark.slow
 def test_a_resume_with_other_minutes_is_given_them_and_says_so(command, seven_steps):
     command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=run", "trainer.stop_at=4")
     out = command("train", *OPTIONS, "trainer.minutes=2", "hydra.run.dir=run", "resume=auto").out
@@ -65,6 +67,7 @@ def test_a_resume_with_other_minutes_is_given_them_and_says_so(command, seven_st
     assert "steps in all: 7 -> 11" in out
 
 
+@pytest.mark.slow
 def test_the_command_that_trains_it_again_says_the_steps(command, seven_steps):
     command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=run")
     out = command("info", "ckpt=run/checkpoints/last.pt").out

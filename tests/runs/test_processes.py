@@ -92,11 +92,10 @@ def ranks(process):
     return sorted(pid for pid in pids if any(word in Path(f"/proc/{pid}/cmdline").read_text() for word in ("spawn_main", "ddpm_cli")))
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_right_weights(one, victim):
+def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_right_weights(one):
     restarts = [*TORCHRUN, "--max-restarts=2", *TRAIN[1:], *RECIPE, "trainer=ddp", "hydra.run.dir=two", "trainer.checkpoint_every=3"]
     process = started("two", *restarts)
-    os.kill(ranks(process)[victim], signal.SIGKILL)
+    os.kill(ranks(process)[0], signal.SIGKILL)  # the one that writes
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert out.count("resumed   step") == 1
