@@ -91,7 +91,7 @@ def test_an_option_that_came_after_the_checkpoint_keeps_its_default(command, tra
 def test_no_control_character_reaches_the_screen(command, trained):
     content = torch.load(trained, weights_only=True)
     facts = {**content["facts"], "classes": ["a\x1b[31m", "b\nc"]}
-    rewritten(trained, facts=facts, environment={"torch\r": "1\x07", "list": ["\x1b"]}, data="print\x1b[2J")
+    rewritten(trained, facts=facts, environment={"torch\r": "1\x07"}, data="print\x1b[2J")
     outcome = command("info", f"ckpt={trained}")
     assert outcome.code == 0, outcome.err
     assert "classes     a\\x1b[31m, b\\nc" in outcome.out
