@@ -59,7 +59,7 @@ def spread(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> 
 
     Raises ValueError with the message of the one that failed first, KeyboardInterrupt where one could not stop as asked.
     """
-    if count == 1 or launched():
+    if count <= 1 or launched():
         return job(*args, **options)
     with TemporaryDirectory() as folder, quiet():
         config = LaunchConfig(

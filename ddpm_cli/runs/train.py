@@ -96,7 +96,7 @@ def train_here(plain: dict[Any, Any], folder: Path, *, named: bool, again: str, 
         with run.saver.thread:
             loop(run, stop)
             finish(run, stop, again)
-        if ranks.count > 1:
+        if ranks.first:
             finished()
         if stop.is_set() and ranks.count > 1:
             leave()

@@ -109,6 +109,12 @@ def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
     assert checkpoints.load(Path("run/checkpoints/last.pt"))["step"] == 3
 
 
+def test_no_process_at_all_is_refused(command):
+    outcome = command("train", *TINY, "trainer=ddp", "trainer.processes=0", "hydra.run.dir=run")
+    assert (outcome.code, outcome.err) == (1, "error: trainer: processes must be at least 1, but is 0\n")
+    assert not Path("run").exists()
+
+
 def test_ctrl_c_ends_a_sweep(command, monkeypatch):
     monkeypatch.setattr(Journal, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
     outcome = command("train", "-m", *TINY, "trainer.steps=9", "trainer.log_every=3", "seed=1,2", "hydra.sweep.dir=sweep")
