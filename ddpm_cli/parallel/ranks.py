@@ -1,6 +1,7 @@
 """The group of processes that work on one thing: this one's share, and what all of them agree on."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 Found = TypeVar("Found")
+LOST = 1.0  # seconds in which torch's agent, which looks ten times in one, sees a process that was killed
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
 
@@ -109,6 +111,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     try:
         yield Ranks(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]))
     except FAILURES as error:
+        if isinstance(error, RuntimeError):  # perhaps of a process that was lost, which is to be seen first
+            time.sleep(LOST)
         if device.type == "cpu":  # NCCL would wait for processes that wait for this one
             dist.destroy_process_group()
         if store.add("failures", 1) > 1:
