@@ -1,12 +1,14 @@
 """A run that is given minutes instead of steps: its first steps are timed and undone, and its length follows."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -28,10 +30,23 @@ class Costs:
     grid: float
     save: float
 
-    def steps(self, seconds: float, sample_every: int, checkpoint_every: int) -> int:
-        """The steps that fit into the time with their grids and checkpoints, the last ones included."""
-        last, each = self.grid + self.save, self.step + self.grid / sample_every + self.save / checkpoint_every
-        return min(LONGEST - 1, int((seconds - last) / each))
+    def steps(self, seconds: float, recipe_steps: int, sample_every: int, checkpoint_every: int) -> int:
+        """The steps that fit into the time with their grids and checkpoints, the last ones included.
+
+        A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
+        """
+        left, beside = seconds - self.grid - self.save, self.grid / sample_every + self.save / checkpoint_every
+        longer = int(left / (self.step + beside))
+        return min(LONGEST - 1, longer if longer >= recipe_steps else int((left - recipe_steps * beside) / self.step))
+
+
+def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """What follows the length of a run that minutes make shorter than its recipe: cadences, warm-up, the memory of the average."""
+    share = steps / max(1, recipe["steps"])
+    if share >= 1:
+        return {}
+    paced = {name: max(1, math.ceil(share * recipe[name])) for name in ("log_every", "sample_every", "checkpoint_every")}
+    return {**paced, "warmup": int(share * recipe["warmup"]), "ema": max(0.0, 1 - (1 - recipe["ema"]) / share)}
 
 
 def length(run: Run, since: float) -> int:
@@ -43,7 +58,7 @@ def length(run: Run, since: float) -> int:
     assert minutes is not None
     costs = measured(run, 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
-    steps = min(run.ranks.gathered(costs.steps(left, run.trainer.sample_every, run.trainer.checkpoint_every)))
+    steps = min(run.ranks.gathered(costs.steps(left, run.trainer.steps, run.trainer.sample_every, run.trainer.checkpoint_every)))
     if steps < 1:
         told = f"a step takes {costs.step:.2g} s, a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         raise ValueError(f"trainer.minutes={minutes:g} is too short: {told}")

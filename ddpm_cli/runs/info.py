@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bound, check
+from ddpm_cli.runs.budget import shortened
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.overrides import overrides
 
@@ -48,13 +49,18 @@ def lines(content: dict[str, Any]) -> Iterator[str]:
 
 
 def command(content: dict[str, Any]) -> str:
-    """The command that trains it again to its end: a length that was set by a budget or in epochs is said in steps."""
+    """The command that trains it again to its end."""
     wanted: Any = OmegaConf.to_container(content["config"], resolve=True)
-    trainer = wanted.get("trainer")
-    if isinstance(trainer, dict):
-        wanted["trainer"] = {**trainer, "stop_at": None, "steps": content["facts"]["steps"]}
-        wanted["trainer"] |= {name: None for name in ("minutes", "epochs") if name in trainer}
     try:
+        if isinstance(wanted.get("trainer"), dict):
+            wanted["trainer"] = counted(wanted["trainer"], content["facts"]["steps"])
         return shlex.join(["ddpm-train", *overrides({**wanted, **NOT_THE_RECIPE})])
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         return f"(none: {error})"
+
+
+def counted(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
+    """The trainer's options with a length that was set by minutes or epochs said in steps, and what follows from it."""
+    paced = shortened(trainer, steps) if trainer.get("minutes") is not None else {}
+    absent: dict[str, Any] = {name: None for name in ("minutes", "epochs", "stop_at") if name in trainer}
+    return {**trainer, **paced, **absent, "steps": steps}

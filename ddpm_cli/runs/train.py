@@ -152,7 +152,9 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     steps = trainer.length(len(data.images))
     run = Run(cfg, folder, trainer, state, loss, data, data.fingerprint, steps, quiet, saver, ranks, work)
-    run = run if trainer.minutes is None else replace(run, steps=length_in_time(run, content, began))
+    if trainer.minutes is not None:
+        steps = length_in_time(run, content, began)
+        run = replace(run, steps=steps, trainer=replace(trainer, **budget.shortened(vars(trainer), steps)))
     return resumed(run, content) if content else run
 
 

@@ -1,5 +1,6 @@
 """trainer.minutes: the length that it sets, and that nothing of the timing stays."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ddpm_cli import checkpoints
 from ddpm_cli.runs import budget
 from ddpm_cli.runs.budget import Costs
 
-OPTIONS = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
+OPTIONS = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5", "trainer.steps=7"]
 
 
 @pytest.fixture
@@ -28,10 +29,36 @@ def tensors(folder):
 
 def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
     costs = Costs(step=0.1, grid=2.0, save=1.0)
-    steps = costs.steps(60, sample_every=100, checkpoint_every=50)
+    steps = costs.steps(60, 400, sample_every=100, checkpoint_every=50)
     total = steps * 0.1 + (steps // 100 + 1) * 2.0 + (steps // 50 + 1) * 1.0
     assert steps == 407
     assert 58 < total <= 60
+
+
+def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoints():
+    costs, recipe = Costs(step=0.1, grid=2.0, save=1.0), {"log_every": 50, "sample_every": 200, "checkpoint_every": 100}
+    steps = costs.steps(60, 800, sample_every=200, checkpoint_every=100)
+    paced = budget.shortened({**recipe, "steps": 800, "warmup": 100, "ema": 0.999}, steps)
+    total = steps * 0.1 + (steps // paced["sample_every"] + 1) * 2.0 + (steps // paced["checkpoint_every"] + 1) * 1.0
+    assert steps == 410
+    assert 56 < total <= 60
+    assert paced == {
+        "log_every": 26,
+        "sample_every": 103,
+        "checkpoint_every": 52,
+        "warmup": 51,
+        "ema": pytest.approx(1 - 0.001 * 800 / 410),
+    }
+    assert budget.shortened({**recipe, "steps": 400, "warmup": 100, "ema": 0.999}, steps) == {}
+
+
+@pytest.mark.slow
+def test_a_shortened_run_equals_the_command_that_trains_it_again(command, seven_steps):
+    assert command("train", *OPTIONS, "trainer.steps=70", "trainer.minutes=1", "hydra.run.dir=timed").code == 0
+    again = shlex.split(command("info", "ckpt=timed/checkpoints/last.pt").out.splitlines()[-1])[1:]
+    assert command("train", *again, "hydra.run.dir=again").code == 0
+    assert all(map(torch.equal, *([torch.as_tensor(each) for each in tensors(folder)] for folder in ("timed", "again"))))
+    assert Path("timed/metrics.jsonl").read_text().count("\n") == 7
 
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "Adagrad"])
