@@ -1,7 +1,7 @@
 """The two sides that benchmarks compare: a training step as tutorials write it, and this project's, of the same network."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.attention import Attention, LinearAttention
 from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import computed, on_device, scaler_for
+from ddpm_cli.parallel import ALONE, Ranks, computed, on_device, scaler_for
 from ddpm_cli.training import Progress, Trainer, TrainState
 
 CPU = torch.device("cpu")
@@ -47,43 +47,38 @@ class Task:
         return torch.randint(0, 256, (batches * self.batch, self.channels, self.size, self.size), dtype=torch.uint8)
 
 
-class EinsumAttention(nn.Module):
-    """Attention with its matrix of all pairs written out."""
+class Einsum(nn.Module):
+    """Attention of either kind with its products written out."""
 
-    def __init__(self, attention: Attention) -> None:
+    def __init__(self, attention: Attention | LinearAttention, mix: Callable[..., torch.Tensor]) -> None:
         super().__init__()
-        self.heads, self.to_qkv, self.to_out = attention.heads, attention.to_qkv, attention.to_out
+        self.heads, self.to_qkv, self.to_out, self.mix = attention.heads, attention.to_qkv, attention.to_out, mix
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = (rearrange(part, "b (h d) y x -> b h d (y x)", h=self.heads) for part in self.to_qkv(x).chunk(3, dim=1))
-        scores = einsum(q * q.shape[2] ** -0.5, k, "b h d i, b h d j -> b h i j")
-        scores = (scores - scores.amax(dim=-1, keepdim=True).detach()).softmax(dim=-1)
-        out = einsum(scores, v, "b h i j, b h d j -> b h i d")
-        return self.to_out(rearrange(out, "b h (y x) d -> b (h d) y x", y=x.shape[2]))
+        return self.to_out(rearrange(self.mix(q * q.shape[2] ** -0.5, k, v), "b h d (y x) -> b (h d) y x", y=x.shape[2]))
 
 
-class EinsumLinearAttention(nn.Module):
-    """Linear attention, its products written out."""
+def pairs(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Attention by the matrix of all pairs."""
+    scores = einsum(q, k, "b h d i, b h d j -> b h i j")
+    scores = (scores - scores.amax(dim=-1, keepdim=True).detach()).softmax(dim=-1)
+    return einsum(scores, v, "b h i j, b h d j -> b h d i")
 
-    def __init__(self, attention: LinearAttention) -> None:
-        super().__init__()
-        self.heads, self.to_qkv, self.to_out = attention.heads, attention.to_qkv, attention.to_out
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = (rearrange(part, "b (h d) y x -> b h d (y x)", h=self.heads) for part in self.to_qkv(x).chunk(3, dim=1))
-        q, k = q.softmax(dim=-2) * q.shape[2] ** -0.5, k.softmax(dim=-1)
-        out = einsum(einsum(k, v, "b h d n, b h e n -> b h d e"), q, "b h d e, b h d n -> b h e n")
-        return self.to_out(rearrange(out, "b h e (y x) -> b (h e) y x", y=x.shape[2]))
+def linear(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Linear attention."""
+    scale = q.shape[2] ** -0.5
+    context = einsum(k.softmax(dim=-1), v, "b h d n, b h e n -> b h d e")
+    return einsum(context, (q / scale).softmax(dim=-2) * scale, "b h d e, b h d n -> b h e n")
 
 
 def plain(layer: nn.Module) -> nn.Module:
     """A layer, and all within it, as tutorials write them; the weights are the same."""
     for name, child in layer.named_children():
         setattr(layer, name, plain(child))
-    if isinstance(layer, Attention):
-        return EinsumAttention(layer)
-    if isinstance(layer, LinearAttention):
-        return EinsumLinearAttention(layer)
+    if isinstance(layer, Attention | LinearAttention):
+        return Einsum(layer, pairs if isinstance(layer, Attention) else linear)
     if isinstance(layer, Pointwise | GroupNorm):
         layer = copy.copy(layer)
         layer.__class__ = nn.Conv2d if isinstance(layer, Pointwise) else nn.GroupNorm
@@ -122,10 +117,10 @@ def recipe(task: Task) -> Trainer:
     return Trainer(torch.optim.AdamW, **{**kept, **changed})
 
 
-def project(task: Task, state: TrainState) -> Iterator[Progress]:
+def project(task: Task, state: TrainState, ranks: Ranks = ALONE) -> Iterator[Progress]:
     """Training as this project does it, a step at a time."""
-    data = ImageSet(task.images(4), None, [])
-    return recipe(task).fit(state, batches(Stream(data, task.batch, 0, False)), losses.l2, steps=10**6, seed=0)
+    stream = Stream(ImageSet(task.images(4), None, []), task.batch, 0, False, ranks.part(task.batch))
+    return recipe(task).fit(state, batches(stream), losses.l2, steps=10**6, seed=0, ranks=ranks)
 
 
 def bare(task: Task, state: TrainState) -> Iterator[None]:
