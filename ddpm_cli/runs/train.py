@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, build, check, shared
-from ddpm_cli.data import prepared
+from ddpm_cli.data import ImageSet, Preparation, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.parallel import (
@@ -140,14 +140,8 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
     denoiser = denoiser_of(cfg, diffusion, preparation.shape)
     try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape)
-    source = ranks.in_turn(lambda: build(cfg, "data"))
-    if trainer.batch_size > len(source.rows):
-        raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {trainer.batch_size}")
-    data, began = prepared(source, preparation, copies=ranks.here, aloud=ranks.first), time.perf_counter()
-    if len(set(ranks.gathered(data.fingerprint))) > 1:
-        raise ValueError("the processes do not see the same images (their fingerprints differ)")
-    devices = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else ranks.count
-    work = Arithmetic(flops(denoiser.network, preparation.shape), devices * peak(device, TYPES[trainer.precision]))
+    data, began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
+    work = Arithmetic(flops(denoiser.network, preparation.shape), peak_of_all(trainer, device, ranks))
     state = state_of(denoiser, trainer, device, ranks)
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     steps = trainer.length(len(data.images))
@@ -156,6 +150,23 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
         steps = length_in_time(run, content, began)
         run = replace(run, steps=steps, trainer=replace(trainer, **budget.shortened(vars(trainer), steps)))
     return resumed(run, content) if content else run
+
+
+def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> ImageSet:
+    """The images, the same in all processes; ValueError where they are not, or too few for a batch."""
+    source = ranks.in_turn(lambda: build(cfg, "data"))
+    if batch_size > len(source.rows):
+        raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {batch_size}")
+    data = prepared(source, preparation, copies=ranks.here, aloud=ranks.first)
+    if len(set(ranks.gathered(data.fingerprint))) > 1:
+        raise ValueError("the processes do not see the same images (their fingerprints differ)")
+    return data
+
+
+def peak_of_all(trainer: Trainer, device: torch.device, ranks: Ranks) -> float:
+    """FLOP/s of all devices that the run computes on."""
+    devices = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else ranks.count
+    return devices * peak(device, TYPES[trainer.precision])
 
 
 def state_of(denoiser: Denoiser, trainer: Trainer, device: torch.device, ranks: Ranks) -> TrainState:
