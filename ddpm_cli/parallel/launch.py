@@ -20,7 +20,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ddpm_cli.parallel.ranks import EchoError, places
+from ddpm_cli.parallel.ranks import EchoError, places, restarts
 
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
 AGENTS = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
@@ -36,7 +36,7 @@ def launched() -> bool:
 
 def restarted() -> bool:
     """Whether torchrun has started this process anew after one was lost."""
-    return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return launched() and restarts() > 0
 
 
 def check_named(named: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 Found = TypeVar("Found")
@@ -105,7 +106,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if places()[1] == 1:
         yield Ranks()
         return
-    store, rank, count = next(rendezvous("env://"))
+    agents, rank, count = next(rendezvous("env://"))
+    store = PrefixStore(f"attempt {restarts()}", agents)  # which outlives a restart, with the addresses of processes that are gone
     backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, device_id=own)
     try:
@@ -120,6 +122,11 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         store.set("failure", f"{'ValueError' if isinstance(error, OSError) else type(error).__name__}: {error}")
         raise
     dist.destroy_process_group()
+
+
+def restarts() -> int:
+    """How often torchrun has started the processes anew after one was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
 
 
 def places() -> tuple[int, int, int]:
