@@ -69,6 +69,10 @@ class GaussianDiffusion:
         """The logarithm of the signal-to-noise ratio: infinite at time 0."""
         return torch.logit(self.at(t))
 
+    def level(self, t: Time) -> Coefficient:
+        """The noise level sigma_t / alpha_t: 0 at time 0, infinite where the SNR is 0."""
+        return self.snr(t).rsqrt()
+
     def time_of(self, log_snr: Coefficient) -> Coefficient:
         """The real time in [1, T] with this log SNR: the inverse of `log_snr`; beyond the ends, the end."""
         falling = torch.logit(self.alpha_bar)[1:]
@@ -90,6 +94,11 @@ class GaussianDiffusion:
         """The eps that leads from `x0` to `x_t`."""
         alpha, sigma = self.scales(t, x_t)
         return (x_t - alpha * x0) / sigma
+
+    def moved_along(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
+        """x_s with the x_0 and the eps of x_t (Song et al. 2020, eq. 12 at sigma = 0); s may lie on either side of t."""
+        sigma_ratio = ((1 - self.at(s)) / (1 - self.at(t))).sqrt()
+        return fit(sigma_ratio, x_t) * x_t + fit(self.at(s).sqrt() - sigma_ratio * self.at(t).sqrt(), x_t) * x0
 
     def variance(self, t: Time, s: Time) -> Coefficient:
         """beta of the step: the variance of q(x_t | x_s)."""

@@ -1,0 +1,30 @@
+"""Samplers: generators of ever cleaner images over one contract; grids of times; wrappers of a denoiser."""
+
+from ddpm_cli.samplers.ancestral import ancestral
+from ddpm_cli.samplers.contract import Denoise, Noise, Sampler
+from ddpm_cli.samplers.ddim import ddim, inverse
+from ddpm_cli.samplers.dpmpp_2m import dpmpp_2m
+from ddpm_cli.samplers.grids import Grid
+from ddpm_cli.samplers.heun import heun
+from ddpm_cli.samplers.unipc import unipc
+from ddpm_cli.samplers.wrappers import aligned, autoguided, clipped, guided, labelled, thresholded, within
+
+__all__ = [
+    "Denoise",
+    "Grid",
+    "Noise",
+    "Sampler",
+    "aligned",
+    "ancestral",
+    "autoguided",
+    "clipped",
+    "ddim",
+    "dpmpp_2m",
+    "guided",
+    "heun",
+    "inverse",
+    "labelled",
+    "thresholded",
+    "unipc",
+    "within",
+]

@@ -1,0 +1,23 @@
+"""The reverse process itself."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.samplers.contract import Denoise, Noise
+from ddpm_cli.shapes import Images
+
+
+def ancestral(
+    denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, *, draws: int = 1
+) -> Iterator[Images]:
+    """Draws from p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2); each step the mean of `draws` draws."""
+    if draws < 1:
+        raise ValueError(f"sampler.draws must be at least 1, but is {draws}")
+    for t, s in pairwise(times):
+        estimate = denoise(x, t)
+        x = diffusion.posterior_mean(estimate.x0, x, t, s)
+        if s > 0:
+            sigma = (0.5 * diffusion.log_variance(t, s, estimate.between, x)).exp()
+            x = x + sigma * sum(noise(x) for _ in range(draws)) / draws
+        yield x

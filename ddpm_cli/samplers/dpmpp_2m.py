@@ -1,0 +1,41 @@
+"""DPM-Solver++ of second order, multistep, for the flow and for the stochastic differential equation."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.samplers.contract import Denoise, Noise
+from ddpm_cli.shapes import Coefficient, Images
+
+
+def dpmpp_2m(
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x: Images,
+    times: Sequence[float],
+    noise: Noise,
+    *,
+    eta: float = 0.0,
+    lower_order_final: bool = True,
+) -> Iterator[Images]:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) at eta = 0, its SDE form (eq. 19 of its second version) at eta = 1.
+
+    lower_order_final: the last step is of first order: at time 0 it returns the last estimate. Otherwise that is extrapolated,
+    as if the step ended at time 1.
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"sampler.eta must be between 0 and 1, but is {eta}")
+    earlier: tuple[Images, Coefficient] | None = None
+    for t, s in pairwise(times):
+        x0, here = denoise(x, t).x0, diffusion.log_snr(t) / 2
+        ahead = x0
+        if earlier is not None and not (lower_order_final and s == times[-1]):
+            ratio = (diffusion.log_snr(max(s, 1)) / 2 - here) / (here - earlier[1])
+            ahead = x0 + fit(0.5 * ratio, x) * (x0 - earlier[0])
+        alpha, sigma = diffusion.at(s).sqrt(), (1 - diffusion.at(s)).sqrt()
+        kept = (here - diffusion.log_snr(s) / 2).exp()
+        x = fit(sigma / (1 - diffusion.at(t)).sqrt() * kept**eta, x) * x + fit(alpha * (1 - kept ** (1 + eta)), x) * ahead
+        if eta > 0 and s > 0:
+            x = x + fit(sigma * (1 - kept ** (2 * eta)).sqrt(), x) * noise(x)
+        earlier = x0, here
+        yield x

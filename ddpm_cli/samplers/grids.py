@@ -1,0 +1,74 @@
+"""Grids of times: where the steps of a sampler lie between noise and image."""
+
+import math
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+import torch
+
+from ddpm_cli.diffusion import GaussianDiffusion
+
+RHO = 7  # of Karras et al. 2022
+
+
+def even(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+    """From T to 1 in equal steps."""
+    return torch.linspace(diffusion.steps, 1, steps, dtype=torch.float64).tolist()
+
+
+def trailing(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+    """T, T - T / steps, ..., T / steps (Lin et al. 2023)."""
+    return [diffusion.steps * (1 - place / steps) for place in range(steps)]
+
+
+def leading(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+    """..., 1 + 2 (T // steps), 1 + T // steps, 1: below T, as the first public codes have it."""
+    return [1.0 + diffusion.steps // steps * place for place in reversed(range(steps))]
+
+
+def quadratic(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+    """From T to 1 in equal steps of the square root (Song et al. 2020, section D.2)."""
+    return torch.linspace(math.sqrt(diffusion.steps), 1, steps, dtype=torch.float64).square().tolist()
+
+
+def log_snr(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+    """From T to 1 in equal steps of the logarithm of the SNR (Lu et al. 2022)."""
+    return by_level(diffusion, steps, torch.log, torch.exp)
+
+
+def karras(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+    """From T to 1 in equal steps of (sigma / alpha)^(1 / 7) (Karras et al. 2022, eq. 5)."""
+    return by_level(diffusion, steps, lambda level: level ** (1 / RHO), lambda root: root**RHO)
+
+
+def by_level(
+    diffusion: GaussianDiffusion, steps: int, there: Callable[[torch.Tensor], torch.Tensor], back: Callable[[torch.Tensor], torch.Tensor]
+) -> list[float]:
+    """From T to 1 in equal steps of a function of the noise level; of T, where that is infinite, the step before stands in."""
+    top = diffusion.level(diffusion.steps)
+    top = top if top.isfinite() else diffusion.level(diffusion.steps - 1)
+    levels = back(torch.linspace(float(there(top)), float(there(diffusion.level(1))), steps, dtype=torch.float64))
+    return [float(diffusion.steps), *diffusion.time_of(-2 * levels.log()).tolist()[1:]]
+
+
+SPACINGS = {spacing.__name__: spacing for spacing in (even, trailing, leading, quadratic, log_snr, karras)}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The options that all samplers share: how many steps, and where they lie in time.
+
+    steps: a number up to T, or `all`. spacing: one of the functions of this file.
+    """
+
+    _: KW_ONLY
+    steps: int | Literal["all"]
+    spacing: Literal["even", "trailing", "leading", "quadratic", "log_snr", "karras"]
+
+    def times(self, diffusion: GaussianDiffusion) -> list[float]:
+        """Strictly decreasing times from noise to 0, steps + 1 of them."""
+        steps = diffusion.steps if self.steps == "all" else self.steps
+        if not 1 <= steps <= diffusion.steps:
+            raise ValueError(f"sampler.steps must be between 1 and {diffusion.steps}, the schedule's steps, but is {steps}")
+        return [*SPACINGS[self.spacing](diffusion, steps), 0.0]

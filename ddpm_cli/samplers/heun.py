@@ -1,0 +1,52 @@
+"""Heun's method in x / alpha and sigma / alpha, with the noise that EDM may add before each step."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.samplers.contract import Denoise, Noise
+from ddpm_cli.shapes import Images
+
+MOST_CHURN = math.sqrt(2) - 1  # of the noise level, in one step
+
+
+def heun(
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x: Images,
+    times: Sequence[float],
+    noise: Noise,
+    *,
+    churn: float = 0.0,
+    churn_min: float = 0.0,
+    churn_max: float | None = None,
+    churn_noise: float = 1.0,
+) -> Iterator[Images]:
+    """Second order by two evaluations a step, but one in the last (Karras et al. 2022, algorithm 2).
+
+    churn, churn_min, churn_max (null: no limit), churn_noise: S_churn over all steps, S_tmin and S_tmax in sigma / alpha, S_noise.
+    """
+    if churn < 0 or churn_noise < 0:
+        raise ValueError(f"sampler.churn and churn_noise must be at least 0, but are {churn} and {churn_noise}")
+    more = min(churn / (len(times) - 1), MOST_CHURN)
+    for t, s in pairwise(times):
+        if more and churn_min <= diffusion.level(t) <= (math.inf if churn_max is None else churn_max):
+            x, t = churned(diffusion, x, t, more, churn_noise * noise(x))
+        x0 = denoise(x, t).x0
+        euler, now, then = diffusion.moved_along(x0, x, t, s), diffusion.level(t), diffusion.level(s)
+        if s > 0 and now.isfinite():
+            straight = fit((diffusion.at(s) / diffusion.at(t)).sqrt(), x) * x
+            slope = euler - fit(diffusion.at(s).sqrt(), x) * denoise(euler, s).x0
+            euler = 0.5 * (euler + straight + fit(1 - now / then, x) * slope)
+        x = euler
+        yield x
+
+
+def churned(diffusion: GaussianDiffusion, x: Images, t: float, more: float, noise: Images) -> tuple[Images, float]:
+    """x_t with its noise level raised by the share `more`, as far as the process goes; and the time of that level."""
+    before = diffusion.level(t)
+    later = diffusion.time_of(-2 * (before * (1 + more)).log())
+    added = (diffusion.level(later).square() - before.square()).clamp(min=0).sqrt()
+    alpha = diffusion.at(later).sqrt()
+    return fit(alpha / diffusion.at(t).sqrt(), x) * x + fit(alpha * added, x) * noise, float(later)
