@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -38,14 +39,14 @@ def config_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def check(cfg: DictConfig, options: Callable[..., Any], groups: Sequence[str]) -> None:
-    """Checks every option of every group, and the top level against `options`, before anything is called.
+def check(cfg: DictConfig, groups: Sequence[str], *options: Callable[..., Any]) -> None:
+    """Checks every option of every group, and the top level against those of `options` together, before anything is called.
 
     Raises ValueError that names the first bad option, its value, and what is allowed.
     """
     for key in groups:
         check_node(cfg, key)
-    check_values(cfg, "", options_of(options), groups)
+    check_values(cfg, "", dict(chain.from_iterable(options_of(each).items() for each in options)), groups)
 
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:

@@ -1,35 +1,68 @@
-"""Images by index: image i is a function of (weights, sampler, grid, seed, i), for any size of batch."""
+"""Images by index: image i is a function of (weights, sampler, grid, seed, i, label), for any size of batch."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.samplers import Grid, clipped
+from ddpm_cli.denoiser import Denoiser, Estimate
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.samplers import Denoise, Grid, Noise, Sampler, clipped, labelled
 from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
-from ddpm_cli.shapes import Images
+from ddpm_cli.shapes import Images, Labels, Time
+
+
+@dataclass(frozen=True)
+class Noises:
+    """All the randomness of a batch: x_T, and the noise of its steps."""
+
+    start: Images
+    steps: Noise
+
+    @classmethod
+    def keyed(cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device) -> "Noises":
+        """The noise of the images `indices`, drawn image by image, so that none knows of the others in its batch."""
+        words = [words_at(seed, Purpose.SAMPLE_STEPS, index)[0] for index in indices]
+        generators = [torch.Generator(device).manual_seed(word) for word in words]
+        return cls(start(shape, seed, indices).to(device), lambda like: normal_like(like, generators))
 
 
 def trajectory(
-    denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], grid: Grid, *, shape: Sequence[int], seed: int, indices: Sequence[int]
+    denoiser: Denoiser,
+    sampler: Sampler,
+    grid: Grid,
+    *,
+    shape: Sequence[int],
+    seed: int,
+    indices: Sequence[int],
+    labels: Labels | None = None,
 ) -> Iterator[Images]:
-    """The images `indices` of a sampling run, [B, C, H, W] in [-1, 1], first as pure noise and then after every step.
-
-    x_T and the noise of the steps are drawn image by image, so that neither knows of the others in its batch.
-    """
-    device = next(denoiser.network.parameters()).device
-    words = [words_at(seed, Purpose.SAMPLE_STEPS, index)[0] for index in indices]
-    generators = [torch.Generator(device).manual_seed(word) for word in words]
-    x, times = start(shape, seed, indices).to(device), grid.times(denoiser.diffusion)
-    yield x
-    yield from sampler(clipped(denoiser), denoiser.diffusion, x, times, lambda like: normal_like(like, generators))
+    """The images `indices` of a sampling run, [B, C, H, W] in [-1, 1], first as pure noise and then after every step."""
+    noises = Noises.keyed(shape, seed, indices, next(denoiser.network.parameters()).device)
+    denoise = clipped(denoiser if labels is None else labelled(denoiser, labels.to(noises.start.device)))
+    yield noises.start
+    yield from sampler(denoise, denoiser.diffusion, noises.start, grid.times(denoiser.diffusion), noises.steps)
 
 
-def rehearse(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], shape: Sequence[int]) -> None:
+def rehearse(denoise: Denoise, diffusion: GaussianDiffusion, sampler: Sampler, like: Images) -> None:
     """One step on one grey image: what network or sampler refuse is told before anything is drawn."""
-    grey = torch.zeros(1, *shape, device=next(denoiser.network.parameters()).device)
-    next(sampler(clipped(denoiser), denoiser.diffusion, grey, [denoiser.diffusion.steps, 0], torch.randn_like))
+    next(iter(sampler(denoise, diffusion, torch.zeros_like(like[:1]), [diffusion.steps, 0], torch.randn_like)))
+
+
+def evaluations(
+    wrap: Callable[[Denoise], Denoise], diffusion: GaussianDiffusion, sampler: Sampler, times: Sequence[float], x: Images
+) -> int:
+    """How often a network is evaluated for one image: counted, with one that answers nothing in its place."""
+    asked = []
+
+    def blank(x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
+        asked.append(len(x_t))
+        return Estimate(x_t, torch.zeros_like(x_t), 0.0)
+
+    deque(sampler(wrap(blank), diffusion, x, times, torch.zeros_like), maxlen=0)
+    return sum(asked)
 
 
 def start(shape: Sequence[int], seed: int, indices: Sequence[int]) -> Images:

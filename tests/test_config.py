@@ -20,7 +20,7 @@ def test_a_nested_node_is_left_out_of_its_parents_call(composed):
 
 
 def test_whole_numbers_are_numbers(composed):
-    config.check(composed("train", "sampler.eta=1", "trainer.ema=0"), Options, GROUPS)
+    config.check(composed("train", "sampler.eta=1", "trainer.ema=0"), GROUPS, Options)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_whole_numbers_are_numbers(composed):
 def test_every_option_is_checked_before_anything_is_called(composed, override, told):
     cfg = composed("train", override)
     if told is None:
-        config.check(cfg, Options, GROUPS)
+        config.check(cfg, GROUPS, Options)
         return
     with pytest.raises(ValueError, match="^" + __import__("re").escape(told)):
-        config.check(cfg, Options, GROUPS)
+        config.check(cfg, GROUPS, Options)
 
 
 @pytest.mark.parametrize(

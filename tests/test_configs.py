@@ -56,12 +56,12 @@ def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, gro
 def test_every_choice_passes_its_check(composed, group, choice):
     cfg = composed("train", f"{group}={choice}")
     cfg.data.update({key: "there" for key in cfg.data if OmegaConf.is_missing(cfg.data, key)})
-    config.check(cfg, TrainOptions, GROUPS)
+    config.check(cfg, GROUPS, TrainOptions)
 
 
 @pytest.mark.parametrize("experiment", [path.stem for path in (config.config_dir() / "experiment").glob("*.yaml")])
 def test_every_experiment_composes(composed, experiment):
-    config.check(composed("train", f"+experiment={experiment}"), TrainOptions, GROUPS)
+    config.check(composed("train", f"+experiment={experiment}"), GROUPS, TrainOptions)
 
 
 def test_the_surface_of_ddpm_train_is_frozen(composed):

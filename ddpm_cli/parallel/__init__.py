@@ -2,7 +2,7 @@
 
 from ddpm_cli.parallel.arithmetic import Arithmetic, flops, peak
 from ddpm_cli.parallel.devices import Late, described, device_named, unsynchronised, wrapped
-from ddpm_cli.parallel.precision import TYPES, Precision, computed, on_device, overflowed, scaler_for
+from ddpm_cli.parallel.precision import TYPES, Precision, computed, on_device, overflowed, sampled, scaler_for
 from ddpm_cli.parallel.ranks import ALONE, EchoError, Ranks, Vote, joined, places
 from ddpm_cli.parallel.state import load_network, load_optimizer, network_state, optimizer_state, unwrapped
 
@@ -28,6 +28,7 @@ __all__ = [
     "overflowed",
     "peak",
     "places",
+    "sampled",
     "scaler_for",
     "unsynchronised",
     "unwrapped",

@@ -54,6 +54,17 @@ def computed(network: nn.Module, precision: Precision, *, compiled: bool, recomp
     return network
 
 
+def sampled(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
+    """The network as it samples: weights cast once, no gradient."""
+    network = network.eval().requires_grad_(False)
+    if precision != "fp32":
+        network = Autocast(network.to(TYPES[precision]), TYPES[precision])
+    if compiled:
+        check_compiler()
+        network.compile()
+    return network
+
+
 def recompute(network: nn.Module) -> None:
     """Has a network compute its parts again in the backward pass, with the dropout they had (Chen et al. 2016)."""
     if not hasattr(network, "through"):
@@ -65,7 +76,7 @@ def check_compiler() -> None:
     """Refuses what could only fail in the first step."""
     names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
     if not any(map(shutil.which, names)):
-        raise ValueError(f"trainer.compile=true needs a C++ compiler, but none of {', '.join(names)} is there")
+        raise ValueError(f"compile=true needs a C++ compiler, but none of {', '.join(names)} is there")
 
 
 def scaler_for(precision: Precision, device: torch.device) -> GradScaler:

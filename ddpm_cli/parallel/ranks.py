@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat, takewhile
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import Store
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
@@ -31,6 +33,7 @@ class Ranks:
     rank: int = 0
     count: int = 1
     here: int = 1
+    store: Store | None = None
 
     @property
     def first(self) -> bool:
@@ -40,6 +43,16 @@ class Ranks:
     def part(self, total: int) -> slice:
         """Which of `total` things are this process's: contiguous, and as many as the others' or one more."""
         return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
+
+    def dealt(self, total: int) -> Iterator[int]:
+        """The numbers below `total`, each to the process that asks for one first: nobody waits longer than for a last one."""
+        yield from (
+            iter(range(total)) if self.store is None else takewhile(lambda each: each < total, map(self.ticket, repeat(self.store)))
+        )
+
+    def ticket(self, store: Store) -> int:
+        """The next number that no process has had."""
+        return store.add("ticket", 1) - 1
 
     def total(self, number: Tensor) -> Tensor:
         """The sum of all processes' numbers."""
@@ -111,7 +124,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, device_id=own)
     try:
-        yield Ranks(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]))
+        yield Ranks(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]), store)
     except FAILURES as error:
         if isinstance(error, RuntimeError):  # perhaps of a process that was lost, which is to be seen first
             time.sleep(LOST)

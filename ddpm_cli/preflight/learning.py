@@ -17,6 +17,7 @@ from ddpm_cli.losses import Noised
 from ddpm_cli.parallel import Ranks, unwrapped
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.room import REMEDY, peak
+from ddpm_cli.samplers import clipped
 from ddpm_cli.sampling import rehearse
 from ddpm_cli.shapes import Bytes, Images, Labels, Maps, NetworkTimes, PerImage
 from ddpm_cli.training import Loss, Trainer, TrainState, noised
@@ -49,8 +50,8 @@ class Oracle(nn.Module):
 def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss: Loss, shape: tuple[int, ...]) -> None:
     """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
     try:
-        rehearse(denoiser, sampler, shape)
         grey = torch.zeros(1, *shape)
+        rehearse(clipped(denoiser), denoiser.diffusion, sampler, grey)
         loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps])))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
         raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error

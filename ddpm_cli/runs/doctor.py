@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
     """Says what a training run of `cfg` in `folder` would meet; ValueError where it would come to nothing."""
-    check(cfg, Options, GROUPS)
+    check(cfg, GROUPS, Options)
     bound(Options, cfg)()
     check_named(named)
     if not spread_out(doctor_here, cfg, folder, named=named):

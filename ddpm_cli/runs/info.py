@@ -29,7 +29,7 @@ class Options:
 
 def info(cfg: DictConfig) -> None:
     """Shows what the checkpoint says; whatever it holds, only printable characters reach the screen."""
-    check(cfg, Options, ())
+    check(cfg, (), Options)
     content = checkpoints.load(Path(bound(Options, cfg)().ckpt).expanduser())
     with said(None, aloud=True):
         for line in lines(content):

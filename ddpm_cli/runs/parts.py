@@ -1,12 +1,18 @@
-"""What training and sampling build alike: the process and the denoiser of a configuration."""
+"""What runs build alike: the process and the denoiser of a configuration, and the denoiser of a checkpoint."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.config import build
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.parallel import device_named, load_network, on_device
+
+UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
 
 
 def process(cfg: DictConfig) -> GaussianDiffusion:
@@ -23,3 +29,23 @@ def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[i
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
     return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, 0))
+
+
+def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[str]) -> Denoiser:
+    """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more.
+
+    It is built without memory first: what does not fit the weights in the file is refused before any is taken.
+    """
+    recipe, facts = content["config"], content["facts"]
+    recipe.trust = trust
+    state = content["ema" if weights == "ema" else "network"]
+    try:
+        diffusion = process(recipe)
+        with torch.device("meta"):
+            outline = denoiser_of(recipe, diffusion, facts["shape"]).network
+        load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
+        denoiser = denoiser_of(recipe, diffusion, facts["shape"])
+    except UNBUILDABLE as error:
+        raise error if isinstance(error, ValueError) else ValueError(f"the model of this checkpoint cannot be built: {error}") from error
+    load_network(denoiser.network, state)
+    return replace(denoiser, network=on_device(denoiser.network.eval(), device_named(device)))

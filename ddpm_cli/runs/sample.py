@@ -1,51 +1,49 @@
 """A sampling run: from a checkpoint, which says what the model is, to images."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from einops import rearrange
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, bound, check, shared
-from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.images import grid, save_gif, save_png, save_text, to_bytes, whole
-from ddpm_cli.parallel import Ranks, described, device_named, joined, load_network, on_device
+from ddpm_cli.checkpoints import environment
+from ddpm_cli.config import bound, check, plain
+from ddpm_cli.images import grid, labelled, save_png, to_bytes
+from ddpm_cli.parallel import Ranks, described, device_named, joined
 from ddpm_cli.parallel.launch import check_named, processes, spread
+from ddpm_cli.runs.album import Album
+from ddpm_cli.runs.drawing import Drawing, Steering, drawing
+from ddpm_cli.runs.film import film
+from ddpm_cli.runs.inputs import digest
 from ddpm_cli.runs.lines import said
-from ddpm_cli.runs.parts import denoiser_of, process
-from ddpm_cli.sampling import rehearse, trajectory
-from ddpm_cli.shapes import Bytes, Images
+from ddpm_cli.runs.tuning import quickest
+from ddpm_cli.shapes import Pixels
 
-FILM_IMAGES, FILM_LENGTHS = 10, (10, 50)  # the picture has ten columns, the film fifty frames
-Drawn: TypeAlias = Callable[[Sequence[int]], Iterator[Images]]
-UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
+SHOWN, COLUMNS = 256, 10  # images in a grid; in its rows, where they are classes
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-sample` takes beside its sampler.
+    """What `ddpm-sample` takes beside its sampler and what steers the images.
 
-    ckpt: the checkpoint. n: images. batch: images at a time, without effect on them. seed: image i is a function of it and i.
-    weights: the average (ema) or the last (raw). device: auto, cpu, cuda, cuda:N or mps. processes: that share the images, or auto:
-    one for each GPU. grid, png, npz, film: what is written. trust: your own modules with targets.
+    n: images. batch: images at a time, or auto. device: auto, cpu, cuda, cuda:N or mps. processes: that share the images, or auto: one
+    for each GPU. compile: the network. grid, png, npz, film: what is written. trust: your own modules with targets.
     """
 
     _: KW_ONLY
-    ckpt: str
     n: int
-    batch: int
-    seed: int
-    weights: Literal["ema", "raw"]
+    batch: int | Literal["auto"]
     device: str
     processes: int | Literal["auto"]
+    compile: bool
     grid: bool
     png: bool
     npz: bool
@@ -53,108 +51,150 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        for name, low in {"n": 1, "batch": 1, "seed": 0}.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
-        if self.processes != "auto" and self.processes < 1:
-            raise ValueError(f"processes must be at least 1, or auto, but is {self.processes}")
+        for name in ("n", "batch", "processes"):
+            if getattr(self, name) != "auto" and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1{', or auto' * (name != 'n')}, but is {getattr(self, name)}")
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")
 
 
 def sample(cfg: DictConfig, folder: Path, *, named: bool) -> bool:
     """Draws the images that `cfg` asks for, in as many processes as it says, into `folder`; False where the user stopped it."""
-    check(cfg, Options, ("sampler",))
+    check(cfg, ("sampler",), Options, Steering)
     options = bound(Options, cfg)()
+    bound(Steering, cfg)()
     check_named(named)
     return spread(min(options.n, processes(options.processes, options.device)), sample_here, OmegaConf.to_container(cfg), folder)
 
 
 @torch.no_grad()
-def sample_here(plain: dict[Any, Any], folder: Path) -> bool:
-    """Draws this process's share of the images; the first one gathers and writes them."""
-    cfg = OmegaConf.create(plain)
-    options = bound(Options, cfg)()
+def sample_here(plain_cfg: dict[Any, Any], folder: Path) -> bool:
+    """Draws images until all are there; the first process tells, and shows them in a grid and a film."""
+    cfg = OmegaConf.create(plain_cfg)
+    options, steering = bound(Options, cfg)(), bound(Steering, cfg)()
     with joined(device_named(options.device)) as ranks, said(folder / "sample.log", ranks.first):
-        draw(cfg, options, folder, ranks)
+        content = checkpoints.load(Path(steering.ckpt).expanduser())
+        made = drawing(cfg, steering, content, device=options.device, compiled=options.compile, trust=options.trust, n=options.n)
+        album = Album(folder, options.png, options.npz)
+        done, batch = ranks.shared((album.done, batch_of(made, options, album) if ranks.first else None))
+        shown = shown_in_grid(made, options)
+        if ranks.first:
+            describe(made, content, options, batch, len(done), ranks)
+            album.begin(made_by(cfg, made, options, batch))
+        with going_on(folder, ranks):
+            kept = ranks.collected(fill(made, album, missing(options.n, batch, done, shown), options.n, shown, ranks))
+        for path in written(made, {index: image for each in kept for index, image in each.items()}, options, folder) if ranks.first else ():
+            log.info("written    %s", path)
     return True
 
 
-def draw(cfg: DictConfig, options: Options, folder: Path, ranks: Ranks) -> None:
-    """Builds what the checkpoint says, and draws, gathers and writes."""
-    content = checkpoints.load(Path(options.ckpt).expanduser())
-    denoiser = restored(content, weights=options.weights, device=options.device, trust=options.trust)
-    sampler, spaced, shape = bind(cfg, "sampler"), shared(cfg, "sampler"), content["facts"]["shape"]
-    steps = len(spaced.times(denoiser.diffusion)) - 1
-    rehearse(denoiser, sampler, shape)
-    log.info("device     %s", described(next(denoiser.network.parameters()).device, ranks=ranks))
-    size = "x".join(map(str, shape))
-    log.info("checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, size)
-    log.info("sampler    %s, %s steps, seed %s", cfg.sampler._target_.rpartition(".")[2], f"{steps:,}", options.seed)
-
-    def drawn(indices: Sequence[int]) -> Iterator[Images]:
-        return trajectory(denoiser, sampler, spaced, shape=shape, seed=options.seed, indices=indices)
-
-    if ranks.first:
-        save_text(folder / "sample.yaml", OmegaConf.to_yaml(cfg))
-    mine = torch.cat([torch.empty(0, *shape, dtype=torch.uint8), *batches(drawn, steps, options, folder, ranks)])
-    images = torch.cat(ranks.collected(mine if options.grid or options.npz else mine[:0]))
-    for path in written(drawn, steps, images, options, folder) if ranks.first else ():
-        log.info("written    %s", path)
+def batch_of(made: Drawing, options: Options, album: Album) -> int:
+    """Images at a time: as asked, or as before in this folder, or what is quickest here."""
+    if options.batch != "auto":
+        return options.batch
+    before = album.made_by.get("batch")
+    return before if isinstance(before, int) and before > 0 else quickest(made, options.n)
 
 
-def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[str]) -> Denoiser:
-    """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more.
+def shown_in_grid(made: Drawing, options: Options) -> int:
+    """How many images the grid shows: the first ones, as many of every class; ValueError where the others would be lost."""
+    rows = len(made.classes) if made.options.label == "all" else 1
+    most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(options.n / rows))
+    if options.n > most and options.grid and not (options.png or options.npz):
+        raise ValueError(f"a grid shows the first {most} images, but n is {options.n}: add png=true or npz=true for the others")
+    return min(options.n, most) if options.grid else 0
 
-    It is built without memory first: what does not fit the weights in the file is refused before any is taken.
-    """
-    recipe, shape = content["config"], content["facts"]["shape"]
-    recipe.trust = trust
-    state = content["ema" if weights == "ema" else "network"]
+
+def missing(n: int, batch: int, done: set[int], shown: int) -> list[range]:
+    """The batches with images that are not done, or that the grid shows; always the same ones, so that images come out the same."""
+    batches = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
+    return [each for each in batches if each.start < shown or not done.issuperset(each)]
+
+
+def describe(made: Drawing, content: Mapping[str, Any], options: Options, batch: int, done: int, ranks: Ranks) -> None:
+    """Says what will be drawn, with what, and what that costs."""
+    steering, size = made.options, "x".join(map(str, made.shape))
+    log.info("device     %s, %s, %s images at a time", described(made.device, ranks=ranks), steering.precision, batch)
+    log.info("checkpoint %s: step %s, %s weights, images of %s", steering.ckpt, f"{content['step']:,}", steering.weights, size)
+    cost = f"{made.evaluations:,} network evaluations an image"
+    log.info("sampler    %s, %s steps, %s, seed %s", name_of(made.cfg), f"{made.steps:,}", cost, steering.seed)
+    if steering.label is not None or steering.guide is not None:
+        log.info(
+            "label      %s, guidance %g%s", steering.label, steering.guidance, f" away from {steering.guide}" if steering.guide else ""
+        )
+    if done:
+        log.info("resumed    %s of %s images are there", f"{min(done, options.n):,}", f"{options.n:,}")
+
+
+def name_of(cfg: DictConfig) -> str:
+    """The sampler's name."""
+    return str(cfg.sampler._target_).rpartition(".")[2]
+
+
+def made_by(cfg: DictConfig, made: Drawing, options: Options, batch: int) -> dict[str, Any]:
+    """What made the images, for whoever must make them again: the recipe, which may not differ in one folder, and its circumstances."""
+    steering = asdict(made.options)
+    files = {name: steering[name] for name in ("ckpt", "guide", "start", "inpaint", "mask") if steering[name] is not None}
+    files |= {f"interpolate[{place}]": end for place, end in enumerate(steering["interpolate"] or ()) if isinstance(end, str)}
+    apart = {} if made.options.interpolate is None else {"n": options.n}
+    recipe = {
+        **{name: value for name, value in steering.items() if name not in files},
+        **{f"{name} (sha256)": digest(path) for name, path in files.items()},
+        **apart,
+        "sampler": plain(cfg.sampler),
+        "device": made.device.type,
+    }
+    return {
+        "recipe": recipe,
+        "files": files,
+        "n": options.n,
+        "batch": batch,
+        "times": made.times,
+        "evaluations": made.evaluations,
+        "shape": made.shape,
+        "classes": made.classes,
+        "environment": environment(),
+    }
+
+
+@contextmanager
+def going_on(folder: Path, ranks: Ranks) -> Iterator[None]:
+    """Says how a run that is interrupted goes on."""
     try:
-        diffusion = process(recipe)
-        with torch.device("meta"):
-            outline = denoiser_of(recipe, diffusion, shape).network
-        load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
-        denoiser = denoiser_of(recipe, diffusion, shape)
-    except UNBUILDABLE as error:
-        raise error if isinstance(error, ValueError) else ValueError(f"the model of this checkpoint cannot be built: {error}") from error
-    load_network(denoiser.network, state)
-    return replace(denoiser, network=on_device(denoiser.network.eval(), device_named(device)))
+        yield
+    except KeyboardInterrupt:
+        if ranks.count == 1:
+            log.info("stopped    go on with the same command and hydra.run.dir=%s", folder)
+        raise
 
 
-def batches(drawn: Drawn, steps: int, options: Options, folder: Path, ranks: Ranks) -> Iterator[Bytes]:
-    """This process's images, batch by batch; single files are written as they come."""
-    mine = range(options.n)[ranks.part(options.n)]
-    chunks = [mine[first : first + options.batch] for first in range(0, len(mine), options.batch)]
-    with tqdm(total=steps * len(chunks), unit=" steps", dynamic_ncols=True, disable=not ranks.first) as bar:
-        for chunk in chunks:
-            for place, images in enumerate(drawn(chunk)):
-                bar.update(place > 0)
+def fill(made: Drawing, album: Album, batches: Sequence[range], n: int, shown: int, ranks: Ranks) -> dict[int, Pixels]:
+    """Draws batch after batch, writes them, and returns this process's images of the grid."""
+    kept: dict[int, Pixels] = {}
+    done, form = n - sum(map(len, batches)), "{l_bar}{bar}| {n:.0f}/{total} images [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+    with tqdm(total=n, initial=done, unit=" images", dynamic_ncols=True, bar_format=form, disable=not ranks.first) as bar:
+        for place in ranks.dealt(len(batches)):
+            batch = batches[place]
+            before = done + sum(map(len, batches[:place]))  # the others have taken those
+            for step, images in enumerate(made.of(batch)):
+                bar.update(before + len(batch) * step / made.steps - bar.n if made.steps else 0)
             finished = to_bytes(images).cpu()
-            for index, image in zip(chunk, finished, strict=True) if options.png else ():
-                save_png(folder / "png" / f"{index:08d}.png", image)
-            yield finished
+            album.keep(batch, [made.class_of(index) for index in batch], finished)
+            kept |= {index: image for index, image in zip(batch, finished, strict=True) if index < shown}
+        bar.update(n - bar.n)
+    return kept
 
 
-def written(drawn: Drawn, steps: int, images: Bytes, options: Options, folder: Path) -> Iterator[Path]:
-    """Writes what is asked for beside single files, and yields the paths.
-
-    images.npz holds uint8 [N, H, W, C] as `arr_0`, the name that evaluation suites read. film.png: the first images, a row
-    each, at ten times from noise to clean; film.gif: the same as a film.
-    """
-    if options.png:
-        yield folder / "png"
-    if options.npz:
-        whole(folder / "images.npz", lambda partial: np.savez(partial, rearrange(images, "b c h w -> b h w c").numpy()))
-        yield folder / "images.npz"
+def written(made: Drawing, shown: Mapping[int, Pixels], options: Options, folder: Path) -> Iterator[Path]:
+    """Shows the first images in a grid, a row a class where there are all, and in a film; yields the paths of what is written."""
+    yield from (
+        folder / name for name, asked in {"png": options.png, "npz": options.npz, "index.csv": options.png or options.npz}.items() if asked
+    )
     if options.grid:
-        save_png(folder / "grid.png", grid(images))
+        images = torch.stack([shown[index] for index in sorted(shown)])
+        classes = made.classes if made.options.label == "all" else []
+        rows = [(name, images[place :: len(classes)]) for place, name in enumerate(classes) if place < len(images)]
+        save_png(folder / "grid.png", labelled(rows) if rows else grid(images))
         yield folder / "grid.png"
     if options.film:
-        frames = [to_bytes(images).cpu() for images in drawn(range(min(FILM_IMAGES, options.n)))]
-        columns, film = ([frames[i] for i in sorted({*np.linspace(0, steps, count).round().astype(int)})] for count in FILM_LENGTHS)
-        save_png(folder / "film.png", grid(torch.stack(columns, dim=1).flatten(0, 1), columns=len(columns)))
-        save_gif(folder / "film.gif", [grid(frame, columns=5) for frame in film], milliseconds=60)
-        yield folder / "film.png"
-        yield folder / "film.gif"
+        yield from film(made, options.n, folder)

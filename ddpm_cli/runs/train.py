@@ -70,7 +70,7 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
 
     named: the user named the folder. again: the command that goes on after a stop. overrides: what the command line said.
     """
-    check(cfg, Options, GROUPS)
+    check(cfg, GROUPS, Options)
     bound(Options, cfg)()
     check_named(named)
     return spread_out(train_here, cfg, folder, named=named, again=again, overrides=list(overrides))

@@ -25,14 +25,15 @@ def heun(
 ) -> Iterator[Images]:
     """Second order by two evaluations a step, but one in the last (Karras et al. 2022, algorithm 2).
 
-    churn, churn_min, churn_max (null: no limit), churn_noise: S_churn over all steps, S_tmin and S_tmax in sigma / alpha, S_noise.
+    churn: the share by which the noise level is raised before a step (S_churn / N), where sigma / alpha lies between churn_min and
+    churn_max (S_tmin, S_tmax; null: no limit). churn_noise: the scale of the noise added (S_noise).
     """
-    if churn < 0 or churn_noise < 0:
-        raise ValueError(f"sampler.churn and churn_noise must be at least 0, but are {churn} and {churn_noise}")
-    more = min(churn / (len(times) - 1), MOST_CHURN)
+    if not 0 <= churn <= MOST_CHURN or churn_noise < 0:
+        rule = "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0"
+        raise ValueError(f"{rule}, but they are {churn} and {churn_noise}")
     for t, s in pairwise(times):
-        if more and churn_min <= diffusion.level(t) <= (math.inf if churn_max is None else churn_max):
-            x, t = churned(diffusion, x, t, more, churn_noise * noise(x))
+        if churn and churn_min <= diffusion.level(t) <= (math.inf if churn_max is None else churn_max):
+            x, t = churned(diffusion, x, t, churn, churn_noise * noise(x))
         x0 = denoise(x, t).x0
         euler, now, then = diffusion.moved_along(x0, x, t, s), diffusion.level(t), diffusion.level(s)
         if s > 0 and now.isfinite():

@@ -1,0 +1,109 @@
+"""The images of a sampling run on disk: files, the index of those that are done, and what made them."""
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from einops import rearrange
+from numpy.typing import NDArray
+
+from ddpm_cli.config import differences
+from ddpm_cli.images import save_png, save_text, whole
+from ddpm_cli.shapes import Bytes
+
+COLUMNS = ["index", "label", "png", "npz", "row"]
+
+
+@dataclass(frozen=True)
+class Album:
+    """A folder of images: png/INDEX.png each, or npz/FIRST.npz a batch, with `index.csv` and `samples.json`.
+
+    An image counts once its row stands in the index, which is written after its files; these are moved to their places when they
+    are whole. An array of a batch holds uint8 [N, H, W, C] as `arr_0`, the name that evaluation suites read.
+    """
+
+    folder: Path
+    png: bool
+    npz: bool
+
+    @property
+    def index(self) -> Path:
+        """The index of the images that are done: a line each."""
+        return self.folder / "index.csv"
+
+    def begin(self, made_by: Mapping[str, Any]) -> None:
+        """Writes what the images are made by; ValueError where the folder holds images that were made by something else."""
+        path = self.folder / "samples.json"
+        before = self.made_by
+        changed = [
+            f"{key} was {old!r} and is {new!r}" for key, old, new in differences(before.get("recipe", made_by["recipe"]), made_by["recipe"])
+        ]
+        if changed:
+            raise ValueError(f"{str(self.folder)!r} holds images of another kind ({'; '.join(changed)}); name another folder")
+        save_text(path, json.dumps(made_by, indent=2) + "\n")
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What the images that are there are made by, or {}."""
+        path = self.folder / "samples.json"
+        try:
+            found = json.loads(path.read_text()) if path.exists() else {}
+        except ValueError as error:
+            raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def done(self) -> set[int]:
+        """The images whose row is in the index and whose files are there; half a row, or an empty file, does not count."""
+        if not self.index.exists():
+            return set()
+        there: dict[str, bool] = {}
+
+        def whole_file(name: str) -> bool:
+            if name not in there:
+                path = self.folder / name
+                there[name] = path.is_file() and path.stat().st_size > 0
+            return there[name]
+
+        lines = self.index.read_text().split("\n")[:-1]
+        rows = [row for row in csv.DictReader(lines) if None not in row.values() and None not in row and row["index"].isdecimal()]
+        wanted = [column for column, asked in {"png": self.png, "npz": self.npz}.items() if asked]
+        return {int(row["index"]) for row in rows if all(row[column] and whole_file(row[column]) for column in wanted)}
+
+    def keep(self, indices: Sequence[int], labels: Sequence[str], images: Bytes) -> None:
+        """Writes images as they are asked for, then their rows."""
+        shard = f"npz/{indices[0]:08d}.npz"
+        if self.npz:
+            array = rearrange(images, "b c h w -> b h w c").numpy()
+            whole(self.folder / shard, lambda partial: save_npz(partial, array))
+        rows = []
+        for row, (index, label, image) in enumerate(zip(indices, labels, images, strict=True)):
+            name = f"png/{index:08d}.png" if self.png else ""
+            if self.png:
+                save_png(self.folder / name, image)
+            rows.append([index, label, name, *([shard, row] if self.npz else ["", ""])])
+        self.note(rows)
+
+    def note(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Adds rows to the index in one write, after the end of a line that a killed process may have left open."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.index.open("a+", newline="") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            open_line = file.read(1) not in ("", "\n")
+            text = StringIO()
+            csv.writer(text, lineterminator="\n").writerows([*([] if end else [COLUMNS]), *rows])
+            file.write("\n" * open_line + text.getvalue())
+
+
+def save_npz(path: Path, images: NDArray[np.uint8]) -> None:
+    """Writes one array, whatever the file is called."""
+    with path.open("wb") as file:
+        np.savez(file, arr_0=images)

@@ -1,0 +1,39 @@
+"""Files that the user names beside the checkpoint: images and masks."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ddpm_cli.data.preparation import UNREADABLE, fitted
+from ddpm_cli.images import to_float
+from ddpm_cli.shapes import Images, Mask
+
+WHITE = 128  # and brighter
+
+
+def opened(path: str) -> Image.Image:
+    """The image in a file; ValueError where there is none."""
+    try:
+        image = Image.open(Path(path).expanduser())
+        image.load()
+    except UNREADABLE as error:
+        raise ValueError(f"cannot read the image {path!r}: {error}") from error
+    return image
+
+
+def read(path: str, shape: Sequence[int]) -> Images:
+    """An image in [-1, 1], cropped and resized as those that were trained on: [1, C, H, W]."""
+    return to_float(fitted(opened(path), tuple(shape))[None])
+
+
+def read_mask(path: str, shape: Sequence[int]) -> Mask:
+    """Where a mask is white, cropped and resized as the image."""
+    return fitted(opened(path), (1, *shape[1:]))[None] >= WHITE
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a file."""
+    with Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
