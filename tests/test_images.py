@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.images import grid, save_gif, save_png, to_bytes, to_float, whole
+from ddpm_cli.images import grid, labelled, save_gif, save_png, to_bytes, to_float, whole
 
 EVERY_BYTE = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
 
@@ -31,6 +31,22 @@ def test_small_images_are_enlarged_without_blur():
     picture = grid(EVERY_BYTE, columns=1)
     assert picture.shape == (3, 48, 48)
     assert torch.equal(picture[0, ::3, ::3], EVERY_BYTE[0, 0])
+
+
+def test_rows_of_any_length_stand_beside_their_labels():
+    black = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    picture = labelled([("ddim, 5 steps", black), ("one", black[:1])])
+    margin = picture.shape[2] - (3 * 50 + 2)
+    words, rows = picture[:, :, :margin], picture[:, :, margin:]
+    assert picture.shape[1] == 2 * 52
+    assert (words[:, :52] < 128).sum() > (words[:, 52:] < 128).sum() > 0
+    assert [int((rows[0, line] == 0).sum()) for line in (26, 78)] == [3 * 48, 48]
+    assert (rows[:, 52:, 52:] == 128).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_labelled_rows_show_any_number_of_channels(channels):
+    assert labelled([("a", torch.zeros(2, channels, 64, 64, dtype=torch.uint8))]).shape[1] == 68
 
 
 def test_pictures_are_written_as_they_are(tmp_path):
