@@ -28,7 +28,9 @@ ROOMS = {
     "trainer": "ddpm_cli.training.",
     "trainer.optimizer": "torch.optim.",
     "sampler": "ddpm_cli.samplers.",
+    "features": "ddpm_cli.metrics.",
 }
+ELSEWHERE = {"features": "ddpm-compare takes it", "sampler": "ddpm-train and ddpm-sample take it, ddpm-compare takes samplers"}
 SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation"}
 
 
@@ -102,7 +104,7 @@ def check_values(node: DictConfig, prefix: str, allowed: Options, known: Sequenc
 def suggestion(key: str, names: Sequence[str]) -> str:
     """What the user may have meant."""
     if key in ROOMS:
-        return "it comes with the checkpoint"
+        return ELSEWHERE.get(key, "it comes with the checkpoint")
     near = get_close_matches(key.rpartition(".")[2], names, n=1)
     known = sorted(set(names) - {"_target_", "hydra"})
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"

@@ -8,10 +8,10 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ddpm_cli.config import ROOMS, differences
+from ddpm_cli.config import differences
+from ddpm_cli.runs.train import GROUPS
 
 Plain = dict[str, Any]
-GROUPS = [key for key in ROOMS if "." not in key]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
