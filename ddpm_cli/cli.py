@@ -22,8 +22,8 @@ USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml
 
 
 def main() -> None:
-    """`python -m ddpm_cli train|doctor|sample|info ...`."""
-    commands = {"train": train, "doctor": doctor, "sample": sample, "info": info}
+    """`python -m ddpm_cli train|doctor|sample|compare|info ...`."""
+    commands = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info}
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in commands:
         sys.exit(f"error: the command must be one of {', '.join(commands)}, but is {name!r}")
@@ -43,6 +43,11 @@ def doctor() -> None:
 def sample() -> None:
     """`ddpm-sample`."""
     launch("sample", sample_job)
+
+
+def compare() -> None:
+    """`ddpm-compare`."""
+    launch("compare", compare_job)
 
 
 def info() -> None:
@@ -75,6 +80,13 @@ def sample_job(cfg: DictConfig, folder: Path) -> None:
 
     if not sample(cfg, folder, named=named()):
         raise KeyboardInterrupt
+
+
+def compare_job(cfg: DictConfig, folder: Path) -> None:
+    """One comparison of samplers."""
+    from ddpm_cli.runs import compare
+
+    compare(cfg, folder)
 
 
 def named() -> bool:

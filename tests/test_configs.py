@@ -11,11 +11,13 @@ from ddpm_cli import config
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Noised
+from ddpm_cli.runs.compare import Options as CompareOptions
 from ddpm_cli.runs.sample import Options as SampleOptions
 from ddpm_cli.runs.train import Options as TrainOptions
 
 GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((config.config_dir() / group).glob("*.yaml"))]
+FEATURES = [("features", path.stem) for path in sorted((config.config_dir() / "features").glob("*.yaml"))]
 SURFACE = {
     "seed resume trust",
     "model.predicts model.variance",
@@ -42,9 +44,9 @@ def options(node, prefix=""):
     return flat.union(*nested.values())
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
+@pytest.mark.parametrize(("group", "choice"), [*CHOICES, *FEATURES])
 def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, group, choice):
-    cfg = composed("train", f"{group}={choice}")
+    cfg = composed("compare" if group == "features" else "train", f"{group}={choice}")
     node = OmegaConf.to_container(cfg[group])
     target = set(config.options_of(config.locate(node["_target_"])))
     shared = set(config.options_of(config.locate(config.SHARED[group]))) if group in config.SHARED else set()
@@ -74,6 +76,21 @@ def test_the_surface_of_ddpm_sample_is_frozen(composed):
     expected = set("ckpt n batch seed weights device processes grid png npz film trust".split())
     assert own == expected
     assert options(OmegaConf.to_container(composed("sample"))) == expected | {"sampler.steps", "sampler.spacing", "sampler.eta"}
+
+
+def test_the_surface_of_ddpm_compare_is_frozen(composed):
+    own = set(config.options_of(CompareOptions))
+    assert own == set("ckpt samplers steps n batch seed weights device columns trust".split())
+    assert options(OmegaConf.to_container(composed("compare"))) == own | {"features.side"}
+
+
+@pytest.mark.parametrize(("group", "choice"), FEATURES)
+def test_all_features_are_rows_of_numbers(composed, group, choice):
+    cfg = composed("compare", f"{group}={choice}", "ckpt=there")
+    config.check(cfg, CompareOptions, [group])
+    found = config.build(cfg, group, torch.zeros(3, 1, 8, 8, dtype=torch.uint8))
+    assert found.shape[0] == 3
+    assert found.ndim == 2
 
 
 @pytest.mark.parametrize("choice", named("schedule"))

@@ -1,8 +1,9 @@
 """Runs: the parts put together. Each command is one function of a configuration and a folder."""
 
+from ddpm_cli.runs.compare import compare
 from ddpm_cli.runs.doctor import doctor
 from ddpm_cli.runs.info import info
 from ddpm_cli.runs.sample import sample
 from ddpm_cli.runs.train import train
 
-__all__ = ["doctor", "info", "sample", "train"]
+__all__ = ["compare", "doctor", "info", "sample", "train"]
