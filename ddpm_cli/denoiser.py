@@ -38,6 +38,7 @@ class Denoiser:
 
     predicts: what the output is, v being alpha eps - sigma x_0.
     variance: of the reverse step; `learned` is Nichol & Dhariwal's (2021, eq. 15), from a second half of the output's channels.
+    conditional: whether the network takes labels.
     """
 
     diffusion: GaussianDiffusion
@@ -45,6 +46,7 @@ class Denoiser:
     _: KW_ONLY
     predicts: Literal["eps", "x0", "v"] = "eps"
     variance: Literal["small", "large", "learned"] = "small"
+    conditional: bool = False
 
     def __post_init__(self) -> None:
         if self.predicts == "eps" and self.diffusion.alpha_bar[-1] == 0:
@@ -53,8 +55,10 @@ class Denoiser:
     def __call__(self, x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
         """Estimates x_0 [B, C, H, W] from x_t; `t` is a number or a CPU vector [B], `label` int64 [B] with -1 for none.
 
-        The network is fed t - 1 unrounded, 0..T-1, as public checkpoints expect.
+        The network is fed t - 1 unrounded, 0..T-1, as public checkpoints expect. ValueError for a label where it takes none.
         """
+        if label is not None and not self.conditional:
+            raise ValueError("this model takes no labels: it was built with model.conditional=false")
         time = moved(torch.as_tensor(t, dtype=torch.float32) - 1, x_t).expand(len(x_t))
         output = self.network(x_t, time, label).to(x_t.dtype)
         spread = BETWEEN.get(self.variance)

@@ -20,7 +20,7 @@ CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((config.con
 FEATURES = [("features", path.stem) for path in sorted((config.config_dir() / "features").glob("*.yaml"))]
 SURFACE = {
     "seed resume trust",
-    "model.predicts model.variance",
+    "model.predicts model.variance model.conditional",
     "model.network.block model.network.dim model.network.dim_mults model.network.groups model.network.convnext_mult",
     "model.network.heads model.network.head_dim model.network.dropout",
     "data.size data.channels data.flip",

@@ -58,6 +58,19 @@ def test_the_output_takes_the_dtype_of_the_images():
     assert Denoiser(LINEAR, Answer(X0.to(torch.bfloat16)))(EPS.float(), 10).output.dtype == torch.float32
 
 
+@pytest.mark.parametrize("label", [None, torch.tensor([0, -1, 2, 3])])
+def test_a_conditional_network_is_given_the_label_as_it_is(label):
+    network, seen = Answer(X0), []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2]))
+    Denoiser(LINEAR, network, conditional=True)(EPS, 10, label)
+    assert seen == [label] and seen[0] is label
+
+
+def test_a_label_for_a_network_that_takes_none_is_refused():
+    with pytest.raises(ValueError, match=r"this model takes no labels: it was built with model\.conditional=false"):
+        Denoiser(LINEAR, Answer(X0))(EPS, 10, torch.tensor([0, 1, 2, 3]))
+
+
 def test_zero_terminal_snr_is_refused_with_eps_alone():
     ending = GaussianDiffusion.from_betas(torch.tensor([0.1, 1.0], dtype=torch.float64))
     assert Denoiser(ending, Answer(X0), predicts="v")(EPS, 2).x0.isfinite().all()

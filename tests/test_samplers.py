@@ -166,7 +166,7 @@ def test_clipping_leaves_output_and_variance_alone():
 def conditional():
     """A denoiser of a small network with four classes."""
     torch.manual_seed(0)
-    return Denoiser(LINEAR, UNet(3, 3, 4, dim=8, dim_mults=[1, 2]).eval())
+    return Denoiser(LINEAR, UNet(3, 3, 4, dim=8, dim_mults=[1, 2]).eval(), conditional=True)
 
 
 LABELS = torch.tensor([0, 3])
