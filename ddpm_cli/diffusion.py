@@ -8,6 +8,7 @@ log SNR is linear in t.
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 
@@ -21,7 +22,7 @@ def fit(coefficient: Coefficient, like: Images) -> Fitted:
     return moved(coefficient.view(-1, *[1] * (like.ndim - 1)), like) if coefficient.ndim else coefficient
 
 
-def moved(tensor: Fitted, like: Images) -> Fitted:
+def moved(tensor: Tensor, like: Images) -> Tensor:
     """A tensor of the CPU on the device of `like`, without a synchronisation."""
     return (tensor.pin_memory() if like.is_cuda else tensor).to(like.device, non_blocking=True)
 

@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     DROPOUT = 5
     SAMPLE_START = 6
     SAMPLE_STEPS = 7
+    LABELS = 8
 
 
 def sequence_at(seed: int, purpose: Purpose, *position: int) -> np.random.SeedSequence:

@@ -15,15 +15,19 @@ from torch.optim import Optimizer
 
 from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import moved
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.parallel import ALONE, Precision, Ranks, overflowed, unsynchronised
 from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
-from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
+from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time, Uniforms
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
 LONGEST = 10**8  # more steps than any run has
+CADENCES = ("log_every", "sample_every", "checkpoint_every", "keep_every")
+POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
+FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
     "linear": lambda done: 1 - done,
@@ -82,7 +86,7 @@ class Trainer:
     processes, with parallel=ddp; workers: processes that prepare batches. The step is the same but for rounding and dropout's masks.
     precision: of the network, bf16 and fp16 under autocast; compile: by torch.compile; activation_checkpointing: memory for time.
     lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
-    ema: the decay of the average of the weights, from which samples are drawn.
+    label_dropout: the share of the labels kept from a conditional network. ema: the decay of the average of the weights, which is sampled.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
     log_every, sample_every, checkpoint_every: in steps. keep_last: newest checkpoints kept; keep_every: steps between those kept for good.
     """
@@ -105,6 +109,7 @@ class Trainer:
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: int
     grad_clip: float | None
+    label_dropout: float
     ema: float
     bad_steps: int
     log_every: int
@@ -114,21 +119,7 @@ class Trainer:
     keep_every: int | None
 
     def __post_init__(self) -> None:
-        positive = dict.fromkeys(
-            (
-                "batch_size",
-                "microbatch",
-                "processes",
-                "bad_steps",
-                "log_every",
-                "sample_every",
-                "checkpoint_every",
-                "keep_last",
-                "keep_every",
-            ),
-            1,
-        )
-        for name, low in {**positive, "steps": 0, "warmup": 0, "epochs": 0, "stop_at": 0, "workers": 0}.items():
+        for name, low in {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0)}.items():
             if isinstance(number := getattr(self, name), int) and number < low:
                 raise ValueError(f"{name} must be at least {low}, but is {number}")
         if self.parallel != "ddp" and self.processes != 1:
@@ -139,6 +130,8 @@ class Trainer:
             raise ValueError("compile=true does not go with trainer=dp; use trainer=ddp")
         if self.steps >= LONGEST:
             raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
         if self.grad_clip is not None and not self.grad_clip > 0:
@@ -165,7 +158,7 @@ class Trainer:
             for group in groups:
                 group["lr"] = group["initial_lr"] * factor  # a scheduler of torch's warns where fp16's first step overflows
             taken = next(batches)
-            batch = noised(state.denoiser, taken, seed, step, device)
+            batch = noised(state.denoiser, taken, seed, step, device, label_dropout=self.label_dropout)
             losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
             yield Progress(state.step, mean, norm, float(groups[0]["lr"]), skipped, overflow, losses, taken.indices, batch.t)
 
@@ -220,13 +213,22 @@ def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
     return optimizer
 
 
-def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch.device) -> Noised:
-    """The batch with keyed noise at keyed integer times, on the device."""
+def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch.device, *, label_dropout: float = 0.0) -> Noised:
+    """The batch with keyed noise at keyed integer times, on the device, and with labels where the network takes them."""
     x0 = to_float(batch.images.to(device, non_blocking=True))
     first, last = batch.first, batch.first + len(x0)
-    uniforms = torch.from_numpy(rng_at(seed, Purpose.TIMES, step).random(last)[first:])
+    t = 1 + (uniforms(batch, seed, Purpose.TIMES, step) * denoiser.diffusion.steps).long()
     eps = normal_like(x0, reseeded(words_at(seed, Purpose.NOISE, step, count=last)[first:], device))
-    return Noised.at(denoiser.diffusion, x0, eps, 1 + (uniforms * denoiser.diffusion.steps).long())
+    label = batch.labels if denoiser.conditional else None
+    if label is not None:
+        kept = uniforms(batch, seed, Purpose.LABELS, step) >= label_dropout
+        label = label.to(device, non_blocking=True).where(moved(kept, x0), -1)  # Ho & Salimans 2022
+    return Noised.at(denoiser.diffusion, x0, eps, t, label)
+
+
+def uniforms(batch: Batch, seed: int, purpose: Purpose, step: int) -> Uniforms:
+    """A number in [0, 1) for each image, by its place in the global batch."""
+    return torch.from_numpy(rng_at(seed, purpose, step).random(batch.first + len(batch.images))[batch.first :])
 
 
 @torch.no_grad()

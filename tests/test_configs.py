@@ -27,7 +27,7 @@ SURFACE = {
     "trainer.device trainer.parallel trainer.steps trainer.epochs trainer.stop_at trainer.batch_size trainer.lr_schedule trainer.warmup",
     "trainer.grad_clip trainer.ema trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
-    "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes",
+    "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes trainer.label_dropout",
     "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
     "schedule.steps schedule.offset schedule.max_beta",
     "sampler.steps sampler.spacing sampler.eta",

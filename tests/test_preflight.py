@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from problems import Answer
-from test_training import RECIPE
+from test_training import LABELLED, RECIPE, fresh
 from torch import nn
 
 from ddpm_cli import losses, preflight, schedules
@@ -95,6 +95,13 @@ def test_parameters_without_a_gradient_are_a_warning_and_among_several_processes
     assert said(tried(Small()).findings) == [("warning", "unused.weight, unused.bias get no gradient and stay as they are")]
     (found,) = tried(Small(), ranks=Ranks(0, 2)).findings
     assert (found.level, found.text.endswith("with trainer=ddp every parameter needs one")) == ("error", True)
+
+
+def test_the_embedding_of_labels_gets_a_gradient_though_all_labels_are_dropped():
+    state, batch = fresh(classes=4), Stream(LABELLED, 6, 0, False)[0]
+    (found,) = preflight.trial(recipe(label_dropout=1.0), state, losses.l2, batch, 0, Ranks(0, 2)).findings
+    assert found.level == "ok"
+    assert said(preflight.oracle(state.denoiser, losses.l2, batch, 0)) == [("ok", "a network that knows the noise has no loss")]
 
 
 def test_numbers_that_are_not_finite_are_an_error():

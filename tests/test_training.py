@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -20,11 +21,13 @@ from ddpm_cli.training import Trainer, TrainState, average_towards, noised
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 DATA = ImageSet(IMAGES, None, [])
+LABELLED = ImageSet(IMAGES, torch.arange(20) % 4, list("abcd"))
 RECIPE = {
     **{"device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine"},
     **{
         "warmup": 2,
         "grad_clip": 1.0,
+        "label_dropout": 0.1,
         "ema": 0.9,
         "log_every": 1,
         "sample_every": 1,
@@ -47,14 +50,15 @@ def trainer(**changes):
     return Trainer(partial(torch.optim.AdamW, lr=1e-2), **{**RECIPE, **changes})
 
 
-def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8):
+def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
     torch.manual_seed(0)
-    network = UNet(1, 1, dim=dim, dim_mults=(1, 2), dropout=dropout)
-    return TrainState.fresh(Denoiser(DIFFUSION, wrapped(network, parallel, Ranks())), partial(torch.optim.AdamW, lr=lr, fused=fused))
+    network = UNet(1, 1, classes, dim=dim, dim_mults=(1, 2), dropout=dropout)
+    denoiser = Denoiser(DIFFUSION, wrapped(network, parallel, Ranks()), conditional=classes > 0)
+    return TrainState.fresh(denoiser, partial(torch.optim.AdamW, lr=lr, fused=fused))
 
 
-def trained(state, recipe, steps=10):
-    stream = batches(Stream(DATA, 6, 0, True), start=state.step)
+def trained(state, recipe, steps=10, data=DATA):
+    stream = batches(Stream(data, 6, 0, True), start=state.step)
     return list(recipe.fit(state, stream, losses.l2, steps=steps, seed=0))
 
 
@@ -154,6 +158,48 @@ def test_noise_and_times_of_the_parts_are_those_of_the_whole(count):
     assert torch.equal(torch.cat([part.t for part in parts]), whole.t)
 
 
+def labels(batch, step=3, **options):
+    return noised(Denoiser(DIFFUSION, Answer(None), conditional=True), batch, 0, step, torch.device("cpu"), **options).label
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_labels_kept_of_the_parts_are_those_of_the_whole(count):
+    whole = labels(Stream(LABELLED, 7, 0, False)[3], label_dropout=0.5)
+    parts = [labels(Stream(LABELLED, 7, 0, False, Ranks(rank, count).part(7))[3], label_dropout=0.5) for rank in range(count)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert 0 < (whole == -1).sum() < 7
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_the_share_of_labels_asked_for_is_dropped_and_the_others_are_those_of_the_images(share):
+    batch = Stream(LABELLED, 20_000, 0, False)[0]
+    found = labels(batch, label_dropout=share)
+    assert (found == -1).float().mean().item() == pytest.approx(share, abs=0.01)
+    assert torch.equal(found[found >= 0], batch.labels[found >= 0])
+
+
+def test_the_labels_dropped_are_a_function_of_the_step():
+    one, again, other = (labels(Stream(LABELLED, 20, 0, False)[0], step, label_dropout=0.5) for step in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_an_image_without_a_label_stays_without():
+    assert labels(Stream(ImageSet(IMAGES, torch.full((20,), -1), ["a"]), 20, 0, False)[0]).tolist() == [-1] * 20
+
+
+def test_a_network_without_labels_gets_none():
+    batch = Stream(LABELLED, 20, 0, False)[0]
+    assert noised(Denoiser(DIFFUSION, Answer(None)), batch, 0, 3, torch.device("cpu")).label is None
+
+
+def test_the_loss_of_a_conditional_network_depends_on_the_label():
+    denoiser, batch = fresh(classes=4, dropout=0.0).denoiser, Stream(LABELLED, 20, 0, False)[0]
+    found = noised(denoiser, batch, 0, 3, torch.device("cpu"))
+    others = [losses.l2(denoiser, replace(found, label=label)) for label in ((found.label + 1) % 4, torch.full((20,), -1))]
+    assert all((losses.l2(denoiser, found) != other).all() for other in others)
+
+
 def test_epochs_are_counted_in_images():
     assert trainer(epochs=3).length(20) == 10
     assert trainer(steps=7).length(20) == 7
@@ -169,6 +215,8 @@ def test_epochs_are_counted_in_images():
         ({"processes": 0}, "processes must be at least 1, but is 0"),
         ({"processes": 2}, "processes=2 needs trainer=ddp, but parallel is 'none'"),
         ({"ema": 1.0}, "ema must be at least 0 and less than 1, but is 1.0"),
+        ({"label_dropout": 1.1}, "label_dropout must be between 0 and 1, but is 1.1"),
+        ({"label_dropout": -0.1}, "label_dropout must be between 0 and 1, but is -0.1"),
         ({"grad_clip": 0.0}, "grad_clip must be positive or null, but is 0.0"),
         ({"minutes": 0.0}, "minutes must be positive and without epochs, but they are 0.0 and None"),
         ({"minutes": 5.0, "epochs": 2}, "minutes must be positive and without epochs, but they are 5.0 and 2"),
@@ -196,11 +244,11 @@ def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypa
     assert all(torch.equal(one, other) for one, other in zip(leaves(before), leaves(after), strict=True))
 
 
-@pytest.mark.parametrize("size", [1, 4, 6])
-def test_microbatches_are_the_same_step_but_for_rounding(size):
+@pytest.mark.parametrize(("size", "classes"), [(1, 0), (4, 0), (6, 0), (4, 4)])
+def test_microbatches_are_the_same_step_but_for_rounding(size, classes):
     # at dim 8 a norm's group is one channel, and the bias before it has no gradient but rounding, which Adam enlarges
-    whole, parts = (fresh(dropout=0.0, lr=1e-3, dim=16) for _ in range(2))
-    expected = [progress.loss.item() for progress in trained(whole, trainer(steps=30), steps=30)]
-    found = [progress.loss.item() for progress in trained(parts, trainer(steps=30, microbatch=size), steps=30)]
+    whole, parts = (fresh(dropout=0.0, lr=1e-3, dim=16, classes=classes) for _ in range(2))
+    expected = [progress.loss.item() for progress in trained(whole, trainer(steps=30), steps=30, data=LABELLED)]
+    found = [progress.loss.item() for progress in trained(parts, trainer(steps=30, microbatch=size), steps=30, data=LABELLED)]
     assert found == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(weights(parts.denoiser.network), weights(whole.denoiser.network), rtol=0, atol=1e-4)

@@ -30,7 +30,8 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The batch in pinned memory, from which a copy to a GPU need not be waited for."""
-        return replace(self, images=self.images.pin_memory())
+        labels = None if self.labels is None else self.labels.pin_memory()
+        return replace(self, images=self.images.pin_memory(), labels=labels)
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ class Oracle(nn.Module):
 def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss: Loss, shape: tuple[int, ...]) -> None:
     """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
     try:
-        grey = torch.zeros(1, *shape)
+        grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
         rehearse(clipped(denoiser), denoiser.diffusion, sampler, grey)
-        loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps])))
+        loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps]), label))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
         raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error
 
@@ -90,7 +90,7 @@ def oracle(denoiser: Denoiser, loss: Loss, batch: Batch, seed: int) -> Iterator[
     x0, eps, t = found.x0.double(), found.eps.double(), torch.as_tensor(found.t).clamp(min=2)
     target = denoiser.target(x0, eps, t)
     answer = torch.cat([target, -torch.ones_like(target)], dim=1) if denoiser.variance == "learned" else target
-    worst = loss(replace(denoiser, network=Oracle(answer)), Noised.at(denoiser.diffusion, x0, eps, t)).abs().max().item()
+    worst = loss(replace(denoiser, network=Oracle(answer)), Noised.at(denoiser.diffusion, x0, eps, t, found.label)).abs().max().item()
     if worst < EXACT:
         yield Finding("ok", "a network that knows the noise has no loss")
     else:
@@ -105,7 +105,7 @@ def trial(trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: i
     try:
         with undisturbed(network):
             before = peak(device, anew=True)
-            noisy = noised(state.denoiser, batch, seed, state.step, device)
+            noisy = noised(state.denoiser, batch, seed, state.step, device, label_dropout=trainer.label_dropout)
             losses = trainer.backward(state, noisy, loss, seed, ranks)
             found = list(gradients(losses, unwrapped(network), needed=ranks.count > 1, scaled=state.scaler.is_enabled()))
             if any(each.level == "error" for each in found):

@@ -1,5 +1,6 @@
 """The stream: order and flips as functions of (seed, position)."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -57,6 +58,15 @@ def test_images_labels_and_indices_belong_together():
     batch = next(stream(batch_size=10))
     assert torch.equal(batch.images, DATA.images[batch.indices])
     assert torch.equal(batch.labels, batch.indices)
+
+
+def test_images_and_labels_wait_in_pinned_memory(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    batch = next(stream(batch_size=10))
+    assert torch.equal(batch.pin_memory().labels, batch.labels)
+    assert [id(each) for each in pinned] == [id(batch.labels), id(batch.images)]
+    assert replace(batch, labels=None).pin_memory().labels is None
 
 
 def test_half_of_the_images_are_mirrored_by_seed_and_step():

@@ -323,8 +323,8 @@ POISON = [*TINY, "trainer.steps=20", "trainer.checkpoint_every=4", "trainer.bad_
 def poisoned_batches(monkeypatch, *steps):
     clean = training.noised
 
-    def poisoned(denoiser, batch, seed, step, device):
-        found = clean(denoiser, batch, seed, step, device)
+    def poisoned(denoiser, batch, seed, step, device, **options):
+        found = clean(denoiser, batch, seed, step, device, **options)
         found.x_t[2] += float("nan") if step in steps else 0.0
         return found
 
@@ -334,10 +334,10 @@ def poisoned_batches(monkeypatch, *steps):
 def poisoned_weights(monkeypatch, *times):
     steps, clean = itertools.count(1), training.noised
 
-    def poison(denoiser, batch, seed, step, device):
+    def poison(denoiser, batch, seed, step, device, **options):
         if next(steps) in times:
             next(denoiser.network.parameters()).data[0] = float("inf")
-        return clean(denoiser, batch, seed, step, device)
+        return clean(denoiser, batch, seed, step, device, **options)
 
     monkeypatch.setattr(training, "noised", poison)
 
@@ -426,9 +426,9 @@ def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(c
 
 
 def overflowing(clean):
-    def noised(denoiser, *others):
+    def noised(denoiser, *others, **options):
         next(denoiser.network.parameters()).register_hook(lambda gradient: gradient + math.inf)
-        return clean(denoiser, *others)
+        return clean(denoiser, *others, **options)
 
     return noised
 
