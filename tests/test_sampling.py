@@ -47,6 +47,21 @@ def test_the_noise_of_the_steps_is_the_same_bit_for_bit_in_any_batch(monkeypatch
     assert torch.equal(one, torch.stack(drawn_noise[16], 1))
 
 
+def test_an_image_of_a_label_is_the_same_in_any_batch():
+    torch.manual_seed(0)
+    network, grid = UNet(1, 1, 3, dim=8, dim_mults=(1, 2)).eval(), Grid(steps=3, spacing="trailing")
+    conditional = Denoiser(GaussianDiffusion.from_betas(schedules.cosine()), network, conditional=True)
+
+    @torch.no_grad()
+    def images(indices, labels):
+        *_, last = trajectory(conditional, ancestral, grid, shape=SHAPE, seed=3, indices=indices, labels=torch.tensor(labels))
+        return last
+
+    whole = images(range(9), [0, 1, 2, -1, 0, 1, 2, -1, 0])
+    torch.testing.assert_close(images([1, 2], [1, 2]), whole[1:3], rtol=0, atol=1e-4)
+    assert (images([1, 2], [2, -1]) - whole[1:3]).abs().amax((1, 2, 3)).min() > 1e-3
+
+
 def test_images_differ_by_index_and_seed():
     assert not torch.equal(start(SHAPE, 0, [0]), start(SHAPE, 0, [1]))
     assert not torch.equal(start(SHAPE, 0, [0]), start(SHAPE, 1, [0]))

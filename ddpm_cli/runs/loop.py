@@ -166,13 +166,14 @@ def show_samples(run: Run) -> None:
 
 
 def previews(run: Run) -> Iterator[Images]:
-    """This process's share of the samples that are shown, after every step of the sampler."""
+    """This process's share of the samples that are shown, after every step of the sampler; a conditional model's, class after class."""
     denoiser = replace(run.state.denoiser, network=run.state.average)
     shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
     indices = range(PREVIEWS)[run.ranks.part(PREVIEWS)]
     if not indices:
         return iter([torch.empty(0, *shape)])
-    return trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices)
+    labels = torch.tensor([index % len(run.data.classes) for index in indices]) if denoiser.conditional else None
+    return trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices, labels=labels)
 
 
 def finish(run: Run, stop: Event, again: str) -> None:
