@@ -24,11 +24,20 @@ def process(cfg: DictConfig) -> GaussianDiffusion:
         raise ValueError(f"schedule: {error}") from error
 
 
-def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int]) -> Denoiser:
-    """The network for images of `shape` [C, H, W], and what its output means."""
+def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int = 0) -> Denoiser:
+    """The network for images of `shape` [C, H, W] and so many classes, and what its output means."""
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
-    return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, 0))
+    return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, labels_taken(cfg, classes)))
+
+
+def labels_taken(cfg: DictConfig, classes: int) -> int:
+    """How many labels the network takes of images of so many classes; ValueError where it needs some and there are none."""
+    if not cfg.model.get("conditional", False):
+        return 0
+    if not classes:
+        raise ValueError("model.conditional=true needs labels, but these images have none")
+    return classes
 
 
 def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[str]) -> Denoiser:
@@ -42,9 +51,9 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     try:
         diffusion = process(recipe)
         with torch.device("meta"):
-            outline = denoiser_of(recipe, diffusion, facts["shape"]).network
+            outline = denoiser_of(recipe, diffusion, facts["shape"], len(facts["classes"])).network
         load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
-        denoiser = denoiser_of(recipe, diffusion, facts["shape"])
+        denoiser = denoiser_of(recipe, diffusion, facts["shape"], len(facts["classes"]))
     except UNBUILDABLE as error:
         raise error if isinstance(error, ValueError) else ValueError(f"the model of this checkpoint cannot be built: {error}") from error
     load_network(denoiser.network, state)

@@ -30,6 +30,7 @@ FREE_OF_TRAINER = (
     "keep_every",
     "bad_steps",
 )
+LATER: dict[str, Any] = {"model.conditional": False}  # what options that older checkpoints lack were in their runs
 Found = TypeVar("Found", bound=tuple[Path, dict[str, Any]] | None)
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,10 @@ def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
 def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
     old, new = (OmegaConf.to_container(each, resolve=True) for each in (content["config"], cfg))
-    free = (*FREE, *(f"trainer.{name}" for name in FREE_OF_TRAINER))
-    found = [(key, before, after) for key, before, after in differences(old, new) if not key.startswith(free)]
+    unused = ["trainer.label_dropout"] * (not OmegaConf.select(cfg, "model.conditional", default=False))
+    free = (*FREE, *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
+    apart = ((key, LATER.get(key) if before is None else before, after) for key, before, after in differences(old, new))
+    found = [(key, before, after) for key, before, after in apart if before != after and not key.startswith(free)]
     broken = [f"{key} was {before!r} and is {after!r}" for key, before, after in found if key.startswith(SAME)]
     broken += ["the images are others (their fingerprint differs)"] * (content["data"] != data)
     if broken:

@@ -15,6 +15,7 @@ from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, bound, build, check, shared
 from ddpm_cli.data import ImageSet, Preparation, prepared
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.parallel import (
     TYPES,
@@ -37,7 +38,7 @@ from ddpm_cli.runs.checks import pass_checks
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
-from ddpm_cli.runs.parts import denoiser_of, process
+from ddpm_cli.runs.parts import denoiser_of, labels_taken, process
 from ddpm_cli.runs.saving import Saver
 from ddpm_cli.sampling import start
 from ddpm_cli.seeds import Purpose, words_at
@@ -137,10 +138,11 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     diffusion, trainer = process(cfg), build(cfg, "trainer", tried(bind(cfg, "trainer.optimizer")))
     device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), bind(cfg, "loss")
     shared(cfg, "sampler").times(diffusion)
-    torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
-    denoiser = denoiser_of(cfg, diffusion, preparation.shape)
+    denoiser = initial(cfg, diffusion, preparation.shape, classes=1)
     try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape)
     data, began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
+    if denoiser.conditional:  # one class has stood for all of them until they were known
+        denoiser = initial(cfg, diffusion, preparation.shape, len(data.classes))
     work = Arithmetic(flops(denoiser.network, preparation.shape), peak_of_all(trainer, device, ranks))
     state = state_of(denoiser, trainer, device, ranks)
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
@@ -152,15 +154,33 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     return resumed(run, content) if content else run
 
 
+def initial(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int) -> Denoiser:
+    """The denoiser before training, its weights a function of the seed."""
+    torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
+    return denoiser_of(cfg, diffusion, shape, classes)
+
+
 def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> ImageSet:
     """The images, the same in all processes; ValueError where they are not, or too few for a batch."""
     source = ranks.in_turn(lambda: build(cfg, "data"))
     if batch_size > len(source.rows):
         raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {batch_size}")
+    labels = labels_taken(cfg, len(source.classes))  # tells before images are decoded that they have none
     data = prepared(source, preparation, copies=ranks.here, aloud=ranks.first)
     if len(set(ranks.gathered(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
+    if labels:
+        check_labels(data)
     return data
+
+
+def check_labels(data: ImageSet) -> None:
+    """Refuses labels from which classes cannot be learned."""
+    highest = -1 if data.labels is None else int(data.labels.max())
+    if highest < 0:
+        raise ValueError("model.conditional=true needs labels, but those of all images are null")
+    if highest >= len(data.classes):
+        raise ValueError(f"labels must be less than {len(data.classes)}, the classes there are, but one is {highest}")
 
 
 def peak_of_all(trainer: Trainer, device: torch.device, ranks: Ranks) -> float:
@@ -204,7 +224,8 @@ def describe(run: Run) -> None:
     log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(run.data.classes) or "no")
     log.info("schedule  %s steps, SNR %.1e at the end", f"{denoiser.diffusion.steps:,}", denoiser.diffusion.snr(denoiser.diffusion.steps))
     parameters = sum(each.numel() for each in denoiser.network.parameters())
-    log.info("model     %s parameters, predicts %s", f"{parameters:,}", denoiser.predicts)
+    told = f"conditional on {len(run.data.classes)} classes" if denoiser.conditional else "unconditional"
+    log.info("model     %s parameters, predicts %s, %s", f"{parameters:,}", denoiser.predicts, told)
     why = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
     why = why if trainer.minutes is None else f" (set by trainer.minutes={trainer.minutes:g})"
     log.info("length    %s steps of %s images, %.1f epochs%s", f"{steps:,}", trainer.batch_size, steps * trainer.batch_size / count, why)

@@ -16,7 +16,8 @@ from ddpm_cli import checkpoints
 pytestmark = pytest.mark.slow
 STEPS = 30
 RECIPE = [
-    *["model.network.dim=16", "model.network.dim_mults=[1,2]", "sampler.steps=3", "trainer.device=cpu", "trainer.optimizer.lr=1e-3"],
+    *["model.network.dim=16", "model.network.dim_mults=[1,2]", "model.conditional=true", "sampler.steps=3"],
+    *["trainer.device=cpu", "trainer.optimizer.lr=1e-3"],
     *["trainer.batch_size=8", "data.flip=true", "trainer.log_every=1", "trainer.checkpoint_every=10", f"trainer.steps={STEPS}"],
 ]
 TRAIN = [sys.executable, "-m", "ddpm_cli", "train"]
