@@ -5,18 +5,20 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from einops import rearrange
 from numpy.typing import NDArray
+from PIL import Image
 
 from ddpm_cli.config import differences
 from ddpm_cli.images import save_png, save_text, whole
-from ddpm_cli.shapes import Bytes
+from ddpm_cli.shapes import Bytes, Pixels
 
 COLUMNS = ["index", "label", "png", "npz", "row"]
 
@@ -59,26 +61,49 @@ class Album:
             raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
         return found if isinstance(found, dict) else {}
 
-    @cached_property
+    @property
+    def kept(self) -> bool:
+        """Whether images are kept as files at all."""
+        return self.png or self.npz
+
+    @property
     def done(self) -> set[int]:
         """The images whose row is in the index and whose files are there; half a row, or an empty file, does not count."""
-        if not self.index.exists():
-            return set()
-        there: dict[str, bool] = {}
+        return set(self.rows)
 
-        def whole_file(name: str) -> bool:
-            if name not in there:
-                path = self.folder / name
-                there[name] = path.is_file() and path.stat().st_size > 0
-            return there[name]
+    @cached_property
+    def rows(self) -> dict[int, dict[str, str]]:
+        """The index, by image, as it was when it was first asked for."""
+        if not self.index.exists() or not self.kept:
+            return {}
 
-        lines = self.index.read_text().split("\n")[:-1]
-        rows = [row for row in csv.DictReader(lines) if None not in row.values() and None not in row and row["index"].isdecimal()]
-        wanted = [column for column, asked in {"png": self.png, "npz": self.npz}.items() if asked]
-        return {int(row["index"]) for row in rows if all(row[column] and whole_file(row[column]) for column in wanted)}
+        @cache
+        def there(name: str) -> bool:
+            path = self.folder / name
+            return bool(name) and path.is_file() and path.stat().st_size > 0
+
+        rows = csv.DictReader(self.index.read_text().split("\n")[:-1])
+        kinds = ["png"] * self.png + ["npz"] * self.npz
+        return {
+            int(row["index"]): row
+            for row in rows
+            if list(row) == COLUMNS and None not in row.values() and all(there(row[kind]) for kind in kinds)
+        }
+
+    def images(self, indices: Sequence[int]) -> dict[int, Pixels]:
+        """Images that are done, as they were drawn."""
+        arrays = cache(lambda name: np.load(self.folder / name)["arr_0"])
+
+        def pixels(row: Mapping[str, str]) -> NDArray[np.uint8]:
+            return arrays(row["npz"])[int(row["row"])] if self.npz else np.array(Image.open(self.folder / row["png"]))
+
+        found = {index: torch.from_numpy(pixels(self.rows[index])) for index in indices}
+        return {index: rearrange(image if image.ndim == 3 else image[..., None], "h w c -> c h w") for index, image in found.items()}
 
     def keep(self, indices: Sequence[int], labels: Sequence[str], images: Bytes) -> None:
         """Writes images as they are asked for, then their rows."""
+        if not self.kept:
+            return
         shard = f"npz/{indices[0]:08d}.npz"
         if self.npz:
             array = rearrange(images, "b c h w -> b h w c").numpy()

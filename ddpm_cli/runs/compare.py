@@ -27,7 +27,7 @@ from ddpm_cli.metrics import Moments, extracted, frechet_distance, moments
 from ddpm_cli.parallel import described
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.pareto import Measured, cheapest, plot, titled
-from ddpm_cli.runs.sample import restored
+from ddpm_cli.runs.parts import restored
 from ddpm_cli.samplers import Grid
 from ddpm_cli.sampling import trajectory
 from ddpm_cli.shapes import Bytes, Features, Images
@@ -90,7 +90,7 @@ class Bench:
 @torch.no_grad()
 def compare(cfg: DictConfig, folder: Path) -> None:
     """Measures every setting that `cfg` names and writes what was found into `folder`; all is checked before anything is drawn."""
-    check(cfg, Options, ["features", *["data"] * ("data" in cfg)])
+    check(cfg, ["features", *["data"] * ("data" in cfg)], Options)
     options = bound(Options, cfg)()
     check_names(options.samplers)
     content = checkpoints.load(Path(options.ckpt).expanduser())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,7 +52,7 @@ class Steering:
     interpolate: tuple[int | str, int | str] | None
 
     def __post_init__(self) -> None:
-        for name, low in {"seed": 0, "resample": 1}.items():
+        for name, low in {"seed": 0, "resample": 1, "guidance": 0}.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
         for name in ("strength", "quantile"):
@@ -66,6 +67,8 @@ class Steering:
             raise ValueError(f"guidance={self.guidance:g} needs label=CLASS or guide=CKPT")
         if self.guidance == 1 and (self.guide is not None or self.guidance_interval is not None):
             raise ValueError("guide and guidance_interval have no effect at guidance=1; try guidance=2")
+        if self.guidance_interval is not None and not 0 <= self.guidance_interval[0] < self.guidance_interval[1]:
+            raise ValueError(f"guidance_interval must be [low, high] with 0 <= low < high, but is {self.guidance_interval}")
         if self.interpolate is not None and self.label == "all":
             raise ValueError("interpolate takes one label, but it is all")
 
@@ -112,9 +115,14 @@ class Drawing:
             strong = guided(denoise, labels, scale=scale)
         if options.guidance_interval is not None:
             strong = within(self.denoiser.diffusion, options.guidance_interval, strong, own)
-        return {"static": clipped, "dynamic": lambda each: thresholded(each, quantile=options.quantile), "none": lambda each: each}[
-            options.threshold
-        ](strong)
+        return self.threshold(strong)
+
+    @property
+    def threshold(self) -> Callable[[Denoise], Denoise]:
+        """The wrapper that keeps the estimate in range."""
+        dynamic = partial(thresholded, quantile=self.options.quantile)
+        choices: dict[str, Callable[[Denoise], Denoise]] = {"static": clipped, "dynamic": dynamic, "none": lambda denoise: denoise}
+        return choices[self.options.threshold]
 
     def of(self, indices: Sequence[int], seen: Callable[[Denoise], Denoise] = lambda denoise: denoise) -> Iterator[Images]:
         """These images, [B, C, H, W] in [-1, 1], as they begin and after every step; `seen` may look at the estimates."""
@@ -150,7 +158,8 @@ def drawing(
     denoiser = restored(content, weights=options.weights, device=device, trust=trust)
     denoiser = replace(denoiser, network=sampled(denoiser.network, options.precision, compiled=compiled))
     grid: Grid = shared(cfg, "sampler")
-    sampler, image, shape = bind(cfg, "sampler"), None, facts["shape"]
+    sampler: Sampler = bind(cfg, "sampler")
+    image, shape = None, facts["shape"]
     if options.inpaint is not None and options.mask is not None:
         sampler = Inpainting(sampler, read(options.inpaint, shape).to(place), read_mask(options.mask, shape).to(place), options.resample)
     if options.start is not None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints import environment
 from ddpm_cli.config import bound, check, plain
 from ddpm_cli.images import grid, labelled, save_png, to_bytes
 from ddpm_cli.parallel import Ranks, described, device_named, joined
@@ -76,15 +76,18 @@ def sample_here(plain_cfg: dict[Any, Any], folder: Path) -> bool:
         content = checkpoints.load(Path(steering.ckpt).expanduser())
         made = drawing(cfg, steering, content, device=options.device, compiled=options.compile, trust=options.trust, n=options.n)
         album = Album(folder, options.png, options.npz)
-        done, batch = ranks.shared((album.done, batch_of(made, options, album) if ranks.first else None))
+        done, batch = ranks.shared((album.done, batch_of(made, options, album)) if ranks.first else (set(), 0))
         shown = shown_in_grid(made, options)
         if ranks.first:
-            describe(made, content, options, batch, len(done), ranks)
             album.begin(made_by(cfg, made, options, batch))
+            describe(made, content, options, batch, len(done), ranks)
         with going_on(folder, ranks):
-            kept = ranks.collected(fill(made, album, missing(options.n, batch, done, shown), options.n, shown, ranks))
-        for path in written(made, {index: image for each in kept for index, image in each.items()}, options, folder) if ranks.first else ():
-            log.info("written    %s", path)
+            batches = missing(options.n, batch, done) if shown or album.kept else []
+            drawn = ranks.collected(fill(made, album, batches, options.n, shown, ranks))
+        if ranks.first:
+            images = album.images([index for index in range(shown) if index in done])
+            for path in written(made, dict(chain(images.items(), *(each.items() for each in drawn))), options, folder):
+                log.info("written    %s", path)
     return True
 
 
@@ -105,10 +108,10 @@ def shown_in_grid(made: Drawing, options: Options) -> int:
     return min(options.n, most) if options.grid else 0
 
 
-def missing(n: int, batch: int, done: set[int], shown: int) -> list[range]:
-    """The batches with images that are not done, or that the grid shows; always the same ones, so that images come out the same."""
+def missing(n: int, batch: int, done: set[int]) -> list[range]:
+    """The batches with images that are not done: always the same ones, so that an image comes out the same to the last bit."""
     batches = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
-    return [each for each in batches if each.start < shown or not done.issuperset(each)]
+    return [each for each in batches if not done.issuperset(each)]
 
 
 def describe(made: Drawing, content: Mapping[str, Any], options: Options, batch: int, done: int, ranks: Ranks) -> None:
@@ -153,7 +156,7 @@ def made_by(cfg: DictConfig, made: Drawing, options: Options, batch: int) -> dic
         "evaluations": made.evaluations,
         "shape": made.shape,
         "classes": made.classes,
-        "environment": environment(),
+        "environment": checkpoints.environment(),
     }
 
 
