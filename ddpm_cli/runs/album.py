@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -50,6 +49,10 @@ class Album:
         if changed:
             raise ValueError(f"{str(self.folder)!r} holds images of another kind ({'; '.join(changed)}); name another folder")
         save_text(path, json.dumps(made_by, indent=2) + "\n")
+        if self.kept and self.index.exists():  # of a process that was killed half a row may be left
+            save_text(self.index, self.index.read_text().rpartition("\n")[0] + "\n")
+        elif self.kept:
+            self.note([COLUMNS])
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -117,15 +120,12 @@ class Album:
         self.note(rows)
 
     def note(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Adds rows to the index in one write, after the end of a line that a killed process may have left open."""
+        """Adds rows to the index, in one write."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.index.open("a+", newline="") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - 1))
-            open_line = file.read(1) not in ("", "\n")
-            text = StringIO()
-            csv.writer(text, lineterminator="\n").writerows([*([] if end else [COLUMNS]), *rows])
-            file.write("\n" * open_line + text.getvalue())
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with self.index.open("a") as file:
+            file.write(text.getvalue())
 
 
 def save_npz(path: Path, images: NDArray[np.uint8]) -> None:

@@ -41,7 +41,7 @@ def frames(drawing: Drawing, n: int) -> tuple[list[Bytes], list[Bytes]]:
     noised, estimated = [], []
     for images in drawing.of(range(min(IMAGES, n)), seen):
         noised.append(to_bytes(images).cpu())
-        estimated += [to_bytes(estimates[0]).cpu()] * bool(estimates)
+        estimated += [to_bytes(estimates[0]).cpu()] if estimates else []
         estimates.clear()
     return noised, [*estimated, noised[-1]]
 

@@ -76,11 +76,12 @@ def sample_here(plain_cfg: dict[Any, Any], folder: Path) -> bool:
         content = checkpoints.load(Path(steering.ckpt).expanduser())
         made = drawing(cfg, steering, content, device=options.device, compiled=options.compile, trust=options.trust, n=options.n)
         album = Album(folder, options.png, options.npz)
-        done, batch = ranks.shared((album.done, batch_of(made, options, album)) if ranks.first else (set(), 0))
         shown = shown_in_grid(made, options)
+        batch = batch_of(made, options, album) if ranks.first else 0
         if ranks.first:
             album.begin(made_by(cfg, made, options, batch))
-            describe(made, content, options, batch, len(done), ranks)
+            describe(made, content, options, batch, len(album.done), ranks)
+        done, batch = ranks.shared((album.done, batch))
         with going_on(folder, ranks):
             batches = missing(options.n, batch, done) if shown or album.kept else []
             drawn = ranks.collected(fill(made, album, batches, options.n, shown, ranks))

@@ -21,9 +21,9 @@ def test_a_checkpoint_is_all_that_sampling_needs(command, trained, tmp_path, mon
 
 def test_the_screen_says_what_is_sampled_with_what(command, trained):
     out = command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", "hydra.run.dir=out").out
-    assert "device     cpu (1 threads)" in out
+    assert "device     cpu (1 threads), fp32, 64 images at a time" in out
     assert re.search(r"checkpoint .*last.pt: step 4, ema weights, images of 1x8x8", out)
-    assert "sampler    ddim, 3 steps, seed 0" in out
+    assert "sampler    ddim, 3 steps, 3 network evaluations an image, seed 0" in out
     assert re.search(r"written    .*out/grid.png", out)
 
 
@@ -31,10 +31,11 @@ def test_every_form_of_output(command, trained):
     outcome = command("sample", f"ckpt={trained}", "n=12", "sampler.steps=20", "png=true", "npz=true", "film=true", "hydra.run.dir=out")
     assert outcome.code == 0
     assert [path.name for path in sorted(Path("out/png").iterdir())] == [f"{index:08d}.png" for index in range(12)]
-    array = np.load("out/images.npz")["arr_0"]
+    array = np.load("out/npz/00000000.npz")["arr_0"]
     assert (array.shape, array.dtype) == ((12, 8, 8, 1), np.uint8)
     assert np.array_equal(array[7, :, :, 0], np.asarray(Image.open("out/png/00000007.png")))
     assert Image.open("out/film.png").size == (10 * 50 + 2, 10 * 50 + 2)
+    assert Image.open("out/film_x0.png").size == (10 * 50 + 2, 10 * 50 + 2)
     assert Image.open("out/film.gif").n_frames == 21
 
 
@@ -42,16 +43,21 @@ def test_image_i_is_the_same_for_batches_of_1_7_and_16(command, trained):
     sampler = ["sampler=ancestral", "sampler.steps=10"]
     for batch in (1, 7, 16):
         command("sample", f"ckpt={trained}", "n=16", f"batch={batch}", *sampler, "npz=true", f"hydra.run.dir=batch{batch}")
-    one, seven, sixteen = (np.load(f"batch{batch}/images.npz")["arr_0"].astype(int) for batch in (1, 7, 16))
+    one, seven, sixteen = (arrays(f"batch{batch}") for batch in (1, 7, 16))
     assert np.abs(one - sixteen).max() <= 1
     assert np.abs(seven - sixteen).max() <= 1
     assert np.abs(sixteen[0] - sixteen[1]).max() > 1
 
 
+def arrays(folder):
+    """All images of a folder, in their order."""
+    return np.concatenate([np.load(path)["arr_0"].astype(int) for path in sorted(Path(folder, "npz").iterdir())])
+
+
 def test_seeds_and_weights_change_the_images(command, trained):
     for name, options in {"plain": [], "seed": ["seed=1"], "raw": ["weights=raw"]}.items():
         command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", *options, "npz=true", f"hydra.run.dir={name}")
-    plain, seed, raw = (np.load(f"{name}/images.npz")["arr_0"] for name in ("plain", "seed", "raw"))
+    plain, seed, raw = (arrays(name) for name in ("plain", "seed", "raw"))
     assert not np.array_equal(plain, seed)
     assert not np.array_equal(plain, raw)
 
@@ -76,11 +82,13 @@ def test_every_sampler_draws(command, trained, sampler):
         (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
         (["grid=false"], "grid, png, npz and film are all false: nothing would be written"),
         (["sampler.steps=2000"], "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
-        (["sampler=euler"], "sampler=euler is not a choice; there are ancestral, ddim"),
+        (["sampler=euler"], "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, heun, unipc"),
         (["sampler=ancestral", "sampler.draws=0"], "sampler.draws must be at least 1, but is 0"),
         (
             ["steps=10"],
-            "steps is not an option; there are batch, ckpt, device, film, grid, n, npz, png, processes, sampler, seed, trust, weights",
+            "steps is not an option; there are batch, ckpt, compile, device, film, grid, guidance, guidance_interval, guide, inpaint, "
+            "interpolate, label, mask, n, npz, png, precision, processes, quantile, resample, sampler, seed, start, strength, threshold, "
+            "trust, weights",
         ),
     ],
 )
