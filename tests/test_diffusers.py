@@ -179,5 +179,5 @@ def test_heun_is_the_scheduler_heun(parts, grid):
 def test_dynamic_thresholding_is_that_of_the_scheduler_ddpm():
     x0 = 3 * torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))
     scheduler = diffusers.DDPMScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1000.0)
-    found = thresholded(lambda x, t, label: Estimate(x, x0, 0.0), quantile=0.9)(x0, 5).x0
+    found = thresholded(lambda x, t: Estimate(x, x0, 0.0), quantile=0.9)(x0, 5).x0
     assert_close(found, scheduler._threshold_sample(x0))

@@ -157,7 +157,7 @@ def test_x0_is_clipped_before_noise_is_derived_from_it():
 
 def test_clipping_leaves_output_and_variance_alone():
     x = normals(2)
-    estimate = clipped(lambda x, t, label: Estimate(x, 3 * x, 0.25))(x, 5)
+    estimate = clipped(lambda x, t: Estimate(x, 3 * x, 0.25))(x, 5)
     assert estimate.output is x and estimate.between == 0.25
     assert torch.equal(estimate.x0, (3 * x).clamp(-1, 1))
 

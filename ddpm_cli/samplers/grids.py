@@ -33,23 +33,26 @@ def quadratic(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 
 
 def log_snr(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """From T to 1 in equal steps of the logarithm of the SNR (Lu et al. 2022)."""
-    return by_level(diffusion, steps, torch.log, torch.exp)
+    """To 1 in equal steps of the logarithm of the SNR (Lu et al. 2022), from T or the level e^5.1, where their code cuts off cosine."""
+    return by_level(diffusion, steps, math.exp(5.1), torch.log, torch.exp)
 
 
 def karras(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """From T to 1 in equal steps of (sigma / alpha)^(1 / 7) (Karras et al. 2022, eq. 5)."""
-    return by_level(diffusion, steps, lambda level: level ** (1 / RHO), lambda root: root**RHO)
+    """To 1 in equal steps of (sigma / alpha)^(1 / 7), from T or the level 80 (Karras et al. 2022, eq. 5 and table 1)."""
+    return by_level(diffusion, steps, 80.0, lambda level: level ** (1 / RHO), lambda root: root**RHO)
 
 
 def by_level(
-    diffusion: GaussianDiffusion, steps: int, there: Callable[[torch.Tensor], torch.Tensor], back: Callable[[torch.Tensor], torch.Tensor]
+    diffusion: GaussianDiffusion,
+    steps: int,
+    highest: float,
+    there: Callable[[torch.Tensor], torch.Tensor],
+    back: Callable[[torch.Tensor], torch.Tensor],
 ) -> list[float]:
-    """From T to 1 in equal steps of a function of the noise level; of T, where that is infinite, the step before stands in."""
-    top = diffusion.level(diffusion.steps)
-    top = top if top.isfinite() else diffusion.level(diffusion.steps - 1)
-    levels = back(torch.linspace(float(there(top)), float(there(diffusion.level(1))), steps, dtype=torch.float64))
-    return [float(diffusion.steps), *diffusion.time_of(-2 * levels.log()).tolist()[1:]]
+    """In equal steps of a function of the noise level: above the highest there is nothing to see."""
+    first, last = diffusion.level(diffusion.steps).clamp(max=highest), diffusion.level(1)
+    levels = back(torch.linspace(float(there(first)), float(there(last)), steps, dtype=torch.float64))
+    return diffusion.time_of(-2 * levels.log()).tolist()
 
 
 SPACINGS = {spacing.__name__: spacing for spacing in (even, trailing, leading, quadratic, log_snr, karras)}

@@ -34,8 +34,8 @@ def thresholded(denoise: Denoise, *, quantile: float) -> Denoise:
 def changed(denoise: Denoise, change: Callable[[Images], Images]) -> Denoise:
     """A denoiser with its estimate of x_0 changed."""
 
-    def estimated(x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
-        estimate = denoise(x_t, t, label)
+    def estimated(x_t: Images, t: Time, *label: Labels | None) -> Estimate:
+        estimate = denoise(x_t, t, *label)
         return replace(estimate, x0=change(estimate.x0))
 
     return estimated
