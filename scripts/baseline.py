@@ -1,10 +1,11 @@
 """The two sides that benchmarks compare: a training step as tutorials write it, and this project's, of the same network."""
 
 import copy
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from einops import einsum, rearrange
@@ -23,6 +24,7 @@ from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import ALONE, Ranks, computed, on_device, scaler_for
 from ddpm_cli.training import Progress, Trainer, TrainState
 
+Sides: TypeAlias = Mapping[str, Callable[[], object]]
 CPU = torch.device("cpu")
 DIFFUSION = GaussianDiffusion.from_betas(schedules.linear())
 
@@ -100,6 +102,25 @@ def tutorial(task: Task) -> Iterator[torch.Tensor]:
         yield loss.detach()
 
 
+@torch.no_grad()
+def tutorial_sampling(task: Task) -> Iterator[torch.Tensor]:
+    """Sampling as tutorials write it: fp32, einsum attention, maps as they come, coefficients looked up for a batch of times."""
+    network, x, alpha_bar = (
+        plain(task.network()).eval(),
+        torch.randn(task.batch, task.channels, task.size, task.size),
+        DIFFUSION.alpha_bar.float(),
+    )
+    betas = 1 - alpha_bar[1:] / alpha_bar[:-1]
+    while True:
+        for step in reversed(range(1, 1000)):
+            t = torch.full((task.batch,), step, dtype=torch.long)
+            beta, rest, kept = (each[t].view(-1, 1, 1, 1) for each in (betas, (1 - alpha_bar[1:]).sqrt(), (1 / (1 - betas)).sqrt()))
+            mean = kept * (x - beta * network(x, t.float()) / rest)
+            variance = (betas * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]))[t].view(-1, 1, 1, 1)
+            x = mean + variance.sqrt() * torch.randn_like(x)
+            yield x.cpu()
+
+
 def state_of(task: Task, precision: str = "fp32", recomputed: bool = False) -> TrainState:
     """The project's state before the first step."""
     optimizer = partial(torch.optim.AdamW, lr=1e-4, fused=True)
@@ -131,3 +152,14 @@ def bare(task: Task, state: TrainState) -> Iterator[None]:
         F.mse_loss(state.denoiser.network(x, t).float(), eps).backward()
         state.optimizer.step()
         yield
+
+
+def interleaved(sides: Sides, rounds: int, warm: int = 1) -> dict[str, list[float]]:
+    """Seconds of every side, one after another in each round; the first rounds warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for place in range(warm + rounds):
+        for name, side in sides.items():
+            since = time.perf_counter()
+            side()
+            seconds[name] += [time.perf_counter() - since] * (place >= warm)
+    return seconds

@@ -40,7 +40,7 @@ class Steering:
     precision: Precision
     label: str | int | None
     guidance: float
-    guidance_interval: tuple[float, float] | None
+    guidance_interval: list[float] | None
     guide: str | None
     threshold: Literal["static", "dynamic", "none"]
     quantile: float
@@ -49,7 +49,7 @@ class Steering:
     inpaint: str | None
     mask: str | None
     resample: int
-    interpolate: tuple[int | str, int | str] | None
+    interpolate: list[int | str] | None
 
     def __post_init__(self) -> None:
         for name, low in {"seed": 0, "resample": 1, "guidance": 0}.items():
@@ -67,8 +67,10 @@ class Steering:
             raise ValueError(f"guidance={self.guidance:g} needs label=CLASS or guide=CKPT")
         if self.guidance == 1 and (self.guide is not None or self.guidance_interval is not None):
             raise ValueError("guide and guidance_interval have no effect at guidance=1; try guidance=2")
-        if self.guidance_interval is not None and not 0 <= self.guidance_interval[0] < self.guidance_interval[1]:
-            raise ValueError(f"guidance_interval must be [low, high] with 0 <= low < high, but is {self.guidance_interval}")
+        if (ends := self.guidance_interval) is not None and not (len(ends) == 2 and 0 <= ends[0] < ends[1]):
+            raise ValueError(f"guidance_interval must be [low, high] with 0 <= low < high, but is {ends}")
+        if self.interpolate is not None and len(self.interpolate) != 2:
+            raise ValueError(f"interpolate must be two seeds or images, but is {self.interpolate}")
         if self.interpolate is not None and self.label == "all":
             raise ValueError("interpolate takes one label, but it is all")
 
@@ -215,7 +217,7 @@ def class_named(label: str | int, classes: list[str]) -> int:
     raise ValueError(f"label must be all, or one of the {len(classes)} classes ({known}) or its number, but is {label!r}")
 
 
-def interpolated(made: Drawing, ends: tuple[int | str, int | str], n: int) -> Callable[[Sequence[int]], Noises]:
+def interpolated(made: Drawing, ends: Sequence[int | str], n: int) -> Callable[[Sequence[int]], Noises]:
     """The noise of images between two ends, of which the first is image 0 and the last image n - 1.
 
     An end is the seed of an image, of which it is the first, or an image, of which the noise is found by the inverse of DDIM.

@@ -1,6 +1,6 @@
 """Wrappers of a denoiser: thresholds of its estimate, labels, guidance; each is written once and serves every sampler."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -72,7 +72,7 @@ def autoguided(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
     return estimated
 
 
-def within(diffusion: GaussianDiffusion, interval: tuple[float, float], inside: Denoise, outside: Denoise) -> Denoise:
+def within(diffusion: GaussianDiffusion, interval: Sequence[float], inside: Denoise, outside: Denoise) -> Denoise:
     """One denoiser at noise levels sigma / alpha in an interval, another elsewhere (Kynkaanniemi et al. 2024)."""
     low, high = interval
     return lambda x_t, t: (inside if low <= diffusion.level(t) <= high else outside)(x_t, t)
