@@ -46,9 +46,9 @@ def trajectory(
     yield from sampler(denoise, denoiser.diffusion, noises.start, grid.times(denoiser.diffusion), noises.steps)
 
 
-def rehearse(denoise: Denoise, diffusion: GaussianDiffusion, sampler: Sampler, like: Images) -> None:
-    """One step on one grey image: what network or sampler refuse is told before anything is drawn."""
-    next(iter(sampler(denoise, diffusion, torch.zeros_like(like[:1]), [diffusion.steps, 0], torch.randn_like)))
+def rehearse(denoise: Denoise, diffusion: GaussianDiffusion, sampler: Sampler, noises: Noises) -> None:
+    """One step that ends in noise: what network or sampler refuse is told before anything is drawn."""
+    next(iter(sampler(denoise, diffusion, noises.start, [diffusion.steps, 1], noises.steps)))
 
 
 def evaluations(

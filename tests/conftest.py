@@ -5,6 +5,7 @@ from jaxtyping import install_import_hook
 install_import_hook("ddpm_cli", "checker.checked")
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +72,30 @@ def composed() -> Callable[..., DictConfig]:
     return from_files
 
 
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory) -> Path:
+    """Where tiny runs are kept, that each be trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def trained(command) -> Path:
+def trained(command, runs) -> Path:
     """The last checkpoint of a tiny run of four steps."""
-    outcome = command("train", *TINY, "trainer.steps=4", "hydra.run.dir=trained")
-    assert outcome.code == 0, outcome.err
-    return Path("trained/checkpoints/last.pt").resolve()
+    return once(command, runs, "trained")
+
+
+@pytest.fixture
+def conditional(command, runs) -> Path:
+    """The last checkpoint of a tiny run of four steps on labels."""
+    return once(command, runs, "classes", "model.conditional=true")
+
+
+def once(command, runs, name, *options) -> Path:
+    """A tiny run in the test's folder, trained by the first test that asks for it."""
+    if not (runs / name).exists():
+        outcome = command("train", *TINY, "trainer.steps=4", *options, f"hydra.run.dir={name}")
+        assert outcome.code == 0, outcome.err
+        shutil.copytree(name, runs / name)
+    else:
+        shutil.copytree(runs / name, name)
+    return Path(name, "checkpoints/last.pt").resolve()

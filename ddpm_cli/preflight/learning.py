@@ -18,7 +18,7 @@ from ddpm_cli.parallel import Ranks, unwrapped
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.room import REMEDY, peak
 from ddpm_cli.samplers import clipped
-from ddpm_cli.sampling import rehearse
+from ddpm_cli.sampling import Noises, rehearse
 from ddpm_cli.shapes import Bytes, Images, Labels, Maps, NetworkTimes, PerImage
 from ddpm_cli.training import Loss, Trainer, TrainState, noised
 
@@ -51,7 +51,7 @@ def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss
     """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
-        rehearse(clipped(denoiser), denoiser.diffusion, sampler, grey)
+        rehearse(clipped(denoiser), denoiser.diffusion, sampler, Noises(grey, torch.zeros_like))
         loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps]), label))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
         raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error

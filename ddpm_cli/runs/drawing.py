@@ -176,7 +176,7 @@ def drawing(
     made = Drawing(cfg, options, denoiser, guide, facts["classes"], sampler, times, shape, place, keyed, image)
     if options.interpolate is not None:
         made = replace(made, noises=interpolated(made, options.interpolate, n))
-    rehearse(made.steered(denoiser, guide, made.labels([0])), denoiser.diffusion, sampler, torch.zeros(1, *shape, device=place))
+    rehearse(made.steered(denoiser, guide, made.labels([0])), denoiser.diffusion, sampler, made.noises([0]))
     return made
 
 

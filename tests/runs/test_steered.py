@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
 
 FAST = ["sampler.steps=4", "png=true"]
@@ -21,13 +20,6 @@ def picture(tmp_path):
     Image.fromarray(array).save(tmp_path / "picture.png")
     Image.fromarray(np.repeat([[0] * 4 + [255] * 4], 8, axis=0).astype(np.uint8)).save(tmp_path / "mask.png")
     return array
-
-
-@pytest.fixture
-def conditional(command):
-    """The last checkpoint of a tiny conditional run."""
-    assert command("train", *TINY, "model.conditional=true", "trainer.steps=4", "hydra.run.dir=classes").code == 0
-    return Path("classes/checkpoints/last.pt").resolve()
 
 
 @pytest.fixture
