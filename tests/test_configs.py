@@ -12,6 +12,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Noised
 from ddpm_cli.runs.compare import Options as CompareOptions
+from ddpm_cli.runs.drawing import Steering
 from ddpm_cli.runs.sample import Options as SampleOptions
 from ddpm_cli.runs.train import Options as TrainOptions
 
@@ -72,8 +73,9 @@ def test_the_surface_of_ddpm_train_is_frozen(composed):
 
 
 def test_the_surface_of_ddpm_sample_is_frozen(composed):
-    own = set(config.options_of(SampleOptions))
-    expected = set("ckpt n batch seed weights device processes grid png npz film trust".split())
+    own = {*config.options_of(SampleOptions), *config.options_of(Steering)}
+    names = "ckpt n batch seed weights device processes grid png npz film trust precision compile label guidance guidance_interval guide"
+    expected = {*names.split(), *"threshold quantile start strength inpaint mask resample interpolate".split()}
     assert own == expected
     assert options(OmegaConf.to_container(composed("sample"))) == expected | {"sampler.steps", "sampler.spacing", "sampler.eta"}
 
@@ -87,7 +89,7 @@ def test_the_surface_of_ddpm_compare_is_frozen(composed):
 @pytest.mark.parametrize(("group", "choice"), FEATURES)
 def test_all_features_are_rows_of_numbers(composed, group, choice):
     cfg = composed("compare", f"{group}={choice}", "ckpt=there")
-    config.check(cfg, CompareOptions, [group])
+    config.check(cfg, [group], CompareOptions)
     found = config.build(cfg, group, torch.zeros(3, 1, 8, 8, dtype=torch.uint8))
     assert found.shape[0] == 3
     assert found.ndim == 2

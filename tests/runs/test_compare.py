@@ -62,7 +62,7 @@ def test_all_settings_draw_from_the_same_seeds(command, trained):
 def test_the_contact_sheet_shows_what_ddpm_sample_draws(command, trained):
     command("compare", f"ckpt={trained}", "samplers=[ddim]", "steps=[3]", "n=4", "columns=2", "hydra.run.dir=out")
     command("sample", f"ckpt={trained}", "n=4", "sampler.steps=3", "npz=true", "hydra.run.dir=drawn")
-    sheet, image = np.asarray(Image.open("out/contact.png")), np.load("drawn/images.npz")["arr_0"][1, :, :, 0]
+    sheet, image = np.asarray(Image.open("out/contact.png")), np.load("drawn/npz/00000000.npz")["arr_0"][1, :, :, 0]
     assert np.array_equal(sheet[2:50:6, -50:-2:6, 0], image)
 
 
