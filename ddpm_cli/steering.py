@@ -62,7 +62,7 @@ def started(
 
 def noise_of(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
     """The x_T that DDIM makes an image of, found by its inverse; the image is taken for x_1."""
-    *_, noise = inverse(denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=1)
+    *_, noise = inverse(denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2)
     return noise
 
 
