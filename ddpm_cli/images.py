@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 
-from ddpm_cli.shapes import Bytes, Images, Picture, Pixels, Tiles
+from ddpm_cli.shapes import Bytes, Images, Picture, Pixels, Row, Tiles
 
 GREY, GAP = 128, 2  # between tiles and beyond them
 
@@ -36,7 +36,7 @@ def grid(images: Bytes, columns: int | None = None, tile: int = 48) -> Picture:
     return make_grid(shown, nrow=columns or math.ceil(math.sqrt(len(shown))), padding=GAP, pad_value=GREY)
 
 
-def labelled(rows: Sequence[tuple[str, Bytes]], tile: int = 48) -> Picture:
+def labelled(rows: Sequence[tuple[str, Row]], tile: int = 48) -> Picture:
     """A row of images for each label, which stands at its left; shown as in a grid, with grey where a row is shorter than others."""
     strips = [strip(images, tile) for _, images in rows]
     font = ImageFont.load_default(max(12, min(each.shape[1] for each in strips) // 3))

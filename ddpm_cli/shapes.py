@@ -8,6 +8,7 @@ from torch import Tensor
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
 Maps: TypeAlias = Float[Tensor, "batch _ height width"]
 Bytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
+Row: TypeAlias = UInt8[Tensor, "_ channels height width"]
 Pixels: TypeAlias = UInt8[Tensor, "channels height width"]
 Tiles: TypeAlias = UInt8[Tensor, "tiles _ rows columns"]
 Picture: TypeAlias = UInt8[Tensor, "3 rows columns"]

@@ -16,7 +16,7 @@ def test_a_node_becomes_what_its_target_returns(composed):
 
 
 def test_a_nested_node_is_left_out_of_its_parents_call(composed):
-    assert set(config.bind(composed("train"), "model").keywords) == {"predicts", "variance"}
+    assert set(config.bind(composed("train"), "model").keywords) == {"predicts", "variance", "conditional"}
 
 
 def test_whole_numbers_are_numbers(composed):
