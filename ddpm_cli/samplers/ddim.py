@@ -31,8 +31,8 @@ def ddim(
 def inverse(denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], *, rounds: int) -> Iterator[Images]:
     """From an image to the noise that DDIM makes it of: the steps of `ddim` at eta = 0 undone, over strictly rising times >= 1.
 
-    A step solves x_s = ddim(x_t) for x_t by fixed-point iteration; of one round it is Euler's (Song et al. 2020, section 4.3),
-    which takes the estimate at x_s for that at x_t.
+    A step solves x_s = ddim(x_t) for x_t by rounds of fixed-point iteration. One round is Euler's (Song et al. 2020, section 4.3), which
+    takes the estimate at x_s for that at x_t; a second makes that good. More may lead astray where steps of the noise level are large.
     """
     for s, t in pairwise(times):
         guess, at = x, s

@@ -32,7 +32,8 @@ def heun(
         rule = "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0"
         raise ValueError(f"{rule}, but they are {churn} and {churn_noise}")
     for t, s in pairwise(times):
-        if churn and churn_min <= diffusion.level(t) <= (math.inf if churn_max is None else churn_max):
+        level = diffusion.level(t)
+        if churn and level.isfinite() and churn_min <= level <= (math.inf if churn_max is None else churn_max):
             x, t = churned(diffusion, x, t, churn, churn_noise * noise(x))
         x0 = denoise(x, t).x0
         euler, now, then = diffusion.moved_along(x0, x, t, s), diffusion.level(t), diffusion.level(s)
