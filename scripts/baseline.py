@@ -102,7 +102,6 @@ def tutorial(task: Task) -> Iterator[torch.Tensor]:
         yield loss.detach()
 
 
-@torch.no_grad()
 def tutorial_sampling(task: Task) -> Iterator[torch.Tensor]:
     """Sampling as tutorials write it: fp32, einsum attention, maps as they come, coefficients looked up for a batch of times."""
     network, x, alpha_bar = (

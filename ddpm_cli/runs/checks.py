@@ -4,10 +4,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
+
 from ddpm_cli import preflight
-from ddpm_cli.config import shared
+from ddpm_cli.config import bind, shared
 from ddpm_cli.preflight import Finding
 from ddpm_cli.runs.loop import PREVIEWS, Run
+from ddpm_cli.sampling import evaluations
 
 FEW = 8  # images are enough for the oracle
 FORWARD = 1 / 3  # of the time of a step, which goes forward and backward
@@ -29,8 +32,10 @@ def findings(run: Run) -> Iterator[Finding]:
         if any(found.level == "error" for found in trial.findings):
             return
         yield from preflight.memory(state, trial.memory)
-        evaluations = len(shared(run.cfg, "sampler").times(state.denoiser.diffusion)) - 1
-        grid = FORWARD * evaluations * PREVIEWS / run.trainer.batch_size
+        diffusion, pixel = state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
+        times = shared(run.cfg, "sampler").times(diffusion)
+        asked = evaluations(lambda denoise: denoise, diffusion, bind(run.cfg, "sampler"), times, pixel)
+        grid = FORWARD * asked * PREVIEWS / run.trainer.batch_size
         yield from preflight.estimate(state, run.trainer, end, trial.seconds, grid)
 
 

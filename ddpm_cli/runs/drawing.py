@@ -99,10 +99,10 @@ class Drawing:
         labels = [index % len(self.classes) if fixed is None else fixed for index in indices]
         return torch.tensor(labels, device=self.device)
 
-    def class_of(self, index: int) -> str:
-        """The name of an image's class, empty where it has none."""
-        labels = self.labels([index])
-        return "" if labels is None else self.classes[int(labels)]
+    def names(self, indices: Sequence[int]) -> list[str]:
+        """The names of these images' classes, empty where they have none."""
+        labels = self.labels(indices)
+        return [""] * len(indices) if labels is None else [self.classes[label] for label in labels.tolist()]
 
     def steered(self, denoise: Denoise, guide: Denoise | None, labels: Labels | None) -> Denoise:
         """A denoiser with label, guidance and threshold."""

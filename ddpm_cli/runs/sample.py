@@ -183,7 +183,7 @@ def fill(made: Drawing, album: Album, batches: Sequence[range], n: int, shown: i
             for step, images in enumerate(made.of(batch)):
                 bar.update(before + len(batch) * step / made.steps - bar.n if made.steps else 0)
             finished = to_bytes(images).cpu()
-            album.keep(batch, [made.class_of(index) for index in batch], finished)
+            album.keep(batch, made.names(batch), finished)
             kept |= {index: image for index, image in zip(batch, finished, strict=True) if index < shown}
         bar.update(n - bar.n)
     return kept
