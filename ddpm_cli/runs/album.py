@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -61,8 +62,10 @@ class Album:
         try:
             found = json.loads(path.read_text()) if path.exists() else {}
         except ValueError as error:
-            raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
-        return found if isinstance(found, dict) else {}
+            raise ValueError(f"{str(path)!r} cannot be read ({error}); name another folder") from error
+        if path.exists() and not (isinstance(found, dict) and isinstance(found.get("recipe"), dict)):
+            raise ValueError(f"{str(path)!r} does not say what made the images that are there; name another folder")
+        return found
 
     @property
     def kept(self) -> bool:
@@ -90,15 +93,19 @@ class Album:
         return {
             int(row["index"]): row
             for row in rows
-            if list(row) == COLUMNS and None not in row.values() and all(there(row[kind]) for kind in kinds)
+            if list(row) == COLUMNS and row["index"].isdecimal() and None not in row.values() and all(there(row[kind]) for kind in kinds)
         }
 
     def images(self, indices: Sequence[int]) -> dict[int, Pixels]:
-        """Images that are done, as they were drawn."""
+        """Images that are done, as they were drawn; ValueError where a file is damaged."""
         arrays = cache(lambda name: np.load(self.folder / name)["arr_0"])
 
         def pixels(row: Mapping[str, str]) -> NDArray[np.uint8]:
-            return arrays(row["npz"])[int(row["row"])] if self.npz else np.array(Image.open(self.folder / row["png"]))
+            try:
+                return arrays(row["npz"])[int(row["row"])] if self.npz else np.array(Image.open(self.folder / row["png"]))
+            except (OSError, ValueError, LookupError, SyntaxError, BadZipFile) as error:
+                path = str(self.folder / (row["npz"] if self.npz else row["png"]))
+                raise ValueError(f"cannot read {path!r}: {error}; remove it, and its images are drawn again") from error
 
         found = {index: torch.from_numpy(pixels(self.rows[index])) for index in indices}
         return {index: rearrange(image if image.ndim == 3 else image[..., None], "h w c -> c h w") for index, image in found.items()}

@@ -104,6 +104,27 @@ def test_images_of_another_kind_are_kept_apart(drawn, option, told):
     assert png("whole") == before
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("samples.json", "[]", "does not say what made the images that are there; name another folder"),
+        ("samples.json", "{", "cannot be read"),
+        ("npz/00000000.npz", "no array", "remove it, and its images are drawn again"),
+    ],
+)
+def test_damaged_files_are_told_in_one_line(drawn, path, text, told):
+    Path("whole", path).write_text(text)
+    outcome = drawn("whole")
+    assert (outcome.code, outcome.err.splitlines()[-1].startswith("error: ")) == (1, True)
+    assert told in outcome.err.splitlines()[-1]
+
+
+def test_rows_that_are_no_rows_do_not_count(drawn):
+    with Path("whole/index.csv").open("a") as index:
+        index.write("x,,png/00000001.png,npz/00000000.npz,1\n\n8\n")
+    assert Album(Path("whole"), png=True, npz=True).done == set(range(7))
+
+
 def test_a_batch_of_its_own_choice_is_found_and_kept(command, trained):
     options = [f"ckpt={trained}", "n=5", "batch=auto", "sampler.steps=2", "png=true", "hydra.run.dir=auto"]
     out = command("sample", *options).out
