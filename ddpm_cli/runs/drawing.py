@@ -69,8 +69,8 @@ class Steering:
             raise ValueError("guide and guidance_interval have no effect at guidance=1; try guidance=2")
         if (ends := self.guidance_interval) is not None and not (len(ends) == 2 and 0 <= ends[0] < ends[1]):
             raise ValueError(f"guidance_interval must be [low, high] with 0 <= low < high, but is {ends}")
-        if self.interpolate is not None and len(self.interpolate) != 2:
-            raise ValueError(f"interpolate must be two seeds or images, but is {self.interpolate}")
+        if (both := self.interpolate) is not None and (len(both) != 2 or any(isinstance(end, int) and end < 0 for end in both)):
+            raise ValueError(f"interpolate must be two seeds, at least 0, or images, but is {both}")
         if self.interpolate is not None and self.label == "all":
             raise ValueError("interpolate takes one label, but it is all")
 
