@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from ddpm_cli.data.sources import Source
-from ddpm_cli.shapes import Bytes, Labels
+from ddpm_cli.shapes import Bytes, Indices, Labels
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -24,16 +24,20 @@ class Preparation:
     """The options that all sources share.
 
     size: of the images, one number or [height, width]. channels: 1 (grey) or 3 (RGB). flip: mirror half of the images at random.
+    holdout: the share of the images kept out of training.
     """
 
     _: KW_ONLY
     size: int | list[int]
     channels: Literal[1, 3]
     flip: bool
+    holdout: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise ValueError(f"data.size must be one positive number or [height, width], but is {self.size}")
+        if not 0 <= self.holdout < 1:
+            raise ValueError(f"data.holdout must be at least 0 and less than 1, but is {self.holdout}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,11 +48,12 @@ class Preparation:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """All images as bytes, their labels if they have any, the names of the classes."""
+    """Images as bytes, their labels if they have any, the names of the classes; of some of a set, their places in it."""
 
     images: Bytes
     labels: Labels | None
     classes: list[str]
+    places: Indices | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -57,6 +62,17 @@ class ImageSet:
         for tensor in (self.images, self.labels):
             digest.update(b"" if tensor is None else tensor.numpy().data)
         return digest.hexdigest()
+
+    def parted(self, holdout: float) -> tuple["ImageSet", "ImageSet"]:
+        """(training, held out): which an image is follows from its bytes alone, so that copies stay together, in any order of any set."""
+        words = (hashlib.blake2b(image.numpy().data, digest_size=8).digest() for image in self.images)
+        out = torch.tensor([int.from_bytes(word, "big") < holdout * 2**64 for word in words])
+        training, held_out = (self.chosen(kept.nonzero().flatten()) for kept in (~out, out))
+        return training, held_out
+
+    def chosen(self, indices: Indices) -> "ImageSet":
+        """Some of the images of a whole set."""
+        return ImageSet(self.images[indices], None if self.labels is None else self.labels[indices], self.classes, indices)
 
 
 def prepared(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> ImageSet:

@@ -53,7 +53,8 @@ class Stream(Dataset[Batch]):
         if self.flip:
             mirrored = torch.from_numpy(rng_at(self.seed, Purpose.FLIP, step).random(self.batch_size)[self.part] < 0.5)
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-        return Batch(images, None if self.data.labels is None else self.data.labels[indices], indices, self.part.start or 0)
+        labels, places = (each if each is None else each[indices] for each in (self.data.labels, self.data.places))
+        return Batch(images, labels, indices if places is None else places, self.part.start or 0)
 
 
 def batches(stream: Stream, *, start: int = 0, workers: int = 0, pin: bool = False) -> Iterator[Batch]:

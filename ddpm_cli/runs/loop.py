@@ -44,6 +44,7 @@ class Run:
     state: TrainState
     loss: Loss
     data: ImageSet
+    held_out: ImageSet
     fingerprint: str
     steps: int
     journal: Journal

@@ -30,7 +30,7 @@ FREE_OF_TRAINER = (
     "keep_every",
     "bad_steps",
 )
-LATER: dict[str, Any] = {"model.conditional": False}  # what options that older checkpoints lack were in their runs
+LATER: dict[str, Any] = {"model.conditional": False, "data.holdout": 0.0}  # what options that older checkpoints lack were in their runs
 Found = TypeVar("Found", bound=tuple[Path, dict[str, Any]] | None)
 log = logging.getLogger(__name__)
 

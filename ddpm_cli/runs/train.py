@@ -146,8 +146,10 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     work = Arithmetic(flops(denoiser.network, preparation.shape), peak_of_all(trainer, device, ranks))
     state = state_of(denoiser, trainer, device, ranks)
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
-    steps = trainer.length(len(data.images))
-    run = Run(cfg, folder, trainer, state, loss, data, data.fingerprint, steps, quiet, saver, ranks, work)
+    training, held_out = data.parted(preparation.holdout)
+    check_batch(trainer.batch_size, len(training.images))
+    steps = trainer.length(len(training.images))
+    run = Run(cfg, folder, trainer, state, loss, training, held_out, data.fingerprint, steps, quiet, saver, ranks, work)
     if trainer.minutes is not None:
         steps = length_in_time(run, content, began)
         run = replace(run, steps=steps, trainer=replace(trainer, **budget.shortened(vars(trainer), steps)))
@@ -163,8 +165,7 @@ def initial(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int],
 def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> ImageSet:
     """The images, the same in all processes; ValueError where they are not, or too few for a batch."""
     source = ranks.in_turn(lambda: build(cfg, "data"))
-    if batch_size > len(source.rows):
-        raise ValueError(f"trainer.batch_size must be at most {len(source.rows)}, the images there are, but is {batch_size}")
+    check_batch(batch_size, len(source.rows))
     labels = labels_taken(cfg, len(source.classes))  # tells before images are decoded that they have none
     data = prepared(source, preparation, copies=ranks.here, aloud=ranks.first)
     if len(set(ranks.gathered(data.fingerprint))) > 1:
@@ -172,6 +173,12 @@ def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ra
     if labels:
         check_labels(data)
     return data
+
+
+def check_batch(size: int, images: int) -> None:
+    """Refuses a batch of more images than there are."""
+    if size > images:
+        raise ValueError(f"trainer.batch_size must be at most {images}, the images there are, but is {size}")
 
 
 def check_labels(data: ImageSet) -> None:
@@ -221,7 +228,8 @@ def describe(run: Run) -> None:
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
     count, channels, height, width = run.data.images.shape
     log.info("device    %s", described(next(denoiser.network.parameters()).device, trainer.parallel, run.ranks))
-    log.info("data      %s images, %s x %s, %s channels, %s classes", f"{count:,}", height, width, channels, len(run.data.classes) or "no")
+    size = f"{height} x {width}, {channels} channels, {len(run.data.classes) or 'no'} classes"
+    log.info("data      %s images, %s; %s more are held out", f"{count:,}", size, f"{len(run.held_out.images):,}")
     log.info("schedule  %s steps, SNR %.1e at the end", f"{denoiser.diffusion.steps:,}", denoiser.diffusion.snr(denoiser.diffusion.steps))
     parameters = sum(each.numel() for each in denoiser.network.parameters())
     told = f"conditional on {len(run.data.classes)} classes" if denoiser.conditional else "unconditional"

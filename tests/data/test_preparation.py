@@ -108,3 +108,22 @@ def test_a_fingerprint_is_of_the_images_and_labels():
 def test_sizes_that_mean_nothing_are_refused(size):
     with pytest.raises(ValueError, match=r"data\.size must be one positive number or"):
         Preparation(size=size, channels=1, flip=False)
+
+
+def test_an_image_is_held_out_by_its_content_wherever_it_lies():
+    images = torch.randint(0, 256, (400, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = ImageSet(images, torch.arange(400), ["a"])
+    training, held_out = data.parted(0.25)
+    assert 70 < len(held_out.images) < 130
+    assert torch.cat([training.labels, held_out.labels]).sort().values.tolist() == list(range(400))
+    assert torch.equal(held_out.images, images[held_out.places])
+    again = ImageSet(images.flip(0), torch.arange(400).flip(0), ["a"]).parted(0.25)[1]
+    assert again.labels.flip(0).tolist() == held_out.labels.tolist()
+
+
+def test_a_larger_share_holds_the_same_images_out_and_more():
+    images = torch.arange(200, dtype=torch.uint8).view(200, 1, 1, 1)
+    data = ImageSet(images, None, [])
+    few, many = ({*data.parted(share)[1].places.tolist()} for share in (0.1, 0.3))
+    assert few < many
+    assert not len(data.parted(0.0)[1].images)
