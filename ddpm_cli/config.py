@@ -25,6 +25,8 @@ ROOMS = {
     "schedule": "ddpm_cli.schedules.",
     "data": "ddpm_cli.data.",
     "loss": "ddpm_cli.losses.",
+    "loss.of": "ddpm_cli.losses.",
+    "train_times": "ddpm_cli.train_times.",
     "trainer": "ddpm_cli.training.",
     "trainer.optimizer": "torch.optim.",
     "sampler": "ddpm_cli.samplers.",

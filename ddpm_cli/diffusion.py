@@ -22,7 +22,7 @@ def fit(coefficient: Coefficient, like: Images) -> Fitted:
     return moved(coefficient.view(-1, *[1] * (like.ndim - 1)), like) if coefficient.ndim else coefficient
 
 
-def moved(tensor: Tensor, like: Images) -> Tensor:
+def moved(tensor: Tensor, like: Tensor) -> Tensor:
     """A tensor of the CPU on the device of `like`, without a synchronisation."""
     return (tensor.pin_memory() if like.is_cuda else tensor).to(like.device, non_blocking=True)
 
@@ -79,7 +79,8 @@ class GaussianDiffusion:
         falling = torch.logit(self.alpha_bar)[1:]
         high = torch.searchsorted(-falling, -log_snr).clamp(1, self.steps - 1)
         start, end = falling[high - 1], falling[high]
-        return high + ((start - log_snr) / (start - end)).clamp(0, 1)
+        between = ((start - log_snr) / (start - end)).clamp(0, 1)
+        return high + between.where(log_snr > end, torch.ones_like(between))  # an infinite end is no number to count with
 
     def scales(self, t: Time, like: Images) -> tuple[Fitted, Fitted]:
         """(alpha_t, sigma_t), to be multiplied with images like `like`."""

@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     SAMPLE_START = 6
     SAMPLE_STEPS = 7
     LABELS = 8
+    OFFSET = 9
+    PERTURBATION = 10
 
 
 def sequence_at(seed: int, purpose: Purpose, *position: int) -> np.random.SeedSequence:

@@ -104,7 +104,7 @@ def altered(saved, change):
         (lambda content: content["facts"].update(classes=[1]), "'classes' must be names"),
         (lambda content: content["network"].update({1: torch.zeros(1)}), "'network' must hold names and dense tensors"),
         (lambda content: content["ema"].update(x=torch.zeros(1).expand(9)), "'ema' must hold names and dense tensors"),
-        (lambda content: content["ema"].update(x=torch.tensor(float("nan"))), "the weights in 'ema' are not finite"),
+        (lambda content: content["ema"].update(x=torch.tensor(float("nan"))), "the numbers in 'ema' are not finite"),
         (lambda content: content["facts"].update(skipped=4), "'skipped' must be at least 0 and at most the step, 3, but is 4"),
         (lambda content: content["facts"].pop("skipped"), "'skipped' is missing or not what it should be"),
         (lambda content: content["facts"].pop("lr_scale"), "'lr_scale' is missing or not what it should be"),
@@ -165,7 +165,7 @@ def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path)
 def test_what_would_be_refused_is_never_written(tmp_path):
     bad = state()
     next(bad.average.parameters()).fill_(math.nan)
-    with pytest.raises(ValueError, match="the weights in 'ema' are not finite"):
+    with pytest.raises(ValueError, match="the numbers in 'ema' are not finite"):
         checkpoints.save(tmp_path / "x.pt", bad, CFG, **ABOUT)
     assert not list(tmp_path.iterdir())
 
@@ -238,7 +238,7 @@ def test_names_that_torch_allows_but_we_do_not_write_are_refused(saved):
 
 def test_formats_of_the_future_are_told(saved):
     torch.save({**torch.load(saved, weights_only=True), "format": 99}, saved)
-    with pytest.raises(ValueError, match="has format 99, but this version reads formats 1 to 2: upgrade ddpm-cli"):
+    with pytest.raises(ValueError, match="has format 99, but this version reads formats 1 to 3: upgrade ddpm-cli"):
         checkpoints.load(saved)
 
 

@@ -1,6 +1,7 @@
 """Every YAML file says what its target's signature says; and what is true of a group is true of every choice in it."""
 
 from contextlib import suppress
+from itertools import product
 
 import pytest
 import torch
@@ -8,15 +9,19 @@ from omegaconf import OmegaConf
 from problems import Answer, constant_oracle
 
 from ddpm_cli import config
+from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.losses import Noised
 from ddpm_cli.runs.compare import Options as CompareOptions
 from ddpm_cli.runs.drawing import Steering
+from ddpm_cli.runs.parts import draw_of, loss_of, process
 from ddpm_cli.runs.sample import Options as SampleOptions
 from ddpm_cli.runs.train import Options as TrainOptions
+from ddpm_cli.seeds import Purpose
+from ddpm_cli.train_times import History
+from ddpm_cli.training.noising import noised, uniforms
 
-GROUPS = ("model", "schedule", "data", "loss", "trainer", "sampler")
+GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((config.config_dir() / group).glob("*.yaml"))]
 FEATURES = [("features", path.stem) for path in sorted((config.config_dir() / "features").glob("*.yaml"))]
 SURFACE = {
@@ -29,6 +34,7 @@ SURFACE = {
     "trainer.grad_clip trainer.ema trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
     "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes trainer.label_dropout",
+    "trainer.offset_noise trainer.input_perturbation",
     "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
     "schedule.steps schedule.offset schedule.max_beta",
     "sampler.steps sampler.spacing sampler.eta",
@@ -102,6 +108,18 @@ def test_every_schedule_is_a_process(composed, choice):
     assert (diffusion.alpha_bar.diff() < 0).all()
 
 
+TRANSFORMS = [{}, {"offset_noise": 0.1}, {"input_perturbation": 0.1}]
+IMAGES = Batch(torch.randint(0, 256, (32, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8), None, torch.arange(32))
+
+
+def oracles(diffusion, predicts, batch):
+    """Denoisers that know the batch's noise, with a fixed variance and with the posterior's as a learned one."""
+    target = Denoiser(diffusion, Answer(None), predicts=predicts).target(batch.x0, batch.eps, batch.t)
+    both = torch.cat([target, -torch.ones_like(target)], dim=1)
+    yield Denoiser(diffusion, Answer(target), predicts=predicts)
+    yield Denoiser(diffusion, Answer(both), predicts=predicts, variance="learned")
+
+
 def losses_of(loss, denoisers, batch):
     """The losses of those denoisers that a loss accepts."""
     found = []
@@ -114,15 +132,15 @@ def losses_of(loss, denoisers, batch):
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 @pytest.mark.parametrize("choice", named("loss"))
 def test_an_oracle_that_knows_the_noise_has_no_loss(composed, choice, predicts):
-    diffusion = GaussianDiffusion.from_betas(config.build(composed("train"), "schedule"))
-    x0, eps = torch.rand(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
-    batch = Noised.at(diffusion, x0, eps, torch.tensor([2, 10, 500, 1000]))
-    target = Denoiser(diffusion, Answer(None), predicts=predicts).target(x0, eps, batch.t)
-    learned = Denoiser(diffusion, Answer(torch.cat([target, -torch.ones_like(target)], dim=1)), predicts=predicts, variance="learned")
-    fixed = Denoiser(diffusion, Answer(target), predicts=predicts)
-    values = losses_of(config.bind(composed("train", f"loss={choice}"), "loss"), [fixed, learned], batch)
-    assert values
-    assert torch.cat(values).abs().max() < 1e-9
+    cfg = composed("train", f"loss={choice}")
+    diffusion = process(cfg)
+    u, history = uniforms(0, Purpose.TIMES, 0, len(IMAGES.images)), History(diffusion, 1)
+    draws = [draw_of(composed("train", f"train_times={name}"), diffusion)(u, history) for name in named("train_times")]
+    for drawn, transform in product(draws, TRANSFORMS):
+        batch = noised(Denoiser(diffusion, Answer(None)), IMAGES, 0, 0, torch.device("cpu"), drawn=drawn, **transform)
+        values = losses_of(loss_of(cfg), oracles(diffusion, predicts, batch), batch)
+        assert values or (choice in ("vlb", "hybrid") and batch.perturbed)
+        assert all((value[batch.t > 1].abs() < 1e-6).all() for value in values)
 
 
 @pytest.mark.parametrize("steps", [1, 7, 50])

@@ -42,6 +42,8 @@ RECIPE = {
         "activation_checkpointing": False,
         "minutes": None,
         "keep_every": None,
+        "offset_noise": 0.0,
+        "input_perturbation": 0.0,
     },
 }
 

@@ -32,6 +32,8 @@ def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str
         "step": state.step,
         "network": network_state(state.denoiser.network),
         "ema": network_state(state.average),
+        "loss": network_state(state.extra),
+        "history": state.past,
         "optimizer": optimizer_state(state.optimizer),
         "scaler": state.scaler.state_dict(),
         "environment": environment(),
@@ -84,13 +86,19 @@ def load(path: Path) -> dict[str, Any]:
     return {**content, "config": parsed(content["config"], str(path))}
 
 
-def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = True) -> None:
-    """Puts what a loaded checkpoint remembers into `state`; without `moments` the optimizer starts afresh."""
+def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = True, past: bool = True) -> None:
+    """Puts what a loaded checkpoint remembers into `state`.
+
+    Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times does.
+    """
     facts = content["facts"]
     load_network(state.denoiser.network, content["network"])
     load_network(state.average, content["ema"])
     if moments:
+        load_network(state.extra, content["loss"])
         load_optimizer(state.optimizer, content["optimizer"])
+    if past:
+        state.recollect(content["history"])
     if content["scaler"]:
         state.scaler.load_state_dict(content["scaler"])
     state.step, state.lr_scale, state.skipped = content["step"], facts["lr_scale"], facts["skipped"]

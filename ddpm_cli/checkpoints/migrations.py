@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 Content: TypeAlias = Mapping[str, Any]
 
-FORMAT = 2
+FORMAT = 3
 
 
 def with_scaler_and_counts(content: Content) -> Content:
@@ -20,7 +20,12 @@ def with_scaler_and_counts(content: Content) -> Content:
     return {**content, "format": 2, "scaler": {}, "facts": counted, "optimizer": moments}
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts}
+def with_loss_and_history(content: Content) -> Content:
+    """Format 3 has the parameters of the loss and the losses that the sampler of times goes by."""
+    return {**content, "format": 3, "loss": {}, "history": {}}
+
+
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts, 2: with_loss_and_history}
 
 
 def migrated(content: Content) -> Content:

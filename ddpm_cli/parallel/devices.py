@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -70,7 +71,7 @@ class Late:
             arrival.record(torch.cuda.current_stream(numbers.device))
         return cls(here, arrival)
 
-    def read(self) -> list[bool]:
+    def read(self) -> list[Any]:
         """The numbers, once they are there."""
         if self.arrival is not None:
             self.arrival.synchronize()

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -47,12 +47,15 @@ class Oracle(nn.Module):
 
 
 @torch.no_grad()
-def try_parts(denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss: Loss, shape: tuple[int, ...]) -> None:
+def try_parts(
+    denoiser: Denoiser, sampler: Callable[..., Iterator[Images]], loss: Loss, shape: tuple[int, ...], *, perturbed: bool = False
+) -> None:
     """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
         rehearse(clipped(denoiser), denoiser.diffusion, sampler, Noises(grey, torch.zeros_like))
-        loss(denoiser, Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps]), label))
+        batch = Noised.at(denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps]), label)
+        loss(denoiser, replace(batch, perturbed=perturbed))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
         raise ValueError(f"one image of {shape} does not go through this network, sampler and loss: {error}") from error
 
@@ -84,13 +87,19 @@ def images(batch: Bytes) -> Iterator[Finding]:
         yield Finding("ok", f"a batch has {count} different images, none of one colour, bytes {low} to {high}")
 
 
-def oracle(denoiser: Denoiser, loss: Loss, batch: Batch, seed: int) -> Iterator[Finding]:
-    """Whether a network that knows the noise has no loss, as it must; at t = 1 the bound is its decoder's, so that is left out."""
-    found = noised(denoiser, batch, seed, 0, torch.device("cpu"))
+def oracle(denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any) -> Iterator[Finding]:
+    """Whether a network that knows the noise has no loss, as it must; `noise` are options of `noised`.
+
+    Of the bound this is so but at t = 1, which is its decoder's, and with the smallest variance.
+    """
+    found = noised(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
     x0, eps, t = found.x0.double(), found.eps.double(), torch.as_tensor(found.t).clamp(min=2)
     target = denoiser.target(x0, eps, t)
-    answer = torch.cat([target, -torch.ones_like(target)], dim=1) if denoiser.variance == "learned" else target
-    worst = loss(replace(denoiser, network=Oracle(answer)), Noised.at(denoiser.diffusion, x0, eps, t, found.label)).abs().max().item()
+    learned = denoiser.variance == "learned"
+    answer = torch.cat([target, -torch.ones_like(target)], dim=1) if learned else target
+    knowing = replace(denoiser, network=Oracle(answer), variance="learned" if learned else "small")
+    exact = replace(Noised.at(denoiser.diffusion, x0, eps, t, found.label), perturbed=found.perturbed)
+    worst = loss(knowing, exact).abs().max().item()
     if worst < EXACT:
         yield Finding("ok", "a network that knows the noise has no loss")
     else:
@@ -105,7 +114,7 @@ def trial(trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: i
     try:
         with undisturbed(network):
             before = peak(device, anew=True)
-            noisy = noised(state.denoiser, batch, seed, state.step, device, label_dropout=trainer.label_dropout)
+            noisy = trainer.noised(state, batch, seed, state.drawn(seed, trainer.batch_size))
             losses = trainer.backward(state, noisy, loss, seed, ranks)
             found = list(gradients(losses, unwrapped(network), needed=ranks.count > 1, scaled=state.scaler.is_enabled()))
             if any(each.level == "error" for each in found):

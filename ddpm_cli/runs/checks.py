@@ -23,7 +23,8 @@ def findings(run: Run) -> Iterator[Finding]:
     end = run.steps if stop_at is None else min(run.steps, stop_at)
     yield from preflight.schedule(state.denoiser.diffusion)
     yield from preflight.images(run.batch(0).images)
-    yield from preflight.oracle(state.denoiser, run.loss, few, run.cfg.seed)
+    noise = {"offset_noise": run.trainer.offset_noise, "input_perturbation": run.trainer.input_perturbation}
+    yield from preflight.oracle(state.denoiser, run.loss, few, run.cfg.seed, **noise)
     yield from preflight.disk(run.folder, state, run.trainer, end)
     if state.step < end:
         part = run.share[state.step]

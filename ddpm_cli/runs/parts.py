@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.config import build
+from ddpm_cli.config import bind, build
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import device_named, load_network, on_device
+from ddpm_cli.train_times import Draw, History
 
 UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
 
@@ -29,6 +31,20 @@ def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[i
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
     return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, labels_taken(cfg, classes)))
+
+
+def loss_of(cfg: DictConfig) -> Loss:
+    """The loss; one that goes by another is given that."""
+    if "of" in cfg.loss:
+        return build(cfg, "loss", bind(cfg, "loss.of"))
+    return bind(cfg, "loss")
+
+
+def draw_of(cfg: DictConfig, diffusion: GaussianDiffusion) -> Draw:
+    """The sampler of times, tried once."""
+    draw = bind(cfg, "train_times")
+    build(cfg, "train_times", torch.full((1,), 0.5, dtype=torch.float64), History(diffusion, 1))
+    return draw
 
 
 def labels_taken(cfg: DictConfig, classes: int) -> int:

@@ -30,7 +30,14 @@ FREE_OF_TRAINER = (
     "keep_every",
     "bad_steps",
 )
-LATER: dict[str, Any] = {"model.conditional": False, "data.holdout": 0.0}  # what options that older checkpoints lack were in their runs
+LATER: dict[str, Any] = {  # what options that older checkpoints lack were in their runs
+    "model.conditional": False,
+    "data.holdout": 0.0,
+    "loss.distance": "l2",
+    "train_times": {"_target_": "ddpm_cli.train_times.uniform"},
+    "trainer.offset_noise": 0.0,
+    "trainer.input_perturbation": 0.0,
+}
 Found = TypeVar("Found", bound=tuple[Path, dict[str, Any]] | None)
 log = logging.getLogger(__name__)
 

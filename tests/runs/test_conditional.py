@@ -13,7 +13,7 @@ from test_train import flattened
 from ddpm_cli import checkpoints
 from ddpm_cli.data import ImageSet
 from ddpm_cli.runs import loop
-from ddpm_cli.runs.train import check_labels
+from ddpm_cli.runs.opening import check_labels
 
 CONDITIONAL = [*TINY, "model.conditional=true", "model.network.dropout=0.1", "trainer.label_dropout=0.5"]
 
@@ -57,7 +57,7 @@ def test_a_conditional_run_is_the_same_however_it_is_computed(command):
 
 
 def test_a_conditional_run_fits_into_minutes_and_a_checkpoint_samples(command):
-    timed = command("train", *CONDITIONAL, "trainer.minutes=0.02", "hydra.run.dir=run")
+    timed = command("train", *CONDITIONAL, "trainer.minutes=0.1", "hydra.run.dir=run")
     sampled = command("sample", "ckpt=run/checkpoints/last.pt", "n=2", "sampler.steps=2", "hydra.run.dir=out")
     assert (timed.code, sampled.code) == (0, 0), timed.err + sampled.err
 

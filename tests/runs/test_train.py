@@ -69,7 +69,7 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
 def test_the_screen_says_device_images_parameters_and_length(command):
     out = command("train", *TINY, "trainer.steps=2", "trainer.device=cpu").out
     assert "device    cpu (1 threads)" in out
-    assert "data      1,797 images, 8 x 8, 1 channels, 10 classes" in out
+    assert "data      1,725 images, 8 x 8, 1 channels, 10 classes; 72 more are held out" in out
     assert "model     58,273 parameters, predicts eps" in out
     assert "length    2 steps of 16 images, 0.0 epochs" in out
 

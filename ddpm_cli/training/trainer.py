@@ -1,28 +1,24 @@
 """The training loop: a generator over steps that knows no files."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import KW_ONLY, dataclass, field
-from functools import partial
-from typing import Literal, TypeAlias
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.amp import GradScaler
+from torch import nn
 from torch.optim import Optimizer
 
 from ddpm_cli.data import Batch
-from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import moved
-from ddpm_cli.images import to_float
-from ddpm_cli.losses import Noised
+from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, Precision, Ranks, overflowed, unsynchronised
-from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
-from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time, Uniforms
-
-Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
+from ddpm_cli.seeds import Purpose, words_at
+from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
+from ddpm_cli.train_times import Drawn
+from ddpm_cli.training.noising import noised
+from ddpm_cli.training.optimizers import step_unless
+from ddpm_cli.training.state import TrainState, average_towards
 
 LONGEST = 10**8  # more steps than any run has
 CADENCES = ("log_every", "sample_every", "checkpoint_every", "keep_every")
@@ -35,35 +31,13 @@ LR_SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-@dataclass
-class TrainState:
-    """All that training changes: after the same steps it is the same, whatever happened in between.
-
-    skipped: of these steps, those whose numbers were not finite, but for the overflows that fp16's scaler answers.
-    """
-
-    denoiser: Denoiser
-    average: nn.Module
-    optimizer: Optimizer
-    step: int = 0
-    lr_scale: float = 1.0
-    skipped: int = 0
-    scaler: GradScaler = field(default_factory=partial(GradScaler, "cpu", enabled=False))
-
-    @classmethod
-    def fresh(cls, denoiser: Denoiser, optimizer: Callable[..., Optimizer]) -> "TrainState":
-        """The state before the first step: the average is the network."""
-        average = copy.deepcopy(denoiser.network).eval().requires_grad_(False)
-        return cls(denoiser, average, optimizer(denoiser.network.parameters()))
-
-
 @dataclass(frozen=True)
 class Progress:
     """What one step measured: tensors on the device, read only when they are logged.
 
     loss and grad_norm are of the global batch. skipped: they were not finite, so that the step was not applied;
     overflow: because fp16 was left, which its scaler answers.
-    losses: of this process's images, whose indices are `indices`.
+    losses: of this process's images, whose indices are `indices`, times the weights that their times came with.
     """
 
     step: int
@@ -75,6 +49,7 @@ class Progress:
     losses: PerImage
     indices: Indices
     times: Time
+    weights: PerImage | float
 
 
 @dataclass(frozen=True)
@@ -86,7 +61,8 @@ class Trainer:
     processes, with parallel=ddp; workers: processes that prepare batches. The step is the same but for rounding and dropout's masks.
     precision: of the network, bf16 and fp16 under autocast; compile: by torch.compile; activation_checkpointing: memory for time.
     lr_schedule: after `warmup` steps of linear rise. grad_clip: largest norm of the gradient, null for none.
-    label_dropout: the share of the labels kept from a conditional network. ema: the decay of the average of the weights, which is sampled.
+    label_dropout: the share of the labels kept from a conditional network.
+    offset_noise, input_perturbation: of `noised`. ema: the decay of the average of the weights, which is sampled.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
     log_every, sample_every, checkpoint_every: in steps. keep_last: newest checkpoints kept; keep_every: steps between those kept for good.
     """
@@ -110,6 +86,8 @@ class Trainer:
     warmup: int
     grad_clip: float | None
     label_dropout: float
+    offset_noise: float
+    input_perturbation: float
     ema: float
     bad_steps: int
     log_every: int
@@ -132,6 +110,9 @@ class Trainer:
             raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
+        if min(self.offset_noise, self.input_perturbation) < 0:
+            told = f"they are {self.offset_noise} and {self.input_perturbation}"
+            raise ValueError(f"offset_noise and input_perturbation must be at least 0, but {told}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
         if self.grad_clip is not None and not self.grad_clip > 0:
@@ -149,7 +130,6 @@ class Trainer:
         self, state: TrainState, batches: Iterator[Batch], loss: Loss, *, steps: int, seed: int, ranks: Ranks = ALONE
     ) -> Iterator[Progress]:
         """Trains from `state.step` to the end, changing `state`; yields after every step. `batches`: this process's part of each."""
-        device = next(state.denoiser.network.parameters()).device
         groups = state.optimizer.param_groups
         for group in groups:
             group.setdefault("initial_lr", group["lr"])
@@ -157,10 +137,17 @@ class Trainer:
             factor = state.lr_scale * self.lr_factor(step, steps)
             for group in groups:
                 group["lr"] = group["initial_lr"] * factor  # a scheduler of torch's warns where fp16's first step overflows
-            taken = next(batches)
-            batch = noised(state.denoiser, taken, seed, step, device, label_dropout=self.label_dropout)
+            taken, drawn = next(batches), state.drawn(seed, self.batch_size)
+            batch = self.noised(state, taken, seed, drawn)
             losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
-            yield Progress(state.step, mean, norm, float(groups[0]["lr"]), skipped, overflow, losses, taken.indices, batch.t)
+            state.remember(drawn, taken.first, losses / batch.weight, ranks)
+            yield Progress(state.step, mean, norm, float(groups[0]["lr"]), skipped, overflow, losses, taken.indices, batch.t, batch.weight)
+
+    def noised(self, state: TrainState, batch: Batch, seed: int, drawn: Drawn) -> Noised:
+        """The next batch at the times that were drawn for all of it, with the noise of this recipe."""
+        names = ("label_dropout", "offset_noise", "input_perturbation")
+        device = next(state.denoiser.network.parameters()).device
+        return noised(state.denoiser, batch, seed, state.step, device, drawn=drawn, **{name: getattr(self, name) for name in names})
 
     def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
@@ -169,7 +156,7 @@ class Trainer:
         losses = self.backward(state, batch, loss, seed, ranks)
         mean = ranks.total(losses.sum()) / self.batch_size
         state.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(network.parameters(), math.inf if self.grad_clip is None else self.grad_clip)
+        norm = nn.utils.clip_grad_norm_(state.learned, math.inf if self.grad_clip is None else self.grad_clip)
         skipped, overflow = ~(mean.isfinite() & norm.isfinite()), overflowed(state.scaler, mean, norm)
         step_unless(skipped, optimizer)
         average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
@@ -189,57 +176,6 @@ class Trainer:
             with unsynchronised(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
                 losses.append(part.weight * loss(state.denoiser, part))
                 state.scaler.scale(losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
+        for parameter in state.extra.parameters():
+            parameter.grad = ranks.total(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad) / ranks.count
         return torch.cat(losses).detach()
-
-
-def step_unless(skipped: Flag, optimizer: Optimizer) -> None:
-    """A step of the optimizer; fused ones with moments skip it on the device, the others wait for the flag."""
-    # a first step that is skipped would leave moments unfilled: it is waited for
-    if optimizer.state and getattr(optimizer, "_step_supports_amp_scaling", False):
-        optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
-        optimizer.step()
-    elif not skipped:
-        optimizer.step()
-
-
-def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
-    """The optimizer, after a step with it; ValueError where its options or its kind do not go with this loop."""
-    parameter = nn.Parameter(torch.zeros(2, 2))
-    parameter.grad = torch.zeros_like(parameter)
-    try:
-        optimizer([parameter]).step()
-    except (ValueError, RuntimeError, TypeError, NameError, AssertionError) as error:
-        raise ValueError(f"trainer.optimizer: {error}") from error
-    return optimizer
-
-
-def noised(denoiser: Denoiser, batch: Batch, seed: int, step: int, device: torch.device, *, label_dropout: float = 0.0) -> Noised:
-    """The batch with keyed noise at keyed integer times, on the device, and with labels where the network takes them."""
-    x0 = to_float(batch.images.to(device, non_blocking=True))
-    first, last = batch.first, batch.first + len(x0)
-    t = 1 + (uniforms(batch, seed, Purpose.TIMES, step) * denoiser.diffusion.steps).long()
-    eps = normal_like(x0, reseeded(words_at(seed, Purpose.NOISE, step, count=last)[first:], device))
-    label = batch.labels if denoiser.conditional else None
-    if label is not None:
-        kept = uniforms(batch, seed, Purpose.LABELS, step) >= label_dropout
-        label = label.to(device, non_blocking=True).where(moved(kept, x0), -1)  # Ho & Salimans 2022
-    return Noised.at(denoiser.diffusion, x0, eps, t, label)
-
-
-def uniforms(batch: Batch, seed: int, purpose: Purpose, step: int) -> Uniforms:
-    """A number in [0, 1) for each image, by its place in the global batch."""
-    return torch.from_numpy(rng_at(seed, purpose, step).random(batch.first + len(batch.images))[batch.first :])
-
-
-@torch.no_grad()
-def average_towards(average: nn.Module, network: nn.Module, decay: float, skipped: Flag) -> None:
-    """average <- decay average + (1 - decay) network, for the parameters; buffers are copied. Nothing where the step was skipped."""
-    mine: list[Tensor] = list(average.parameters())
-    its: list[Tensor] = list(network.parameters())
-    if skipped.is_cuda:  # the flag is not waited for
-        weight: Tensor = (1 - decay) * ~skipped
-        torch._foreach_lerp_(mine, its, [weight.to(each.dtype) for each in mine])
-    elif not skipped:
-        torch._foreach_lerp_(mine, its, 1 - decay)
-    for buffer, other in zip(average.buffers(), network.buffers(), strict=True):
-        buffer.copy_(torch.where(skipped, buffer, other))

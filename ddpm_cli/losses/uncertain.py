@@ -1,0 +1,37 @@
+"""A loss whose times are weighed by how uncertain each turns out to be."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import moved
+from ddpm_cli.losses.batch import Loss, Noised
+from ddpm_cli.shapes import PerImage
+
+
+class Uncertain(nn.Module):
+    """Another loss L, learned as L / e^u(t) + u(t), so that all times come to matter alike (Karras et al. 2024, eq. 14).
+
+    u is a sum of `waves` cosines over t / T, all 0 at first, and trained with the network. What is returned is L itself; only its
+    gradient is the weighted one, so that numbers can be compared with those of other runs.
+    """
+
+    def __init__(self, of: Loss, *, waves: int = 32) -> None:
+        super().__init__()
+        if waves < 1:
+            raise ValueError(f"loss.waves must be at least 1, but is {waves}")
+        self.of = of
+        self.u = nn.Parameter(torch.zeros(waves))
+
+    def forward(self, denoiser: Denoiser, batch: Noised) -> PerImage:
+        loss = self.of(denoiser, batch)
+        u = self.log_spread(torch.as_tensor(batch.t), denoiser.diffusion.steps).to(loss)
+        weighted = loss * (-u).exp() + u
+        return loss.detach() + (weighted - weighted.detach())
+
+    def log_spread(self, t: Tensor, steps: int) -> PerImage:
+        """u(t)."""
+        phases = math.pi / steps * torch.arange(len(self.u)) * t[:, None]
+        return moved(phases.cos().float(), self.u) @ self.u
