@@ -328,7 +328,7 @@ def poisoned_batches(monkeypatch, *steps):
         found.x_t[2] += float("nan") if step in steps else 0.0
         return found
 
-    monkeypatch.setattr(training, "noised", poisoned)
+    monkeypatch.setattr(training.trainer, "noised", poisoned)
 
 
 def poisoned_weights(monkeypatch, *times):
@@ -339,7 +339,7 @@ def poisoned_weights(monkeypatch, *times):
             next(denoiser.network.parameters()).data[0] = float("inf")
         return clean(denoiser, batch, seed, step, device, **options)
 
-    monkeypatch.setattr(training, "noised", poison)
+    monkeypatch.setattr(training.trainer, "noised", poison)
 
 
 def incidents():
@@ -415,7 +415,7 @@ def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
 
 
 def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(command, monkeypatch):
-    monkeypatch.setattr(training, "noised", overflowing(training.noised))
+    monkeypatch.setattr(training.trainer, "noised", overflowing(training.noised))
     often = [*TINY, "trainer.precision=fp16", "trainer.steps=17", "trainer.log_every=1", "hydra.run.dir=run"]
     outcome = command("train", *often)
     assert outcome.code == 0, outcome.err
