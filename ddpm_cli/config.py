@@ -33,7 +33,7 @@ ROOMS = {
     "features": "ddpm_cli.metrics.",
 }
 ELSEWHERE = {"features": "ddpm-compare takes it", "sampler": "ddpm-train and ddpm-sample take it, ddpm-compare takes samplers"}
-SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation"}
+SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation", "schedule": "ddpm_cli.schedules.Ending"}
 
 
 def config_dir() -> Path:

@@ -1,10 +1,33 @@
 """Noise schedules: functions that return beta_1..beta_T in float64."""
 
 import math
+import re
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 
-from ddpm_cli.shapes import Betas
+from ddpm_cli.shapes import AlphaBar, Betas
+
+MOST = 4000  # numbers of a file, for every checkpoint holds them
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What every schedule can be asked for.
+
+    zero_snr: the last time is pure noise, as sampling assumes; the first stays (Lin et al. 2023, algorithm 1).
+    """
+
+    _: KW_ONLY
+    zero_snr: bool = False
+
+    def of(self, betas: Betas) -> Betas:
+        """The betas with this ending."""
+        alpha = (1 - betas).cumprod(0).sqrt()
+        rescaled = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
+        return betas_of(torch.cat([alpha.new_ones(1), rescaled**2])) if self.zero_snr else betas
 
 
 def linear(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Betas:
@@ -29,10 +52,51 @@ def sigmoid(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02, width
 
 def cosine(*, steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999) -> Betas:
     """alpha_bar(t) = f(t) / f(0), f(t) = cos^2((t / T + offset) / (1 + offset) pi / 2) (Nichol & Dhariwal 2021, eq. 17)."""
-    if offset < 0 or not 0 < max_beta <= 1:
-        raise ValueError(f"offset must be at least 0 and max_beta in (0, 1], but they are {offset} and {max_beta}")
+    return betas_of(squared_cosine(steps, offset), max_beta)
+
+
+def shifted(*, size: int, steps: int = 1000, base: int = 64, offset: float = 0.008, max_beta: float = 0.999) -> Betas:
+    """The cosine's SNR times (base / size)^2: larger images need more noise (Hoogeboom et al. 2023, eq. 4)."""
+    if min(size, base) < 1:
+        raise ValueError(f"size and base must be at least 1, but they are {size} and {base}")
+    alpha_bar = squared_cosine(steps, offset)
+    return betas_of(alpha_bar / (alpha_bar + (size / base) ** 2 * (alpha_bar[0] - alpha_bar)), max_beta)
+
+
+def sigmoid_alpha_bar(*, steps: int = 1000, start: float = -3.0, end: float = 3.0, tau: float = 1.0, max_beta: float = 0.999) -> Betas:
+    """alpha_bar along a falling sigmoid of x / tau, x from `start` to `end`, scaled to [0, 1] (Jabri et al. 2022; Chen 2023, code 1)."""
+    if not (start < end and tau > 0):
+        raise ValueError(f"start must be below end and tau positive, but they are {start}, {end} and {tau}")
+    along = torch.sigmoid((start + (end - start) * ramp(positive(steps) + 1)) / tau)
+    return betas_of(along[-1] - along, max_beta)
+
+
+def listed(*, path: str, quantity: Literal["alpha_bar", "betas"] = "alpha_bar") -> Betas:
+    """The numbers of a text file, between blanks, commas or brackets; an alpha_bar_0 of 1 before the others is left out."""
+    words = [word for word in re.split(r"[\s,;\[\]]+", Path(path).expanduser().read_text()) if word]
+    if not 2 <= len(words) <= MOST:
+        raise ValueError(f"path must hold 2 to {MOST:,} numbers, but {path!r} holds {len(words):,}")
+    values = torch.tensor([float(word) for word in words], dtype=torch.float64)
+    return values if quantity == "betas" else betas_of(values if values[0] == 1 else torch.cat([values.new_ones(1), values]))
+
+
+def numbers(*, betas: list[float]) -> Betas:
+    """The numbers themselves: what a schedule of a file is in a checkpoint, which needs that file no more."""
+    return torch.tensor(betas, dtype=torch.float64)
+
+
+def squared_cosine(steps: int, offset: float) -> AlphaBar:
+    """alpha_bar_0..alpha_bar_T of the cosine schedule, but for a factor."""
+    if offset < 0:
+        raise ValueError(f"offset must be at least 0, but is {offset}")
     time = torch.arange(positive(steps) + 1, dtype=torch.float64) / steps
-    alpha_bar = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
+    return torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
+
+
+def betas_of(alpha_bar: AlphaBar, max_beta: float = 1.0) -> Betas:
+    """beta_1..beta_T, none above `max_beta`, of alpha_bar_0..alpha_bar_T times any factor."""
+    if not 0 < max_beta <= 1:
+        raise ValueError(f"max_beta must be in (0, 1], but is {max_beta}")
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=max_beta)
 
 

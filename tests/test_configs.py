@@ -11,7 +11,6 @@ from problems import Answer, constant_oracle
 from ddpm_cli import config
 from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.runs.compare import Options as CompareOptions
 from ddpm_cli.runs.drawing import Steering
 from ddpm_cli.runs.parts import draw_of, loss_of, process
@@ -36,7 +35,7 @@ SURFACE = {
     "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes trainer.label_dropout",
     "trainer.offset_noise trainer.input_perturbation",
     "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
-    "schedule.steps schedule.offset schedule.max_beta",
+    "schedule.steps schedule.offset schedule.max_beta schedule.zero_snr",
     "sampler.steps sampler.spacing sampler.eta",
 }
 
@@ -64,7 +63,8 @@ def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, gro
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_passes_its_check(composed, group, choice):
     cfg = composed("train", f"{group}={choice}")
-    cfg.data.update({key: "there" for key in cfg.data if OmegaConf.is_missing(cfg.data, key)})
+    for node in (cfg.data, cfg.schedule):
+        node.update({key: "there" for key in node if OmegaConf.is_missing(node, key)})
     config.check(cfg, GROUPS, TrainOptions)
 
 
@@ -101,11 +101,23 @@ def test_all_features_are_rows_of_numbers(composed, group, choice):
     assert found.ndim == 2
 
 
+@pytest.fixture
+def file_of_numbers(tmp_path):
+    """A file for the schedule that reads one."""
+    path = tmp_path / "betas.txt"
+    path.write_text("\n".join(["0.01"] * 1000))
+    return path
+
+
+@pytest.mark.parametrize(("zero_snr", "last"), [("false", 1e-3), ("true", 0.0)])
 @pytest.mark.parametrize("choice", named("schedule"))
-def test_every_schedule_is_a_process(composed, choice):
-    diffusion = GaussianDiffusion.from_betas(config.build(composed("train", f"schedule={choice}"), "schedule"))
+def test_every_schedule_is_a_process_that_ends_in_noise(composed, file_of_numbers, choice, zero_snr, last):
+    cfg = composed("train", f"schedule={choice}", f"schedule.zero_snr={zero_snr}")
+    cfg.schedule.update({"path": str(file_of_numbers), "quantity": "betas"} if choice == "listed" else {})
+    diffusion = process(cfg)
     assert diffusion.steps == 1000
     assert (diffusion.alpha_bar.diff() < 0).all()
+    assert diffusion.alpha_bar[-1] <= last
 
 
 TRANSFORMS = [{}, {"offset_noise": 0.1}, {"input_perturbation": 0.1}]
@@ -143,11 +155,12 @@ def test_an_oracle_that_knows_the_noise_has_no_loss(composed, choice, predicts):
         assert all((value[batch.t > 1].abs() < 1e-6).all() for value in values)
 
 
+@pytest.mark.parametrize("zero_snr", ["false", "true"])
 @pytest.mark.parametrize("steps", [1, 7, 50])
 @pytest.mark.parametrize("choice", named("sampler"))
-def test_every_sampler_returns_what_an_oracle_is_sure_of(composed, choice, steps):
-    cfg = composed("train", f"sampler={choice}", f"sampler.steps={steps}")
-    diffusion = GaussianDiffusion.from_betas(config.build(cfg, "schedule"))
+def test_every_sampler_returns_what_an_oracle_is_sure_of(composed, choice, steps, zero_snr):
+    cfg = composed("train", f"sampler={choice}", f"sampler.steps={steps}", f"schedule.zero_snr={zero_snr}")
+    diffusion = process(cfg)
     x0 = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     times, still = config.shared(cfg, "sampler").times(diffusion), torch.zeros_like(x0)
     *_, images = config.bind(cfg, "sampler")(constant_oracle(x0), diffusion, still, times, lambda like: 3 * torch.ones_like(like))

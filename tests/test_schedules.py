@@ -1,5 +1,7 @@
 """Schedules against published values, and the property that all of them share."""
 
+import math
+
 import pytest
 import torch
 
@@ -52,3 +54,63 @@ def test_a_linear_schedule_of_few_steps_is_refused():
 def test_a_schedule_has_steps(steps):
     with pytest.raises(ValueError, match=f"steps must be at least 1 and at most 1,000,000, but is {steps}"):
         schedules.cosine(steps=steps)
+
+
+def test_the_shifted_cosine_is_the_cosine_at_its_base_and_scales_the_snr_elsewhere():
+    torch.testing.assert_close(schedules.shifted(size=64), schedules.cosine(), rtol=1e-12, atol=0)
+    large, cosine = (GaussianDiffusion.from_betas(betas) for betas in (schedules.shifted(size=256), schedules.cosine()))
+    torch.testing.assert_close(large.snr(torch.arange(1, 1000)), cosine.snr(torch.arange(1, 1000)) / 16)
+
+
+def test_the_sigmoid_in_alpha_bar_is_the_published_formula():
+    gamma = [1 / (1 + math.exp(-x)) for x in (-3, -1.5, 0, 1.5, 3)]
+    expected = [(gamma[-1] - value) / (gamma[-1] - gamma[0]) for value in gamma[1:-1]]
+    found = GaussianDiffusion.from_betas(schedules.sigmoid_alpha_bar(steps=4)).alpha_bar
+    assert found[1:-1].tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_zero_terminal_snr_keeps_the_first_time_and_the_shape():
+    before = GaussianDiffusion.from_betas(schedules.linear())
+    after = GaussianDiffusion.from_betas(schedules.Ending(zero_snr=True).of(schedules.linear()))
+    alpha, rescaled = before.alpha_bar.sqrt(), after.alpha_bar.sqrt()
+    assert (rescaled[1].item(), rescaled[-1].item()) == (pytest.approx(alpha[1].item(), rel=1e-12), 0)
+    torch.testing.assert_close(
+        rescaled[1:].diff() / alpha[1:].diff(), torch.full((999,), (alpha[1] / (alpha[1] - alpha[-1])).item()).double()
+    )
+
+
+@pytest.mark.parametrize("text", ["0.9 0.5, 0.1", "1\n0.9\n0.5\n0.1\n", "[1.0, 0.9, 0.5, 0.1]"])
+def test_numbers_of_a_file_are_a_schedule(tmp_path, text):
+    (tmp_path / "numbers.txt").write_text(text)
+    diffusion = GaussianDiffusion.from_betas(schedules.listed(path=str(tmp_path / "numbers.txt")))
+    assert diffusion.alpha_bar.tolist() == pytest.approx([1, 0.9, 0.5, 0.1], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.5", "path must hold 2 to 4,000 numbers, but .* holds 1"),
+        ("1 " * 4001, "path must hold 2 to 4,000 numbers, but .* holds 4,001"),
+        ("0.9 much", "could not convert string to float: 'much'"),
+        ("0.1 0.9", "betas must lie between 0 and 1, but run from -8 to 0.9"),
+        ("0.9 nan", "betas must lie between 0 and 1"),
+    ],
+)
+def test_a_file_without_a_schedule_is_refused(tmp_path, text, said):
+    (tmp_path / "numbers.txt").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        GaussianDiffusion.from_betas(schedules.listed(path=str(tmp_path / "numbers.txt")))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "said"),
+    [
+        ("shifted", {"size": 0}, "size and base must be at least 1, but they are 0 and 64"),
+        ("sigmoid_alpha_bar", {"start": 3.0}, "start must be below end and tau positive, but they are 3.0, 3.0 and 1.0"),
+        ("sigmoid_alpha_bar", {"max_beta": 1.5}, r"max_beta must be in \(0, 1\], but is 1.5"),
+        ("cosine", {"offset": -1.0}, "offset must be at least 0, but is -1.0"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(schedule, options, said):
+    with pytest.raises(ValueError, match=said):
+        getattr(schedules, schedule)(**options)

@@ -23,7 +23,7 @@ SCALER: dict[str, tuple[type, float, float]] = {  # what torch's scaler of fp16 
     "growth_interval": (int, 1, 2**30),
     "_growth_tracker": (int, 0, 2**30),
 }
-SIDE, WORD, TEXT = 4096, 3000, 2**16  # more than any run has: pixels along a side, characters of a value, of a configuration
+SIDE, WORD, TEXT = 4096, 3000, 2**17  # more than any run has: pixels along a side, characters of a value, of a configuration
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:

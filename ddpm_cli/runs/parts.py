@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config import bind, build
+from ddpm_cli.config import bind, build, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Loss
@@ -17,9 +17,19 @@ from ddpm_cli.train_times import Draw, History
 UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
 
 
+def settled(cfg: DictConfig) -> dict[Any, Any]:
+    """The configuration by itself: interpolated, and with the numbers of a schedule's file in place of its name."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    if "path" in cfg.schedule:
+        betas = build(cfg, "schedule").tolist()
+        plain["schedule"] = {"_target_": "ddpm_cli.schedules.numbers", "betas": betas, "zero_snr": shared(cfg, "schedule").zero_snr}
+    return plain
+
+
 def process(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
-    betas = build(cfg, "schedule")
+    betas = shared(cfg, "schedule").of(build(cfg, "schedule"))
     try:
         return GaussianDiffusion.from_betas(betas)
     except ValueError as error:
@@ -64,6 +74,8 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     recipe, facts = content["config"], content["facts"]
     recipe.trust = trust
     state = content["ema" if weights == "ema" else "network"]
+    if "path" in recipe.schedule:
+        raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
     try:
         diffusion = process(recipe)
         with torch.device("meta"):

@@ -34,6 +34,7 @@ LATER: dict[str, Any] = {  # what options that older checkpoints lack were in th
     "model.conditional": False,
     "data.holdout": 0.0,
     "loss.distance": "l2",
+    "schedule.zero_snr": False,
     "train_times": {"_target_": "ddpm_cli.train_times.uniform"},
     "trainer.offset_noise": 0.0,
     "trainer.input_perturbation": 0.0,
@@ -84,9 +85,15 @@ def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) 
     free = (*FREE, *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
     apart = ((key, LATER.get(key) if before is None else before, after) for key, before, after in differences(old, new))
     found = [(key, before, after) for key, before, after in apart if before != after and not key.startswith(free)]
-    broken = [f"{key} was {before!r} and is {after!r}" for key, before, after in found if key.startswith(SAME)]
+    broken = [f"{key} was {short(before)} and is {short(after)}" for key, before, after in found if key.startswith(SAME)]
     broken += ["the images are others (their fingerprint differs)"] * (content["data"] != data)
     if broken:
         raise ValueError(f"cannot resume: {'; '.join(broken)}")
     length = [("steps in all", content["facts"]["steps"], steps)] * (content["facts"]["steps"] != steps)
-    return [f"{key}: {before!r} -> {after!r}" for key, before, after in [*found, *length]]
+    return [f"{key}: {short(before)} -> {short(after)}" for key, before, after in [*found, *length]]
+
+
+def short(value: Any) -> str:
+    """A value for the screen: of a long list the ends."""
+    long = isinstance(value, list) and len(value) > 8
+    return f"[{value[0]}, ..., {value[-1]}]" if long else repr(value)

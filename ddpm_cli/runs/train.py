@@ -19,6 +19,7 @@ from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
 from ddpm_cli.runs.opening import opened
+from ddpm_cli.runs.parts import settled
 from ddpm_cli.sampling import start
 
 GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
@@ -57,7 +58,7 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
 def spread_out(job: Callable[..., bool], cfg: DictConfig, *args: Any, **options: Any) -> bool:
     """Calls the job in as many processes as the configuration says, in this one where that is one."""
     count = processes(cfg.trainer.processes, cfg.trainer.device) if cfg.trainer.parallel == "ddp" else 1
-    return spread(count, job, OmegaConf.to_container(cfg), *args, **options)
+    return spread(count, job, settled(cfg), *args, **options)
 
 
 def train_here(plain: dict[Any, Any], folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:

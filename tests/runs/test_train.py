@@ -447,3 +447,15 @@ def test_activations_computed_again_change_no_weight(command, trained):
     command("train", *TINY, "trainer.steps=4", "trainer.activation_checkpointing=true", "hydra.run.dir=again")
     kept, again = (flattened(checkpoints.load(path)) for path in (trained, Path("again/checkpoints/last.pt")))
     assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+def test_a_schedule_of_a_file_is_in_the_checkpoint_as_numbers(command):
+    listed = [*TINY, "schedule=listed", "schedule.path=numbers.txt", "trainer.steps=2", "hydra.run.dir=run"]
+    Path("numbers.txt").write_text(" ".join(str(1 - each / 51) for each in range(51)))
+    assert command("train", *listed).code == 0
+    assert command("train", *listed, "resume=auto").code == 0
+    Path("numbers.txt").unlink()
+    assert command("sample", "ckpt=run/checkpoints/last.pt", "n=1", "sampler.steps=2", "hydra.run.dir=out").code == 0
+    other = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run", "resume=auto")
+    assert "schedule.betas was [0.0196" in other.err
+    assert command("train", *listed).err.endswith("No such file or directory: 'numbers.txt'\n")
