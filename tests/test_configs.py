@@ -33,7 +33,7 @@ SURFACE = {
     "trainer.grad_clip trainer.ema trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
     "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes trainer.label_dropout",
-    "trainer.offset_noise trainer.input_perturbation",
+    "trainer.offset_noise trainer.input_perturbation trainer.evaluate_every",
     "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
     "schedule.steps schedule.offset schedule.max_beta schedule.zero_snr",
     "sampler.steps sampler.spacing sampler.eta",

@@ -158,9 +158,9 @@ def test_checkpoints_are_counted_as_they_will_lie_there():
 
 
 def test_an_estimate_says_step_total_and_checkpoint():
-    ((level, text),) = said(preflight.estimate(trained(Small()), recipe(sample_every=500), 1000, 0.5, 4.0))
+    ((level, text),) = said(preflight.estimate(trained(Small()), recipe(sample_every=500, evaluate_every=100), 1000, 0.5, 4.0, 8.0))
     assert level == "estimate"
-    assert text == "about 0.5 s a step, 8 min in all; a checkpoint has 192 bytes"
+    assert text == "about 0.5 s a step, 9 min in all; a checkpoint has 192 bytes"
 
 
 @pytest.mark.parametrize(("count", "words"), [(12, "12 bytes"), (2048, "2.0 KiB"), (3 * 2**30, "3.0 GiB")])

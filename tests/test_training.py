@@ -30,6 +30,7 @@ RECIPE = {
         "label_dropout": 0.1,
         "ema": 0.9,
         "log_every": 1,
+        "evaluate_every": 1,
         "sample_every": 1,
         "checkpoint_every": 1,
         "keep_last": 1,

@@ -19,6 +19,7 @@ from ddpm_cli.checkpoints.migrations import FORMAT, migrated
 from ddpm_cli.images import whole
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
 from ddpm_cli.training import TrainState
+from ddpm_cli.training.verdict import Verdict
 
 
 def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str
         "ema": network_state(state.average),
         "loss": network_state(state.extra),
         "history": state.past,
+        "verdict": state.verdict.past,
         "optimizer": optimizer_state(state.optimizer),
         "scaler": state.scaler.state_dict(),
         "environment": environment(),
@@ -89,7 +91,7 @@ def load(path: Path) -> dict[str, Any]:
 def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = True, past: bool = True) -> None:
     """Puts what a loaded checkpoint remembers into `state`.
 
-    Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times does.
+    Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times and the verdict do.
     """
     facts = content["facts"]
     load_network(state.denoiser.network, content["network"])
@@ -99,6 +101,7 @@ def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = Tr
         load_optimizer(state.optimizer, content["optimizer"])
     if past:
         state.recollect(content["history"])
+    state.verdict = Verdict.recalled(content["verdict"] if past else {})
     if content["scaler"]:
         state.scaler.load_state_dict(content["scaler"])
     state.step, state.lr_scale, state.skipped = content["step"], facts["lr_scale"], facts["skipped"]

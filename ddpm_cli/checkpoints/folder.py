@@ -11,13 +11,17 @@ from ddpm_cli.images import whole
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
 
 
-def keep(folder: Path, content: Mapping[str, Any], *, last: int, every: int | None = None) -> Path:
-    """Writes `step_*.pt` in `folder`, links `last.pt` to it, and drops all but the `last` newest and those of every `every` steps."""
+def keep(folder: Path, content: Mapping[str, Any], *, last: int, every: int | None = None, best: bool = False) -> Path:
+    """Writes `step_*.pt` in `folder`, and drops all but the `last` newest and those of every `every` steps.
+
+    `last.pt` is linked to it, and so is `best.pt`, where it is the best.
+    """
     for left in folder.glob(".partial-*"):  # by a process that was killed while it wrote
         left.unlink()
     path = folder / f"step_{content['step']:08d}.pt"
     write(path, content)
-    whole(folder / "last.pt", lambda partial: os.link(path, partial))
+    for name in ["last.pt", *["best.pt"] * best]:
+        whole(folder / name, lambda partial: os.link(path, partial))
     there = sorted(folder.glob(NAMES))
     undone = [other for other in there if other.name > path.name]  # damaged, or of steps that were gone back from
     for other in undone:

@@ -21,8 +21,8 @@ def with_scaler_and_counts(content: Content) -> Content:
 
 
 def with_loss_and_history(content: Content) -> Content:
-    """Format 3 has the parameters of the loss and the losses that the sampler of times goes by."""
-    return {**content, "format": 3, "loss": {}, "history": {}}
+    """Format 3 has the parameters of the loss, the losses that the sampler of times goes by, and the verdict on the run."""
+    return {**content, "format": 3, "loss": {}, "history": {}, "verdict": {}}
 
 
 MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts, 2: with_loss_and_history}

@@ -83,10 +83,10 @@ def weight(network: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
 
 
-def estimate(state: TrainState, trainer: Trainer, steps: int, seconds: float, grid: float) -> Iterator[Finding]:
-    """What the rest of a run takes, of which a step takes so many seconds and a grid of samples `grid` times that."""
+def estimate(state: TrainState, trainer: Trainer, steps: int, seconds: float, grid: float, evaluation: float) -> Iterator[Finding]:
+    """What the rest of a run takes, of which a step takes so many seconds and a grid of samples and an evaluation so many times that."""
     to_go = steps - state.step
-    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every))
+    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every) + evaluation * (1 + to_go // trainer.evaluate_every))
     told = f"about {seconds:.2g} s a step, {duration(total)} in all; a checkpoint has {size(checkpoint_bytes(state))}"
     yield Finding("estimate", told)
 

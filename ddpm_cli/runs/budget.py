@@ -14,8 +14,10 @@ import torch
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import shared
-from ddpm_cli.runs.loop import Run, previews
-from ddpm_cli.training import LONGEST
+from ddpm_cli.runs.evaluation import losses
+from ddpm_cli.runs.previews import previews
+from ddpm_cli.runs.run import Run
+from ddpm_cli.training import LONGEST, Trainer
 
 MARGIN = 0.1  # of the time, kept back for what is not timed (pictures, logs, checks) and for a machine that gets slower
 TIMING = 0.03  # of the time, spent on timing steps, and as much on timing samples
@@ -27,17 +29,19 @@ class Costs:
     """What each thing takes, in seconds."""
 
     step: float
+    evaluation: float
     grid: float
     save: float
 
-    def steps(self, seconds: float, recipe_steps: int, sample_every: int, checkpoint_every: int) -> int:
+    def steps(self, seconds: float, recipe: Trainer) -> int:
         """The steps that fit into the time with their grids and checkpoints, the last ones included.
 
         A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
         """
-        left, beside = seconds - self.grid - self.save, self.grid / sample_every + self.save / checkpoint_every
+        beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
+        left = seconds - self.evaluation - self.grid - self.save
         longer = int(left / (self.step + beside))
-        return min(LONGEST - 1, longer if longer >= recipe_steps else int((left - recipe_steps * beside) / self.step))
+        return min(LONGEST - 1, longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step))
 
 
 def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
     share = steps / max(1, recipe["steps"])
     if share >= 1:
         return {}
-    paced = {name: max(1, math.ceil(share * recipe[name])) for name in ("log_every", "sample_every", "checkpoint_every")}
+    paced = {name: max(1, math.ceil(share * recipe[name])) for name in ("log_every", "evaluate_every", "sample_every", "checkpoint_every")}
     return {**paced, "warmup": int(share * recipe["warmup"]), "ema": max(0.0, 1 - (1 - recipe["ema"]) / share)}
 
 
@@ -58,7 +62,7 @@ def length(run: Run, since: float) -> int:
     assert minutes is not None
     costs = measured(run, 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
-    steps = min(run.ranks.gathered(costs.steps(left, run.trainer.steps, run.trainer.sample_every, run.trainer.checkpoint_every)))
+    steps = min(run.ranks.gathered(costs.steps(left, run.trainer)))
     if steps < 1:
         told = f"a step takes {costs.step:.2g} s, a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         raise ValueError(f"trainer.minutes={minutes:g} is too short: {told}")
@@ -70,7 +74,8 @@ def measured(run: Run, seconds: float) -> Costs:
     with undone(run):
         step = step_seconds(run, TIMING * seconds)
         grid = grid_seconds(run, TIMING * seconds)
-        return Costs(step, grid, save_seconds(run) if run.ranks.first else 0.0)
+        evaluation = seconds_of(lambda: losses(run))
+        return Costs(step, evaluation, grid, save_seconds(run) if run.ranks.first else 0.0)
 
 
 @contextmanager

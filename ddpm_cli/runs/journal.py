@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Journal:
-    """The log of one run in `folder`: `metrics.jsonl`, `incidents.jsonl`, `tensorboard/` and pictures.
+    """The log of one run in `folder`: `metrics.jsonl`, `samples.jsonl`, `incidents.jsonl`, `tensorboard/` and pictures.
 
     Of several processes the first one writes. A full disk ends no run: rows wait in `unwritten` until the disk takes them,
     pictures and TensorBoard's go missing, and it is told.
@@ -34,15 +34,16 @@ class Journal:
         """The journal from `step` on: what was written after it, by a run that went on, is cut."""
         if not writes:
             return cls(folder, None, writes=False)
-        for name in ("metrics.jsonl", "incidents.jsonl"):
+        for name in ("metrics.jsonl", "samples.jsonl", "incidents.jsonl"):
             trim(folder / name, step)
         return cls(folder, board(folder, step))
 
     def cut(self, step: int) -> None:
         """Goes back to `step`: its numbers after it are cut, its incidents stay."""
-        waiting = self.unwritten.get("metrics.jsonl", [])
-        waiting[:] = [row for row in waiting if json.loads(row)["step"] <= step]
-        self.attempt(lambda: trim(self.folder / "metrics.jsonl", step))
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            waiting = self.unwritten.get(name, [])
+            waiting[:] = [row for row in waiting if json.loads(row)["step"] <= step]
+            self.attempt(partial(trim, self.folder / name, step))
         self.close()
         self.show(lambda tensorboard: None, step)
 

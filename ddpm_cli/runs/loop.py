@@ -6,80 +6,25 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeAlias
 
 import torch
-from omegaconf import DictConfig
-from torch import Tensor
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, shared
-from ddpm_cli.data import Batch, ImageSet, Stream, batches
-from ddpm_cli.images import grid, to_bytes
-from ddpm_cli.parallel import Arithmetic, Ranks, Vote
+from ddpm_cli.parallel import Ranks, Vote
 from ddpm_cli.runs import resume
-from ddpm_cli.runs.incidents import Watch, finite
-from ddpm_cli.runs.journal import Journal
-from ddpm_cli.runs.saving import Saver
-from ddpm_cli.sampling import trajectory
-from ddpm_cli.shapes import Images
-from ddpm_cli.training import Loss, Progress, Trainer, TrainState
+from ddpm_cli.runs.evaluation import by_quarter, evaluated
+from ddpm_cli.runs.incidents import Watch
+from ddpm_cli.runs.previews import show_samples
+from ddpm_cli.runs.run import Run
+from ddpm_cli.training import Progress
 
-PREVIEWS, RETRIES, RETRY_SECONDS = 16, 60, 10
+RETRIES, RETRY_SECONDS = 60, 10
 Bar: TypeAlias = Any  # tqdm's, whose type takes a parameter for mypy alone
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Run:
-    """The parts of one training run."""
-
-    cfg: DictConfig
-    folder: Path
-    trainer: Trainer
-    state: TrainState
-    loss: Loss
-    data: ImageSet
-    held_out: ImageSet
-    fingerprint: str
-    steps: int
-    journal: Journal
-    saver: Saver
-    ranks: Ranks
-    work: Arithmetic
-
-    @property
-    def share(self) -> Stream:
-        """This process's part of every batch."""
-        size = self.trainer.batch_size
-        return Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
-
-    def batch(self, step: int) -> Batch:
-        """The whole batch of a step."""
-        return replace(self.share, part=slice(None))[step]
-
-    def stream(self, start: int) -> Iterator[Batch]:
-        """This process's part of the batches from step `start` on."""
-        pin = next(self.state.average.parameters()).device.type == "cuda"
-        return batches(self.share, start=start, workers=self.trainer.workers, pin=pin)
-
-    def content(self) -> dict[str, Any]:
-        """What a checkpoint would hold now."""
-        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
-        return checkpoints.content(self.state, self.cfg, data=self.fingerprint, facts=facts)
-
-    def save(self) -> None:
-        """Has a checkpoint written; `saver` says what becomes of it."""
-        self.saver.begin(self.content())
-
-    @property
-    def finite(self) -> bool:
-        """Whether network and average are."""
-        return finite(self.state.denoiser.network, self.state.average)
 
 
 def loop(run: Run, stop: Event) -> None:
@@ -93,16 +38,19 @@ def loop(run: Run, stop: Event) -> None:
 
 def advance(run: Run, bar: Bar, stop: Event) -> bool:
     """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
-    trainer, window, since = run.trainer, [], time.perf_counter()
+    trainer, window, since = run.trainer, list[Progress](), time.perf_counter()
     watch, vote, stream = Watch(run.state, run.journal, run.ranks), Vote(run.ranks), run.stream(run.state.step)
     for progress in trainer.fit(run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks):
         watch.follow(progress)
         run.saver.look()
-        window.append(torch.stack([progress.loss, progress.grad_norm]).where(~progress.skipped, math.nan))
+        window.append(progress)
         bar.update()
+        numbers = evaluated(run) if progress.step % trainer.evaluate_every == 0 or progress.step == run.steps else {}
         if progress.step % trainer.log_every == 0:
-            report(run, bar, progress, window, time.perf_counter() - since)
+            numbers |= report(run, bar, window, time.perf_counter() - since)
             window, since = [], time.perf_counter()
+        if numbers:
+            run.journal.numbers(progress.step, numbers)
         if progress.step < run.steps:
             show_and_save(run, watch)
         if watch.in_a_row >= trainer.bad_steps:
@@ -114,14 +62,15 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
     return watch.in_a_row < trainer.bad_steps
 
 
-def report(run: Run, bar: Bar, progress: Progress, window: Sequence[Tensor], seconds: float) -> None:
-    """A row of numbers, the means over the steps in the window, and what of them the bar shows."""
-    loss, norm = torch.stack(tuple(window)).nanmean(0).tolist()
+def report(run: Run, bar: Bar, window: Sequence[Progress], seconds: float) -> dict[str, float]:
+    """The numbers of a row, means over the steps in the window; what of them the bar shows is shown."""
+    steps = [torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in window]
+    loss, norm = torch.stack(steps).nanmean(0).tolist()
     speed = len(window) * run.trainer.batch_size / seconds
-    numbers = {"loss": loss, "grad_norm": norm, "lr": progress.lr, "images_per_second": speed, "skipped": run.state.skipped}
-    numbers |= run.work.at(speed)
-    run.journal.numbers(progress.step, numbers)
+    numbers = {"loss": loss, "grad_norm": norm, "lr": window[-1].lr, "images_per_second": speed, "skipped": run.state.skipped}
+    numbers |= run.work.at(speed) | by_quarter(window, run.state.denoiser.diffusion.steps, run.ranks)
     bar.set_postfix_str(told(numbers, len(run.data.images)))
+    return numbers
 
 
 def told(numbers: Mapping[str, float], images: int) -> str:
@@ -158,25 +107,6 @@ def go_back(run: Run) -> None:
     log.warning("warning: %s; back to %s with half the learning rate; %s", row, path.name, evidence)
 
 
-@torch.no_grad()
-def show_samples(run: Run) -> None:
-    """A grid of the average's samples, from the same noise at every step of the run."""
-    *_, images = previews(run)
-    every = torch.cat(run.ranks.gathered(to_bytes(images).cpu()))
-    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
-
-
-def previews(run: Run) -> Iterator[Images]:
-    """This process's share of the samples that are shown, after every step of the sampler; a conditional model's, class after class."""
-    denoiser = replace(run.state.denoiser, network=run.state.average)
-    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
-    indices = range(PREVIEWS)[run.ranks.part(PREVIEWS)]
-    if not indices:
-        return iter([torch.empty(0, *shape)])
-    labels = torch.tensor([index % len(run.data.classes) for index in indices]) if denoiser.conditional else None
-    return trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices, labels=labels)
-
-
 def finish(run: Run, stop: Event, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
     if not run.finite:
@@ -188,6 +118,8 @@ def finish(run: Run, stop: Event, again: str) -> None:
     elif run.steps:
         show_samples(run)
     run.journal.close()
+    if word := run.state.verdict.told():
+        log.info("learning  %s", word)
     log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
 
 

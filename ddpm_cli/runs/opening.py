@@ -21,8 +21,8 @@ from ddpm_cli.parallel.launch import restarted
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.runs import budget, resume
 from ddpm_cli.runs.journal import Journal
-from ddpm_cli.runs.loop import Run
 from ddpm_cli.runs.parts import denoiser_of, draw_of, labels_taken, loss_of, process
+from ddpm_cli.runs.run import Run
 from ddpm_cli.runs.saving import Saver
 from ddpm_cli.seeds import Purpose, words_at
 from ddpm_cli.train_times import Draw

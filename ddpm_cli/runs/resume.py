@@ -24,6 +24,7 @@ FREE_OF_TRAINER = (
     "activation_checkpointing",
     "stop_at",
     "log_every",
+    "evaluate_every",
     "sample_every",
     "checkpoint_every",
     "keep_last",

@@ -47,21 +47,21 @@ class Saver:
         """Waits until the copy that is being taken is complete."""
         self.copied.wait()
 
-    def begin(self, content: Mapping[str, Any]) -> None:
+    def begin(self, content: Mapping[str, Any], *, best: bool = False) -> None:
         """Has a checkpoint copied and written; waits for the one before, where the disk is slower than they come."""
         self.end()
         copy, complete = self.memory.copy(content)
         self.copied.clear()
-        self.begun = content["step"], self.thread.submit(self.write, copy, complete)
+        self.begun = content["step"], self.thread.submit(self.write, copy, complete, best)
 
-    def write(self, copy: Mapping[str, Any], complete: Callable[[], None]) -> Path | Exception:
+    def write(self, copy: Mapping[str, Any], complete: Callable[[], None], best: bool) -> Path | Exception:
         """The file, or why there is none; what goes wrong with the copy is no matter of the disk and is raised."""
         try:
             complete()
         finally:
             self.copied.set()
         try:
-            return checkpoints.keep(self.folder / "checkpoints", copy, last=self.last, every=self.every)
+            return checkpoints.keep(self.folder / "checkpoints", copy, last=self.last, every=self.every, best=best)
         except (OSError, RuntimeError, ValueError) as error:  # torch tells of a full disk by either of the first two
             return error
 

@@ -17,9 +17,10 @@ from ddpm_cli.parallel.launch import check_named, finished, leave, processes, sp
 from ddpm_cli.runs.checks import pass_checks
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
-from ddpm_cli.runs.loop import Run, finish, loop, stop_requested
+from ddpm_cli.runs.loop import finish, loop, stop_requested
 from ddpm_cli.runs.opening import opened
 from ddpm_cli.runs.parts import settled
+from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import start
 
 GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")

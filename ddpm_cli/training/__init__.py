@@ -1,9 +1,10 @@
 """Training: a recipe, the state it changes, and the loop that yields after every step and knows no files."""
 
 from ddpm_cli.losses import Loss
+from ddpm_cli.training.fixed import fixed_losses
 from ddpm_cli.training.noising import noised
 from ddpm_cli.training.optimizers import tried
 from ddpm_cli.training.state import TrainState, average_towards
 from ddpm_cli.training.trainer import LONGEST, Progress, Trainer
 
-__all__ = ["LONGEST", "Loss", "Progress", "TrainState", "Trainer", "average_towards", "noised", "tried"]
+__all__ = ["LONGEST", "Loss", "Progress", "TrainState", "Trainer", "average_towards", "fixed_losses", "noised", "tried"]

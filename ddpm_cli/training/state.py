@@ -16,6 +16,7 @@ from ddpm_cli.seeds import Purpose
 from ddpm_cli.shapes import Flag, PerImage
 from ddpm_cli.train_times import Draw, Drawn, History, uniform
 from ddpm_cli.training.noising import uniforms
+from ddpm_cli.training.verdict import Verdict
 
 
 @dataclass
@@ -25,6 +26,7 @@ class TrainState:
     skipped: of these steps, those whose numbers were not finite, but for the overflows that fp16's scaler answers.
     extra: the module of a loss with parameters, else an empty one. draw: the sampler of times, which goes by `history`;
     waiting: times and losses of the last step, which come into it a step late, so that the loop never waits for the device.
+    verdict: on how the run is doing, which changes nothing learned.
     """
 
     denoiser: Denoiser
@@ -38,6 +40,7 @@ class TrainState:
     draw: Draw = uniform
     history: History = field(init=False)
     waiting: tuple[list[int], Late] | None = None
+    verdict: Verdict = field(default_factory=Verdict)
 
     def __post_init__(self) -> None:
         self.history = History(self.denoiser.diffusion, getattr(self.draw, "keywords", {}).get("kept", 0))

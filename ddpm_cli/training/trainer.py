@@ -21,7 +21,7 @@ from ddpm_cli.training.optimizers import step_unless
 from ddpm_cli.training.state import TrainState, average_towards
 
 LONGEST = 10**8  # more steps than any run has
-CADENCES = ("log_every", "sample_every", "checkpoint_every", "keep_every")
+CADENCES = ("log_every", "evaluate_every", "sample_every", "checkpoint_every", "keep_every")
 POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
 FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -64,7 +64,8 @@ class Trainer:
     label_dropout: the share of the labels kept from a conditional network.
     offset_noise, input_perturbation: of `noised`. ema: the decay of the average of the weights, which is sampled.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
-    log_every, sample_every, checkpoint_every: in steps. keep_last: newest checkpoints kept; keep_every: steps between those kept for good.
+    log_every, evaluate_every, sample_every, checkpoint_every: in steps.
+    keep_last: newest checkpoints kept; keep_every: steps between those kept for good.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -91,6 +92,7 @@ class Trainer:
     ema: float
     bad_steps: int
     log_every: int
+    evaluate_every: int
     sample_every: int
     checkpoint_every: int
     keep_last: int

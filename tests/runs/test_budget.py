@@ -1,16 +1,19 @@
 """trainer.minutes: the length that it sets, and that nothing of the timing stays."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import TINY
+from test_training import trainer
 
 from ddpm_cli import checkpoints
 from ddpm_cli.runs import budget
 from ddpm_cli.runs.budget import Costs
 
+RECIPE = partial(trainer, warmup=100, ema=0.999, steps=800, log_every=50, evaluate_every=100, sample_every=200, checkpoint_every=100)
 OPTIONS = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5", "trainer.steps=7"]
 
 
@@ -28,28 +31,30 @@ def tensors(folder):
 
 
 def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
-    costs = Costs(step=0.1, grid=2.0, save=1.0)
-    steps = costs.steps(60, 400, sample_every=100, checkpoint_every=50)
-    total = steps * 0.1 + (steps // 100 + 1) * 2.0 + (steps // 50 + 1) * 1.0
-    assert steps == 407
+    costs = Costs(step=0.1, evaluation=0.1, grid=2.0, save=1.0)
+    steps = costs.steps(60, RECIPE(steps=400, evaluate_every=50, sample_every=100, checkpoint_every=50))
+    total = steps * 0.1 + (steps // 50 + 1) * 0.1 + (steps // 100 + 1) * 2.0 + (steps // 50 + 1) * 1.0
+    assert steps == 400
     assert 58 < total <= 60
 
 
 def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoints():
-    costs, recipe = Costs(step=0.1, grid=2.0, save=1.0), {"log_every": 50, "sample_every": 200, "checkpoint_every": 100}
-    steps = costs.steps(60, 800, sample_every=200, checkpoint_every=100)
-    paced = budget.shortened({**recipe, "steps": 800, "warmup": 100, "ema": 0.999}, steps)
-    total = steps * 0.1 + (steps // paced["sample_every"] + 1) * 2.0 + (steps // paced["checkpoint_every"] + 1) * 1.0
-    assert steps == 410
+    costs, recipe = Costs(step=0.1, evaluation=0.1, grid=2.0, save=1.0), RECIPE()
+    steps = costs.steps(60, recipe)
+    paced = budget.shortened(vars(recipe), steps)
+    evaluated, sampled, saved = (1 + steps // paced[name] for name in ("evaluate_every", "sample_every", "checkpoint_every"))
+    total = steps * 0.1 + evaluated * 0.1 + sampled * 2.0 + saved * 1.0
+    assert steps == 401
     assert 56 < total <= 60
     assert paced == {
         "log_every": 26,
-        "sample_every": 103,
-        "checkpoint_every": 52,
-        "warmup": 51,
-        "ema": pytest.approx(1 - 0.001 * 800 / 410),
+        "evaluate_every": 51,
+        "sample_every": 101,
+        "checkpoint_every": 51,
+        "warmup": 50,
+        "ema": pytest.approx(1 - 0.001 * 800 / 401),
     }
-    assert budget.shortened({**recipe, "steps": 400, "warmup": 100, "ema": 0.999}, steps) == {}
+    assert budget.shortened(vars(RECIPE(steps=400)), steps) == {}
 
 
 @pytest.mark.slow

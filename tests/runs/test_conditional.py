@@ -12,7 +12,7 @@ from test_train import flattened
 
 from ddpm_cli import checkpoints
 from ddpm_cli.data import ImageSet
-from ddpm_cli.runs import loop
+from ddpm_cli.runs import previews
 from ddpm_cli.runs.opening import check_labels
 
 CONDITIONAL = [*TINY, "model.conditional=true", "model.network.dropout=0.1", "trainer.label_dropout=0.5"]
@@ -69,8 +69,8 @@ def test_the_doctor_finds_nothing_wrong_with_a_conditional_run(command):
 
 @pytest.mark.parametrize(("options", "labels"), [([], [*range(10), *range(6)]), (["model.conditional=false"], None)])
 def test_the_samples_shown_are_of_class_after_class(command, monkeypatch, options, labels):
-    shown, draw = [], loop.trajectory
-    monkeypatch.setattr(loop, "trajectory", lambda *args, **rest: shown.append(rest["labels"]) or draw(*args, **rest))
+    shown, draw = [], previews.trajectory
+    monkeypatch.setattr(previews, "trajectory", lambda *args, **rest: shown.append(rest["labels"]) or draw(*args, **rest))
     outcome = command("train", *CONDITIONAL, *options, "trainer.steps=1")
     assert outcome.code == 0, outcome.err
     assert [each if each is None else each.tolist() for each in shown] == [labels]

@@ -1,0 +1,63 @@
+"""The samples that a run shows as it goes, and whether their colours are those of its data."""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from ddpm_cli.config import bind, shared
+from ddpm_cli.images import grid, to_bytes, to_float
+from ddpm_cli.runs.run import Run
+from ddpm_cli.sampling import trajectory
+from ddpm_cli.shapes import Bytes, Features, Images
+
+PREVIEWS = 16
+ENOUGH = 1024  # images of the data to compare with
+SURE, VISIBLE = 4.0, 0.1  # an alarm: standard errors from the data's mean, and how much in images from -1 to 1
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def show_samples(run: Run) -> None:
+    """A grid of the average's samples, from the same noise at every step of the run."""
+    *_, images = previews(run)
+    every = torch.cat(run.ranks.gathered(to_bytes(images).cpu()))
+    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
+    if run.ranks.first:
+        compare_colours(run, every)
+
+
+def previews(run: Run) -> Iterator[Images]:
+    """This process's share of the samples that are shown, after every step of the sampler; a conditional model's, class after class."""
+    denoiser = replace(run.state.denoiser, network=run.state.average)
+    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
+    indices = range(PREVIEWS)[run.ranks.part(PREVIEWS)]
+    if not indices:
+        return iter([torch.empty(0, *shape)])
+    labels = torch.tensor([index % len(run.data.classes) for index in indices]) if denoiser.conditional else None
+    return trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices, labels=labels)
+
+
+def compare_colours(run: Run, samples: Bytes) -> None:
+    """Notes mean and contrast of the samples' channels and of the data's; warns where they differ in the second half of a run."""
+    data = colours(run.data.images[:: math.ceil(len(run.data.images) / ENOUGH)])
+    mean, own = data.mean(0), colours(samples).mean(0)
+    apart = (own - mean).abs()
+    names = [f"{kind}_{channel}" for kind in ("mean", "contrast") for channel in range(1, samples.shape[1] + 1)]
+    found = {name: round(number, 4) for name, number in zip(names, own.tolist(), strict=True)}
+    usual = {name: round(number, 4) for name, number in zip(names, mean.tolist(), strict=True)}
+    run.journal.row("samples.jsonl", {"step": run.state.step, **found, "data": usual})
+    tinted = (apart > SURE * data.std(0, correction=0) / math.sqrt(len(samples))) & (apart > VISIBLE)
+    if 2 * run.state.step >= run.steps and tinted.any():
+        name = names[int((apart * tinted).argmax())]
+        told = f"{name} of the channels is {found[name]:.2f}, and {usual[name]:.2f} in the data (images from -1 to 1)"
+        remedy = "train longer, or try schedule.zero_snr=true with model.predicts=v"
+        log.warning("warning: the samples at step %s are tinted: %s; %s", f"{run.state.step:,}", told, remedy)
+
+
+def colours(images: Bytes) -> Features:
+    """Mean of every channel of each image, then the standard deviation of each."""
+    pixels = to_float(images).flatten(2)
+    return torch.cat([pixels.mean(2), pixels.std(2, correction=0)], dim=1)

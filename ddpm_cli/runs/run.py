@@ -1,0 +1,65 @@
+"""What a training run is made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ddpm_cli import checkpoints
+from ddpm_cli.data import Batch, ImageSet, Stream, batches
+from ddpm_cli.parallel import Arithmetic, Ranks
+from ddpm_cli.runs.incidents import finite
+from ddpm_cli.runs.journal import Journal
+from ddpm_cli.runs.saving import Saver
+from ddpm_cli.training import Loss, Trainer, TrainState
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of one training run."""
+
+    cfg: DictConfig
+    folder: Path
+    trainer: Trainer
+    state: TrainState
+    loss: Loss
+    data: ImageSet
+    held_out: ImageSet
+    fingerprint: str
+    steps: int
+    journal: Journal
+    saver: Saver
+    ranks: Ranks
+    work: Arithmetic
+
+    @property
+    def share(self) -> Stream:
+        """This process's part of every batch."""
+        size = self.trainer.batch_size
+        return Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
+
+    def batch(self, step: int) -> Batch:
+        """The whole batch of a step."""
+        return replace(self.share, part=slice(None))[step]
+
+    def stream(self, start: int) -> Iterator[Batch]:
+        """This process's part of the batches from step `start` on."""
+        pin = next(self.state.average.parameters()).device.type == "cuda"
+        return batches(self.share, start=start, workers=self.trainer.workers, pin=pin)
+
+    def content(self) -> dict[str, Any]:
+        """What a checkpoint would hold now."""
+        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
+        return checkpoints.content(self.state, self.cfg, data=self.fingerprint, facts=facts)
+
+    def save(self) -> None:
+        """Has a checkpoint written, as the best one where it is; `saver` says what becomes of it."""
+        best = self.state.verdict.best_at(self.state.step)
+        self.saver.begin(self.content(), best=best)
+
+    @property
+    def finite(self) -> bool:
+        """Whether network and average are."""
+        return finite(self.state.denoiser.network, self.state.average)

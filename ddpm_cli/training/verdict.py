@@ -1,0 +1,95 @@
+"""Whether a run still learns: its losses on fixed noise, image by image, against those of its best evaluation."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ddpm_cli.shapes import Columns, PerImage
+
+WORDS = ("still improving", "flat", "overfitting")
+IMPROVING, FLAT, OVERFITTING = range(3)
+SURE, PATIENCE = 3.0, 5  # standard errors by which the loss has risen for certain; evaluations without a better one that are flat
+SHOWN = 512  # evaluations of which the losses by time are kept
+
+
+@dataclass
+class Verdict:
+    """What the evaluations of a run have come to: it goes with the checkpoint.
+
+    word: of WORDS. since: the step of the lowest held-out loss, where the losses of each image were `held_out` and `training`.
+    best: the lowest held-out loss among checkpoints, of the step `best_step`. by_time: losses of the last evaluations by time.
+    """
+
+    word: int = IMPROVING
+    since: int = 0
+    held_out: PerImage = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    training: PerImage = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    best: float = math.inf
+    best_step: int = 0
+    by_time: Columns = field(default_factory=lambda: torch.zeros(0, 0))
+    latest: tuple[int, float, float] | None = None
+
+    def judge(self, step: int, held_out: PerImage, training: PerImage, every: int) -> bool:
+        """Takes an evaluation of the average in; whether another word holds since."""
+        before = self.word
+        if not (held_out.isfinite().all() and training.isfinite().all()):
+            return False
+        self.latest = step, held_out.mean().item(), training.mean().item()
+        if self.held_out.shape != held_out.shape or self.training.shape != training.shape or held_out.mean() < self.held_out.mean():
+            self.word, self.since, self.held_out, self.training = IMPROVING, step, held_out, training
+        elif rises(held_out - self.held_out) and training.mean() < self.training.mean():
+            self.word = OVERFITTING
+        elif step - self.since >= PATIENCE * every:
+            self.word = FLAT
+        return self.word != before
+
+    def best_at(self, step: int) -> bool:
+        """Whether the checkpoint of this step is the best, if it was evaluated; it is remembered as such."""
+        if self.latest is None or self.latest[0] != step or not self.latest[1] < self.best:
+            return False
+        self.best, self.best_step = self.latest[1], step
+        return True
+
+    def told(self) -> str:
+        """The verdict in words; none before the first evaluation."""
+        if self.latest is None:
+            return ""
+        step, held_out, training = self.latest
+        since = "" if self.word == IMPROVING else f" since step {self.since:,}"
+        best = f"; best.pt is of step {self.best_step:,}" if self.best_step else ""
+        return f"{WORDS[self.word]}{since}: held-out loss {held_out:.4g}, training {training:.4g} at step {step:,}{best}"
+
+    @property
+    def past(self) -> dict[str, Tensor]:
+        """What goes with the checkpoint; {} before the first evaluation."""
+        if not len(self.held_out):
+            return {}
+        steps = torch.tensor([self.word, self.since, self.best_step])
+        best = torch.tensor([self.best] if self.best_step else [], dtype=torch.float64)
+        return {"steps": steps, "held_out": self.held_out, "training": self.training, "best": best, "by_time": self.by_time}
+
+    @classmethod
+    def recalled(cls, past: Mapping[str, Tensor]) -> "Verdict":
+        """The verdict in a checkpoint; ValueError where it is none."""
+        if not past:
+            return cls()
+        mine, its = (kinds(each) for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past))
+        if mine != its or len(past["steps"]) != 3 or not (past["steps"] >= 0).all() or past["steps"][0] >= len(WORDS):
+            raise ValueError("the checkpoint's verdict on its run is none")
+        word, since, best_step = past["steps"].tolist()
+        best = past["best"].tolist()[0] if len(past["best"]) else math.inf
+        return cls(word, since, past["held_out"].clone(), past["training"].clone(), best, best_step, past["by_time"].clone())
+
+
+def rises(change: PerImage) -> bool:
+    """Whether a mean is above 0 for certain."""
+    count = len(change)
+    return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())
+
+
+def kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, int]]:
+    """Types and numbers of axes."""
+    return {name: (tensor.dtype, tensor.ndim) for name, tensor in tensors.items()}
