@@ -29,9 +29,9 @@ def settled(cfg: DictConfig) -> dict[Any, Any]:
 
 def process(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
-    betas = shared(cfg, "schedule").of(build(cfg, "schedule"))
+    betas = build(cfg, "schedule")
     try:
-        return GaussianDiffusion.from_betas(betas)
+        return GaussianDiffusion.from_betas(shared(cfg, "schedule").of(betas))
     except ValueError as error:
         raise ValueError(f"schedule: {error}") from error
 
@@ -74,7 +74,7 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     recipe, facts = content["config"], content["facts"]
     recipe.trust = trust
     state = content["ema" if weights == "ema" else "network"]
-    if "path" in recipe.schedule:
+    if OmegaConf.select(recipe, "schedule.path") is not None:
         raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
     try:
         diffusion = process(recipe)

@@ -16,6 +16,7 @@ from ddpm_cli.shapes import Bytes, Features, Images
 PREVIEWS = 16
 ENOUGH = 1024  # images of the data to compare with
 SURE, VISIBLE = 4.0, 0.1  # an alarm: standard errors from the data's mean, and how much in images from -1 to 1
+EARLY = 500  # steps, before which samples have no colours to speak of
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +51,7 @@ def compare_colours(run: Run, samples: Bytes) -> None:
     usual = {name: round(number, 4) for name, number in zip(names, mean.tolist(), strict=True)}
     run.journal.row("samples.jsonl", {"step": run.state.step, **found, "data": usual})
     tinted = (apart > SURE * data.std(0, correction=0) / math.sqrt(len(samples))) & (apart > VISIBLE)
-    if 2 * run.state.step >= run.steps and tinted.any():
+    if run.state.step >= max(EARLY, run.steps / 2) and tinted.any():
         name = names[int((apart * tinted).argmax())]
         told = f"{name} of the channels is {found[name]:.2f}, and {usual[name]:.2f} in the data (images from -1 to 1)"
         remedy = "train longer, or try schedule.zero_snr=true with model.predicts=v"

@@ -47,11 +47,10 @@ class Verdict:
         return self.word != before
 
     def best_at(self, step: int) -> bool:
-        """Whether the checkpoint of this step is the best, if it was evaluated; it is remembered as such."""
-        if self.latest is None or self.latest[0] != step or not self.latest[1] < self.best:
-            return False
-        self.best, self.best_step = self.latest[1], step
-        return True
+        """Whether the checkpoint of this step is the best, if it was evaluated; it is remembered as such, should it be written again."""
+        if self.latest is not None and self.latest[0] == step and self.latest[1] < self.best:
+            self.best, self.best_step = self.latest[1], step
+        return 0 < step == self.best_step
 
     def told(self) -> str:
         """The verdict in words; none before the first evaluation."""

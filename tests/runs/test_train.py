@@ -59,11 +59,13 @@ def test_a_resumed_run_says_what_it_restored_and_logs_each_step_once(stopped_and
 def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
     outcome = command("train", *TINY, "trainer.steps=4", "trainer.log_every=2", "trainer.sample_every=2", "hydra.run.dir=run")
     written = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file()}
-    pictures = {"data.png", "forward.png", "samples/step_00000002.png", "samples/step_00000004.png"}
+    pictures = {"data.png", "forward.png", "held_out.png", "samples/step_00000002.png", "samples/step_00000004.png"}
     assert outcome.code == 0
     assert pictures | {"train.log", "metrics.jsonl", ".hydra/config.yaml", "checkpoints/last.pt", "checkpoints/step_00000004.pt"} <= written
     assert any(path.startswith("tensorboard/") for path in written)
-    assert rows("run")[0].keys() == {"step", "loss", "grad_norm", "lr", "images_per_second", "tflops", "peak_share", "skipped"}
+    measured = {"step", "loss", "grad_norm", "lr", "images_per_second", "tflops", "peak_share", "skipped"}
+    quarters = {f"{name}_q{place}" for name in ("loss", "held_out", "training") for place in range(1, 5)}
+    assert rows("run")[-1].keys() == {*measured, *quarters, "held_out", "held_out_raw", "training", "training_raw"}
 
 
 def test_the_screen_says_device_images_parameters_and_length(command):
@@ -228,7 +230,7 @@ def test_an_unscaled_linear_schedule_warns_of_its_end_with_the_remedy(command):
 
 def test_only_the_newest_checkpoints_are_kept(command):
     command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=2", "hydra.run.dir=run")
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000005.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000005.pt", "step_00000006.pt"]
 
 
 def often(command, *options, folder="run"):
@@ -275,7 +277,7 @@ def test_every_so_many_steps_a_checkpoint_is_kept_for_good(command):
     command(
         "train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=1", "trainer.keep_every=4", "hydra.run.dir=run"
     )
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000004.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000004.pt", "step_00000006.pt"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -301,7 +303,7 @@ def test_a_full_disk_is_told_loses_nothing_and_is_tried_again(command, monkeypat
     outcome = often(command)
     assert outcome.code == 0
     assert outcome.out.count("warning: no checkpoint at step") == 3
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000006.pt"]
 
 
 def test_rows_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
@@ -392,7 +394,7 @@ def test_a_damaged_checkpoint_of_later_steps_never_pushes_out_a_good_one(command
     Path("run/checkpoints/step_00000008.pt").write_bytes(b"damaged")
     outcome = often(command, "trainer.keep_last=1", "resume=auto")
     assert outcome.code == 0, outcome.err
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["last.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000006.pt"]
 
 
 def test_a_disk_that_is_full_from_the_start_is_told_in_one_line(command, monkeypatch):
