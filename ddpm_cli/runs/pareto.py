@@ -1,12 +1,11 @@
 """Cost against quality: which settings no other one beats, which of the good ones is cheapest, and the picture of it."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpm_cli.images import whole
+from ddpm_cli.runs.figure import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,14 +54,7 @@ def cheapest(points: Sequence[Measured]) -> Measured:
 
 def plot(path: Path, points: Sequence[Measured], floor: float) -> None:
     """Writes the picture of distance over evaluations; `floor` is the distance of two halves of the reference."""
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    show(figure.subplots(), points, floor)
-    whole(path, lambda partial: figure.savefig(partial, format="png", dpi=120))
+    save_figure(path, (8, 5), lambda figure: show(figure.subplots(), points, floor))
 
 
 def show(axes: "Axes", points: Sequence[Measured], floor: float) -> None:
