@@ -22,8 +22,8 @@ USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml
 
 
 def main() -> None:
-    """`python -m ddpm_cli train|doctor|sample|compare|info ...`."""
-    commands = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info}
+    """`python -m ddpm_cli train|doctor|sample|compare|info|plot ...`."""
+    commands = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info, "plot": plot}
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in commands:
         sys.exit(f"error: the command must be one of {', '.join(commands)}, but is {name!r}")
@@ -53,6 +53,11 @@ def compare() -> None:
 def info() -> None:
     """`ddpm-info`."""
     launch("info", info_job)
+
+
+def plot() -> None:
+    """`ddpm-plot`."""
+    launch("plot", plot_job)
 
 
 def train_job(cfg: DictConfig, folder: Path) -> None:
@@ -99,6 +104,13 @@ def info_job(cfg: DictConfig, folder: Path) -> None:
     from ddpm_cli.runs import info
 
     info(cfg)
+
+
+def plot_job(cfg: DictConfig, folder: Path) -> None:
+    """The curves of runs."""
+    from ddpm_cli.runs import plot
+
+    plot(cfg)
 
 
 def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:

@@ -3,7 +3,8 @@
 from ddpm_cli.runs.compare import compare
 from ddpm_cli.runs.doctor import doctor
 from ddpm_cli.runs.info import info
+from ddpm_cli.runs.plot import plot
 from ddpm_cli.runs.sample import sample
 from ddpm_cli.runs.train import train
 
-__all__ = ["compare", "doctor", "info", "sample", "train"]
+__all__ = ["compare", "doctor", "info", "plot", "sample", "train"]

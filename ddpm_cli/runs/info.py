@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bound, check
 from ddpm_cli.runs.budget import shortened
-from ddpm_cli.runs.lines import said
+from ddpm_cli.runs.lines import printable, said
 from ddpm_cli.runs.overrides import overrides
 
 NOT_THE_RECIPE: dict[str, Any] = {"resume": None, "trust": []}  # how one command went on, and whom it trusted: never taken from a file
@@ -33,7 +33,7 @@ def info(cfg: DictConfig) -> None:
     content = checkpoints.load(Path(bound(Options, cfg)().ckpt).expanduser())
     with said(None, aloud=True):
         for line in lines(content):
-            log.info("%s", "".join(each if each.isprintable() else repr(each)[1:-1] for each in line))
+            log.info("%s", printable(line))
 
 
 def lines(content: dict[str, Any]) -> Iterator[str]:

@@ -32,3 +32,8 @@ def said(path: Path | None, aloud: bool) -> Iterator[None]:
         root.setLevel(level)
         root.handlers = before
         file.close()
+
+
+def printable(text: str) -> str:
+    """A text in one line, with what is not printable spelt out."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
