@@ -14,6 +14,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.runs.compare import Options as CompareOptions
 from ddpm_cli.runs.drawing import Steering
 from ddpm_cli.runs.parts import draw_of, loss_of, process
+from ddpm_cli.runs.plot import Options as PlotOptions
 from ddpm_cli.runs.sample import Options as SampleOptions
 from ddpm_cli.runs.train import Options as TrainOptions
 from ddpm_cli.seeds import Purpose
@@ -90,6 +91,12 @@ def test_the_surface_of_ddpm_compare_is_frozen(composed):
     own = set(config.options_of(CompareOptions))
     assert own == set("ckpt samplers steps n batch seed weights device columns trust".split())
     assert options(OmegaConf.to_container(composed("compare"))) == own | {"features.side"}
+
+
+def test_the_surface_of_ddpm_plot_is_frozen(composed):
+    own = set(config.options_of(PlotOptions))
+    assert own == set("runs metrics out smooth x".split())
+    assert options(OmegaConf.to_container(composed("plot"))) == own
 
 
 @pytest.mark.parametrize(("group", "choice"), FEATURES)
