@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     LABELS = 8
     OFFSET = 9
     PERTURBATION = 10
+    EVALUATION = 11
 
 
 def sequence_at(seed: int, purpose: Purpose, *position: int) -> np.random.SeedSequence:

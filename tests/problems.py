@@ -1,6 +1,7 @@
 """Problems whose answers are known: the deterministic dummy, and oracles that know the noise or the data."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -61,6 +62,31 @@ def gaussian_oracle(diffusion, mean=0.3, variance=0.25):
         alpha_bar = diffusion.at(t)
         eps = (1 - alpha_bar).sqrt() * (x - alpha_bar.sqrt() * mean) / (alpha_bar * variance + 1 - alpha_bar)
         return Estimate(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt(), 0.0)
+
+    return denoise
+
+
+def gaussian_reverse(diffusion, variance):
+    """The optimal denoiser of data N(0, variance), with the variance of its own reverse steps."""
+    denoise = gaussian_oracle(diffusion, 0.0, variance)
+
+    def estimate(x, t, label=None):
+        s, alpha_bar = math.ceil(t) - 1, diffusion.at(t)
+        unsure = variance * (1 - alpha_bar) / (alpha_bar * variance + 1 - alpha_bar)
+        step = diffusion.posterior_variance(t, s) + unsure * diffusion.at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
+        small, large = (diffusion.log_variance(t, s, end, x.double()) for end in (0.0, 1.0))
+        return replace(denoise(x, t), between=float((step.log() - small) / (large - small)))
+
+    return estimate
+
+
+def correlated_oracle(diffusion, covariance):
+    """The optimal denoiser of images N(0, covariance)."""
+
+    def denoise(x, t, label=None):
+        alpha_bar, whole = diffusion.at(t), torch.eye(len(covariance), dtype=x.dtype)
+        gain = alpha_bar.sqrt() * covariance @ torch.linalg.inv(alpha_bar * covariance + (1 - alpha_bar) * whole)
+        return Estimate(x, (x.flatten(1) @ gain.T).view_as(x), 0.0)
 
     return denoise
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "ddpm_cli").rglob("*.py"))
 LAYERS = (
-    "cli runs preflight checkpoints training parallel metrics steering sampling samplers train_times losses denoiser diffusion "
+    "cli runs preflight checkpoints training parallel metrics likelihood steering sampling samplers train_times losses denoiser diffusion "
     "networks data images schedules seeds shapes"
 ).split()
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.losses import Noised, bound, discrete_log_likelihood, huber, hybrid, l1, l2
+from ddpm_cli.losses import Noised, bound, discrete_log_likelihood, huber, hybrid, l1, l2, tanh_cdf
 from ddpm_cli.schedules import cosine, linear
 
 LINEAR, COSINE = GaussianDiffusion.from_betas(linear()), GaussianDiffusion.from_betas(cosine())
@@ -38,11 +38,6 @@ def oracle(diffusion, batch, error=0.0, v=None, **options):
 def dummy_problem(t):
     """The batch of public codes' tests at the 0-based time t."""
     return Noised.at(LINEAR, dummy_images(), dummy_noise(), torch.full((4,), t + 1))
-
-
-def tanh_cdf(x):
-    """The normal distribution function as published codes approximate it."""
-    return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 DUMMY = Denoiser(LINEAR, Dummy())
