@@ -22,8 +22,16 @@ USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml
 
 
 def main() -> None:
-    """`python -m ddpm_cli train|doctor|sample|compare|info|plot ...`."""
-    commands = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info, "plot": plot}
+    """`python -m ddpm_cli train|doctor|sample|compare|info|eval|plot ...`."""
+    commands = {
+        "train": train,
+        "doctor": doctor,
+        "sample": sample,
+        "compare": compare,
+        "info": info,
+        "eval": evaluate,
+        "plot": plot,
+    }
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in commands:
         sys.exit(f"error: the command must be one of {', '.join(commands)}, but is {name!r}")
@@ -53,6 +61,11 @@ def compare() -> None:
 def info() -> None:
     """`ddpm-info`."""
     launch("info", info_job)
+
+
+def evaluate() -> None:
+    """`ddpm-eval`."""
+    launch("eval", evaluate_job)
 
 
 def plot() -> None:
@@ -104,6 +117,13 @@ def info_job(cfg: DictConfig, folder: Path) -> None:
     from ddpm_cli.runs import info
 
     info(cfg)
+
+
+def evaluate_job(cfg: DictConfig, folder: Path) -> None:
+    """One evaluation of a checkpoint."""
+    from ddpm_cli.runs import evaluate
+
+    evaluate(cfg, folder)
 
 
 def plot_job(cfg: DictConfig, folder: Path) -> None:

@@ -44,11 +44,6 @@ def rates(last: float, bits: PerTime) -> PerTime:
     return last + bits.flip(0).cumsum(0).flip(0) - bits
 
 
-def distortions(errors: PerTime) -> PerTime:
-    """Mean squared errors in [-1, 1] as root mean squared errors in [0, 255]."""
-    return 127.5 * errors.sqrt()
-
-
 def even_levels(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """Times from 1 to T in equal steps of ln(sigma / alpha); ValueError where the last is infinite."""
     first, last = diffusion.log_snr(torch.tensor([1, diffusion.steps])).tolist()

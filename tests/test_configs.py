@@ -13,6 +13,7 @@ from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.runs.compare import Options as CompareOptions
 from ddpm_cli.runs.drawing import Steering
+from ddpm_cli.runs.evaluate import Options as EvalOptions
 from ddpm_cli.runs.parts import draw_of, loss_of, process
 from ddpm_cli.runs.plot import Options as PlotOptions
 from ddpm_cli.runs.sample import Options as SampleOptions
@@ -97,6 +98,12 @@ def test_the_surface_of_ddpm_plot_is_frozen(composed):
     own = set(config.options_of(PlotOptions))
     assert own == set("runs metrics out smooth x".split())
     assert options(OmegaConf.to_container(composed("plot"))) == own
+
+
+def test_the_surface_of_ddpm_eval_is_frozen(composed):
+    own = set(config.options_of(EvalOptions))
+    assert own == set("ckpt metrics nll nll_cdf nll_steps images n batch seed weights device trust".split())
+    assert options(OmegaConf.to_container(composed("eval"))) == own
 
 
 @pytest.mark.parametrize(("group", "choice"), FEATURES)

@@ -9,7 +9,7 @@ from problems import Dummy, constant_oracle, correlated_oracle, dummy_images, du
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.images import to_bytes, to_float
-from ddpm_cli.likelihood import distortions, even_levels, flow, keyed, prior, rates, terms
+from ddpm_cli.likelihood import even_levels, flow, keyed, prior, rates, terms
 from ddpm_cli.losses import discrete_log_likelihood, normal_cdf, tanh_cdf
 from ddpm_cli.schedules import cosine, linear
 
@@ -109,7 +109,6 @@ def test_the_estimate_is_clipped_in_the_bound():
 def test_rates_add_up_from_the_end():
     found = rates(0.5, torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64))
     assert found.tolist() == [3.5, 1.5, 0.5]
-    assert distortions(torch.tensor([4.0, 0.0], dtype=torch.float64)).tolist() == [255, 0]
 
 
 def test_levels_are_even_from_the_first_time_to_the_last():

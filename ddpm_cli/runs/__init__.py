@@ -2,9 +2,10 @@
 
 from ddpm_cli.runs.compare import compare
 from ddpm_cli.runs.doctor import doctor
+from ddpm_cli.runs.evaluate import evaluate
 from ddpm_cli.runs.info import info
 from ddpm_cli.runs.plot import plot
 from ddpm_cli.runs.sample import sample
 from ddpm_cli.runs.train import train
 
-__all__ = ["compare", "doctor", "info", "plot", "sample", "train"]
+__all__ = ["compare", "doctor", "evaluate", "info", "plot", "sample", "train"]
