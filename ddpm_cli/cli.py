@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +20,6 @@ from omegaconf.errors import OmegaConfBaseException
 from ddpm_cli.config import ROOMS, config_dir, suggestion
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
-
-
-def main() -> None:
-    """`python -m ddpm_cli train|doctor|sample|compare|info|eval|plot ...`."""
-    commands = {
-        "train": train,
-        "doctor": doctor,
-        "sample": sample,
-        "compare": compare,
-        "info": info,
-        "eval": evaluate,
-        "plot": plot,
-    }
-    name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
-    if name not in commands:
-        sys.exit(f"error: the command must be one of {', '.join(commands)}, but is {name!r}")
-    commands[name]()
-
-
-def train() -> None:
-    """`ddpm-train`."""
-    launch("train", train_job)
-
-
-def doctor() -> None:
-    """`ddpm-doctor`."""
-    launch("train", doctor_job)
-
-
-def sample() -> None:
-    """`ddpm-sample`."""
-    launch("sample", sample_job)
-
-
-def compare() -> None:
-    """`ddpm-compare`."""
-    launch("compare", compare_job)
-
-
-def info() -> None:
-    """`ddpm-info`."""
-    launch("info", info_job)
-
-
-def evaluate() -> None:
-    """`ddpm-eval`."""
-    launch("eval", evaluate_job)
-
-
-def plot() -> None:
-    """`ddpm-plot`."""
-    launch("plot", plot_job)
 
 
 def train_job(cfg: DictConfig, folder: Path) -> None:
@@ -198,3 +147,17 @@ def one_line(error: BaseException) -> str:
     elif isinstance(error, OverrideParseException):
         text = f"{text.partition(' See ')[0]} (a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"')"
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)[:1000]
+
+
+train, doctor, sample = partial(launch, "train", train_job), partial(launch, "train", doctor_job), partial(launch, "sample", sample_job)
+compare, info = partial(launch, "compare", compare_job), partial(launch, "info", info_job)
+evaluate, plot = partial(launch, "eval", evaluate_job), partial(launch, "plot", plot_job)
+COMMANDS = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info, "eval": evaluate, "plot": plot}
+
+
+def main() -> None:
+    """`python -m ddpm_cli` with the name of a command."""
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        sys.exit(f"error: the command must be one of {', '.join(COMMANDS)}, but is {name!r}")
+    COMMANDS[name]()

@@ -14,7 +14,7 @@ import torch
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import shared
-from ddpm_cli.runs.evaluation import losses
+from ddpm_cli.runs.learning import losses
 from ddpm_cli.runs.previews import previews
 from ddpm_cli.runs.run import Run
 from ddpm_cli.training import LONGEST, Trainer

@@ -9,7 +9,7 @@ import torch
 from ddpm_cli import preflight
 from ddpm_cli.config import bind, shared
 from ddpm_cli.preflight import Finding
-from ddpm_cli.runs.evaluation import share
+from ddpm_cli.runs.learning import share
 from ddpm_cli.runs.previews import PREVIEWS
 from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import evaluations

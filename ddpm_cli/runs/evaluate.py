@@ -42,7 +42,7 @@ class Options:
     """What `ddpm-eval` takes beside its data.
 
     nll: the variational bound, or the probability flow in nll_steps steps. nll_cdf: of the decoder. images: the part of the data; n of
-    them, or all (null). batch: images at a time, without effect. seed: of the noise. weights: the average (ema) or the last (network).
+    them, or all (null). batch: images at a time, without effect. seed: of the noise. weights: the average (ema) or the last (raw).
     """
 
     _: KW_ONLY
@@ -55,7 +55,7 @@ class Options:
     n: int | None
     batch: int
     seed: int
-    weights: Literal["ema", "network"]
+    weights: Literal["ema", "raw"]
     device: str
     trust: list[str]
 

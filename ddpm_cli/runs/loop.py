@@ -16,8 +16,8 @@ from tqdm import tqdm
 from ddpm_cli import checkpoints
 from ddpm_cli.parallel import Ranks, Vote
 from ddpm_cli.runs import resume
-from ddpm_cli.runs.evaluation import by_quarter, evaluated
 from ddpm_cli.runs.incidents import Watch
+from ddpm_cli.runs.learning import by_quarter, evaluated
 from ddpm_cli.runs.previews import show_samples
 from ddpm_cli.runs.run import Run
 from ddpm_cli.training import Progress

@@ -100,7 +100,7 @@ def test_images_are_parted_as_in_training_and_held_out_ones_are_taken(command, s
 
 
 def test_the_last_weights_are_others(command, short):
-    assert bits_of(command, short, "weights=network") != bits_of(command, short)
+    assert bits_of(command, short, "weights=raw") != bits_of(command, short)
 
 
 def test_a_conditional_checkpoint_is_given_the_labels(command, runs):
@@ -168,7 +168,7 @@ def test_numbers_that_are_not_finite_are_told(command, short):
         (["n=2000"], "n must be between 2 and 1797, the images there are (images=all), but is 2000"),
         (["batch=0"], "batch must be at least 1, but is 0"),
         (["seed=-1"], "seed must be at least 0, but is -1"),
-        (["weights=raw"], "weights must be one of ema, network, but is 'raw'"),
+        (["weights=network"], "weights must be one of ema, raw, but is 'network'"),
         (["device=tpu"], "device must be auto, cpu, cuda, cuda:N or mps, and be there, but is 'tpu'"),
         (["images=held_out", "data=digits", "data.holdout=0.1"], "data.holdout must be 0.05, as in training, but is 0.1"),
         (["data=digits", "data.size=16"], "data: images must be of [1, 8, 8], as the checkpoint's, but are of [1, 16, 16]"),

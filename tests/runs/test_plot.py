@@ -52,7 +52,8 @@ def test_two_runs_are_drawn_together_and_called_by_what_differs(command):
         run = ["trainer.steps=4", "trainer.log_every=2", f"trainer.optimizer.lr={lr}", f"hydra.run.dir=runs/{lr}"]
         assert command("train", *TINY, *run).code == 0
     outcome = command("plot", "runs=[runs]")
-    assert [row[:3] for row in table(outcome)] == [["lr=0.001", "loss", "4"], ["lr=0.003", "loss", "4"]]
+    metrics = ("loss", "held_out", "training")
+    assert [row[:3] for row in table(outcome)] == [[f"lr={lr}", name, "4"] for lr in (0.001, 0.003) for name in metrics]
     assert outcome.out.splitlines()[-1] == "written    curves.png"
     assert Image.open("curves.png").format == "PNG"
 
