@@ -40,7 +40,8 @@ class History:
 
 def uniform(u: Uniforms, history: History) -> Drawn:
     """Every time alike (Ho et al. 2020)."""
-    return 1 + (u * history.diffusion.steps).long(), 1.0
+    steps = history.diffusion.steps
+    return (1 + (u * steps).long()).clamp(max=steps), 1.0  # the parts of `stratified` are closed by rounding
 
 
 def stratified(u: Uniforms, history: History) -> Drawn:

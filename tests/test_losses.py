@@ -1,6 +1,7 @@
 """Losses: an oracle that knows the noise has none, and the variational bound agrees with public codes."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.losses import Noised, bound, discrete_log_likelihood, huber, hybrid, l1, l2, tanh_cdf
+from ddpm_cli.losses import Noised, Uncertain, bound, discrete_log_likelihood, huber, hybrid, l1, l2, min_snr, p2, tanh_cdf, vlb
 from ddpm_cli.schedules import cosine, linear
 
 LINEAR, COSINE = GaussianDiffusion.from_betas(linear()), GaussianDiffusion.from_betas(cosine())
@@ -201,3 +202,95 @@ def test_a_batch_holds_what_the_process_gives():
     batch = Noised.at(LINEAR, x0, eps, t, label)
     assert torch.equal(batch.x_t, LINEAR.add_noise(x0, eps, t))
     assert batch.label is label and batch.weight == 1
+
+
+MIN_SNR = {"eps": [5.0005e-4, 0.58570851, 1, 1], "x0": [5, 5, 1.089528, 0.084360]}
+SNR = LINEAR.snr(torch.tensor([1, 101, 251, 501]))
+
+
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
+def test_the_weights_of_min_snr_agree_with_published_values(predicts):
+    batch = Noised.at(LINEAR, *bytes_and_noise(4), torch.tensor([1, 101, 251, 501]))
+    published = {**MIN_SNR, "v": (SNR.clamp(max=5) / (SNR + 1)).tolist()}
+    assert min_snr(oracle(LINEAR, batch, error=1.0, predicts=predicts), batch).tolist() == pytest.approx(published[predicts], rel=1e-4)
+
+
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
+def test_the_weights_of_p2_are_those_of_its_paper_times_what_turns_the_output_into_eps(predicts):
+    batch = Noised.at(LINEAR, *bytes_and_noise(4), torch.tensor([1, 101, 251, 501]))
+    of_eps = {"eps": SNR**0, "x0": SNR, "v": SNR / (1 + SNR)}[predicts]
+    found = p2(oracle(LINEAR, batch, error=1.0, predicts=predicts), batch, gamma=0.5, k=2.0)
+    torch.testing.assert_close(found, of_eps / (2 + SNR) ** 0.5)
+
+
+@pytest.mark.parametrize("loss", [vlb, *(partial(each, distance=by) for each in (min_snr, p2) for by in ("l1", "l2", "huber"))])
+def test_a_weight_on_x0_is_the_same_loss_whatever_the_network_predicts(loss):
+    batch = Noised.at(LINEAR, *bytes_and_noise(3), torch.tensor([2, 300, 1000]))
+    guess = batch.x0 + 0.1
+    eps = LINEAR.noise_in(batch.x_t, guess, batch.t)
+    denoisers = [Denoiser(LINEAR, nn.Identity(), predicts=predicts) for predicts in ("eps", "x0", "v")]
+    one, *others = (loss(Denoiser(LINEAR, Answer(each.target(guess, eps, batch.t)), predicts=each.predicts), batch) for each in denoisers)
+    assert (one > 0).all()
+    assert all(torch.allclose(one, other, rtol=1e-6) for other in others)
+
+
+def test_the_bound_alone_is_its_term_times_the_steps():
+    batch = Noised.at(LINEAR, *bytes_and_noise(3), torch.tensor([1, 2, 100]))
+    learned = oracle(LINEAR, batch, error=0.1, v=0.3, variance="learned")
+    torch.testing.assert_close(vlb(learned, batch), 1000 * bound(LINEAR, learned(batch.x_t, batch.t), batch))
+
+
+@pytest.mark.parametrize("loss", [vlb, hybrid])
+def test_the_bound_is_of_a_process_without_perturbation(loss):
+    batch = replace(Noised.at(LINEAR, *bytes_and_noise(1), torch.tensor([5])), perturbed=True)
+    with pytest.raises(ValueError, match=r"it does not go with trainer\.input_perturbation"):
+        loss(oracle(LINEAR, batch, v=0.0, variance="learned"), batch)
+
+
+def test_hybrid_takes_any_distance():
+    batch = Noised.at(LINEAR, *bytes_and_noise(2), torch.tensor([5, 500]))
+    learned, fixed = (oracle(LINEAR, batch, error=-2.0, **kind) for kind in ({"v": -1.0, "variance": "learned"}, {}))
+    torch.testing.assert_close(hybrid(learned, batch, vlb_weight=0.0, distance="huber"), huber(fixed, batch))
+
+
+def test_an_uncertainty_settles_at_the_logarithm_of_each_time_s_loss():
+    batch, losses = Noised.at(LINEAR, *bytes_and_noise(4), torch.tensor([1, 250, 600, 1000])), torch.tensor([0.1, 0.5, 2.0, 30.0])
+    uncertain = Uncertain(lambda denoiser, batch: losses, waves=8)
+    optimizer = torch.optim.Adam(uncertain.parameters(), lr=0.03)
+    for _ in range(1000):
+        optimizer.zero_grad()
+        uncertain(DUMMY, batch).sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(uncertain.log_spread(batch.t, 1000).exp(), losses, rtol=0.02, atol=0)
+
+
+def test_an_uncertainty_changes_the_gradient_and_not_the_number():
+    batch = Noised.at(LINEAR, *bytes_and_noise(2), torch.tensor([250, 1000]))
+    output = torch.ones(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    denoiser, uncertain = Denoiser(LINEAR, Answer(output)), Uncertain(l2, waves=4)
+    with torch.no_grad():
+        uncertain.u.copy_(torch.tensor([0.3, 0.5, -0.2, 0.1]))
+    torch.testing.assert_close(uncertain(denoiser, batch), l2(denoiser, batch))
+    found, plain = (torch.autograd.grad(loss(denoiser, batch).sum(), output)[0] for loss in (uncertain, l2))
+    spread = uncertain.log_spread(batch.t, 1000).detach().exp().double()
+    torch.testing.assert_close(found, plain / spread.view(-1, 1, 1, 1), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (partial(min_snr, gamma=0.0), "loss.gamma must be positive, but is 0.0"),
+        (partial(p2, gamma=-1.0), "loss.gamma must be at least 0 and loss.k positive, but they are -1.0 and 1.0"),
+        (partial(p2, k=0.0), "loss.gamma must be at least 0 and loss.k positive, but they are 1.0 and 0.0"),
+        (partial(huber, delta=0.0), "loss.delta must be positive, but is 0.0"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(loss, said):
+    batch = Noised.at(LINEAR, *bytes_and_noise(1), torch.tensor([5]))
+    with pytest.raises(ValueError, match=said):
+        loss(oracle(LINEAR, batch), batch)
+
+
+def test_an_uncertainty_has_waves():
+    with pytest.raises(ValueError, match=r"loss.waves must be at least 1, but is 0"):
+        Uncertain(l2, waves=0)

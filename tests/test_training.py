@@ -16,7 +16,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import Ranks, load_network, load_optimizer, network_state, optimizer_state, wrapped
-from ddpm_cli.training import Trainer, TrainState, average_towards, noised
+from ddpm_cli.training import Trainer, TrainState, average_towards, fixed_losses, noised
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -255,3 +255,32 @@ def test_microbatches_are_the_same_step_but_for_rounding(size, classes):
     found = [progress.loss.item() for progress in trained(parts, trainer(steps=30, microbatch=size), steps=30, data=LABELLED)]
     assert found == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(weights(parts.denoiser.network), weights(whole.denoiser.network), rtol=0, atol=1e-4)
+
+
+def fixed(state, data=DATA, **options):
+    size = {"key": 7, "seed": 0, "size": 100, "ranks": Ranks(), **options}
+    return fixed_losses([state.denoiser], losses.l2, data, **size)
+
+
+def test_fixed_losses_are_of_a_time_of_each_quarter_for_each_of_some_images():
+    state = fresh(dropout=0.0)
+    found = fixed(state)
+    assert found.shape == (1, 4, min(32, len(DATA.images)))
+    assert torch.equal(found, fixed(state))
+    assert not torch.equal(found, fixed(state, key=8))
+    torch.testing.assert_close(found, fixed(state, size=5).to(found), rtol=1e-5, atol=1e-7)
+
+
+def test_fixed_losses_come_from_fixed_noise_whatever_the_step():
+    state = fresh(dropout=0.0)
+    before = fixed(state)
+    state.step = 1000
+    assert torch.equal(fixed(state), before)
+
+
+def test_fixed_losses_leave_nothing_behind():
+    state = fresh(dropout=0.0)
+    random = torch.get_rng_state()
+    fixed(state)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(parameter.grad is None for parameter in state.denoiser.network.parameters())

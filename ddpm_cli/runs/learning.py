@@ -15,9 +15,8 @@ from ddpm_cli.runs.run import Run
 from ddpm_cli.shapes import Columns, Fixed, Picture
 from ddpm_cli.training import LONGEST, Progress, fixed_losses
 from ddpm_cli.training.fixed import IMAGES, QUARTERS
-from ddpm_cli.training.verdict import SHOWN
+from ddpm_cli.training.verdict import LEVELS, SHOWN
 
-LEVELS = 4 * QUARTERS  # rows of the heat map
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +60,7 @@ def judge(run: Run, held_out: Fixed, training: Fixed) -> None:
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
         log.info("learning  %s", verdict.told())
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
-    verdict.by_time = torch.cat([verdict.by_time.reshape(-1, LEVELS), column])[-SHOWN:]
+    verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
     run.journal.picture("held_out.png", heat_map(verdict.by_time), step)
 
 

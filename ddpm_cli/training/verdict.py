@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ddpm_cli.shapes import Columns, PerImage
+from ddpm_cli.shapes import Columns, Each
 
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
 SURE, PATIENCE = 3.0, 5  # standard errors by which the loss has risen for certain; evaluations without a better one that are flat
-SHOWN = 512  # evaluations of which the losses by time are kept
+SHOWN, LEVELS = 512, 16  # evaluations of which losses are kept by time, and parts of the times
 
 
 @dataclass
@@ -25,14 +25,14 @@ class Verdict:
 
     word: int = IMPROVING
     since: int = 0
-    held_out: PerImage = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
-    training: PerImage = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    held_out: Each = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    training: Each = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     best: float = math.inf
     best_step: int = 0
-    by_time: Columns = field(default_factory=lambda: torch.zeros(0, 0))
+    by_time: Columns = field(default_factory=lambda: torch.zeros(0, LEVELS))
     latest: tuple[int, float, float] | None = None
 
-    def judge(self, step: int, held_out: PerImage, training: PerImage, every: int) -> bool:
+    def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
         """Takes an evaluation of the average in; whether another word holds since."""
         before = self.word
         if not (held_out.isfinite().all() and training.isfinite().all()):
@@ -76,14 +76,15 @@ class Verdict:
         if not past:
             return cls()
         mine, its = (kinds(each) for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past))
-        if mine != its or len(past["steps"]) != 3 or not (past["steps"] >= 0).all() or past["steps"][0] >= len(WORDS):
+        fits = mine == its and len(past["steps"]) == 3 and past["by_time"].shape[1] == LEVELS
+        if not fits or not (past["steps"] >= 0).all() or past["steps"][0] >= len(WORDS):
             raise ValueError("the checkpoint's verdict on its run is none")
         word, since, best_step = past["steps"].tolist()
         best = past["best"].tolist()[0] if len(past["best"]) else math.inf
         return cls(word, since, past["held_out"].clone(), past["training"].clone(), best, best_step, past["by_time"].clone())
 
 
-def rises(change: PerImage) -> bool:
+def rises(change: Each) -> bool:
     """Whether a mean is above 0 for certain."""
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())

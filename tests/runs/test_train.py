@@ -11,7 +11,7 @@ import torch
 from conftest import TINY
 
 from ddpm_cli import checkpoints, training
-from ddpm_cli.runs import loop
+from ddpm_cli.runs import loop, previews
 from ddpm_cli.runs.journal import Journal
 
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
@@ -461,3 +461,104 @@ def test_a_schedule_of_a_file_is_in_the_checkpoint_as_numbers(command):
     other = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run", "resume=auto")
     assert "schedule.betas was [0.0196" in other.err
     assert command("train", *listed).err.endswith("No such file or directory: 'numbers.txt'\n")
+
+
+REMEMBERING = [
+    *["model.variance=learned", "schedule.steps=10", "train_times=loss_aware", "train_times.kept=2", "loss=uncertain", "loss@loss.of=vlb"],
+    *["trainer.offset_noise=0.1", "trainer.evaluate_every=10"],
+]
+
+
+def test_what_loss_times_and_verdict_remember_goes_on_exactly(command):
+    for name, options in (("whole", []), ("parts", ["trainer.stop_at=25"]), ("parts", ["resume=auto"])):
+        outcome = command("train", *RECIPE, *REMEMBERING, "trainer.steps=40", f"hydra.run.dir={name}", *options)
+        assert outcome.code == 0, outcome.err
+    whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts"))
+    assert (whole["loss.u"] != 0).all()
+    assert whole["history.counts"].min() >= 2
+    assert len(whole["verdict.by_time"]) == 4
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert [row.get("held_out") for row in rows("whole")] == [row.get("held_out") for row in rows("parts")]
+
+
+def test_another_loss_starts_with_nothing_remembered(command):
+    command("train", *RECIPE, *REMEMBERING, "trainer.steps=4", "hydra.run.dir=run")
+    other = [*RECIPE, *REMEMBERING[:2], "loss=vlb", "trainer.steps=6"]
+    outcome = command("train", *other, "hydra.run.dir=run", "resume=auto")
+    assert outcome.code == 0, outcome.err
+    assert "loss._target_: 'ddpm_cli.losses.Uncertain' -> 'ddpm_cli.losses.vlb'" in outcome.out
+    assert "changed, so the rest is not what it would have been: the optimizer starts with nothing remembered" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["loss=vlb", "trainer.input_perturbation=0.1"], "it does not go with trainer.input_perturbation, which must be 0"),
+        (["loss=hybrid"], "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'"),
+        (["loss=min_snr", "model.variance=learned"], "this loss leaves a learned variance untrained"),
+        (["schedule.zero_snr=true"], "predicts=eps says nothing of x_0 where the SNR is 0"),
+        (["trainer.offset_noise=-1"], "offset_noise and input_perturbation must be at least 0"),
+        (["loss.distance=l3", "loss=p2"], "loss.distance must be one of l1, l2, huber, but is 'l3'"),
+        (["loss=uncertain", "loss.waves=0"], "loss.waves must be at least 1, but is 0"),
+        (["loss=uncertain", "loss@loss.of=uncertain"], "loss.of"),
+        (["train_times=lognormal", "train_times.std=-1"], "train_times.std must be positive, but is -1"),
+        (["trainer.evaluate_every=0"], "evaluate_every must be at least 1, but is 0"),
+    ],
+)
+def test_objectives_that_mean_nothing_are_refused_with_the_reason(command, options, said):
+    outcome = command("train", *TINY, *options, "hydra.run.dir=run")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert said in outcome.err
+    assert not Path("run").exists()
+
+
+def test_a_run_without_held_out_images_evaluates_training_and_gives_no_verdict(command):
+    outcome = command("train", *TINY, "data.holdout=0.0", "trainer.steps=2", "hydra.run.dir=run")
+    assert outcome.code == 0, outcome.err
+    assert "learning" not in outcome.out
+    assert {"training", "training_raw", "training_q4"} <= rows("run")[-1].keys()
+    assert not Path("run/checkpoints/best.pt").exists()
+
+
+@pytest.mark.slow
+def test_a_run_over_few_images_is_said_to_overfit_and_keeps_its_best_checkpoint(command):
+    few = ["data.holdout=0.985", "model.network.dim=32", "trainer.batch_size=16", "trainer.optimizer.lr=3e-3", "trainer.ema=0.98"]
+    often = ["trainer.evaluate_every=50", "trainer.checkpoint_every=50", "trainer.sample_every=1000"]
+    outcome = command("train", *TINY, *few, *often, "trainer.steps=600", "hydra.run.dir=run")
+    assert outcome.code == 0, outcome.err
+    assert "learning  overfitting since step" in outcome.out
+    losses = {row["step"]: row["held_out"] for row in rows("run") if "held_out" in row}
+    assert checkpoints.load(Path("run/checkpoints/best.pt"))["step"] == min(losses, key=losses.get)
+
+
+def test_tinted_samples_are_told(command, monkeypatch):
+    monkeypatch.setattr(previews, "EARLY", 0)
+    outcome = command("train", *TINY, "trainer.steps=1", "hydra.run.dir=run")
+    assert "warning: the samples at step 1 are tinted: " in outcome.out
+    (row,) = map(json.loads, Path("run/samples.jsonl").read_text().splitlines())
+    assert row.keys() == {"step", "mean_1", "contrast_1", "data"}
+
+
+OWN_LOSS = """
+def relative(denoiser, batch, *, power: float = 1.0):
+    error = denoiser(batch.x_t, batch.t).output - denoiser.target(batch.x0, batch.eps, batch.t)
+    return error.square().mean((1, 2, 3)) * (1 - batch.t / denoiser.diffusion.steps) ** power
+
+def late(u, history, *, share: float = 0.5):
+    steps = history.diffusion.steps
+    return 1 + ((1 - share * u) * steps).long().clamp(max=steps - 1), 1.0
+"""
+
+
+def test_a_weighting_and_a_time_sampler_of_ones_own_are_two_files_each(command):
+    Path("my_objective.py").write_text(OWN_LOSS)
+    for group, text in (("loss", "relative\npower: 2.0\n"), ("train_times", "late\nshare: 0.3\n")):
+        Path("mine", group).mkdir(parents=True)
+        Path("mine", group, "own.yaml").write_text(f"_target_: my_objective.{text}")
+    own = ["--config-dir", "mine", *TINY, "loss=own", "train_times=own", "trainer.steps=2", "hydra.run.dir=run"]
+    assert "loss._target_ must name a function or class of ddpm_cli.losses" in command("train", *own).err
+    outcome = command("train", *own, "trust=[my_objective]")
+    assert outcome.code == 0, outcome.err

@@ -1,0 +1,92 @@
+"""The verdict on a run: which losses make which word, and that it goes with the checkpoint."""
+
+import math
+
+import pytest
+import torch
+
+from ddpm_cli.training.verdict import FLAT, IMPROVING, OVERFITTING, Verdict
+
+NOISE = 0.3 * torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def judged(held_out, training, every=10):
+    """The verdict after evaluations with these mean losses; each image has its own offset, and a little noise."""
+    verdict = Verdict()
+    for place, (one, other) in enumerate(zip(held_out, training, strict=True), 1):
+        verdict.judge(place * every, one + NOISE + 0.01 * NOISE.roll(place), other + NOISE, every)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("held_out", "training", "word", "since"),
+    [
+        ([3, 2, 1.5, 1.2], [3, 2, 1.5, 1.1], IMPROVING, 40),
+        ([3, 2, 1.5, 1.5001, 1.5001], [3, 2, 1.5, 1.4, 1.3], IMPROVING, 30),
+        ([3, 2, *[2.0001] * 5], [3, 2, *[1.9] * 5], FLAT, 20),
+        ([3, 2, 2.1, 2.4], [3, 2, 1.9, 1.5], OVERFITTING, 20),
+        ([3, 2, 2.1, 2.4], [3, 2, 2.1, 2.4], IMPROVING, 20),
+        ([3, 2, 2.1, 2.4, 1.9], [3, 2, 1.9, 1.5, 1.4], IMPROVING, 50),
+        ([3, 2, *[2.4] * 8], [3, 2, *[2.4] * 8], FLAT, 20),
+    ],
+)
+def test_the_word_follows_from_the_losses_since_the_best_evaluation(held_out, training, word, since):
+    verdict = judged(held_out, training)
+    assert (verdict.word, verdict.since) == (word, since)
+
+
+def test_a_rise_within_the_noise_of_the_images_is_no_overfitting():
+    verdict = Verdict()
+    verdict.judge(10, NOISE, NOISE, 10)
+    verdict.judge(20, NOISE.flip(0) + 0.05, NOISE - 1, 10)
+    assert verdict.word == IMPROVING
+
+
+def test_losses_that_are_not_finite_are_no_evaluation():
+    verdict = judged([2.0], [2.0])
+    assert not verdict.judge(20, torch.full((32,), math.nan, dtype=torch.float64), NOISE, 10)
+    assert (verdict.since, verdict.latest[0]) == (10, 10)
+
+
+def test_a_turn_is_told_once():
+    verdict = judged([3, 2], [3, 2])
+    assert verdict.judge(30, NOISE + 2.5, NOISE + 1, 10)
+    assert not verdict.judge(40, NOISE + 2.6, NOISE + 1, 10)
+    assert verdict.told().startswith("overfitting since step 20: held-out loss 2.")
+
+
+def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
+    verdict = judged([3], [3])
+    assert [verdict.best_at(10), verdict.best_at(15)] == [True, False]
+    verdict.judge(20, NOISE + 4, NOISE, 10)
+    assert not verdict.best_at(20)
+    verdict.judge(30, NOISE + 1, NOISE, 10)
+    assert [verdict.best_at(30), verdict.best_at(30)] == [True, True]
+    assert verdict.told().endswith("at step 30; best.pt is of step 30")
+
+
+def test_a_verdict_that_comes_back_goes_on_as_it_was():
+    verdict = judged([3, 2, 2.3], [3, 2, 1.8])
+    verdict.best_at(30)
+    again = Verdict.recalled(verdict.past)
+    losses = (NOISE + 2.4, NOISE + 1.5)
+    assert verdict.judge(40, *losses, 10) == again.judge(40, *losses, 10)
+    assert verdict.told() == again.told()
+    assert Verdict.recalled({}).past == Verdict().past == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": torch.tensor([9, 0, 0])},
+        {"steps": torch.tensor([0, 0])},
+        {"steps": torch.tensor([0, -1, 0])},
+        {"best": torch.tensor(1.0)},
+        {"held_out": torch.zeros(2, 2, dtype=torch.float64)},
+        {"more": torch.zeros(1)},
+        {"by_time": torch.zeros(2, 3)},
+    ],
+)
+def test_what_is_no_verdict_is_refused(change):
+    with pytest.raises(ValueError, match="the checkpoint's verdict on its run is none"):
+        Verdict.recalled({**judged([3], [3]).past, **change})
