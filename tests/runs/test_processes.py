@@ -65,6 +65,26 @@ def test_any_number_of_processes_microbatches_and_workers_is_the_same_run_in_a_s
     assert sorted(path.name for path in Path("pairs/0").iterdir()) == sorted(path.name for path in Path(one).iterdir())
 
 
+def test_what_loss_times_and_verdict_remember_is_that_of_all_processes():
+    remembering = [
+        "model.variance=learned",
+        "schedule.steps=4",
+        "train_times=loss_aware",
+        "train_times.kept=1",
+        "trainer.evaluate_every=10",
+    ]
+    objective = ["loss=uncertain", "loss@loss.of=hybrid", "model.conditional=false", "trainer.evaluate_every=10"]
+    for name, parallel in (("alone", []), ("pair", DDP)):
+        code, _, err = run(*TRAIN, *RECIPE, *remembering, *objective, *parallel, f"hydra.run.dir={name}")
+        assert code == 0, err
+    alone, pair = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair"))
+    remembered = [name for name in alone if name.startswith(("loss.", "history.", "verdict."))]
+    assert same_run("pair", "alone")
+    assert (alone["history.counts"] > 1).all()
+    assert (alone["loss.u"] != 0).all()
+    assert all(torch.allclose(pair[name].double(), alone[name].double(), rtol=1e-3, atol=1e-4) for name in remembered)
+
+
 def test_torchrun_starts_the_same_run_and_another_number_of_processes_goes_on_with_it(one):
     code, out, err = run(*TORCHRUN, *TRAIN[1:], *RECIPE, "trainer=ddp", "trainer.stop_at=20", "hydra.run.dir=two")
     assert code == 0, err
