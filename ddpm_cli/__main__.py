@@ -1,4 +1,4 @@
-"""`python -m ddpm_cli train|doctor|sample|info`: the commands without their console scripts."""
+"""`python -m ddpm_cli NAME`: the commands without their console scripts."""
 
 from ddpm_cli.cli import main
 

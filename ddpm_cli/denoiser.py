@@ -52,6 +52,11 @@ class Denoiser:
         if self.predicts == "eps" and self.diffusion.alpha_bar[-1] == 0:
             raise ValueError("predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1); use v or x0")
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
     def __call__(self, x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
         """Estimates x_0 [B, C, H, W] from x_t; `t` is a number or a CPU vector [B], `label` int64 [B] with -1 for none.
 

@@ -40,7 +40,7 @@ def trajectory(
     labels: Labels | None = None,
 ) -> Iterator[Images]:
     """The images `indices` of a sampling run, [B, C, H, W] in [-1, 1], first as pure noise and then after every step."""
-    noises = Noises.keyed(shape, seed, indices, next(denoiser.network.parameters()).device)
+    noises = Noises.keyed(shape, seed, indices, denoiser.device)
     denoise = clipped(denoiser if labels is None else labelled(denoiser, labels.to(noises.start.device)))
     yield noises.start
     yield from sampler(denoise, denoiser.diffusion, noises.start, grid.times(denoiser.diffusion), noises.steps)

@@ -148,17 +148,19 @@ def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(monkeypat
     monkeypatch.setattr(room.shutil, "disk_usage", lambda path: SimpleNamespace(free=there))
     (found,) = preflight.disk(tmp_path / "not/there/yet", trained(Small()), recipe(keep_last=2), 10)
     assert found.level == level
-    assert "3 checkpoints of" in found.text
+    assert "4 checkpoints of" in found.text
 
 
 def test_checkpoints_are_counted_as_they_will_lie_there():
     often = recipe(checkpoint_every=2, keep_last=3, keep_every=10)
-    assert room.checkpoints_kept(often, 0, 100) == 3 + 10 + 1
-    assert room.checkpoints_kept(often, 98, 100) == 1 + 10 + 1
+    assert room.checkpoints_kept(often, 0, 100) == 3 + 10 + 2
+    assert room.checkpoints_kept(often, 98, 100) == 1 + 10 + 2
 
 
 def test_an_estimate_says_step_total_and_checkpoint():
-    ((level, text),) = said(preflight.estimate(trained(Small()), recipe(sample_every=500, evaluate_every=100), 1000, 0.5, 4.0, 8.0))
+    ((level, text),) = said(
+        preflight.estimate(trained(Small()), recipe(sample_every=500, evaluate_every=100, checkpoint_every=500), 1000, 0.5, 4.0, 8.0)
+    )
     assert level == "estimate"
     assert text == "about 0.5 s a step, 9 min in all; a checkpoint has 192 bytes"
 

@@ -5,19 +5,3 @@ from ddpm_cli.checkpoints.faults import FACTS, FIELDS
 from ddpm_cli.checkpoints.file import content, environment, load, restore, save, write
 from ddpm_cli.checkpoints.folder import keep, newest_first
 from ddpm_cli.checkpoints.migrations import FORMAT, MIGRATIONS
-
-__all__ = [
-    "FACTS",
-    "FIELDS",
-    "FORMAT",
-    "MIGRATIONS",
-    "Memory",
-    "content",
-    "environment",
-    "keep",
-    "load",
-    "newest_first",
-    "restore",
-    "save",
-    "write",
-]

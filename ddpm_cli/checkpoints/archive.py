@@ -5,21 +5,11 @@ import pickletools
 import zipfile
 from pathlib import Path
 
+from ddpm_cli.parallel.ranks import FAILURES
+
 STORAGES = [f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")]
 WRITTEN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *STORAGES}  # the names that `save` pickles
-UNREADABLE = (
-    zipfile.BadZipFile,
-    pickle.UnpicklingError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-    MemoryError,
-)
+UNREADABLE = (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, *FAILURES)
 
 
 def check_archive(path: Path) -> None:

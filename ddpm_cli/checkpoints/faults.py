@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ddpm_cli.training import LONGEST
 
-FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys(
-    ("network", "ema", "loss", "history", "verdict", "optimizer", "scaler", "environment", "facts"), dict
-)
+TENSORS = ("network", "ema", "loss", "history", "verdict")
+FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys((*TENSORS, "optimizer", "scaler", "environment", "facts"), dict)
 FACTS = {"shape": list, "classes": list, "steps": int, "lr_scale": float, "skipped": int}
 SCALER: dict[str, tuple[type, float, float]] = {  # what torch's scaler of fp16 remembers
     "scale": (float, 2.0**-126, 2.0**127),
@@ -39,7 +38,7 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
     scaler = content["scaler"]
     if scaler and not (scaler.keys() == SCALER.keys() and all(within(scaler[name], *SCALER[name]) for name in SCALER)):
         yield f"'scaler' must be empty or hold {', '.join(SCALER)}, each in its range"
-    for name in ("network", "ema", "loss", "history", "verdict"):
+    for name in TENSORS:
         if not all(type(key) is str and dense(tensor) for key, tensor in content[name].items()):
             yield f"{name!r} must hold names and dense tensors"
         elif not all(map(bounded, content[name].values())):

@@ -3,5 +3,3 @@
 from ddpm_cli.data.preparation import ImageSet, Preparation, prepared
 from ddpm_cli.data.sources import Source, digits, folder, hub
 from ddpm_cli.data.stream import Batch, Stream, batches
-
-__all__ = ["Batch", "ImageSet", "Preparation", "Source", "Stream", "batches", "digits", "folder", "hub", "prepared"]

@@ -5,23 +5,3 @@ from ddpm_cli.losses.bound import Distribution, bound, discrete_log_likelihood, 
 from ddpm_cli.losses.simple import huber, l1, l2
 from ddpm_cli.losses.uncertain import Uncertain
 from ddpm_cli.losses.weighted import min_snr, p2, weighted
-
-__all__ = [
-    "Distribution",
-    "Loss",
-    "Noised",
-    "Uncertain",
-    "bound",
-    "discrete_log_likelihood",
-    "huber",
-    "hybrid",
-    "l1",
-    "l2",
-    "min_snr",
-    "normal_cdf",
-    "p2",
-    "per_image",
-    "tanh_cdf",
-    "vlb",
-    "weighted",
-]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 
 from ddpm_cli.denoiser import Denoiser, Estimate
-from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.diffusion import GaussianDiffusion, moved
 from ddpm_cli.losses.batch import Noised, per_image
 from ddpm_cli.losses.simple import DISTANCES, Measure
 from ddpm_cli.shapes import Fitted, Images, PerImage
@@ -57,7 +57,7 @@ def bound(diffusion: GaussianDiffusion, estimate: Estimate, batch: Noised, cdf: 
     ratio = true_log_variance - log_variance
     divergence = 0.5 * (ratio.exp() - 1 - ratio + (true_mean - mean).square() * (-log_variance).exp())
     decoder = -discrete_log_likelihood(batch.x0, mean, 0.5 * log_variance, cdf)
-    first = (t == 1).to(mean.device).view(-1, *[1] * (mean.ndim - 1))
+    first = moved(t == 1, mean).view(-1, *[1] * (mean.ndim - 1))
     return per_image(torch.where(first, decoder, divergence)) / math.log(2)
 
 

@@ -12,7 +12,7 @@ from ddpm_cli.shapes import PerImage
 
 
 class Uncertain(nn.Module):
-    """Another loss L, learned as L / e^u(t) + u(t), so that all times come to matter alike (Karras et al. 2024, eq. 14).
+    """Another loss L, learned as L / e^u(t) + u(t), so that all times come to matter alike (EDM2, Karras et al. 2024, eq. 21).
 
     u is a sum of `waves` cosines over t / T, all 0 at first, and trained with the network. What is returned is L itself; only its
     gradient is the weighted one, so that numbers can be compared with those of other runs.

@@ -7,8 +7,8 @@ predicts.
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import fit
 from ddpm_cli.losses.batch import Noised
-from ddpm_cli.losses.simple import DISTANCES, Measure, distance
-from ddpm_cli.shapes import Coefficient, Images, PerImage
+from ddpm_cli.losses.simple import DISTANCES, Measure, measured
+from ddpm_cli.shapes import Coefficient, PerImage
 
 
 def min_snr(denoiser: Denoiser, batch: Noised, *, gamma: float = 5.0, distance: Measure = "l2") -> PerImage:
@@ -29,8 +29,4 @@ def p2(denoiser: Denoiser, batch: Noised, *, gamma: float = 1.0, k: float = 1.0,
 def weighted(denoiser: Denoiser, batch: Noised, on_x0: Coefficient, measure: Measure) -> PerImage:
     """The distance of output and target, both times the root of a weight on the squared error of x_0."""
     root = fit(on_x0.sqrt(), batch.x_t) * denoiser.error_scale(batch.t, batch.x_t)
-
-    def between(output: Images, target: Images, reduction: str) -> Images:
-        return DISTANCES[measure](root * output, root * target, reduction=reduction)
-
-    return distance(denoiser, batch, between)
+    return measured(denoiser, batch, lambda output, target, **how: DISTANCES[measure](root * output, root * target, **how))

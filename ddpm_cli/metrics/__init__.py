@@ -2,5 +2,3 @@
 
 from ddpm_cli.metrics.features import extracted, pixels
 from ddpm_cli.metrics.frechet import Moments, frechet_distance, moments
-
-__all__ = ["Moments", "extracted", "frechet_distance", "moments", "pixels"]

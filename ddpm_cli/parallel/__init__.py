@@ -5,32 +5,3 @@ from ddpm_cli.parallel.devices import Late, described, device_named, unsynchroni
 from ddpm_cli.parallel.precision import TYPES, Precision, computed, on_device, overflowed, sampled, scaler_for
 from ddpm_cli.parallel.ranks import ALONE, EchoError, Ranks, Vote, joined, places
 from ddpm_cli.parallel.state import load_network, load_optimizer, network_state, optimizer_state, unwrapped
-
-__all__ = [
-    "ALONE",
-    "TYPES",
-    "Arithmetic",
-    "EchoError",
-    "Late",
-    "Precision",
-    "Ranks",
-    "Vote",
-    "computed",
-    "described",
-    "device_named",
-    "flops",
-    "joined",
-    "load_network",
-    "load_optimizer",
-    "network_state",
-    "on_device",
-    "optimizer_state",
-    "overflowed",
-    "peak",
-    "places",
-    "sampled",
-    "scaler_for",
-    "unsynchronised",
-    "unwrapped",
-    "wrapped",
-]

@@ -45,9 +45,7 @@ class Ranks:
 
     def dealt(self, total: int) -> Iterator[int]:
         """The numbers below `total`, each to the process that asks for one first: nobody waits longer than for a last one."""
-        yield from (
-            iter(range(total)) if self.store is None else takewhile(lambda each: each < total, map(self.ticket, repeat(self.store)))
-        )
+        return iter(range(total)) if self.store is None else takewhile(lambda each: each < total, map(self.ticket, repeat(self.store)))
 
     def ticket(self, store: Store) -> int:
         """The next number that no process has had."""

@@ -92,6 +92,4 @@ def outline(state: State) -> dict[Any, Any]:
         plain = type(moment) is torch.Tensor and moment.layout == torch.strided and moment.is_contiguous()
         return moment.shape if plain and moment.device.type == "cpu" and moment.is_floating_point() else None
 
-    return {
-        number: {name: shape(each) for name, each in kept.items()} if isinstance(kept, dict) else None for number, kept in state.items()
-    }
+    return {key: {name: shape(each) for name, each in kept.items()} if isinstance(kept, dict) else None for key, kept in state.items()}

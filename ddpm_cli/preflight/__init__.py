@@ -3,5 +3,3 @@
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.learning import Trial, gradients, images, oracle, schedule, trial, try_parts
 from ddpm_cli.preflight.room import disk, estimate, memory
-
-__all__ = ["Finding", "Trial", "disk", "estimate", "gradients", "images", "memory", "oracle", "schedule", "trial", "try_parts"]

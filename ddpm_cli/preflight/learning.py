@@ -19,7 +19,7 @@ from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.room import REMEDY, peak
 from ddpm_cli.samplers import clipped
 from ddpm_cli.sampling import Noises, rehearse
-from ddpm_cli.shapes import Bytes, Images, Labels, Maps, NetworkTimes, PerImage
+from ddpm_cli.shapes import Bytes, Images, Labels, Maps, NetworkTimes, PerImage, Times
 from ddpm_cli.training import Loss, Trainer, TrainState, noised
 
 ENDING_SNR, CONTRAST, EXACT = 1e-3, 64, 1e-6
@@ -88,31 +88,37 @@ def images(batch: Bytes) -> Iterator[Finding]:
 
 
 def oracle(denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any) -> Iterator[Finding]:
-    """Whether a network that knows the noise has no loss, as it must; `noise` are options of `noised`.
+    """Whether a network that knows the noise has no loss, as it must, and one that errs at the last time has some.
 
-    Of the bound this is so but at t = 1, which is its decoder's, and with the smallest variance.
+    `noise` are options of `noised`. Of the bound the first is so but at t = 1, which is its decoder's, and with the smallest variance.
     """
     found = noised(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
-    x0, eps, t = found.x0.double(), found.eps.double(), torch.as_tensor(found.t).clamp(min=2)
-    target = denoiser.target(x0, eps, t)
-    learned = denoiser.variance == "learned"
-    answer = torch.cat([target, -torch.ones_like(target)], dim=1) if learned else target
-    knowing = replace(denoiser, network=Oracle(answer), variance="learned" if learned else "small")
-    exact = replace(Noised.at(denoiser.diffusion, x0, eps, t, found.label), perturbed=found.perturbed)
-    worst = loss(knowing, exact).abs().max().item()
+    times = torch.as_tensor(found.t).clamp(min=2)
+    worst = loss(*knowing(denoiser, found, times)).abs().max().item()
     if worst < EXACT:
         yield Finding("ok", "a network that knows the noise has no loss")
     else:
         level: Literal["warning", "error"] = "warning" if math.isfinite(worst) else "error"
         yield Finding(level, f"a network that knows the noise has a loss of {worst:.2g}, not 0: loss and parameterisation disagree")
+    if (loss(*knowing(denoiser, found, times.fill_(denoiser.diffusion.steps), error=1.0)) == 0).all():
+        remedy = "choose another loss, or schedule.zero_snr=false"
+        yield Finding("warning", f"the loss gives no weight to the last time, from which sampling starts: {remedy}")
+
+
+def knowing(denoiser: Denoiser, found: Noised, t: Times, error: float = 0.0) -> tuple[Denoiser, Noised]:
+    """A network that knows the noise of these images at other times, or errs by so much, and the batch."""
+    batch = replace(Noised.at(denoiser.diffusion, found.x0.double(), found.eps.double(), t, found.label), perturbed=found.perturbed)
+    target = denoiser.target(batch.x0, batch.eps, t) + error
+    learned = denoiser.variance == "learned"
+    answer = torch.cat([target, -torch.ones_like(target)], dim=1) if learned else target
+    return replace(denoiser, network=Oracle(answer), variance="learned" if learned else "small"), batch
 
 
 def trial(trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: int, ranks: Ranks) -> Trial:
     """Forward and backward of a batch, twice, for the first takes longer; no step is made and no gradient stays."""
-    network = state.denoiser.network
-    device = next(network.parameters()).device
+    network, device = state.denoiser.network, state.denoiser.device
     try:
-        with undisturbed(network):
+        with undisturbed(state):
             before = peak(device, anew=True)
             noisy = trainer.noised(state, batch, seed, state.drawn(seed, trainer.batch_size))
             losses = trainer.backward(state, noisy, loss, seed, ranks)
@@ -130,13 +136,14 @@ def trial(trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: i
 
 
 @contextmanager
-def undisturbed(network: nn.Module) -> Iterator[None]:
+def undisturbed(state: TrainState) -> Iterator[None]:
     """Leaves no gradient, and buffers as they were."""
+    network = state.denoiser.network
     before = [buffer.clone() for buffer in network.buffers()]
     try:
         yield
     finally:
-        network.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad()
         for buffer, kept in zip(network.buffers(), before, strict=True):
             buffer.detach().copy_(kept)
 

@@ -20,7 +20,7 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 def memory(state: TrainState, extra: int) -> Iterator[Finding]:
     """Whether a run fits into what is free: `extra` bytes for a while, moments where there are none yet, on the CPU a copy to save."""
-    device = next(state.average.parameters()).device
+    device = state.denoiser.device
     copy = checkpoint_bytes(state) if device.type == "cpu" else 0
     needed, there = extra + copy + (0 if state.optimizer.state else moments(state)), free(device)
     if there is not None:
@@ -61,10 +61,10 @@ def disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) -> Itera
 
 
 def checkpoints_kept(trainer: Trainer, start: int, steps: int) -> int:
-    """How many checkpoints lie on the disk at once: the newest, those for good, and the one that is being written."""
+    """How many checkpoints lie on the disk at once: the newest, those for good, the best, and the one that is being written."""
     newest = min(trainer.keep_last, math.ceil(max(0, steps - start) / trainer.checkpoint_every))
     for_good = 0 if trainer.keep_every is None else steps // math.lcm(trainer.keep_every, trainer.checkpoint_every)
-    return newest + for_good + 1
+    return newest + for_good + 2
 
 
 def checkpoint_bytes(state: TrainState) -> int:
@@ -86,7 +86,7 @@ def weight(network: nn.Module) -> int:
 def estimate(state: TrainState, trainer: Trainer, steps: int, seconds: float, grid: float, evaluation: float) -> Iterator[Finding]:
     """What the rest of a run takes, of which a step takes so many seconds and a grid of samples and an evaluation so many times that."""
     to_go = steps - state.step
-    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every) + evaluation * (1 + to_go // trainer.evaluate_every))
+    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every) + evaluation * (1 + to_go * trainer.evaluations))
     told = f"about {seconds:.2g} s a step, {duration(total)} in all; a checkpoint has {size(checkpoint_bytes(state))}"
     yield Finding("estimate", told)
 

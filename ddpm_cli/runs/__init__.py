@@ -7,5 +7,3 @@ from ddpm_cli.runs.info import info
 from ddpm_cli.runs.plot import plot
 from ddpm_cli.runs.sample import sample
 from ddpm_cli.runs.train import train
-
-__all__ = ["compare", "doctor", "evaluate", "info", "plot", "sample", "train"]

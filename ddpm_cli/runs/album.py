@@ -42,14 +42,11 @@ class Album:
 
     def begin(self, made_by: Mapping[str, Any]) -> None:
         """Writes what the images are made by; ValueError where the folder holds images that were made by something else."""
-        path = self.folder / "samples.json"
-        before = self.made_by
-        changed = [
-            f"{key} was {old!r} and is {new!r}" for key, old, new in differences(before.get("recipe", made_by["recipe"]), made_by["recipe"])
-        ]
+        recipe = made_by["recipe"]
+        changed = [f"{key} was {old!r} and is {new!r}" for key, old, new in differences(self.made_by.get("recipe", recipe), recipe)]
         if changed:
             raise ValueError(f"{str(self.folder)!r} holds images of another kind ({'; '.join(changed)}); name another folder")
-        save_text(path, json.dumps(made_by, indent=2) + "\n")
+        save_text(self.folder / "samples.json", json.dumps(made_by, indent=2) + "\n")
         if self.kept and self.index.exists():  # of a process that was killed half a row may be left
             save_text(self.index, self.index.read_text().rpartition("\n")[0] + "\n")
         elif self.kept:

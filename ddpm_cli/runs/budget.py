@@ -38,7 +38,7 @@ class Costs:
 
         A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
         """
-        beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
+        beside = self.evaluation * recipe.evaluations + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
         left = seconds - self.evaluation - self.grid - self.save
         longer = int(left / (self.step + beside))
         return min(LONGEST - 1, longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step))

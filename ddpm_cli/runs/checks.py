@@ -9,7 +9,7 @@ import torch
 from ddpm_cli import preflight
 from ddpm_cli.config import bind, shared
 from ddpm_cli.preflight import Finding
-from ddpm_cli.runs.learning import share
+from ddpm_cli.runs.learning import evaluation_share
 from ddpm_cli.runs.previews import PREVIEWS
 from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import evaluations
@@ -39,7 +39,7 @@ def findings(run: Run) -> Iterator[Finding]:
         times = shared(run.cfg, "sampler").times(diffusion)
         asked = evaluations(lambda denoise: denoise, diffusion, bind(run.cfg, "sampler"), times, pixel)
         grid = FORWARD * asked * PREVIEWS / run.trainer.batch_size
-        yield from preflight.estimate(state, run.trainer, end, trial.seconds, grid, FORWARD * share(run, run.trainer.batch_size))
+        yield from preflight.estimate(state, run.trainer, end, trial.seconds, grid, FORWARD * evaluation_share(run))
 
 
 def pass_checks(run: Run) -> None:

@@ -166,7 +166,7 @@ def between_halves(features: Features) -> float:
 def describe(bench: Bench, content: dict[str, Any], data: ImageSet, others: bool) -> None:
     """Says what is compared, and what makes the distances mean less."""
     options, dimensions = bench.options, len(bench.reference.mean)
-    log.info("device     %s", described(next(bench.denoiser.network.parameters()).device))
+    log.info("device     %s", described(bench.denoiser.device))
     size = sized(bench.shape)
     log.info("checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, size)
     log.info("reference  %s images, %s features of each", f"{len(data.images):,}", f"{dimensions:,}")

@@ -131,7 +131,7 @@ def chosen(data: ImageSet, holdout: float, options: Options) -> ImageSet:
 def describe(subject: Subject, content: Mapping[str, Any], data: ImageSet) -> None:
     """Says what is measured, with what, and what that costs."""
     options, steps = subject.options, subject.denoiser.diffusion.steps
-    log.info("device     %s", described(next(subject.denoiser.network.parameters()).device))
+    log.info("device     %s", described(subject.denoiser.device))
     log.info("checkpoint %s: step %s, %s weights", options.ckpt, f"{content['step']:,}", options.weights)
     log.info("images     %s of %s, images=%s", f"{len(subject.data.images):,}", f"{len(data.images):,}", options.images)
     way = {"bound": f"variational bound, {steps:,}", "ode": f"probability flow, {2 * options.nll_steps + 1:,}"}[options.nll]
@@ -183,10 +183,8 @@ def by_flow(subject: Subject) -> Found:
 def tables(subject: Subject, steps: int, run: Callable[..., Iterator[tuple[PerImage, ...]]]) -> Iterator[tuple[Images, Table]]:
     """Batch after batch the images, and what every step of a run finds of each; moves a bar."""
     denoiser, data, seed = subject.denoiser, subject.data, subject.options.seed
-    device, form = (
-        next(denoiser.network.parameters()).device,
-        "{l_bar}{bar}| {n:.0f}/{total:.0f} images [{elapsed}<{remaining}, {rate_fmt}]",
-    )
+    device = denoiser.device
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} images [{elapsed}<{remaining}, {rate_fmt}]"
     assert data.places is not None
     with tqdm(total=steps * len(data.images), unit=" images", unit_scale=1 / steps, dynamic_ncols=True, bar_format=form) as bar:
         for few in torch.split(torch.arange(len(data.images)), subject.options.batch):

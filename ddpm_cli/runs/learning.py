@@ -25,9 +25,9 @@ def sets(run: Run) -> dict[str, ImageSet]:
     return {name: data for name, data in (("held_out", run.held_out), ("training", run.data)) if len(data.images)}
 
 
-def share(run: Run, batch_size: int) -> float:
+def evaluation_share(run: Run) -> float:
     """Images that go through the network in an evaluation, for each one in a batch."""
-    return sum(2 * QUARTERS * min(IMAGES, len(data.images)) for data in sets(run).values()) / batch_size
+    return sum(2 * QUARTERS * min(IMAGES, len(data.images)) for data in sets(run).values()) / run.trainer.batch_size
 
 
 def losses(run: Run) -> dict[str, Fixed]:
@@ -35,7 +35,7 @@ def losses(run: Run) -> dict[str, Fixed]:
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrapped(denoiser.network).eval()
     both = [replace(denoiser, network=each) for each in (run.state.average, network)]
-    keys = dict(zip(("held_out", "training"), (LONGEST, LONGEST + 1), strict=True))  # steps, so to say, that no training comes to
+    keys = {"held_out": LONGEST, "training": LONGEST + 1}  # steps, so to say, that no training comes to
     options = {"seed": run.cfg.seed, "size": size, "ranks": run.ranks}
     with torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext():  # else it is compiled again, for this size
         found = {name: fixed_losses(both, run.loss, data, key=keys[name], **options) for name, data in sets(run).items()}
@@ -73,7 +73,7 @@ def heat_map(by_time: Columns) -> Picture:
 
 
 def by_quarter(window: Sequence[Progress], steps: int, ranks: Ranks) -> dict[str, float]:
-    """The mean training loss at the times of each quarter, over the steps in the window that were not skipped."""
+    """The mean training loss at the times of each quarter, over the finite losses in the window."""
     losses = torch.cat([each.losses for each in window]).cpu().double()
     times = torch.cat([torch.as_tensor(each.times) for each in window])
     weights = torch.cat([torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window])

@@ -45,14 +45,16 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
         run.saver.look()
         window.append(progress)
         bar.update()
-        numbers = evaluated(run) if progress.step % trainer.evaluate_every == 0 or progress.step == run.steps else {}
-        if progress.step % trainer.log_every == 0:
-            numbers |= report(run, bar, window, time.perf_counter() - since)
-            window, since = [], time.perf_counter()
+        numbers = report(run, bar, window, time.perf_counter() - since) if progress.step % trainer.log_every == 0 else {}
+        window = [] if numbers else window
+        if trainer.evaluates(progress.step, run.steps):
+            numbers |= evaluated(run)
         if numbers:
             run.journal.numbers(progress.step, numbers)
         if progress.step < run.steps:
             show_and_save(run, watch)
+        if not window:
+            since = time.perf_counter()
         if watch.in_a_row >= trainer.bad_steps:
             return False
         if vote(stop.is_set()):

@@ -152,7 +152,7 @@ def describe(run: Run) -> None:
     """Says what will be trained, on what, for how long."""
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
     count, channels, height, width = run.data.images.shape
-    log.info("device    %s", described(next(denoiser.network.parameters()).device, trainer.parallel, run.ranks))
+    log.info("device    %s", described(denoiser.device, trainer.parallel, run.ranks))
     size = f"{height} x {width}, {channels} channels, {len(run.data.classes) or 'no'} classes"
     log.info("data      %s images, %s; %s more are held out", f"{count:,}", size, f"{len(run.held_out.images):,}")
     log.info("schedule  %s steps, SNR %.1e at the end", f"{denoiser.diffusion.steps:,}", denoiser.diffusion.snr(denoiser.diffusion.steps))

@@ -23,11 +23,8 @@ def overrides(wanted: Plain) -> list[str]:
     ValueError where none do. An option of ours that `wanted` does not have yet keeps its default.
     """
     defaults = composed([])
-    chosen = [
-        f"{group}={choice}"
-        for group in GROUPS
-        if isinstance(wanted.get(group), dict) and (choice := nearest(defaults, group, wanted)) is not None
-    ]
+    groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
+    chosen = [f"{group}={choice}" for group in groups if (choice := nearest(defaults, group, wanted)) is not None]
     return [*chosen, *changes(composed(chosen), wanted)]
 
 

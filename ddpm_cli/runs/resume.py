@@ -10,27 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli import checkpoints
 from ddpm_cli.config import differences
 from ddpm_cli.parallel import Ranks
+from ddpm_cli.training.trainer import CADENCES
 
-SAME = ("model.", "schedule.", "seed", "trainer.batch_size")
+SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
 FREE = ("sampler.", "resume", "trust", "data._target_", "data.path", "data.name", "data.split", "data.image_column", "data.label_column")
-FREE_OF_TRAINER = (
-    "device",
-    "parallel",
-    "processes",
-    "workers",
-    "microbatch",
-    "precision",
-    "compile",
-    "activation_checkpointing",
-    "stop_at",
-    "log_every",
-    "evaluate_every",
-    "sample_every",
-    "checkpoint_every",
-    "keep_last",
-    "keep_every",
-    "bad_steps",
-)
+HOW = ("device", "parallel", "processes", "workers", "microbatch", "precision", "compile", "activation_checkpointing")
+FREE_OF_TRAINER = (*HOW, *CADENCES, "stop_at", "keep_last", "bad_steps")
 LATER: dict[str, Any] = {  # what options that older checkpoints lack were in their runs
     "model.conditional": False,
     "data.holdout": 0.0,

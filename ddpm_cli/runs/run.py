@@ -46,7 +46,7 @@ class Run:
 
     def stream(self, start: int) -> Iterator[Batch]:
         """This process's part of the batches from step `start` on."""
-        pin = next(self.state.average.parameters()).device.type == "cuda"
+        pin = self.state.denoiser.device.type == "cuda"
         return batches(self.share, start=start, workers=self.trainer.workers, pin=pin)
 
     def content(self) -> dict[str, Any]:

@@ -123,9 +123,8 @@ def describe(made: Drawing, content: Mapping[str, Any], options: Options, batch:
     cost = f"{made.evaluations:,} network evaluations an image"
     log.info("sampler    %s, %s steps, %s, seed %s", name_of(made.cfg), f"{made.steps:,}", cost, steering.seed)
     if steering.label is not None or steering.guide is not None:
-        log.info(
-            "label      %s, guidance %g%s", steering.label, steering.guidance, f" away from {steering.guide}" if steering.guide else ""
-        )
+        away = f" away from {steering.guide}" if steering.guide else ""
+        log.info("label      %s, guidance %g%s", steering.label, steering.guidance, away)
     if done:
         log.info("resumed    %s of %s images are there", f"{min(done, options.n):,}", f"{options.n:,}")
 
@@ -191,9 +190,8 @@ def fill(made: Drawing, album: Album, batches: Sequence[range], n: int, shown: i
 
 def written(made: Drawing, shown: Mapping[int, Pixels], options: Options, folder: Path) -> Iterator[Path]:
     """Shows the first images in a grid, a row a class where there are all, and in a film; yields the paths of what is written."""
-    yield from (
-        folder / name for name, asked in {"png": options.png, "npz": options.npz, "index.csv": options.png or options.npz}.items() if asked
-    )
+    files = {"png": options.png, "npz": options.npz, "index.csv": options.png or options.npz}
+    yield from (folder / name for name, asked in files.items() if asked)
     if options.grid:
         images = torch.stack([shown[index] for index in sorted(shown)])
         classes = made.classes if made.options.label == "all" else []

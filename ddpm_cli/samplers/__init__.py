@@ -8,23 +8,3 @@ from ddpm_cli.samplers.grids import Grid
 from ddpm_cli.samplers.heun import heun
 from ddpm_cli.samplers.unipc import unipc
 from ddpm_cli.samplers.wrappers import aligned, autoguided, clipped, guided, labelled, thresholded, within
-
-__all__ = [
-    "Denoise",
-    "Grid",
-    "Noise",
-    "Sampler",
-    "aligned",
-    "ancestral",
-    "autoguided",
-    "clipped",
-    "ddim",
-    "dpmpp_2m",
-    "guided",
-    "heun",
-    "inverse",
-    "labelled",
-    "thresholded",
-    "unipc",
-    "within",
-]

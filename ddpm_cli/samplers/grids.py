@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.shapes import Coefficient
+
+Change: TypeAlias = Callable[[Coefficient], Coefficient]
 
 RHO = 7  # of Karras et al. 2022
 
@@ -42,13 +45,7 @@ def karras(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     return by_level(diffusion, steps, 80.0, lambda level: level ** (1 / RHO), lambda root: root**RHO)
 
 
-def by_level(
-    diffusion: GaussianDiffusion,
-    steps: int,
-    highest: float,
-    there: Callable[[torch.Tensor], torch.Tensor],
-    back: Callable[[torch.Tensor], torch.Tensor],
-) -> list[float]:
+def by_level(diffusion: GaussianDiffusion, steps: int, highest: float, there: Change, back: Change) -> list[float]:
     """In equal steps of a function of the noise level: above the highest there is nothing to see."""
     first, last = diffusion.level(diffusion.steps).clamp(max=highest), diffusion.level(1)
     levels = back(torch.linspace(float(there(first)), float(there(last)), steps, dtype=torch.float64))

@@ -6,5 +6,3 @@ from ddpm_cli.training.noising import noised
 from ddpm_cli.training.optimizers import tried
 from ddpm_cli.training.state import TrainState, average_towards
 from ddpm_cli.training.trainer import LONGEST, Progress, Trainer
-
-__all__ = ["LONGEST", "Loss", "Progress", "TrainState", "Trainer", "average_towards", "fixed_losses", "noised", "tried"]

@@ -24,7 +24,7 @@ def fixed_losses(denoisers: Sequence[Denoiser], loss: Loss, data: ImageSet, *, k
     The times of a quarter are stratified over its images. key: sets apart what is drawn for another set. size: images at once.
     """
     few = data.chosen(torch.linspace(0, len(data.images) - 1, min(IMAGES, len(data.images))).long())
-    count, device = QUARTERS * len(few.images), next(denoisers[0].network.parameters()).device
+    count, device = QUARTERS * len(few.images), denoisers[0].device
     drawn = stratified(uniforms(seed, Purpose.TIMES, key, count), History(denoisers[0].diffusion))
     found, mine = torch.zeros(len(denoisers), count, device=device), ranks.part(count)
     for first in range(mine.start, mine.stop, size):

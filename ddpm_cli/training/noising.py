@@ -26,8 +26,9 @@ def noised(
 ) -> Noised:
     """The batch with keyed noise at keyed integer times, on the device, and with labels where the network takes them.
 
-    drawn: times and weights of the global batch, else even ones. offset_noise: share of noise that is alike all over a channel (Guttenberg
-    2023), in the target too. input_perturbation: share of noise that x_t has more than the target says (Ning et al. 2023, algorithm 1).
+    drawn: times and weights of the global batch, else even ones. offset_noise: scale of further noise that is alike all over a channel,
+    in the target too (Guttenberg 2023). input_perturbation: scale of further noise that x_t has and the target has not (Ning et al. 2023,
+    algorithm 1).
     """
     x0 = to_float(batch.images.to(device, non_blocking=True))
     mine = slice(batch.first, batch.first + len(x0))

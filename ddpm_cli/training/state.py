@@ -82,12 +82,9 @@ class TrainState:
         """What the sampler of times goes by, {} where it goes by nothing."""
         if not self.history.kept:
             return {}
-        times, losses = self.waiting or ([], None)
-        waiting = {
-            "times": torch.tensor(times, dtype=torch.int64),
-            "last": torch.tensor(losses.read() if losses else [], dtype=torch.float64),
-        }
-        return {"losses": self.history.losses, "counts": self.history.counts, **waiting}
+        times, last = (self.waiting[0], self.waiting[1].read()) if self.waiting else ([], [])
+        waiting = {"times": torch.tensor(times, dtype=torch.int64), "last": torch.tensor(last, dtype=torch.float64)}
+        return {"losses": self.history.losses.clone(), "counts": self.history.counts.clone(), **waiting}
 
     def recollect(self, past: Mapping[str, Tensor]) -> None:
         """Puts back what the sampler of times went by; ValueError where that is of another one."""

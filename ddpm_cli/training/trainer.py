@@ -124,6 +124,16 @@ class Trainer:
         """The steps of the whole run over a data set of so many images, where no minutes set them."""
         return self.steps if self.epochs is None else math.ceil(self.epochs * images / self.batch_size)
 
+    @property
+    def evaluations(self) -> float:
+        """Evaluations for each step."""
+        both = self.evaluate_every, self.checkpoint_every
+        return sum(1 / each for each in both) - 1 / math.lcm(*both)
+
+    def evaluates(self, step: int, steps: int) -> bool:
+        """Whether a step is followed by an evaluation: every so many, those of checkpoints, and the last."""
+        return step % self.evaluate_every == 0 or step % self.checkpoint_every == 0 or step == steps
+
     def lr_factor(self, step: int, steps: int) -> float:
         """What the learning rate is multiplied with: a function of (step, steps) alone."""
         return min(1.0, (step + 1) / (self.warmup + 1)) * LR_SCHEDULES[self.lr_schedule](step / max(1, steps))
@@ -147,9 +157,9 @@ class Trainer:
 
     def noised(self, state: TrainState, batch: Batch, seed: int, drawn: Drawn) -> Noised:
         """The next batch at the times that were drawn for all of it, with the noise of this recipe."""
-        names = ("label_dropout", "offset_noise", "input_perturbation")
-        device = next(state.denoiser.network.parameters()).device
-        return noised(state.denoiser, batch, seed, state.step, device, drawn=drawn, **{name: getattr(self, name) for name in names})
+        place = seed, state.step, state.denoiser.device
+        kept, offset, perturbation = self.label_dropout, self.offset_noise, self.input_perturbation
+        return noised(state.denoiser, batch, *place, drawn=drawn, label_dropout=kept, offset_noise=offset, input_perturbation=perturbation)
 
     def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""

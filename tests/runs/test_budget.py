@@ -14,6 +14,7 @@ from ddpm_cli.runs import budget
 from ddpm_cli.runs.budget import Costs
 
 RECIPE = partial(trainer, warmup=100, ema=0.999, steps=800, log_every=50, evaluate_every=100, sample_every=200, checkpoint_every=100)
+SELDOM = ["trainer.evaluate_every=400", "trainer.checkpoint_every=400"]
 OPTIONS = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5", "trainer.steps=7"]
 
 
@@ -125,10 +126,10 @@ def test_a_run_ends_in_time_with_its_last_samples(command, monkeypatch):
     began = []
     measured = budget.length
     monkeypatch.setattr(budget, "length", lambda run, since: began.append(since) or measured(run, since))
-    outcome = command("train", *TINY, "trainer.minutes=0.1", "hydra.run.dir=run")
+    outcome = command("train", *TINY, "trainer.minutes=0.15", *SELDOM, "hydra.run.dir=run")
     content = checkpoints.load(Path("run/checkpoints/last.pt"))
     took = budget.time.perf_counter() - began[0]
     assert outcome.code == 0, outcome.err
     assert content["step"] == content["facts"]["steps"]
     assert Path(f"run/samples/step_{content['step']:08d}.png").exists()
-    assert 3 < took < 9  # a busy machine is slower than it was
+    assert 4 < took < 13  # a busy machine is slower than it was

@@ -334,6 +334,7 @@ def poisoned_batches(monkeypatch, *steps):
 
 
 def poisoned_weights(monkeypatch, *times):
+    """Spoils a weight before so many batches, of which the first is the preflight's; a checkpoint's copy must not be under way."""
     steps, clean = itertools.count(1), training.noised
 
     def poison(denoiser, batch, seed, step, device, **options):
@@ -362,7 +363,7 @@ def test_a_poisoned_image_costs_one_step_and_is_named(command, monkeypatch):
 
 
 def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(command, monkeypatch):
-    poisoned_weights(monkeypatch, 10)
+    poisoned_weights(monkeypatch, 11)
     outcome = command("train", *POISON)
     assert outcome.code == 0, outcome.err
     assert "3 steps in a row without finite numbers" in outcome.out
@@ -374,7 +375,7 @@ def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(c
 
 
 def test_numbers_that_stay_bad_end_the_run_with_the_evidence_and_the_last_good_checkpoint(command, monkeypatch):
-    poisoned_weights(monkeypatch, 10, 14)
+    poisoned_weights(monkeypatch, 11, 15)
     outcome = command("train", *POISON)
     assert outcome.code == 1
     assert "though the learning rate was halved; the last good checkpoint stays; the evidence is in" in outcome.err
