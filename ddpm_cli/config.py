@@ -32,7 +32,11 @@ ROOMS = {
     "sampler": "ddpm_cli.samplers.",
     "features": "ddpm_cli.metrics.",
 }
-ELSEWHERE = {"features": "ddpm-compare takes it", "sampler": "ddpm-train and ddpm-sample take it, ddpm-compare takes samplers"}
+ELSEWHERE = {
+    "features": "ddpm-compare takes it",
+    "sampler": "ddpm-train and ddpm-sample take it, ddpm-compare takes samplers",
+    "loss.of": "loss=uncertain takes it",
+}
 SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation", "schedule": "ddpm_cli.schedules.Ending"}
 
 

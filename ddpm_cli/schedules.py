@@ -73,10 +73,14 @@ def sigmoid_alpha_bar(*, steps: int = 1000, start: float = -3.0, end: float = 3.
 
 def listed(*, path: str, quantity: Literal["alpha_bar", "betas"] = "alpha_bar") -> Betas:
     """The numbers of a text file, between blanks, commas or brackets; an alpha_bar_0 of 1 before the others is left out."""
-    words = [word for word in re.split(r"[\s,;\[\]]+", Path(path).expanduser().read_text()) if word]
-    if not 2 <= len(words) <= MOST:
-        raise ValueError(f"path must hold 2 to {MOST:,} numbers, but {path!r} holds {len(words):,}")
-    values = torch.tensor([float(word) for word in words], dtype=torch.float64)
+    try:
+        words = [word for word in re.split(r"[\s,;\[\]]+", Path(path).expanduser().read_text()) if word]
+        values = torch.tensor([float(word) for word in words], dtype=torch.float64)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"path must be a file of numbers, but {path!r} is none: {error}") from error
+    finite = int(values.isfinite().sum())
+    if not 2 <= finite == len(values) <= MOST:
+        raise ValueError(f"path must hold 2 to {MOST:,} finite numbers, but {path!r} holds {len(values):,}, {finite:,} finite")
     return values if quantity == "betas" else betas_of(values if values[0] == 1 else torch.cat([values.new_ones(1), values]))
 
 

@@ -58,8 +58,8 @@ def loss_aware(u: Uniforms, history: History, *, kept: int = 10, floor: float = 
 
     floor: the share that is drawn evenly. Until every time has its losses all are.
     """
-    if kept < 1 or not 0 < floor <= 1:
-        raise ValueError(f"train_times.kept must be at least 1 and train_times.floor in (0, 1], but they are {kept} and {floor}")
+    if not (1 <= kept <= 1000 and 0 < floor <= 1):
+        raise ValueError(f"train_times.kept must be 1 to 1,000 and train_times.floor in (0, 1], but they are {kept} and {floor}")
     root = history.losses.square().mean(1).sqrt()
     if history.counts.min() < kept or root.sum() == 0:
         return uniform(u, history)

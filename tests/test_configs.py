@@ -66,7 +66,7 @@ def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, gro
 def test_every_choice_passes_its_check(composed, group, choice):
     cfg = composed("train", f"{group}={choice}")
     for node in (cfg.data, cfg.schedule):
-        node.update({key: "there" for key in node if OmegaConf.is_missing(node, key)})
+        node.update({key: [0.1] if key == "betas" else "there" for key in node if OmegaConf.is_missing(node, key)})
     config.check(cfg, GROUPS, TrainOptions)
 
 
@@ -115,6 +115,9 @@ def test_all_features_are_rows_of_numbers(composed, group, choice):
     assert found.ndim == 2
 
 
+GIVEN = {"listed": {"quantity": "betas"}, "numbers": {"betas": [0.01] * 1000}}
+
+
 @pytest.fixture
 def file_of_numbers(tmp_path):
     """A file for the schedule that reads one."""
@@ -127,7 +130,7 @@ def file_of_numbers(tmp_path):
 @pytest.mark.parametrize("choice", named("schedule"))
 def test_every_schedule_is_a_process_that_ends_in_noise(composed, file_of_numbers, choice, zero_snr, last):
     cfg = composed("train", f"schedule={choice}", f"schedule.zero_snr={zero_snr}")
-    cfg.schedule.update({"path": str(file_of_numbers), "quantity": "betas"} if choice == "listed" else {})
+    cfg.schedule.update(GIVEN.get(choice, {}) | ({"path": str(file_of_numbers)} if choice == "listed" else {}))
     diffusion = process(cfg)
     assert diffusion.steps == 1000
     assert (diffusion.alpha_bar.diff() < 0).all()

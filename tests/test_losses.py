@@ -292,5 +292,5 @@ def test_weights_that_mean_nothing_are_refused(loss, said):
 
 
 def test_an_uncertainty_has_waves():
-    with pytest.raises(ValueError, match=r"loss.waves must be at least 1, but is 0"):
+    with pytest.raises(ValueError, match=r"loss.waves must be 1 to 1,000, but is 0"):
         Uncertain(l2, waves=0)

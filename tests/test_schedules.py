@@ -89,11 +89,11 @@ def test_numbers_of_a_file_are_a_schedule(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("0.5", "path must hold 2 to 4,000 numbers, but .* holds 1"),
-        ("1 " * 4001, "path must hold 2 to 4,000 numbers, but .* holds 4,001"),
-        ("0.9 much", "could not convert string to float: 'much'"),
+        ("0.5", "path must hold 2 to 4,000 finite numbers, but .* holds 1, 1 finite"),
+        ("1 " * 4001, "path must hold 2 to 4,000 finite numbers, but .* holds 4,001"),
+        ("0.9 much", "path must be a file of numbers, but .* is none: could not convert string to float: 'much'"),
         ("0.1 0.9", "betas must lie between 0 and 1, but run from -8 to 0.9"),
-        ("0.9 nan", "betas must lie between 0 and 1"),
+        ("0.9 nan", "but .* holds 2, 1 finite"),
     ],
 )
 def test_a_file_without_a_schedule_is_refused(tmp_path, text, said):

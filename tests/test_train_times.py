@@ -99,7 +99,7 @@ def test_logit_normal_times_are_logit_normal_between_the_ends_of_log_snr():
     ("override", "said"),
     [
         (["train_times=lognormal", "train_times.std=0"], "train_times.std must be positive, but is 0"),
-        (["train_times=loss_aware", "train_times.kept=0"], r"train_times.kept must be at least 1 and train_times.floor in \(0, 1\]"),
+        (["train_times=loss_aware", "train_times.kept=0"], r"train_times.kept must be 1 to 1,000 and train_times.floor in \(0, 1\]"),
         (["train_times=loss_aware", "train_times.floor=0"], r"but they are 10 and 0"),
     ],
 )

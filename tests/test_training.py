@@ -16,6 +16,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import Ranks, load_network, load_optimizer, network_state, optimizer_state, wrapped
+from ddpm_cli.train_times import loss_aware
 from ddpm_cli.training import Trainer, TrainState, average_towards, fixed_losses, noised
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
@@ -284,3 +285,26 @@ def test_fixed_losses_leave_nothing_behind():
     fixed(state)
     assert torch.equal(torch.get_rng_state(), random)
     assert all(parameter.grad is None for parameter in state.denoiser.network.parameters())
+
+
+AWARE = partial(loss_aware, kept=2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"times": torch.tensor([[1]]), "last": torch.tensor([[1.0]], dtype=torch.float64)},
+        {"times": torch.tensor(1), "last": torch.tensor(1.0, dtype=torch.float64)},
+        {"times": torch.tensor([0]), "last": torch.tensor([1.0], dtype=torch.float64)},
+        {"times": torch.tensor([1, 2]), "last": torch.tensor([1.0], dtype=torch.float64)},
+        {"counts": torch.full((1000,), -3)},
+        {"counts": torch.full((1000,), 2**63 - 1)},
+        {"losses": torch.zeros(1000, 3, dtype=torch.float64)},
+        {"more": torch.zeros(1)},
+    ],
+)
+def test_what_is_no_history_of_losses_is_refused(change):
+    network = nn.Linear(1, 1)
+    state = TrainState(Denoiser(DIFFUSION, network), network, torch.optim.Adam(network.parameters()), draw=AWARE)
+    with pytest.raises(ValueError, match="the checkpoint's history of losses"):
+        state.recollect({**state.past, **change})

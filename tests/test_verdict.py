@@ -68,11 +68,11 @@ def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
 def test_a_verdict_that_comes_back_goes_on_as_it_was():
     verdict = judged([3, 2, 2.3], [3, 2, 1.8])
     verdict.best_at(30)
-    again = Verdict.recalled(verdict.past)
+    again = Verdict.recalled(verdict.past, 30)
     losses = (NOISE + 2.4, NOISE + 1.5)
     assert verdict.judge(40, *losses, 10) == again.judge(40, *losses, 10)
     assert verdict.told() == again.told()
-    assert Verdict.recalled({}).past == Verdict().past == {}
+    assert Verdict.recalled({}, 0).past == Verdict().past == {}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,8 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
         {"steps": torch.tensor([9, 0, 0])},
         {"steps": torch.tensor([0, 0])},
         {"steps": torch.tensor([0, -1, 0])},
+        {"steps": torch.tensor([0, 20, 0])},
+        {"steps": torch.tensor([0, 10, 2**62])},
         {"best": torch.tensor(1.0)},
         {"held_out": torch.zeros(2, 2, dtype=torch.float64)},
         {"more": torch.zeros(1)},
@@ -89,4 +91,4 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
 )
 def test_what_is_no_verdict_is_refused(change):
     with pytest.raises(ValueError, match="the checkpoint's verdict on its run is none"):
-        Verdict.recalled({**judged([3], [3]).past, **change})
+        Verdict.recalled({**judged([3], [3]).past, **change}, 10)

@@ -82,7 +82,7 @@ def bounded(tensor: Tensor) -> bool:
 def dense(tensor: Any) -> bool:
     """Whether it is a tensor that may be handed to any kernel: contiguous, on the CPU."""
     plain = type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu"
-    return bool(plain and tensor.is_contiguous())
+    return bool(plain and tensor.is_contiguous() and not tensor.requires_grad)
 
 
 def parsed(text: str, where: str) -> DictConfig:

@@ -101,7 +101,7 @@ def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = Tr
         load_optimizer(state.optimizer, content["optimizer"])
     if past:
         state.recollect(content["history"])
-    state.verdict = Verdict.recalled(content["verdict"] if past else {})
+    state.verdict = Verdict.recalled(content["verdict"] if past else {}, content["step"])
     if content["scaler"]:
         state.scaler.load_state_dict(content["scaler"])
     state.step, state.lr_scale, state.skipped = content["step"], facts["lr_scale"], facts["skipped"]

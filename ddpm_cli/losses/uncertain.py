@@ -20,8 +20,8 @@ class Uncertain(nn.Module):
 
     def __init__(self, of: Loss, *, waves: int = 32) -> None:
         super().__init__()
-        if waves < 1:
-            raise ValueError(f"loss.waves must be at least 1, but is {waves}")
+        if not 1 <= waves <= 1000:
+            raise ValueError(f"loss.waves must be 1 to 1,000, but is {waves}")
         self.of = of
         self.u = nn.Parameter(torch.zeros(waves))
 

@@ -45,7 +45,7 @@ class Curves:
     def batch_size(self) -> int:
         """The images of a step; ValueError where the configuration does not say."""
         size = option(self.config, "trainer.batch_size")
-        if not isinstance(size, int):
+        if not isinstance(size, int) or not 0 < size < 2**31:
             raise ValueError(f"x=images takes trainer.batch_size from {str(self.folder / '.hydra/config.yaml')!r}, which does not say it")
         return size
 
@@ -65,11 +65,11 @@ def rows(path: Path) -> Iterator[dict[str, float]]:
     for place, line in enumerate(lines, 1):
         try:
             row = json.loads(line, parse_int=float)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
             if place == len(lines):
                 return
-        if not isinstance(row, dict) or not isinstance(row.get("step"), float):
+        if not isinstance(row, dict) or not isinstance(row.get("step"), float) or not math.isfinite(row["step"]):
             raise ValueError(f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, but is {line[:40]!r}")
         yield {name: number(value) for name, value in row.items() if value is None or isinstance(value, float)}
 

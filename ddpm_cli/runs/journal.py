@@ -116,7 +116,15 @@ def trim(path: Path, step: int) -> None:
     """Cuts the rows after `step`, and a last one that was never finished."""
     if path.is_file():
         rows = path.read_text().splitlines(keepends=True)
-        save_text(path, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
+        save_text(path, "".join(row for row in rows if row.endswith("\n") and step_of(row, path) <= step))
+
+
+def step_of(row: str, path: Path) -> int:
+    """The step of a row; ValueError where it has none."""
+    try:
+        return int(json.loads(row)["step"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} has a row without a step: {row[:60]!r}") from error
 
 
 def append(path: Path, text: str) -> None:

@@ -69,7 +69,7 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     state = state_of(denoiser, trainer, device, ranks, loss, draw)
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     training, held_out = data.parted(preparation.holdout)
-    check_batch(trainer.batch_size, len(training.images))
+    check_batch(trainer.batch_size, len(training.images), f" when data.holdout={preparation.holdout:g} are held out")
     steps = trainer.length(len(training.images))
     run = Run(cfg, folder, trainer, state, loss, training, held_out, data.fingerprint, steps, quiet, saver, ranks, work)
     if trainer.minutes is not None:
@@ -97,10 +97,10 @@ def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ra
     return data
 
 
-def check_batch(size: int, images: int) -> None:
+def check_batch(size: int, images: int, why: str = "") -> None:
     """Refuses a batch of more images than there are."""
     if size > images:
-        raise ValueError(f"trainer.batch_size must be at most {images}, the images there are, but is {size}")
+        raise ValueError(f"trainer.batch_size must be at most {images}, the images there are{why}, but is {size}")
 
 
 def check_labels(data: ImageSet) -> None:
@@ -141,8 +141,13 @@ def resumed(run: Run, content: dict[str, Any]) -> Run:
     changes = resume.changes(content, run.cfg, run.fingerprint, run.steps)
     learned = run.state.extra.state_dict()
     alike = {name: each.shape for name, each in content["loss"].items()} == {name: each.shape for name, each in learned.items()}
+    another, times = (any(change.startswith(group) for change in changes) for group in ("loss", "train_times"))
+    if not alike and not another:
+        raise ValueError("cannot resume: the checkpoint's parameters of the loss are not this loss's")
     other = not alike or any(change.startswith("trainer.optimizer._target_") for change in changes)
-    checkpoints.restore(run.state, content, moments=not other, past=not any(each.startswith(("loss", "train_times")) for each in changes))
+    checkpoints.restore(run.state, content, moments=not other, past=not (another or times))
+    if not (run.folder / "checkpoints/best.pt").exists():
+        run.state.verdict.forget_best()
     for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
         log.info("changed, so the rest is not what it would have been: %s", change)
     return run

@@ -74,7 +74,7 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     recipe, facts = content["config"], content["facts"]
     recipe.trust = trust
     state = content["ema" if weights == "ema" else "network"]
-    if OmegaConf.select(recipe, "schedule.path") is not None:
+    if "path" in (recipe.get("schedule") or {}):
         raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
     try:
         diffusion = process(recipe)

@@ -48,7 +48,8 @@ def wanted(resume: str | None, folder: Path, named: bool) -> tuple[Path, dict[st
     if there and found is None:
         held = f"hydra.run.dir={str(folder)!r} holds a run already ({there[0].name})"
         raise ValueError(f"{held}; go on with resume=auto, or name another folder")
-    if there and found and found.resolve().parent == there[0].resolve().parent and found.name not in (there[0].name, "last.pt"):
+    newest = found is not None and (found.name == "last.pt" or (found.is_file() and bool(there) and found.samefile(there[0])))
+    if there and found and found.resolve().parent == there[0].resolve().parent and not newest:
         held = f"{str(folder)!r} holds newer checkpoints ({there[0].name})"
         raise ValueError(f"{held}, which going on from {found.name} would lose; name another folder")
     return (found, checkpoints.load(found)) if found else None

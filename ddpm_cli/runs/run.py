@@ -56,7 +56,12 @@ class Run:
 
     def save(self) -> None:
         """Has a checkpoint written, as the best one where it is; `saver` says what becomes of it."""
-        best = self.state.verdict.best_at(self.state.step)
+        self.saver.end()
+        if self.saver.best_lost:
+            self.state.verdict.forget_best()
+        step = self.state.step
+        regular = step % self.trainer.checkpoint_every == 0 or step == self.steps  # one of a stop would not be there without it
+        best = regular and self.state.verdict.best_at(step)
         self.saver.begin(self.content(), best=best)
 
     @property

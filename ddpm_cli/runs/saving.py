@@ -37,7 +37,8 @@ class Saver:
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", alone_in_its_kernels))
     memory: checkpoints.Memory = field(default_factory=checkpoints.Memory)
     copied: Event = field(default_factory=Event)
-    begun: tuple[int, Future[Path | Exception]] | None = None
+    begun: tuple[int, bool, Future[Path | Exception]] | None = None
+    best_lost: bool = False  # the last one that was to be the best has failed
 
     def __post_init__(self) -> None:
         self.copied.set()
@@ -52,7 +53,7 @@ class Saver:
         self.end()
         copy, complete = self.memory.copy(content)
         self.copied.clear()
-        self.begun = content["step"], self.thread.submit(self.write, copy, complete, best)
+        self.begun = content["step"], best, self.thread.submit(self.write, copy, complete, best)
 
     def write(self, copy: Mapping[str, Any], complete: Callable[[], None], best: bool) -> Path | Exception:
         """The file, or why there is none; what goes wrong with the copy is no matter of the disk and is raised."""
@@ -67,16 +68,18 @@ class Saver:
 
     def look(self) -> None:
         """Says so where a checkpoint has failed; does not wait for one that is being written."""
-        if self.begun and self.begun[1].done():
+        if self.begun and self.begun[2].done():
             self.end()
 
     def end(self) -> Path | None:
         """The checkpoint that was being written, waited for; where there is none says so, and the last good one stays."""
         if self.begun is None:
             return None
-        (step, writing), self.begun = self.begun, None
+        (step, best, writing), self.begun = self.begun, None
         if isinstance(made := writing.result(), Path):
+            self.best_lost = self.best_lost and not best
             return made
+        self.best_lost |= best
         kept = next((path.name for path in checkpoints.newest_first(self.folder)), "none yet")
         free = shutil.disk_usage(self.folder).free / 2**20
         told = "warning: no checkpoint at step %s: %s; %.0f MiB are free; the last good one is %s; it is tried again"

@@ -16,7 +16,7 @@ from ddpm_cli.seeds import Purpose
 from ddpm_cli.shapes import Flag, PerImage
 from ddpm_cli.train_times import Draw, Drawn, History, uniform
 from ddpm_cli.training.noising import uniforms
-from ddpm_cli.training.verdict import Verdict
+from ddpm_cli.training.verdict import Verdict, kinds
 
 
 @dataclass
@@ -89,13 +89,14 @@ class TrainState:
     def recollect(self, past: Mapping[str, Tensor]) -> None:
         """Puts back what the sampler of times went by; ValueError where that is of another one."""
         mine = self.past
-        fits = past.keys() == mine.keys() and all(past[name].dtype == mine[name].dtype for name in mine)
-        if not fits or any(past[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}):
+        if kinds(past) != kinds(mine) or any(past[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}):
             raise ValueError("the checkpoint's history of losses is not of this sampler of times")
         if not mine:
             return
-        if past["times"].shape != past["last"].shape or not ((past["times"] >= 1) & (past["times"] <= len(past["counts"]))).all():
-            raise ValueError("the checkpoint's history of losses has times that are none of this schedule")
+        times, counts = past["times"], past["counts"]
+        known = ((times >= 1) & (times <= len(counts))).all() and ((counts >= 0) & (counts < 2**40)).all()
+        if times.shape != past["last"].shape or not known:
+            raise ValueError("the checkpoint's history of losses has times or counts that are none of this schedule")
         self.history.losses.copy_(past["losses"])
         self.history.counts.copy_(past["counts"])
         self.waiting = (past["times"].tolist(), Late.sent(past["last"])) if len(past["times"]) else None

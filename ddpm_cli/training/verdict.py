@@ -52,6 +52,10 @@ class Verdict:
             self.best, self.best_step = self.latest[1], step
         return 0 < step == self.best_step
 
+    def forget_best(self) -> None:
+        """Counts no checkpoint as the best yet."""
+        self.best, self.best_step = math.inf, 0
+
     def told(self) -> str:
         """The verdict in words; none before the first evaluation."""
         if self.latest is None:
@@ -71,13 +75,13 @@ class Verdict:
         return {"steps": steps, "held_out": self.held_out, "training": self.training, "best": best, "by_time": self.by_time}
 
     @classmethod
-    def recalled(cls, past: Mapping[str, Tensor]) -> "Verdict":
-        """The verdict in a checkpoint; ValueError where it is none."""
+    def recalled(cls, past: Mapping[str, Tensor], step: int) -> "Verdict":
+        """The verdict in a checkpoint of a step; ValueError where it is none."""
         if not past:
             return cls()
         mine, its = (kinds(each) for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past))
         fits = mine == its and len(past["steps"]) == 3 and past["by_time"].shape[1] == LEVELS
-        if not fits or not (past["steps"] >= 0).all() or past["steps"][0] >= len(WORDS):
+        if not fits or past["steps"].min() < 0 or past["steps"][0] >= len(WORDS) or past["steps"][1:].max() > step:
             raise ValueError("the checkpoint's verdict on its run is none")
         word, since, best_step = past["steps"].tolist()
         best = past["best"].tolist()[0] if len(past["best"]) else math.inf

@@ -461,7 +461,7 @@ def test_a_schedule_of_a_file_is_in_the_checkpoint_as_numbers(command):
     assert command("sample", "ckpt=run/checkpoints/last.pt", "n=1", "sampler.steps=2", "hydra.run.dir=out").code == 0
     other = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run", "resume=auto")
     assert "schedule.betas was [0.0196" in other.err
-    assert command("train", *listed).err.endswith("No such file or directory: 'numbers.txt'\n")
+    assert command("train", *listed).err.startswith("error: schedule: path must be a file of numbers, but 'numbers.txt' is none: ")
 
 
 REMEMBERING = [
@@ -501,7 +501,7 @@ def test_another_loss_starts_with_nothing_remembered(command):
         (["schedule.zero_snr=true"], "predicts=eps says nothing of x_0 where the SNR is 0"),
         (["trainer.offset_noise=-1"], "offset_noise and input_perturbation must be at least 0"),
         (["loss.distance=l3", "loss=p2"], "loss.distance must be one of l1, l2, huber, but is 'l3'"),
-        (["loss=uncertain", "loss.waves=0"], "loss.waves must be at least 1, but is 0"),
+        (["loss=uncertain", "loss.waves=0"], "loss.waves must be 1 to 1,000, but is 0"),
         (["loss=uncertain", "loss@loss.of=uncertain"], "loss.of"),
         (["train_times=lognormal", "train_times.std=-1"], "train_times.std must be positive, but is -1"),
         (["trainer.evaluate_every=0"], "evaluate_every must be at least 1, but is 0"),
@@ -563,3 +563,39 @@ def test_a_weighting_and_a_time_sampler_of_ones_own_are_two_files_each(command):
     assert "loss._target_ must name a function or class of ddpm_cli.losses" in command("train", *own).err
     outcome = command("train", *own, "trust=[my_objective]")
     assert outcome.code == 0, outcome.err
+
+
+def test_a_checkpoint_of_a_stop_is_never_the_best(command):
+    wild = [*TINY, "trainer.optimizer.lr=0.3", "trainer.lr_schedule=constant", "trainer.ema=0.0"]
+    often = [*wild, "trainer.evaluate_every=2", "trainer.checkpoint_every=4", "trainer.log_every=2", "trainer.steps=10"]
+    assert command("train", *often, "hydra.run.dir=whole").code == 0
+    for options in (["trainer.stop_at=2"], ["trainer.stop_at=6", "resume=auto"], ["resume=auto"]):
+        assert command("train", *often, "hydra.run.dir=parts", *options).code == 0
+    best = [checkpoints.load(Path(name, "checkpoints/best.pt"))["step"] for name in ("whole", "parts")]
+    assert best[0] == best[1]
+
+
+def test_a_run_that_goes_on_elsewhere_has_no_best_checkpoint_yet(command):
+    command("train", *TINY, "trainer.steps=2", "hydra.run.dir=one")
+    further = ["resume=one/checkpoints/last.pt", "trainer.steps=4", "trainer.stop_at=3", "hydra.run.dir=other"]
+    outcome = command("train", *TINY, *further)
+    assert outcome.code == 0, outcome.err
+    assert "best.pt" not in outcome.out
+    assert not Path("other/checkpoints/best.pt").exists()
+
+
+def test_a_row_without_a_step_is_told(command):
+    command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run")
+    Path("run/metrics.jsonl").write_text('{"loss": 1}\n')
+    outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run", "resume=auto")
+    assert outcome.code == 1
+    assert "metrics.jsonl' has a row without a step: '{\"loss\": 1}" in outcome.err
+
+
+def test_lost_parameters_of_a_loss_are_told(command):
+    run = [*TINY, "loss=uncertain", "trainer.steps=2", "hydra.run.dir=run"]
+    command("train", *run)
+    path = Path("run/checkpoints/step_00000002.pt")
+    torch.save({**torch.load(path, weights_only=True), "loss": {}}, path)
+    outcome = command("train", *run, "resume=auto")
+    assert (outcome.code, outcome.err) == (1, "error: cannot resume: the checkpoint's parameters of the loss are not this loss's\n")
