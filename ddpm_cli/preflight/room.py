@@ -86,7 +86,7 @@ def weight(network: nn.Module) -> int:
 def estimate(state: TrainState, trainer: Trainer, steps: int, seconds: float, grid: float, evaluation: float) -> Iterator[Finding]:
     """What the rest of a run takes, of which a step takes so many seconds and a grid of samples and an evaluation so many times that."""
     to_go = steps - state.step
-    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every) + evaluation * (1 + to_go * trainer.evaluations))
+    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every) + evaluation * (1 + to_go // trainer.evaluate_every))
     told = f"about {seconds:.2g} s a step, {duration(total)} in all; a checkpoint has {size(checkpoint_bytes(state))}"
     yield Finding("estimate", told)
 

@@ -38,7 +38,7 @@ class Costs:
 
         A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
         """
-        beside = self.evaluation * recipe.evaluations + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
+        beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
         left = seconds - self.evaluation - self.grid - self.save
         longer = int(left / (self.step + beside))
         return min(LONGEST - 1, longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step))
@@ -50,6 +50,8 @@ def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
     if share >= 1:
         return {}
     paced = {name: max(1, math.ceil(share * recipe[name])) for name in ("log_every", "evaluate_every", "sample_every", "checkpoint_every")}
+    if recipe["checkpoint_every"] % recipe["evaluate_every"] == 0:  # so that checkpoints stay evaluated, which best.pt must be
+        paced["checkpoint_every"] = paced["evaluate_every"] * recipe["checkpoint_every"] // recipe["evaluate_every"]
     return {**paced, "warmup": int(share * recipe["warmup"]), "ema": max(0.0, 1 - (1 - recipe["ema"]) / share)}
 
 

@@ -47,7 +47,7 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
         bar.update()
         numbers = report(run, bar, window, time.perf_counter() - since) if progress.step % trainer.log_every == 0 else {}
         window = [] if numbers else window
-        if trainer.evaluates(progress.step, run.steps):
+        if progress.step % trainer.evaluate_every == 0 or progress.step == run.steps:
             numbers |= evaluated(run)
         if numbers:
             run.journal.numbers(progress.step, numbers)

@@ -124,16 +124,6 @@ class Trainer:
         """The steps of the whole run over a data set of so many images, where no minutes set them."""
         return self.steps if self.epochs is None else math.ceil(self.epochs * images / self.batch_size)
 
-    @property
-    def evaluations(self) -> float:
-        """Evaluations for each step."""
-        both = self.evaluate_every, self.checkpoint_every
-        return sum(1 / each for each in both) - 1 / math.lcm(*both)
-
-    def evaluates(self, step: int, steps: int) -> bool:
-        """Whether a step is followed by an evaluation: every so many, those of checkpoints, and the last."""
-        return step % self.evaluate_every == 0 or step % self.checkpoint_every == 0 or step == steps
-
     def lr_factor(self, step: int, steps: int) -> float:
         """What the learning rate is multiplied with: a function of (step, steps) alone."""
         return min(1.0, (step + 1) / (self.warmup + 1)) * LR_SCHEDULES[self.lr_schedule](step / max(1, steps))

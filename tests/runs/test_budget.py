@@ -58,6 +58,11 @@ def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoin
     assert budget.shortened(vars(RECIPE(steps=400)), steps) == {}
 
 
+def test_checkpoints_of_a_shorter_run_are_evaluated_as_those_of_its_recipe():
+    paced = budget.shortened(vars(RECIPE(checkpoint_every=200)), 267)
+    assert (paced["evaluate_every"], paced["checkpoint_every"]) == (34, 68)
+
+
 @pytest.mark.slow
 def test_a_shortened_run_equals_the_command_that_trains_it_again(command, seven_steps):
     assert command("train", *OPTIONS, "trainer.steps=70", "trainer.minutes=1", "hydra.run.dir=timed").code == 0
