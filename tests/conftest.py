@@ -1,8 +1,11 @@
 """Fixtures; and the import hook that executes every array type of the package."""
 
+import os
+
 from jaxtyping import install_import_hook
 
 install_import_hook("ddpm_cli", "checker.checked")
+os.environ["OMP_NUM_THREADS"] = "1"  # of the commands that tests start: several at once, whose threads would wait for one another's cores
 
 import logging
 import shutil

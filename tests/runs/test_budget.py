@@ -137,4 +137,4 @@ def test_a_run_ends_in_time_with_its_last_samples(command, monkeypatch):
     assert outcome.code == 0, outcome.err
     assert content["step"] == content["facts"]["steps"]
     assert Path(f"run/samples/step_{content['step']:08d}.png").exists()
-    assert 4 < took < 13  # a busy machine is slower than it was
+    assert 4 < took < 27  # a busy machine is slower than it was

@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(*command):
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=480, check=False)
     return outcome.returncode, outcome.stdout, outcome.stderr
 
 
