@@ -147,6 +147,13 @@ def options_of(target: Callable[..., Any]) -> Options:
     return {name: parameter for name, parameter in every.items() if parameter.kind is parameter.KEYWORD_ONLY}
 
 
+def at_least(options: object, **lowest: int) -> None:
+    """Refuses options that are numbers and below their lowest."""
+    for name, low in lowest.items():
+        if isinstance(number := getattr(options, name), int) and number < low:
+            raise ValueError(f"{name} must be at least {low}, but is {number}")
+
+
 def plain(value: Any) -> Any:
     """Lists and dicts instead of OmegaConf's."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from ddpm_cli import checkpoints
 from ddpm_cli.denoiser import Estimate
 
 COUNT = 4 * 3 * 8 * 8
@@ -109,3 +110,10 @@ def filled(module):
 def wave(*shape):
     """cos(0.37 i) in a shape."""
     return torch.cos(0.37 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape).float()
+
+
+def save(path, state, cfg, **about):
+    """Writes the state of a run as a checkpoint, as the thread of one does."""
+    copied, complete = checkpoints.Memory().copy(checkpoints.content(state, cfg, **about))
+    complete()
+    checkpoints.write(path, copied)

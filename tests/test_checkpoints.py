@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from problems import save
 from torch import nn
 from torch.amp import GradScaler
 
@@ -37,7 +38,7 @@ def state(seed=0, dim=8):
 
 @pytest.fixture
 def saved(tmp_path):
-    checkpoints.save(tmp_path / "x.pt", state(), CFG, **ABOUT)
+    save(tmp_path / "x.pt", state(), CFG, **ABOUT)
     return tmp_path / "x.pt"
 
 
@@ -155,7 +156,7 @@ def test_an_optimizer_that_misses_a_parameter_never_starts_afresh(saved, change)
 def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path):
     lazy, other = state(), state(seed=1)
     lazy.optimizer.state.pop(lazy.optimizer.param_groups[0]["params"][0])
-    checkpoints.save(tmp_path / "x.pt", lazy, CFG, **ABOUT)
+    save(tmp_path / "x.pt", lazy, CFG, **ABOUT)
     content = checkpoints.load(tmp_path / "x.pt")
     checkpoints.restore(other, content)
     assert content["optimizer"][0] == {}
@@ -166,7 +167,7 @@ def test_what_would_be_refused_is_never_written(tmp_path):
     bad = state()
     next(bad.average.parameters()).fill_(math.nan)
     with pytest.raises(ValueError, match="the numbers in 'ema' are not finite"):
-        checkpoints.save(tmp_path / "x.pt", bad, CFG, **ABOUT)
+        save(tmp_path / "x.pt", bad, CFG, **ABOUT)
     assert not list(tmp_path.iterdir())
 
 
@@ -261,7 +262,7 @@ def test_a_save_that_fails_leaves_what_was_there(saved, monkeypatch):
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(saved, state(), CFG, **ABOUT)
+        save(saved, state(), CFG, **ABOUT)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == ["x.pt"]
 
@@ -270,7 +271,7 @@ def test_what_the_disk_says_is_told_and_not_what_torch_makes_of_it(tmp_path):
     with Path("/dev/full").open("wb") as full, pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", lambda path, mode: full)
         with pytest.raises(OSError, match="No space left on device"):
-            checkpoints.save(tmp_path / "x.pt", state(), CFG, **ABOUT)
+            save(tmp_path / "x.pt", state(), CFG, **ABOUT)
 
 
 def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):

@@ -2,6 +2,6 @@
 
 from ddpm_cli.checkpoints.copies import Memory
 from ddpm_cli.checkpoints.faults import FACTS, FIELDS
-from ddpm_cli.checkpoints.file import content, environment, load, restore, save, write
+from ddpm_cli.checkpoints.file import content, environment, load, restore, write
 from ddpm_cli.checkpoints.folder import keep, newest_first
 from ddpm_cli.checkpoints.migrations import FORMAT, MIGRATIONS

@@ -13,7 +13,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints.archive import UNREADABLE, check_archive
-from ddpm_cli.checkpoints.copies import Memory
 from ddpm_cli.checkpoints.faults import faults, faults_of_moments, parsed
 from ddpm_cli.checkpoints.migrations import FORMAT, migrated
 from ddpm_cli.images import whole
@@ -42,13 +41,6 @@ def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str
         "data": data,
         "facts": {**facts, "lr_scale": state.lr_scale, "skipped": state.skipped},
     }
-
-
-def save(path: Path, state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]) -> None:
-    """Writes the state of a run; ValueError where it is one that `load` would refuse."""
-    copied, complete = Memory().copy(content(state, cfg, data=data, facts=facts))
-    complete()
-    write(path, copied)
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

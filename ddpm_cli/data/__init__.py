@@ -1,5 +1,7 @@
 """Data: sources of images, their preparation, and the endless resumable stream of batches."""
 
+from ddpm_cli.data.archives import archive
+from ddpm_cli.data.arrays import arrays
 from ddpm_cli.data.preparation import ImageSet, Preparation, prepared
 from ddpm_cli.data.sources import Source, digits, folder, hub
 from ddpm_cli.data.stream import Batch, Stream, batches

@@ -5,7 +5,6 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
-from io import BytesIO
 from typing import Literal
 
 import numpy as np
@@ -77,25 +76,22 @@ class ImageSet:
 
 def prepared(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> ImageSet:
     """Decodes every image once, in threads, as `copies` processes do; one that cannot be read is an error that names it."""
-    count, shape = len(source.rows), preparation.shape
+    count, shape = source.count, preparation.shape
     needed, there = copies * count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     if needed > 0.8 * there:
         raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; choose a smaller data.size")
     images = torch.empty((count, *shape), dtype=torch.uint8)
 
     def fill(index: int) -> None:
-        row = source.rows[index][source.image]
-        if row is None:
-            raise ValueError(f"image {index} is null")
         try:
-            images[index] = fitted(Image.open(BytesIO(row["bytes"]) if row["bytes"] is not None else row["path"]), shape)
+            images[index] = fitted(source.open(index), shape)
         except UNREADABLE as error:
-            raise ValueError(f"cannot read {row['path'] or f'image {index}'}: {error}") from error
+            raise ValueError(f"cannot read {source.name(index)}: {error}") from error
 
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // copies)) as pool:
         for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False, disable=not aloud):
             pass
-    labels = [-1 if label is None else label for label in source.rows[source.label][:]] if source.label else None
+    labels = [-1 if label is None else label for label in source.labels()] if source.labels else None
     return ImageSet(images, None if labels is None else torch.tensor(labels), source.classes)
 
 

@@ -1,12 +1,15 @@
-"""Where images come from: functions that return a Hugging Face data set and the names of its columns."""
+"""Where images come from: functions that return a source, of a folder, the packaged digits, or a Hugging Face data set."""
 
 import glob
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import datasets
+import PIL.Image
 from datasets import ClassLabel, Dataset, Image, Value
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from huggingface_hub import constants
@@ -14,16 +17,29 @@ from huggingface_hub import constants
 
 @dataclass(frozen=True)
 class Source:
-    """Rows with an undecoded image ({"path", "bytes"}) and, where there are classes, a label."""
+    """Images by their number, opened when they are wanted, and how messages call them; labels, None where there are no classes."""
 
-    rows: Dataset
-    image: str
-    label: str | None
+    count: int
+    open: Callable[[int], PIL.Image.Image]
+    name: Callable[[int], str]
+    labels: Callable[[], Sequence[int | None]] | None
+    classes: list[str]
 
-    @property
-    def classes(self) -> list[str]:
-        """The names of the classes, none where images have no labels."""
-        return self.rows.features[self.label].names if self.label else []
+
+def of_rows(rows: Dataset, image: str, label: str | None) -> Source:
+    """The source of a data set with a column of undecoded images and, where there are classes, one of labels."""
+
+    def opened(index: int) -> PIL.Image.Image:
+        row = rows[index][image]
+        if row is None:
+            raise ValueError("it is null")
+        return PIL.Image.open(BytesIO(row["bytes"]) if row["bytes"] is not None else row["path"])
+
+    def name(index: int) -> str:
+        return (rows[index][image] or {}).get("path") or f"image {index}"
+
+    names = rows.features[label].names if label else []
+    return Source(len(rows), opened, name, (lambda: rows[label][:]) if label else None, names)
 
 
 def digits() -> Source:
@@ -108,7 +124,7 @@ def with_columns(rows: Dataset, image_column: str, label_column: str | None) -> 
     if image is None:
         raise ValueError(f"image_column: no column of {rows.column_names} holds images; name one")
     label = None if label_column is None else column(rows, label_column, ClassLabel)
-    return Source(rows.cast_column(image, Image(decode=False)), image, label)
+    return of_rows(rows.cast_column(image, Image(decode=False)), image, label)
 
 
 def column(rows: Dataset, name: str, kind: type) -> str | None:

@@ -19,7 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, bound, build, check, shared
+from ddpm_cli.config import at_least, bind, bound, build, check, shared
 from ddpm_cli.data import ImageSet, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import labelled, save_png, save_text, to_bytes
@@ -32,7 +32,6 @@ from ddpm_cli.samplers import Grid
 from ddpm_cli.sampling import trajectory
 from ddpm_cli.shapes import Bytes, Features, Images
 
-LOWEST = {"n": 2, "batch": 1, "seed": 0, "columns": 1}
 log = logging.getLogger(__name__)
 
 
@@ -58,9 +57,7 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        for name, low in LOWEST.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
+        at_least(self, n=2, batch=1, seed=0, columns=1)
         if not self.samplers or not self.steps:
             raise ValueError("samplers and steps must each name at least one: nothing would be compared")
 

@@ -14,9 +14,7 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.config import differences
 from ddpm_cli.runs.info import NOT_THE_RECIPE
-from ddpm_cli.runs.overrides import worded
-
-ABSENT: Any = object()
+from ddpm_cli.runs.overrides import ABSENT, worded
 
 
 @dataclass(frozen=True)

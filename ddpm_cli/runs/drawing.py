@@ -198,9 +198,8 @@ def check_label(label: str | int | None, denoiser: Denoiser, classes: list[str])
     if label is None:
         return
     if not denoiser.conditional:
-        raise ValueError(
-            f"label={label} needs a class-conditional checkpoint (trained with model.conditional=true); this one is unconditional"
-        )
+        needed = "a class-conditional checkpoint (trained with model.conditional=true)"
+        raise ValueError(f"label={label} needs {needed}; this one is unconditional")
     if label != "all":
         class_named(label, classes)
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, bound, build, check, shared
+from ddpm_cli.config import at_least, bind, bound, build, check, shared
 from ddpm_cli.data import ImageSet, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import save_text, to_float
@@ -30,7 +30,6 @@ from ddpm_cli.shapes import Images, PerImage, Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOWEST = {"nll_steps": 1, "batch": 1, "seed": 0}
 CDF = {"exact": normal_cdf, "tanh": tanh_cdf}
 COLUMNS = ("t", "bits", "mse", "rate", "distortion")
 Found: TypeAlias = tuple[PerImage, dict[str, float], list[tuple[float, ...]]]
@@ -60,9 +59,7 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        for name, low in LOWEST.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
+        at_least(self, nll_steps=1, batch=1, seed=0)
         if not self.metrics or not METRICS.keys() >= set(self.metrics):
             raise ValueError(f"metrics must be a list of {', '.join(METRICS)}, but is {self.metrics}")
 

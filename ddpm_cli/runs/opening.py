@@ -87,7 +87,7 @@ def initial(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int],
 def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> ImageSet:
     """The images, the same in all processes; ValueError where they are not, or too few for a batch."""
     source = ranks.in_turn(lambda: build(cfg, "data"))
-    check_batch(batch_size, len(source.rows))
+    check_batch(batch_size, source.count)
     labels = labels_taken(cfg, len(source.classes))  # tells before images are decoded that they have none
     data = prepared(source, preparation, copies=ranks.here, aloud=ranks.first)
     if len(set(ranks.gathered(data.fingerprint))) > 1:

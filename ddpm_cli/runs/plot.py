@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from omegaconf import DictConfig
 
-from ddpm_cli.config import bound, check
+from ddpm_cli.config import at_least, bound, check
 from ddpm_cli.runs.curves import Curves, folders, labels
 from ddpm_cli.runs.figure import save_figure
 from ddpm_cli.runs.lines import printable, said
@@ -40,8 +40,7 @@ class Options:
     def __post_init__(self) -> None:
         if not self.runs or self.metrics == []:
             raise ValueError("runs and metrics must each name at least one: nothing would be drawn")
-        if self.smooth < 1:
-            raise ValueError(f"smooth must be at least 1, but is {self.smooth}")
+        at_least(self, smooth=1)
         if Path(self.out).suffix not in (".png", ".svg") or Path(self.out).expanduser().is_dir():
             raise ValueError(f"out must be a file that ends in .png or .svg, but is {self.out!r}")
 

@@ -10,7 +10,7 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config import bound, check
+from ddpm_cli.config import at_least, bound, check
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.parallel import device_named, joined
 from ddpm_cli.parallel.launch import check_named, finished, leave, processes, spread
@@ -41,8 +41,7 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, but is {self.seed}")
+        at_least(self, seed=0)
 
 
 def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:

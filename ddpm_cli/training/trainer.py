@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from ddpm_cli.config import at_least
 from ddpm_cli.data import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, Precision, Ranks, overflowed, unsynchronised
@@ -99,9 +100,7 @@ class Trainer:
     keep_every: int | None
 
     def __post_init__(self) -> None:
-        for name, low in {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0)}.items():
-            if isinstance(number := getattr(self, name), int) and number < low:
-                raise ValueError(f"{name} must be at least {low}, but is {number}")
+        at_least(self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0))
         if self.parallel != "ddp" and self.processes != 1:
             raise ValueError(f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}")
         if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, Source, prepared
+from ddpm_cli.data import ImageSet, Preparation, prepared
 from ddpm_cli.data.preparation import fitted
+from ddpm_cli.data.sources import of_rows
 
 
 def palette():
@@ -74,9 +75,8 @@ def test_photographs_are_turned_upright():
 
 def source(*files):
     features = datasets.Features(image=datasets.Image(decode=False))
-    return Source(
-        datasets.Dataset.from_dict({"image": [{"bytes": file, "path": None} for file in files]}, features=features), "image", None
-    )
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": file, "path": None} for file in files]}, features=features)
+    return of_rows(rows, "image", None)
 
 
 def encoded(kind="png"):

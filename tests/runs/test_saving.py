@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import TINY
 from omegaconf import OmegaConf
+from problems import save
 from test_training import fresh, trained, trainer
 
 from ddpm_cli import checkpoints
@@ -51,7 +52,7 @@ def test_what_is_written_while_training_goes_on_is_what_was_there(tmp_path, monk
     late(monkeypatch)
     stopped, going_on = fresh(fused=fused), fresh(fused=fused)
     trained(stopped, trainer(stop_at=4))
-    checkpoints.save(tmp_path / "stopped.pt", stopped, CFG, **ABOUT)
+    save(tmp_path / "stopped.pt", stopped, CFG, **ABOUT)
     writing = saver(tmp_path, going_on)
     trained(going_on, trainer(stop_at=4))
     writing.begin(content(going_on))
@@ -73,13 +74,13 @@ def test_the_rest_from_a_checkpoint_of_the_thread_is_bit_for_bit_the_whole(tmp_p
 
 
 def test_a_disk_slower_than_the_checkpoints_come_gets_them_one_by_one(tmp_path, monkeypatch):
-    save, writing, most = torch.save, [], []
+    original, writing, most = torch.save, [], []
 
     def slow(content, file):
         writing.append(content["step"])
         most.append(len(writing))
         time.sleep(0.05)
-        save(content, file)
+        original(content, file)
         writing.pop()
 
     monkeypatch.setattr(torch, "save", slow)
