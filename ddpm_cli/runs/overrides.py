@@ -35,11 +35,11 @@ def composed(said: list[str]) -> Plain:
 
 
 def nearest(defaults: Plain, group: str, wanted: Plain) -> str | None:
-    """The choice of a group that is most like what is wanted; None where that is the one composed anyway."""
+    """The choice of a group most like what is wanted, of several one that leaves something open; None for the one composed anyway."""
 
-    def unlike(found: Plain) -> tuple[bool, int]:
+    def unlike(found: Plain) -> tuple[bool, int, bool]:
         apart = [before for _, before, _ in differences(found, wanted[group]) if before != "???"]
-        return found.get("_target_") != wanted[group].get("_target_"), len(apart)
+        return found.get("_target_") != wanted[group].get("_target_"), len(apart), "???" not in found.values()
 
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
