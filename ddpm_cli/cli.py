@@ -22,64 +22,33 @@ from ddpm_cli.config import ROOMS, config_dir, suggestion
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
+def runs() -> Any:
+    """What the commands do, imported where one is given: that takes seconds."""
+    import ddpm_cli.runs
+
+    return ddpm_cli.runs
+
+
 def train_job(cfg: DictConfig, folder: Path) -> None:
     """One training run; a sweep that is stopped starts no other."""
-    from ddpm_cli.runs import train
-
     hydra_cfg = HydraConfig.get()
     own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
     kept = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
     again = shlex.join(["ddpm-train", *own, *kept, f"hydra.run.dir={folder}", "resume=auto"])
-    if not train(cfg, folder, named=named(), again=again, overrides=hydra_cfg.overrides.task) and hydra_cfg.mode == RunMode.MULTIRUN:
+    whole = runs().train(cfg, folder, named=named(), again=again, overrides=hydra_cfg.overrides.task)
+    if not whole and hydra_cfg.mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt
-
-
-def doctor_job(cfg: DictConfig, folder: Path) -> None:
-    """What a training run with the same options would meet."""
-    from ddpm_cli.runs import doctor
-
-    doctor(cfg, folder, named=named())
 
 
 def sample_job(cfg: DictConfig, folder: Path) -> None:
     """One sampling run; one that is stopped says so by its exit code."""
-    from ddpm_cli.runs import sample
-
-    if not sample(cfg, folder, named=named()):
+    if not runs().sample(cfg, folder, named=named()):
         raise KeyboardInterrupt
-
-
-def compare_job(cfg: DictConfig, folder: Path) -> None:
-    """One comparison of samplers."""
-    from ddpm_cli.runs import compare
-
-    compare(cfg, folder)
 
 
 def named() -> bool:
     """Whether the user named the folder."""
     return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
-
-
-def info_job(cfg: DictConfig, folder: Path) -> None:
-    """What a checkpoint says of itself."""
-    from ddpm_cli.runs import info
-
-    info(cfg)
-
-
-def evaluate_job(cfg: DictConfig, folder: Path) -> None:
-    """One evaluation of a checkpoint."""
-    from ddpm_cli.runs import evaluate
-
-    evaluate(cfg, folder)
-
-
-def plot_job(cfg: DictConfig, folder: Path) -> None:
-    """The curves of runs."""
-    from ddpm_cli.runs import plot
-
-    plot(cfg)
 
 
 def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
@@ -149,9 +118,11 @@ def one_line(error: BaseException) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)[:1000]
 
 
-train, doctor, sample = partial(launch, "train", train_job), partial(launch, "train", doctor_job), partial(launch, "sample", sample_job)
-compare, info = partial(launch, "compare", compare_job), partial(launch, "info", info_job)
-evaluate, plot = partial(launch, "eval", evaluate_job), partial(launch, "plot", plot_job)
+train, sample = partial(launch, "train", train_job), partial(launch, "sample", sample_job)
+doctor = partial(launch, "train", lambda cfg, folder: runs().doctor(cfg, folder, named=named()))
+compare = partial(launch, "compare", lambda cfg, folder: runs().compare(cfg, folder))
+evaluate = partial(launch, "eval", lambda cfg, folder: runs().evaluate(cfg, folder))
+info, plot = partial(launch, "info", lambda cfg, _: runs().info(cfg)), partial(launch, "plot", lambda cfg, _: runs().plot(cfg))
 COMMANDS = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info, "eval": evaluate, "plot": plot}
 
 

@@ -150,7 +150,7 @@ def options_of(target: Callable[..., Any]) -> Options:
 def at_least(options: object, **lowest: int) -> None:
     """Refuses options that are numbers and below their lowest."""
     for name, low in lowest.items():
-        if isinstance(number := getattr(options, name), int) and number < low:
+        if isinstance(number := getattr(options, name), int | float) and number < low:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
 
 

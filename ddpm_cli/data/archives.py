@@ -1,7 +1,9 @@
 """Images in a zip or tar file, read where they lie: nothing is unpacked, no link is followed."""
 
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BufferedReader, BytesIO
@@ -15,7 +17,7 @@ from ddpm_cli.data.sources import Source
 
 LARGEST = 2**30  # bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
-BROKEN = (OSError, EOFError, RuntimeError, ValueError, tarfile.TarError, zipfile.BadZipFile)
+BROKEN = (OSError, EOFError, RuntimeError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def archive(*, path: str) -> Source:
@@ -38,7 +40,8 @@ def archive(*, path: str) -> Source:
         except BROKEN as error:
             raise ValueError(str(error)) from error
 
-    labels = (lambda: [classes.index(each) for each in folders]) if classes else None
+    numbers = {name: place for place, name in enumerate(classes)}
+    labels = (lambda: [numbers[each] for each in folders]) if classes else None
     return Source(len(members), opened, lambda index: f"{members[index][0]!r} in {path!r}", labels, classes)
 
 
@@ -56,6 +59,10 @@ def tarred(file: Path) -> Iterator[Member]:
             if each.isfile() and wanted(each.name, each.size):
                 content = None if plain else opened.extractfile(each)
                 yield each.name, partial(bytes, content.read()) if content else partial(piece, file, each.offset_data, each.size)
+        assert opened.fileobj is not None
+        opened.fileobj.seek(opened.offset)
+        if any(opened.fileobj.read(2**20)):  # tarfile takes a damaged header for the end
+            raise ValueError(f"what stands at byte {opened.offset:,} is damaged")
 
 
 def wanted(name: str, size: int) -> bool:

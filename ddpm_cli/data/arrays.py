@@ -26,10 +26,10 @@ def arrays(*, path: str) -> Source:
         raise ValueError(f"path must hold images of uint8 [N, H, W] or [N, H, W, C], C of 1, 3 or 4, but {path!r} holds {told}")
     if labels is not None and (labels.shape != (len(images),) or labels.dtype.kind not in "iu" or (labels < 0).any()):
         raise ValueError(f"labels in {path!r} must be whole numbers from 0 on, one for each of the {len(images):,} images")
-    classes = [] if labels is None or not len(labels) else [str(place) for place in range(int(labels.max()) + 1)]
+    values, places = np.unique([] if labels is None else labels, return_inverse=True)
+    pixels, classes = images[..., 0] if images.shape[3:] == (1,) else images, [str(value) for value in values]
 
     def opened(index: int) -> Image.Image:
-        image = np.asarray(images[index])
-        return Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
+        return Image.fromarray(np.asarray(pixels[index]))
 
-    return Source(len(images), opened, lambda index: f"image {index} of {path!r}", labels.tolist if labels is not None else None, classes)
+    return Source(len(images), opened, lambda index: f"image {index} of {path!r}", places.tolist if classes else None, classes)

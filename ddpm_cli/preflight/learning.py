@@ -100,7 +100,7 @@ def oracle(denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any
     else:
         level: Literal["warning", "error"] = "warning" if math.isfinite(worst) else "error"
         yield Finding(level, f"a network that knows the noise has a loss of {worst:.2g}, not 0: loss and parameterisation disagree")
-    if (loss(*knowing(denoiser, found, times.fill_(denoiser.diffusion.steps), error=1.0)) == 0).all():
+    if (loss(*knowing(denoiser, found, torch.full_like(times, denoiser.diffusion.steps), error=1.0)) == 0).all():
         remedy = "choose another loss, or schedule.zero_snr=false"
         yield Finding("warning", f"the loss gives no weight to the last time, from which sampling starts: {remedy}")
 

@@ -25,6 +25,9 @@ def findings(run: Run) -> Iterator[Finding]:
     end = run.steps if stop_at is None else min(run.steps, stop_at)
     yield from preflight.schedule(state.denoiser.diffusion)
     yield from preflight.images(run.batch(0).images)
+    if run.cfg.data.holdout and len(run.held_out.images) < 2:
+        told = f"{len(run.held_out.images)} of {len(run.held_out.images) + len(run.data.images):,} images are held out"
+        yield Finding("warning", f"{told}: overfitting cannot be told of so few; choose a larger data.holdout, or 0 for none")
     noise = {"offset_noise": run.trainer.offset_noise, "input_perturbation": run.trainer.input_perturbation}
     yield from preflight.oracle(state.denoiser, run.loss, few, run.cfg.seed, **noise)
     yield from preflight.disk(run.folder, state, run.trainer, end)

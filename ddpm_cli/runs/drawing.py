@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bind, shared
+from ddpm_cli.config import at_least, bind, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.parallel import Precision, device_named, sampled
 from ddpm_cli.runs.inputs import read, read_mask
@@ -52,9 +52,7 @@ class Steering:
     interpolate: list[int | str] | None
 
     def __post_init__(self) -> None:
-        for name, low in {"seed": 0, "resample": 1, "guidance": 0}.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, but is {getattr(self, name)}")
+        at_least(self, seed=0, resample=1, guidance=0)
         for name in ("strength", "quantile"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, but is {getattr(self, name)}")

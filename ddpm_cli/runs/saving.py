@@ -76,10 +76,10 @@ class Saver:
         if self.begun is None:
             return None
         (step, best, writing), self.begun = self.begun, None
-        if isinstance(made := writing.result(), Path):
-            self.best_lost = self.best_lost and not best
+        made = writing.result()
+        self.best_lost = not isinstance(made, Path) if best else self.best_lost
+        if isinstance(made, Path):
             return made
-        self.best_lost |= best
         kept = next((path.name for path in checkpoints.newest_first(self.folder)), "none yet")
         free = shutil.disk_usage(self.folder).free / 2**20
         told = "warning: no checkpoint at step %s: %s; %.0f MiB are free; the last good one is %s; it is tried again"

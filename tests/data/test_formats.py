@@ -146,3 +146,18 @@ def test_a_bomb_in_an_archive_is_refused(tmp_path, monkeypatch):
         file.writestr("bomb.png", bytes(10_000))
     with pytest.raises(ValueError, match=r"'bomb.png' in it would take 10,000 bytes, more than 1,000"):
         archive(path=str(tmp_path / "x.zip"))
+
+
+def test_labels_of_an_array_are_classes_by_their_value_however_large(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros((3, 4, 4, 1), dtype=np.uint8), labels=np.array([2**62, 7, 7]))
+    found = prepared(arrays(path=str(tmp_path / "x.npz")), GREY)
+    assert (found.classes, found.labels.tolist()) == (["7", str(2**62)], [1, 0, 0])
+
+
+@pytest.mark.parametrize(("kind", "cut"), [("zip", 600), ("tar.gz", 600), ("tar", 5000)])
+def test_a_damaged_archive_is_told_in_one_line(exported, tmp_path, kind, cut):
+    content = bytearray((exported / f"all.{kind}").read_bytes())
+    content[cut : cut + 400] = bytes(400)
+    (tmp_path / f"x.{kind}").write_bytes(content)
+    with pytest.raises(ValueError, match=r"cannot (be read as one|read '.*' in)"):
+        prepared(archive(path=str(tmp_path / f"x.{kind}")), GREY)

@@ -599,3 +599,8 @@ def test_lost_parameters_of_a_loss_are_told(command):
     torch.save({**torch.load(path, weights_only=True), "loss": {}}, path)
     outcome = command("train", *run, "resume=auto")
     assert (outcome.code, outcome.err) == (1, "error: cannot resume: the checkpoint's parameters of the loss are not this loss's\n")
+
+
+def test_too_few_held_out_images_are_told(command):
+    outcome = command("train", *TINY, "data.holdout=1e-6", "trainer.steps=1", "hydra.run.dir=run")
+    assert "warning: 0 of 1,797 images are held out: overfitting cannot be told of so few; choose a larger data.holdout" in outcome.out
