@@ -86,6 +86,7 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
         {"best": torch.tensor(1.0)},
         {"held_out": torch.zeros(2, 2, dtype=torch.float64)},
         {"more": torch.zeros(1)},
+        {"best": torch.tensor([1.0, 2.0], dtype=torch.float64)},
         {"by_time": torch.zeros(2, 3)},
     ],
 )

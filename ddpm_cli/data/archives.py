@@ -1,4 +1,4 @@
-"""Images in a zip or tar file, read where they lie: nothing is unpacked, no link is followed."""
+"""Images in a zip or tar file, read where they lie: nothing is unpacked, no link out of it is followed."""
 
 import lzma
 import tarfile
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image
@@ -17,7 +17,7 @@ from ddpm_cli.data.sources import Source
 
 LARGEST = 2**30  # bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
-BROKEN = (OSError, EOFError, RuntimeError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def archive(*, path: str) -> Source:
@@ -32,7 +32,8 @@ def archive(*, path: str) -> Source:
     if not members:
         raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none")
     folders = [PurePosixPath(name).parent.name for name, _ in members]
-    classes = sorted(set(folders)) if len(set(folders)) > 1 else []
+    depths = {len(PurePosixPath(name).parts) for name, _ in members}  # several are no classes for `folder` either
+    classes = sorted(set(folders)) if len(depths) == 1 < len(set(folders)) else []
 
     def opened(index: int) -> Image.Image:
         try:
@@ -56,18 +57,21 @@ def tarred(file: Path) -> Iterator[Member]:
     with tarfile.open(file) as opened:
         plain = isinstance(opened.fileobj, BufferedReader)
         for each in opened:
-            if each.isfile() and wanted(each.name, each.size):
-                content = None if plain else opened.extractfile(each)
+            if (each.isfile() or each.islnk()) and wanted(each.name, each.size):
+                content = None if plain and each.isreg() and not each.issparse() else opened.extractfile(each)
                 yield each.name, partial(bytes, content.read()) if content else partial(piece, file, each.offset_data, each.size)
-        assert opened.fileobj is not None
-        opened.fileobj.seek(opened.offset)
-        if any(opened.fileobj.read(2**20)):  # tarfile takes a damaged header for the end
-            raise ValueError(f"what stands at byte {opened.offset:,} is damaged")
+        whole: Any = opened.fileobj
+        whole.seek(opened.offset)
+        rest = whole.read(2**20)  # tarfile takes a damaged header, and where the file is cut off, for the end
+        if not rest or any(rest):
+            raise ValueError(f"it is damaged or cut off at byte {opened.offset:,}")
 
 
 def wanted(name: str, size: int) -> bool:
-    """Whether a file is an image by its name; ValueError where it is larger than any."""
-    if PurePosixPath(name).suffix.lower() not in ImageFolder.EXTENSIONS:
+    """Whether a file is an image by its name, not hidden and no folder; ValueError where it is larger than any."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__")) for part in path.parts)  # __MACOSX
+    if hidden or name.endswith("/") or path.suffix.lower() not in ImageFolder.EXTENSIONS:
         return False
     if size > LARGEST:
         raise ValueError(f"{name!r} in it would take {size:,} bytes, more than {LARGEST:,}")

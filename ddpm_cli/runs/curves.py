@@ -67,14 +67,14 @@ def rows(path: Path) -> Iterator[dict[str, float]]:
             row = None
             if place == len(lines):
                 return
-        if not isinstance(row, dict) or not isinstance(row.get("step"), float) or not math.isfinite(row["step"]):
+        if not isinstance(row, dict) or not isinstance(row.get("step"), float) or not abs(row["step"]) < 1e100:
             raise ValueError(f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, but is {line[:40]!r}")
         yield {name: number(value) for name, value in row.items() if value is None or isinstance(value, float)}
 
 
 def number(value: float | None) -> float:
-    """A number as it is drawn: NaN, which is a gap, where there is none or it is not finite."""
-    return value if value is not None and math.isfinite(value) else math.nan
+    """A number as it is drawn: NaN, which is a gap, where there is none or none that can be drawn."""
+    return value if value is not None and abs(value) < 1e100 else math.nan
 
 
 def folders(path: Path) -> list[Path]:

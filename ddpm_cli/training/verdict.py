@@ -80,10 +80,10 @@ class Verdict:
         if not past:
             return cls()
         mine, its = (kinds(each) for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past))
-        fits = mine == its and len(past["steps"]) == 3 and past["by_time"].shape[1] == LEVELS
-        if not fits or past["steps"].min() < 0 or past["steps"][0] >= len(WORDS) or past["steps"][1:].max() > step:
+        fits = mine == its and (len(past["steps"]), past["by_time"].shape[1]) == (3, LEVELS)
+        word, since, best_step = past["steps"].tolist() if fits else (-1, 0, 0)
+        if not (0 <= word < len(WORDS) and 0 <= since <= step and 0 <= best_step <= step and len(past["best"]) == (best_step > 0)):
             raise ValueError("the checkpoint's verdict on its run is none")
-        word, since, best_step = past["steps"].tolist()
         best = past["best"].tolist()[0] if len(past["best"]) else math.inf
         return cls(word, since, past["held_out"].clone(), past["training"].clone(), best, best_step, past["by_time"].clone())
 

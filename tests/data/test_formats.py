@@ -154,10 +154,39 @@ def test_labels_of_an_array_are_classes_by_their_value_however_large(tmp_path):
     assert (found.classes, found.labels.tolist()) == (["7", str(2**62)], [1, 0, 0])
 
 
-@pytest.mark.parametrize(("kind", "cut"), [("zip", 600), ("tar.gz", 600), ("tar", 5000)])
+@pytest.mark.parametrize(("kind", "cut"), [("zip", 600), ("tar.gz", 600), ("tar", 5000), ("tar", 5120)])
 def test_a_damaged_archive_is_told_in_one_line(exported, tmp_path, kind, cut):
     content = bytearray((exported / f"all.{kind}").read_bytes())
     content[cut : cut + 400] = bytes(400)
     (tmp_path / f"x.{kind}").write_bytes(content)
     with pytest.raises(ValueError, match=r"cannot (be read as one|read '.*' in)"):
         prepared(archive(path=str(tmp_path / f"x.{kind}")), GREY)
+
+
+def test_what_folders_leave_out_an_archive_leaves_out_too(tmp_path):
+    names = ["a/1.png", "b/1.png", "__MACOSX/a/._1.png", "a/.hidden.png", "../out/1.png", "a/d.png/"]
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        [file.writestr(name, b"" if name.endswith("/") else png()) for name in names]
+    source = archive(path=str(tmp_path / "x.zip"))
+    assert (source.count, source.classes) == (2, ["a", "b"])
+
+
+def test_folders_of_several_depths_are_no_classes(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        [file.writestr(name, png()) for name in ("1.png", "a/1.png", "b/1.png")]
+    assert archive(path=str(tmp_path / "x.zip")).classes == []
+
+
+def test_hard_links_in_a_tar_are_images(tmp_path):
+    (tmp_path / "one.png").write_bytes(png())
+    (tmp_path / "two.png").hardlink_to(tmp_path / "one.png")
+    with tarfile.open(tmp_path / "x.tar", "w") as file:
+        [file.add(tmp_path / name, name) for name in ("one.png", "two.png")]
+    assert prepared(archive(path=str(tmp_path / "x.tar")), GREY).images.unique().tolist() == [7]
+    assert archive(path=str(tmp_path / "x.tar")).count == 2
+
+
+def test_a_tar_that_is_cut_off_is_told(tmp_path, exported):
+    (tmp_path / "x.tar").write_bytes((exported / "all.tar").read_bytes()[: 512 * 9])
+    with pytest.raises(ValueError, match="cannot be read as one"):
+        archive(path=str(tmp_path / "x.tar"))
