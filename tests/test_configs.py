@@ -66,7 +66,7 @@ def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, gro
 def test_every_choice_passes_its_check(composed, group, choice):
     cfg = composed("train", f"{group}={choice}")
     for node in (cfg.data, cfg.schedule):
-        node.update({key: [0.1] if key == "betas" else "there" for key in node if OmegaConf.is_missing(node, key)})
+        node.update({key: {"betas": [0.1], "paths": ["there"]}.get(key, "there") for key in node if OmegaConf.is_missing(node, key)})
     config.check(cfg, GROUPS, TrainOptions)
 
 

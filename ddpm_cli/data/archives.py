@@ -1,6 +1,7 @@
-"""Images in a zip or tar file, read where they lie: nothing is unpacked, no link out of it is followed."""
+"""Images in zip or tar files, read where they lie: nothing is unpacked, no link out of them is followed."""
 
 import lzma
+import os
 import tarfile
 import zipfile
 import zlib
@@ -10,10 +11,12 @@ from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image
 
-from ddpm_cli.data.sources import Source
+from ddpm_cli.data.folders import of_folders, pictured
+from ddpm_cli.data.labels import numbered, ordered
+from ddpm_cli.data.shards import matching
+from ddpm_cli.data.sources import Source, stamp
 
 LARGEST = 2**30  # bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
@@ -21,39 +24,61 @@ BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, tarfile.TarE
 
 
 def archive(*, path: str) -> Source:
-    """All images in an archive, whose folders are the classes where there are several; compressed tar files are kept in memory."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise ValueError(f"path must be a zip or tar file, but there is none at {path!r}")
-    try:
-        members = sorted(zipped(file) if zipfile.is_zipfile(file) else tarred(file), key=lambda each: each[0])
-    except BROKEN as error:
-        raise ValueError(f"path must be a zip or tar file, but {path!r} cannot be read as one: {error}") from error
+    """All images in an archive, or in several by a pattern, in the order of their names; compressed tar files are kept in memory.
+
+    Classes are what a KEY.cls says beside KEY.jpg (as in a WebDataset), if there is any such, else folders where there are several.
+    """
+    files = matching(path)
+    members = [(file, *member) for file in files for member in labelled(file)]
     if not members:
         raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none")
-    folders = [PurePosixPath(name).parent.name for name, _ in members]
-    depths = {len(PurePosixPath(name).parts) for name, _ in members}  # several are no classes for `folder` either
-    classes = sorted(set(folders)) if len(depths) == 1 < len(set(folders)) else []
+    said = [label for *_, label in members]
+    found, classes = (said, ordered(said)) if any(said) else of_folders([name for _, name, *_ in members])
 
     def opened(index: int) -> Image.Image:
         try:
-            return Image.open(BytesIO(members[index][1]()))
+            return Image.open(BytesIO(members[index][2]()))
         except BROKEN as error:
             raise ValueError(str(error)) from error
 
-    numbers = {name: place for place, name in enumerate(classes)}
-    labels = (lambda: [numbers[each] for each in folders]) if classes else None
-    return Source(len(members), opened, lambda index: f"{members[index][0]!r} in {path!r}", labels, classes)
+    def name(index: int) -> str:
+        return f"{members[index][1]!r} in {str(members[index][0])!r}"
+
+    labels = (lambda: numbered(found, classes)) if classes else None
+    return Source(len(members), opened, name, labels, classes, lambda: stamp(map(str, files)))
+
+
+def labelled(file: Path) -> list[tuple[str, Callable[[], bytes], str | None]]:
+    """The images in an archive, by name, and what the .cls beside each says."""
+    try:
+        members = sorted(zipped(file) if zipfile.is_zipfile(file) else tarred(file), key=lambda each: each[0])
+        labels = {key(name): read().decode().strip() or None for name, read in members if name.endswith(".cls")}
+    except BROKEN as error:
+        raise ValueError(f"path must be a zip or tar file, but {str(file)!r} cannot be read as one: {error}") from error
+    return [(name, read, labels.get(key(name))) for name, read in members if not name.endswith(".cls")]
+
+
+def key(name: str) -> str:
+    """What the files of an example share in a WebDataset: the name up to the first dot of its last part."""
+    folder, _, last = name.rpartition("/")
+    return f"{folder}/{last.partition('.')[0]}"
 
 
 def zipped(file: Path) -> Iterator[Member]:
-    """The images in a zip."""
-    opened = zipfile.ZipFile(file)
-    yield from ((each.filename, partial(opened.read, each)) for each in opened.infolist() if wanted(each.filename, each.file_size))
+    """The images and labels in a zip, which each process opens for itself: those that share a file share its position."""
+    handles = {os.getpid(): zipfile.ZipFile(file)}
+
+    def content(each: zipfile.ZipInfo) -> bytes:
+        if os.getpid() not in handles:
+            handles[os.getpid()] = zipfile.ZipFile(file)
+        return handles[os.getpid()].read(each)
+
+    members = handles[os.getpid()].infolist()
+    yield from ((each.filename, partial(content, each)) for each in members if wanted(each.filename, each.file_size))
 
 
 def tarred(file: Path) -> Iterator[Member]:
-    """The images in a tar."""
+    """The images and labels in a tar."""
     with tarfile.open(file) as opened:
         plain = isinstance(opened.fileobj, BufferedReader)
         for each in opened:
@@ -68,10 +93,10 @@ def tarred(file: Path) -> Iterator[Member]:
 
 
 def wanted(name: str, size: int) -> bool:
-    """Whether a file is an image by its name, not hidden and no folder; ValueError where it is larger than any."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith((".", "__")) for part in path.parts)  # __MACOSX
-    if hidden or name.endswith("/") or path.suffix.lower() not in ImageFolder.EXTENSIONS:
+    """Whether a file is an image or a label by its name, not hidden and no folder; ValueError where it is larger than any."""
+    *folders, last = PurePosixPath(name).parts or ("",)
+    hidden = last.startswith(".") or any(part.startswith((".", "__")) for part in folders)  # __MACOSX
+    if hidden or name.endswith("/") or not (pictured(last) or last.endswith(".cls")):
         return False
     if size > LARGEST:
         raise ValueError(f"{name!r} in it would take {size:,} bytes, more than {LARGEST:,}")

@@ -3,17 +3,19 @@
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources import Source
-
-CHANNELS = ((), (1,), (3,), (4,))
+from ddpm_cli.data.sources import Source, stamp
 
 
 def arrays(*, path: str) -> Source:
-    """The uint8 images [N, H, W] or [N, H, W, C], C of 1, 3 or 4, of an .npy file, which is mapped, or of an .npz.
+    """The images [N, H, W] or [N, H, W, C], uint8 or uint16, of an .npy file, which is mapped, or of an .npz.
+
+    C is 1 (grey), 2 (grey, alpha), 3 (RGB), 4 (RGB, alpha) or 5 (any). uint16 is scaled to 8 bits.
 
     An .npz has them under `images` or `arr_0`, and perhaps classes [N] as whole numbers under `labels` or `arr_1`.
     """
@@ -25,16 +27,29 @@ def arrays(*, path: str) -> Source:
         images, labels = (None if key is None else held[key] for key in keys)
     except (OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"path must be an .npy or .npz file, but {path!r} cannot be read as one: {error}") from error
-    if images is None or images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape or images.shape[3:] not in CHANNELS:
+    if images is None or not pictures(images):
         told = sorted(held) if images is None else f"{images.dtype} {list(images.shape)}"
-        raise ValueError(f"path must hold images of uint8 [N, H, W] or [N, H, W, C], C of 1, 3 or 4, but {path!r} holds {told}")
+        raise ValueError(f"path must hold images of uint8 or uint16 [N, H, W] or [N, H, W, C], C of 1 to 5, but {path!r} holds {told}")
     if labels is not None and (labels.shape != (len(images),) or labels.dtype.kind not in "iu" or (labels < 0).any()):
         told = f"one for each of the {len(images):,} images, but are {labels.dtype} {list(labels.shape)}"
         raise ValueError(f"labels in {path!r} must be whole numbers from 0 on, {told}")
     values, places = np.unique([] if labels is None else labels, return_inverse=True)
     pixels, classes = images[..., 0] if images.shape[3:] == (1,) else images, [str(value) for value in values]
 
-    def opened(index: int) -> Image.Image:
-        return Image.fromarray(np.asarray(pixels[index]))
+    def opened(index: int) -> Image.Image | NDArray[np.uint8]:
+        image = eight_bits(np.asarray(pixels[index]))
+        return image if image.shape[2:] == (5,) else Image.fromarray(image)
 
-    return Source(len(images), opened, lambda index: f"image {index} of {path!r}", places.tolist if classes else None, classes)
+    labelled, version = places.tolist if classes else None, lambda: stamp([str(file)])
+    return Source(len(images), opened, lambda index: f"image {index} of {path!r}", labelled, classes, version)
+
+
+def pictures(images: NDArray[Any]) -> bool:
+    """Whether an array is of images."""
+    bytes_each = images.dtype.itemsize if images.dtype.kind == "u" else 0
+    return bytes_each in (1, 2) and images.ndim in (3, 4) and images.size > 0 and images.shape[3:] in ((), (1,), (2,), (3,), (4,), (5,))
+
+
+def eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Bytes as they are, and 16 bits scaled so that white stays white."""
+    return image if image.dtype == np.uint8 else np.rint(image / 257).astype(np.uint8)

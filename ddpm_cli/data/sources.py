@@ -1,33 +1,69 @@
-"""Where images come from: functions that return a source, of a folder, the packaged digits, or a Hugging Face data set."""
+"""Where images come from: what a source is, and those of rows: the packaged digits, and Hugging Face data sets."""
 
 import glob
+import hashlib
+import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import datasets
+import numpy as np
 import PIL.Image
 from datasets import ClassLabel, Dataset, Image, Value
-from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
+from numpy.typing import NDArray
+
+from ddpm_cli.data.labels import numbered, ordered
+
+LABELS = ("string", "large_string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Images by their number, opened when they are wanted, and how messages call them; labels, None where there are no classes."""
+    """Images by their number, opened when they are wanted, and how messages call them; labels, None where there are no classes.
+
+    open: gives an array [H, W, C] where no mode of Pillow has its channels. version: changes whenever an image may have changed, or their
+    order, and reads no pixels. weights: how often each image is seen, relative to the others; None where all are alike.
+    """
 
     count: int
-    open: Callable[[int], PIL.Image.Image]
+    open: Callable[[int], PIL.Image.Image | NDArray[np.uint8]]
     name: Callable[[int], str]
     labels: Callable[[], Sequence[int | None]] | None
     classes: list[str]
+    version: Callable[[], str]
+    weights: Sequence[float] | None = None
 
 
-def of_rows(rows: Dataset, image: str, label: str | None) -> Source:
-    """The source of a data set with a column of undecoded images and, where there are classes, one of labels."""
+def digest(parts: Iterable[object]) -> str:
+    """A hash of things as they are written."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        found.update(f"{part!r}\n".encode())
+    return found.hexdigest()
+
+
+def stamp(names: Iterable[str], root: str = "") -> str:
+    """A hash of files, below `root`, by what the file system says of them: it changes whenever one may have changed."""
+    return digest((name, written(os.path.join(root, name))) for name in names)
+
+
+def written(path: str) -> tuple[int, ...]:
+    """The size of a file and when it was changed; of none, nothing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def of_rows(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
+    """The source of a data set with a column of undecoded images and, where there are classes, one of labels; of local files at `place`."""
 
     def opened(index: int) -> PIL.Image.Image:
         row = rows[index][image]
@@ -38,29 +74,39 @@ def of_rows(rows: Dataset, image: str, label: str | None) -> Source:
     def name(index: int) -> str:
         return (rows[index][image] or {}).get("path") or f"image {index}"
 
-    names = rows.features[label].names if label else []
-    return Source(len(rows), opened, name, (lambda: rows[label][:]) if label else None, names)
+    def version() -> str:
+        return digest([rows._fingerprint, image, stamp(files_at(place) if place else ())])
+
+    labels, classes = labelled(rows, label) if label else (None, [])
+    return Source(len(rows), opened, name, labels, classes, version)
+
+
+def labelled(rows: Dataset, label: str) -> tuple[Callable[[], Sequence[int | None]], list[str]]:
+    """A column of labels and its classes: those that it declares, else its distinct values."""
+    if isinstance(rows.features[label], ClassLabel):
+        return lambda: rows[label][:], rows.features[label].names
+    values = [None if value is None else str(value) for value in rows[label][:]]
+    classes = ordered(values)
+    return lambda: numbered(values, classes), classes
+
+
+def files_at(place: str) -> list[str]:
+    """A file, or all files of a folder."""
+    below = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
+    return sorted(below) or [place]
 
 
 def digits() -> Source:
     """1,797 handwritten digits, 8x8 and grey, shipped with the package (Alpaydin & Kaynak 1998, UCI, CC BY 4.0)."""
-    return with_columns(local("parquet", Path(__file__).with_name("digits.parquet")), "auto", "auto")
-
-
-def folder(*, path: str) -> Source:
-    """All images in a folder and the folders in it, whose names are the classes where there are several."""
-    root = Path(path).expanduser()
-    if not path or not root.is_dir():
-        raise ValueError(f"path must be a folder, but there is none at {path!r}")
-    if not any(file.suffix.lower() in ImageFolder.EXTENSIONS for file in root.rglob("*")):
-        raise ValueError(f"path must hold images (.jpg, .png, ...), in it or in folders below, but {path!r} holds none")
-    return with_columns(local("imagefolder", root), "auto", "auto")
+    path = Path(__file__).with_name("digits.parquet")
+    return with_columns(local("parquet", path), "auto", "auto", str(path))
 
 
 def hub(*, name: str, split: str = "train", image_column: str = "auto", label_column: str | None = "auto") -> Source:
     """A data set of the Hugging Face hub by its name, or a local one: a Parquet or Arrow file, or a folder of them.
 
-    Columns are found by their types (`auto`) unless they are named; label_column null drops the labels.
+    Columns are found by their types (`auto`; ClassLabel, or `cls` of a WebDataset) unless they are named; label_column null drops the
+    labels. A gated or private data set needs a token, which is read from HF_TOKEN or what `hf auth login` has kept.
     """
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
@@ -74,18 +120,15 @@ def hub(*, name: str, split: str = "train", image_column: str = "auto", label_co
         rows = Dataset.load_from_disk(str(path))
     else:
         rows = downloaded(name, split)
-    return with_columns(rows, image_column, label_column)
+    return with_columns(rows, image_column, label_column, str(path) if path.exists() else None)
 
 
 def local(kind: str, path: Path) -> Dataset:
-    """A data set of files on this machine. All of it is one split, whatever the files are called."""
-    literal = glob.escape(str(path))
-    inside = {"data_dir": literal, "data_files": {"train": "**"}, "drop_metadata": True}
-    place = inside if path.is_dir() else {"data_files": {"train": literal}}
+    """A data set of a file on this machine."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong arrives as an exception
     try:
-        return datasets.load_dataset(kind, split="train", **place)
+        return datasets.load_dataset(kind, split="train", data_files={"train": glob.escape(str(path))})
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.__cause__ or error}") from error
 
@@ -98,10 +141,18 @@ def downloaded(name: str, split: str) -> Dataset:
     try:
         return datasets.load_dataset(name, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        told = error if reachable else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
+        told = explained(error) if reachable else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
         raise ValueError(f"cannot load the data set {name!r}: {told}") from error
     finally:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = offline
+
+
+def explained(error: Exception) -> str:
+    """An error of the hub in one line, with what opens a data set that is locked; to strangers those look as if they were not there."""
+    locked = isinstance(error, datasets.exceptions.DatasetNotFoundError)
+    denied = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
+    remedy = "; if it is gated or private, set HF_TOKEN or run `hf auth login`" if locked or denied else ""
+    return " ".join(str(error).split()) + remedy
 
 
 def online() -> bool:
@@ -115,23 +166,36 @@ def online() -> bool:
     return True
 
 
-def with_columns(rows: Dataset, image_column: str, label_column: str | None) -> Source:
+def with_columns(rows: Dataset, image_column: str, label_column: str | None, place: str | None = None) -> Source:
     """Finds or checks the columns, and leaves the images undecoded."""
     named = rows.features.get(image_column)
     if isinstance(named, dict) or named == Value("binary"):  # files that others wrote say less of their columns
         rows = rows.cast_column(image_column, Image())
-    image = column(rows, image_column, Image)
+    image = column(rows, image_column, "of kind Image", lambda feature: isinstance(feature, Image))
     if image is None:
         raise ValueError(f"image_column: no column of {rows.column_names} holds images; name one")
-    label = None if label_column is None else column(rows, label_column, ClassLabel)
-    return of_rows(rows.cast_column(image, Image(decode=False)), image, label)
+    label = None if label_column is None else label_of(rows, label_column)
+    return of_rows(rows.cast_column(image, Image(decode=False)), image, label, place)
 
 
-def column(rows: Dataset, name: str, kind: type) -> str | None:
+def label_of(rows: Dataset, name: str) -> str | None:
+    """The column of labels called `name`; for `auto` the first that declares classes, else `cls` of a WebDataset."""
+    if name != "auto":
+        return column(rows, name, "of kind ClassLabel, whole numbers or text", plain)
+    found = column(rows, name, "", lambda feature: isinstance(feature, ClassLabel))
+    return found or ("cls" if {"cls", "__key__"} <= rows.features.keys() and plain(rows.features["cls"]) else None)
+
+
+def plain(feature: object) -> bool:
+    """Whether a feature may be labels."""
+    return isinstance(feature, ClassLabel) or (isinstance(feature, Value) and feature.dtype in LABELS)
+
+
+def column(rows: Dataset, name: str, told: str, kind: Callable[[object], bool]) -> str | None:
     """The column called `name`, or for `auto` the first of a kind of feature."""
     if name == "auto":
-        return next((key for key, feature in rows.features.items() if isinstance(feature, kind)), None)
-    if not isinstance(rows.features.get(name), kind):
+        return next((key for key, feature in rows.features.items() if kind(feature)), None)
+    if name not in rows.features or not kind(rows.features[name]):
         columns = {key: type(feature).__name__ for key, feature in rows.features.items()}
-        raise ValueError(f"no column {name!r} of kind {kind.__name__}; there are {columns}")
+        raise ValueError(f"no column {name!r} {told}; there are {columns}")
     return name
