@@ -43,11 +43,13 @@ def listed(path: str, names: Sequence[str]) -> tuple[list[str | None], list[str]
 def rows(path: str) -> list[Mapping[str, Any]]:
     """The rows of a CSV or JSONL file; ValueError where one lacks a column."""
     file = Path(path).expanduser()
-    read = {".csv": of_csv, ".jsonl": of_jsonl}.get(file.suffix.lower())
-    if read is None:
+    kind = file.suffix.lower()
+    if kind not in (".csv", ".jsonl"):
         raise ValueError(f"labels must be a .csv or .jsonl file, but is {path!r}")
     try:
-        found = read(file.read_text("utf-8-sig"))
+        text = file.read_text("utf-8-sig")
+        objects = (json.loads(line) for line in text.split("\n") if line.strip())
+        found: list[Any] = list(csv.DictReader(StringIO(text), strict=True) if kind == ".csv" else objects)
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"labels must be a .csv or .jsonl file, but {path!r} cannot be read as one: {error}") from error
     for row in found:
@@ -55,13 +57,3 @@ def rows(path: str) -> list[Mapping[str, Any]]:
         if not isinstance(row, dict) or not {"file_name", "label"} <= row.keys():
             raise ValueError(f"labels must have file_name and label in each row, but {path!r} has {columns}")
     return found
-
-
-def of_csv(text: str) -> list[Mapping[str, Any]]:
-    """The rows below a header."""
-    return list(csv.DictReader(StringIO(text), strict=True))
-
-
-def of_jsonl(text: str) -> list[Mapping[str, Any]]:
-    """An object a line."""
-    return [json.loads(line) for line in text.split("\n") if line.strip()]

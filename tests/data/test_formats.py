@@ -11,10 +11,24 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from ddpm_cli.data import Preparation, archive, arrays, digits, folder, hub, prepared
+from ddpm_cli.data import Preparation, archive, arrays, digits, folder, hub, prepared, several
 
 GREY = Preparation(size=8, channels=1, flip=False)
-KINDS = ["folder", "zip", "tar", "tar.gz", "npy", "npz", "parquet"]
+KINDS = {
+    "folder": lambda root: folder(path=f"{root}/folder"),
+    "folder and CSV": lambda root: folder(path=f"{root}/flat", labels=f"{root}/all.csv"),
+    "folder and JSONL": lambda root: folder(path=f"{root}/flat", labels=f"{root}/all.jsonl"),
+    "zip": lambda root: archive(path=f"{root}/all.zip"),
+    "tar": lambda root: archive(path=f"{root}/all.tar"),
+    "tar.gz": lambda root: archive(path=f"{root}/all.tar.gz"),
+    "shards": lambda root: archive(path=f"{root}/shard-{{00..01}}.tar"),
+    "npy": lambda root: arrays(path=f"{root}/all.npy"),
+    "npz": lambda root: arrays(path=f"{root}/all.npz"),
+    "parquet": lambda root: hub(name=f"{root}/all.parquet"),
+    "arrow": lambda root: hub(name=f"{root}/rows/data-00000-of-00001.arrow"),
+    "disk": lambda root: hub(name=f"{root}/rows"),
+    "two halves": lambda root: several(paths=[f"{root}/shard-00.tar", f"{root}/shard-01.tar"]),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +52,27 @@ def exported(whole, tmp_path_factory):
     np.savez_compressed(root / "all.npz", images=whole.images.permute(0, 2, 3, 1).numpy(), labels=whole.labels.numpy())
     rows = digits_rows(whole)
     rows.to_parquet(root / "all.parquet")
+    rows.save_to_disk(root / "rows")
+    listed = list(enumerate(whole.labels.tolist()))
+    (root / "flat").mkdir()
+    [(root / f"flat/{index:04d}.png").hardlink_to(root / f"folder/{label}/{index:04d}.png") for index, label in listed]
+    (root / "all.csv").write_text("file_name,label\n" + "".join(f"{index:04d}.png,{label}\n" for index, label in listed))
+    (root / "all.jsonl").write_text("".join(f'{{"file_name": "{index:04d}.png", "label": {label}}}\n' for index, label in listed))
+    for number in range(2):
+        half = [(f"{index:04d}", (root / f"flat/{index:04d}.png").read_bytes(), label) for index, label in listed[number::2]]
+        files = {name: content for key, image, label in half for name, content in ((f"{key}.png", image), (f"{key}.cls", b"%d" % label))}
+        tar(root / f"shard-{number:02d}.tar", files)
     return root
+
+
+def tar(path, files):
+    """A tar with these files."""
+    with tarfile.open(path, "w") as file:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return str(path)
 
 
 def digits_rows(whole):
@@ -49,11 +83,6 @@ def digits_rows(whole):
     return datasets.Dataset.from_dict({"image": images, "label": whole.labels.tolist()}, features=features)
 
 
-def source(root, kind):
-    options = {"path": str(root / ("folder" if kind == "folder" else f"all.{kind}"))}
-    return {"folder": folder, "npy": arrays, "npz": arrays, "parquet": lambda path: hub(name=path)}.get(kind, archive)(**options)
-
-
 def sorted_pairs(images, labels):
     """Images with their labels, in an order of their own."""
     return sorted((image.numpy().tobytes(), label) for image, label in zip(images, labels, strict=True))
@@ -61,7 +90,7 @@ def sorted_pairs(images, labels):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_gives_the_same_pixels_and_classes(whole, exported, kind):
-    found = prepared(source(exported, kind), GREY)
+    found = prepared(KINDS[kind](exported), GREY)
     labels = whole.labels.tolist() if kind != "npy" else [None] * len(whole.images)
     assert found.classes == ([] if kind == "npy" else whole.classes)
     assert sorted_pairs(found.images, labels if found.labels is None else found.labels.tolist()) == sorted_pairs(whole.images, labels)
@@ -111,8 +140,8 @@ def written(path, content):
         (archive, "x.zip", b"no archive", "path must be a zip or tar file, but .* cannot be read as one"),
         (archive, "x.tar", b"", "path must be a zip or tar file, but .* cannot be read as one"),
         (arrays, "x.npy", b"no array", "path must be an .npy or .npz file, but .* cannot be read as one"),
-        (arrays, "x.npy", np.zeros((2, 4, 4)), r"path must hold images of uint8 .* holds float64 \[2, 4, 4\]"),
-        (arrays, "x.npy", np.zeros((2, 4, 4, 2), dtype=np.uint8), r"C of 1, 3 or 4, but .* holds uint8 \[2, 4, 4, 2\]"),
+        (arrays, "x.npy", np.zeros((2, 4, 4)), r"path must hold images of uint8 or uint16 .* holds float64 \[2, 4, 4\]"),
+        (arrays, "x.npy", np.zeros((2, 4, 4, 6), dtype=np.uint8), r"C of 1 to 5, but .* holds uint8 \[2, 4, 4, 6\]"),
         (arrays, "x.npy", np.array([{}]), "cannot be read as one: Array can't be memory-mapped: Python objects"),
     ],
 )
@@ -190,3 +219,83 @@ def test_a_tar_that_is_cut_off_is_told(tmp_path, exported):
     (tmp_path / "x.tar").write_bytes((exported / "all.tar").read_bytes()[: 512 * 9])
     with pytest.raises(ValueError, match="cannot be read as one"):
         archive(path=str(tmp_path / "x.tar"))
+
+
+@pytest.mark.parametrize(("channels", "mode"), [((), "L"), ((1,), "L"), ((2,), "LA"), ((3,), "RGB"), ((4,), "RGBA")])
+@pytest.mark.parametrize(("kind", "scale"), [("uint8", 1), ("<u2", 257), (">u2", 257)])
+def test_an_array_of_up_to_four_channels_gives_images_of_eight_bits(tmp_path, channels, mode, kind, scale):
+    pixels = np.arange(2 * 3 * 5 * int(np.prod(channels))).reshape(2, 3, 5, *channels)
+    image = arrays(path=written(tmp_path / "x.npy", (pixels * scale).astype(kind))).open(1)
+    assert image.mode == mode
+    assert np.array_equal(np.asarray(image).ravel(), pixels[1].ravel())
+
+
+def test_an_array_of_five_channels_gives_arrays(tmp_path):
+    pixels = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    found = arrays(path=written(tmp_path / "x.npy", pixels)).open(1)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, pixels[1])
+
+
+def test_sixteen_bits_are_rounded_to_the_nearest_of_eight(tmp_path):
+    pixels = np.array([[[0, 128, 129, 65406, 65407, 65535]]], dtype=np.uint16)
+    assert np.asarray(arrays(path=written(tmp_path / "x.npy", pixels)).open(0)).tolist() == [[0, 0, 1, 254, 255, 255]]
+
+
+def test_labels_beside_images_of_an_archive_are_classes_in_the_order_of_numbers(tmp_path):
+    files = {"10/b.png": png(), "10/b.cls": b"10", "9/a.png": png(), "9/a.cls": b" 9\n", "9/a.json": b"{}", "c.png": png()}
+    source = archive(path=tar(tmp_path / "x.tar", files))
+    assert (source.classes, source.labels()) == (["9", "10"], [1, 0, None])
+
+
+def test_labels_beside_images_may_be_words_and_lie_in_a_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        [file.writestr(name, content) for name, content in {"1.png": png(), "1.cls": "rose", "2.png": png(), "2.cls": "aster"}.items()]
+    source = archive(path=str(tmp_path / "x.zip"))
+    assert (source.classes, source.labels()) == (["aster", "rose"], [1, 0])
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Three shards with an image each, whose keys are the same and whose labels are not."""
+    for number in range(3):
+        tar(tmp_path / f"s-{number + 8:03d}.tar", {"0.png": png(), "0.cls": b"%d" % number})
+    return tmp_path
+
+
+@pytest.mark.parametrize(("pattern", "labels"), [("s-*.tar", ["0", "1", "2"]), ("s-00?.tar", ["0", "1"]), ("s-{009..010}.tar", ["1", "2"])])
+def test_a_pattern_names_shards(shards, pattern, labels):
+    source = archive(path=f"{shards}/{pattern}")
+    assert [source.classes[label] for label in source.labels()] == labels
+    assert source.name(0).startswith(f"'0.png' in '{shards}/s-00")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("s-{008..011}.tar", "there is none at '.*/s-011.tar'"),
+        ("none*.tar", r"there is none at '.*/none\*.tar'"),
+        ("s-{9..8}.tar", "numbers in braces must rise, but path is '.*/s-{9..8}.tar'"),
+    ],
+)
+def test_shards_that_are_not_there_are_told(shards, pattern, told):
+    with pytest.raises(ValueError, match=told):
+        archive(path=f"{shards}/{pattern}")
+
+
+def test_a_process_opens_a_zip_for_itself(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("1.png", png())
+    source, opened = archive(path=str(tmp_path / "x.zip")), []
+    monkeypatch.setattr("zipfile.ZipFile", lambda path, kind=zipfile.ZipFile: opened.append(path) or kind(path))
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert source.open(0).getpixel((0, 0)) == source.open(0).getpixel((0, 0)) == 7
+    assert opened == [tmp_path / "x.zip"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_format_says_when_it_was_written_again(exported, kind):
+    before = KINDS[kind](exported).version()
+    assert KINDS[kind](exported).version() == before
+    [path.touch() for path in exported.rglob("*.*")]
+    assert KINDS[kind](exported).version() != before

@@ -1,10 +1,12 @@
 """Sources: the shipped digits, folders, files and names."""
 
 from io import BytesIO
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -93,7 +95,8 @@ def test_columns_can_be_named_and_labels_left_out(rows, tmp_path):
     ("options", "told"),
     [
         ({"image_column": "note"}, "no column 'note' of kind Image; there are"),
-        ({"label_column": "none"}, "no column 'none' of kind ClassLabel; there are"),
+        ({"label_column": "none"}, "no column 'none' of kind ClassLabel, whole numbers or text; there are"),
+        ({"label_column": "picture"}, "no column 'picture' of kind ClassLabel, whole numbers or text; there are"),
     ],
 )
 def test_columns_that_are_not_there_are_told(rows, tmp_path, options, told):
@@ -109,3 +112,53 @@ def test_files_that_are_no_data_set_are_told(tmp_path):
         hub(name=str(tmp_path / "set.csv"))
     with pytest.raises(ValueError, match="cannot read"):
         hub(name=str(tmp_path / "set.parquet"))
+
+
+@pytest.mark.parametrize(("values", "classes"), [([10, 9], ["9", "10"]), (["b", "a"], ["a", "b"])])
+def test_a_column_of_numbers_or_text_may_be_labels(rows, tmp_path, values, classes):
+    rows.remove_columns("note").add_column("note", values).to_parquet(tmp_path / "set.parquet")
+    source = hub(name=str(tmp_path / "set.parquet"), label_column="note")
+    assert (source.classes, source.labels()) == (classes, [1, 0])
+
+
+def test_of_columns_without_classes_none_is_taken_for_labels(rows, tmp_path):
+    rows.remove_columns("kind").add_column("cls", [1, 2]).to_parquet(tmp_path / "set.parquet")
+    assert hub(name=str(tmp_path / "set.parquet")).classes == []
+
+
+def test_the_columns_of_a_webdataset_are_found(rows, tmp_path):
+    columns = rows.rename_columns({"picture": "jpg", "note": "__key__"}).remove_columns("kind").add_column("cls", [10, 9])
+    columns.to_parquet(tmp_path / "set.parquet")
+    source = hub(name=str(tmp_path / "set.parquet"))
+    assert (source.open(0).getpixel((0, 0)), source.classes, source.labels()) == (10, ["9", "10"], [1, 0])
+
+
+def refusing(error):
+    def load_dataset(name, split):
+        raise error
+
+    return load_dataset
+
+
+LOCKED = "; if it is gated or private, set HF_TOKEN or run `hf auth login`"
+
+
+def refused(status, told):
+    return HfHubHTTPError(told, response=SimpleNamespace(status_code=status, headers={}, request=None))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (datasets.exceptions.DatasetNotFoundError("'a/b' is a gated dataset."), f"'a/b' is a gated dataset.{LOCKED}"),
+        (refused(403, "403 Client Error.\n\nForbidden"), f"403 Client Error. Forbidden{LOCKED}"),
+        (refused(500, "500 Server Error."), "500 Server Error."),
+    ],
+)
+def test_an_error_of_the_hub_is_one_line_that_says_what_opens_a_locked_data_set(monkeypatch, error, told):
+    monkeypatch.setattr("ddpm_cli.data.sources.online", lambda: True)
+    monkeypatch.setattr("datasets.load_dataset", refusing(error))
+    with pytest.raises(ValueError, match="cannot load the data set") as caught:
+        hub(name="a/b")
+    assert str(caught.value).endswith(told)
+    assert "\n" not in str(caught.value)
