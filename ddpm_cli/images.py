@@ -19,7 +19,7 @@ GREY, GAP = 128, 2  # between tiles and beyond them
 
 def to_float(images: Bytes) -> Images:
     """Bytes 0..255 as floats in [-1, 1]."""
-    return images.to(torch.float32) / 127.5 - 1
+    return (images / 127.5).sub_(1)
 
 
 def to_bytes(images: Images) -> Bytes:

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     OFFSET = 9
     PERTURBATION = 10
     EVALUATION = 11
+    CROP = 12
 
 
 def sequence_at(seed: int, purpose: Purpose, *position: int) -> np.random.SeedSequence:

@@ -1,11 +1,15 @@
 """Fixtures; and the import hook that executes every array type of the package."""
 
 import os
+from tempfile import TemporaryDirectory
 
 from jaxtyping import install_import_hook
 
 install_import_hook("ddpm_cli", "checker.checked")
 os.environ["OMP_NUM_THREADS"] = "1"  # of the commands that tests start: several at once, whose threads would wait for one another's cores
+
+CACHE = TemporaryDirectory(prefix="ddpm-cli-tests-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 import logging
 import shutil

@@ -8,7 +8,7 @@ CPU = torch.device("cpu")
 
 
 def test_the_numbers_of_the_purposes_never_change():
-    names = "WEIGHTS ORDER FLIP TIMES NOISE DROPOUT SAMPLE_START SAMPLE_STEPS LABELS OFFSET PERTURBATION EVALUATION".split()
+    names = "WEIGHTS ORDER FLIP TIMES NOISE DROPOUT SAMPLE_START SAMPLE_STEPS LABELS OFFSET PERTURBATION EVALUATION CROP".split()
     assert [(purpose.name, purpose.value) for purpose in Purpose] == [(name, place) for place, name in enumerate(names)]
 
 

@@ -1,115 +1,118 @@
-"""From files of any kind to bytes of one shape, decoded once and kept in memory."""
+"""From an image of any kind to bytes of one shape."""
 
-import hashlib
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
-from ddpm_cli.data.sources import Source
-from ddpm_cli.shapes import Bytes, Indices, Labels
+from ddpm_cli.shapes import Pixels
 
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+LONGEST = 8  # times as long as wanted is as much as is enlarged of a very long image
+BICUBIC = Image.Resampling.BICUBIC
 
 
 @dataclass(frozen=True)
 class Preparation:
     """The options that all sources share.
 
-    size: of the images, one number or [height, width]. channels: 1 (grey) or 3 (RGB). flip: mirror half of the images at random.
-    holdout: the share of the images kept out of training.
+    size: of the images, one number or [height, width]. channels: 1 (grey), 2 (grey, alpha), 3 (RGB), 4 (RGBA) or, of arrays, 5. crop: the
+    centre; `adm`, the same by halving first (Dhariwal & Nichol 2021); or `random`, windows of images kept larger by the share `margin`.
+    flip: mirror half of the images at random. holdout: the share of the images kept out of training. cache: where the prepared images
+    are kept: `disk` (in the user's cache), a folder, `ram` (read anew by every run), or `off` (nowhere: read anew whenever one is wanted).
+    on_error: whether an image that cannot be read stops the run or is skipped.
     """
 
     _: KW_ONLY
     size: int | list[int]
-    channels: Literal[1, 3]
+    channels: Literal[1, 2, 3, 4, 5]
     flip: bool
+    crop: Literal["center", "adm", "random"] = "center"
+    margin: float = 0.125
     holdout: float = 0.0
+    cache: str = "ram"
+    on_error: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise ValueError(f"data.size must be one positive number or [height, width], but is {self.size}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"data.holdout must be at least 0 and less than 1, but is {self.holdout}")
+        if not 0 < self.margin <= 1:
+            raise ValueError(f"data.margin must be more than 0 and at most 1, but is {self.margin}")
+        if self.cache not in ("ram", "disk", "off") and os.sep not in self.cache:
+            raise ValueError(f"data.cache must be ram, disk, off, or a folder (with a {os.sep} in it), but is {self.cache!r}")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(channels, height, width)."""
+        """(channels, height, width) of what a network sees."""
         sides = [self.size, self.size] if isinstance(self.size, int) else self.size
         return (self.channels, *sides)
 
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images as bytes, their labels if they have any, the names of the classes; of some of a set, their places in it."""
-
-    images: Bytes
-    labels: Labels | None
-    classes: list[str]
-    places: Indices | None = None
-
     @property
-    def fingerprint(self) -> str:
-        """A hash of the images and labels, the same wherever they lie."""
-        digest = hashlib.blake2b(repr(self.images.shape).encode(), digest_size=16)
-        for tensor in (self.images, self.labels):
-            digest.update(b"" if tensor is None else tensor.numpy().data)
-        return digest.hexdigest()
-
-    def parted(self, holdout: float) -> tuple["ImageSet", "ImageSet"]:
-        """(training, held out): which an image is follows from its bytes alone, so that copies stay together, in any order of any set."""
-        words = (hashlib.blake2b(image.numpy().data, digest_size=8).digest() for image in self.images)
-        out = torch.tensor([int.from_bytes(word, "big") < holdout * 2**64 for word in words])
-        training, held_out = (self.chosen(kept.nonzero().flatten()) for kept in (~out, out))
-        return training, held_out
-
-    def chosen(self, indices: Indices) -> "ImageSet":
-        """Some of the images of a whole set."""
-        return ImageSet(self.images[indices], None if self.labels is None else self.labels[indices], self.classes, indices)
+    def kept(self) -> tuple[int, ...]:
+        """(channels, height, width) of what is kept of an image."""
+        larger = 1 + self.margin if self.crop == "random" else 1
+        return (self.channels, *(math.ceil(side * larger) for side in self.shape[1:]))
 
 
-def prepared(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> ImageSet:
-    """Decodes every image once, in threads, as `copies` processes do; one that cannot be read is an error that names it."""
-    count, shape = source.count, preparation.shape
-    needed, there = copies * count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    if needed > 0.8 * there:
-        raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; choose a smaller data.size")
-    images = torch.empty((count, *shape), dtype=torch.uint8)
+def fitted(image: Image.Image | NDArray[Any], shape: tuple[int, ...], crop: str = "center") -> Pixels:
+    """Upright, in the channels that are asked for, cropped about the centre and resized (antialiased): uint8 of `shape`.
 
-    def fill(index: int) -> None:
-        try:
-            images[index] = fitted(source.open(index), shape)
-        except UNREADABLE as error:
-            raise ValueError(f"cannot read {source.name(index)}: {error}") from error
-
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // copies)) as pool:
-        for _ in tqdm(pool.map(fill, range(count)), "decoding", count, unit=" images", delay=2, leave=False, disable=not aloud):
-            pass
-    labels = [-1 if label is None else label for label in source.labels()] if source.labels else None
-    return ImageSet(images, None if labels is None else torch.tensor(labels), source.classes)
-
-
-def fitted(image: Image.Image, shape: tuple[int, ...]) -> torch.Tensor:
-    """Turned upright, in grey or RGB, cropped about the centre and resized (antialiased): uint8 of `shape`."""
+    image: any of Pillow's, or an array [H, W, C]. Of a JPEG file only as much detail is decoded as the size needs, but for crop=adm.
+    """
     channels, height, width = shape
-    image = coloured(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
-    array = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC))
+    fit = halved if crop == "adm" else resized
+    if not isinstance(image, Image.Image):
+        check_channels(image.shape[2], channels, image.shape[2] == channels)
+        return torch.from_numpy(np.stack([np.asarray(fit(Image.fromarray(band), width, height)) for band in image.transpose(2, 0, 1)]))
+    check_channels(len(image.getbands()), channels, channels in MODES)
+    if fit is resized:
+        image.draft(None, (max(width, height),) * 2)
+    array = np.asarray(fit(coloured(ImageOps.exif_transpose(image), MODES[channels]), width, height))
     return torch.from_numpy(array.reshape(height, width, channels).transpose(2, 0, 1).copy())
 
 
+def check_channels(there: int, asked: int, well: bool) -> None:
+    """Refuses an image without the channels that are asked for."""
+    if not well:
+        raise ValueError(f"it has {there} channels, and data.channels is {asked}")
+
+
+def resized(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest part about the centre, in one step of bicubic resampling."""
+    return ImageOps.fit(image, (width, height), BICUBIC)
+
+
+def halved(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The same by means of 2 x 2 pixels while it is twice as large, then bicubic, then cropped (guided-diffusion's center_crop_arr)."""
+    while image.width >= 2 * width and image.height >= 2 * height:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = max(width / image.width, height / image.height)
+    image = centred(image, min(image.width, math.ceil(LONGEST * width / scale)), min(image.height, math.ceil(LONGEST * height / scale)))
+    image = image.resize((max(width, round(image.width * scale)), max(height, round(image.height * scale))), BICUBIC)
+    return centred(image, width, height)
+
+
+def centred(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The part about the centre."""
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
 def coloured(image: Image.Image, mode: str) -> Image.Image:
-    """Any mode as 8 bit grey or RGB: 16 bit and floats (to 1, 255 or 65535) are scaled, transparency lies on white."""
+    """Any mode in another of 8 bits: 16 bit and floats (to 1, 255 or 65535) are scaled, transparency that is not kept lies on white."""
     if image.mode.startswith(("I", "F")):
         array = np.asarray(image, dtype=np.float64)
         white = 65535 if image.mode.startswith("I") else next((top for top in (1, 255) if array.max() <= top), 65535)
         image = Image.fromarray((array / white * 255).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        if "A" not in mode:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert(mode)

@@ -1,9 +1,10 @@
-"""The endless stream of batches: order and flips are functions of (seed, position), so it starts anywhere at once."""
+"""The endless stream of batches: order, windows and flips are functions of (seed, epoch, index), so it starts anywhere at once."""
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ddpm_cli.data.preparation import ImageSet
+from ddpm_cli.data.image_set import ImageSet
+from ddpm_cli.data.pictures import select
 from ddpm_cli.seeds import Purpose, rng_at
-from ddpm_cli.shapes import Bytes, Indices, Labels
+from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
 ENDLESS = 2**40
 Int64Array: TypeAlias = NDArray[np.int64]
+Float32Array: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Batch:
 class Stream(Dataset[Batch]):
     """The batch of any step, or of it the images at the places `part`: the same for any number of processes and workers.
 
-    Each epoch has an order of its own; where one ends in the midst of a batch, the batch goes on with the next.
+    Each epoch has an order of its own; where one ends in the midst of a batch, the batch goes on with the next. Whether an image is
+    mirrored and which window is cut from it are functions of (seed, epoch, index).
     """
 
     data: ImageSet
@@ -48,19 +52,42 @@ class Stream(Dataset[Batch]):
     part: slice = field(default_factory=lambda: slice(None))
 
     def __getitem__(self, step: int) -> Batch:
-        indices = torch.from_numpy(taken(len(self.data.images), self.batch_size, self.seed, step)[self.part])
-        images = self.data.images[indices]
+        epochs, places = np.divmod(np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.part], len(self.data.images))
+        indices = each_of(epochs, places, self.order)
+        chosen = torch.from_numpy(indices)
+        images = self.windows(epochs, indices) if self.data.larger is not None else select(self.data.images, chosen)
         if self.flip:
-            mirrored = torch.from_numpy(rng_at(self.seed, Purpose.FLIP, step).random(self.batch_size)[self.part] < 0.5)
-            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-        labels, places = (each if each is None else each[indices] for each in (self.data.labels, self.data.places))
-        return Batch(images, labels, indices if places is None else places, self.part.start or 0)
+            mirrored = torch.from_numpy((each_of(epochs, indices, self.chance(Purpose.FLIP)) < 0.5).nonzero()[0])
+            images.index_copy_(0, mirrored, images.index_select(0, mirrored).flip(3))
+        labels, places_in_all = (each if each is None else each[chosen] for each in (self.data.labels, self.data.places))
+        return Batch(images, labels, chosen if places_in_all is None else places_in_all, self.part.start or 0)
+
+    def windows(self, epochs: Int64Array, indices: Int64Array) -> Bytes:
+        """Windows of the images with a margin."""
+        assert self.data.larger is not None
+        larger, (height, width) = select(self.data.larger, torch.from_numpy(indices)), self.data.images.shape[2:]
+        found = (each_of(epochs, indices, self.chance(Purpose.CROP, axis)) for axis in (0, 1))
+        spare = (larger.shape[2] - height + 1, larger.shape[3] - width + 1)
+        tops, lefts = ((chance * room).astype(int) for chance, room in zip(found, spare, strict=True))
+        cut = [image[:, top : top + height, left : left + width] for image, top, left in zip(larger, tops, lefts, strict=True)]
+        return torch.stack(cut)
+
+    @cached_property
+    def order(self) -> Callable[[int], Int64Array]:
+        """The order of an epoch."""
+        return lru_cache(2)(partial(order, len(self.data.images), self.data.weights, self.seed))
+
+    def chance(self, purpose: Purpose, axis: int = 0) -> Callable[[int], Float32Array]:
+        """The numbers in [0, 1) of an epoch."""
+        return partial(chances, len(self.data.images), self.seed, purpose, axis)
 
 
 def batches(stream: Stream, *, start: int = 0, workers: int = 0, pin: bool = False) -> Iterator[Batch]:
     """The batches from step `start` on, prepared ahead by `workers` processes; in pinned memory if a GPU takes them."""
     own = torch.Generator()  # for a loader draws a seed at its start
-    options: dict[str, Any] = {"num_workers": workers, "worker_init_fn": undisturbed, "generator": own, "pin_memory": pin}
+    forked = "fork" if workers and sys.platform == "linux" else None  # so that workers have the images without a copy
+    options: dict[str, Any] = {"num_workers": workers, "worker_init_fn": undisturbed, "multiprocessing_context": forked}
+    options |= {"generator": own, "pin_memory": pin}
     return iter(DataLoader(stream, batch_size=None, sampler=range(start, ENDLESS), **options))
 
 
@@ -70,17 +97,24 @@ def undisturbed(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def taken(images: int, batch_size: int, seed: int, step: int) -> Int64Array:
-    """The indices in the data set of a step's global batch."""
-    epoch, place = divmod(step * batch_size, images)
-    indices = order(images, seed, epoch)[place : place + batch_size]
-    while len(indices) < batch_size:
-        epoch += 1
-        indices = np.concatenate([indices, order(images, seed, epoch)[: batch_size - len(indices)]])
-    return indices
+def each_of(epochs: Int64Array, keys: Int64Array, values: Callable[[int], NDArray[Any]]) -> NDArray[Any]:
+    """For each key the value of its epoch; the epochs ascend."""
+    return np.concatenate([values(epoch)[keys[epochs == epoch]] for epoch in np.unique(epochs).tolist()] or [keys])
 
 
-@lru_cache(2)
-def order(images: int, seed: int, epoch: int) -> Int64Array:
-    """The order of an epoch."""
-    return rng_at(seed, Purpose.ORDER, epoch).permutation(images)
+def order(images: int, weights: Weights | None, seed: int, epoch: int) -> Int64Array:
+    """The indices of an epoch: each once, or with weights as often as is its share, rounded up or down (systematic sampling)."""
+    rng = rng_at(seed, Purpose.ORDER, epoch)
+    every = rng.permutation(images)
+    if weights is None:
+        return every
+    alike = every[np.argsort(weights.numpy()[every], kind="stable")]  # so that the shares of sources are met
+    edges = np.cumsum(weights.numpy()[alike])
+    picked = np.searchsorted(edges / edges[-1] * images, np.arange(images) + rng.random(), side="right")
+    return rng.permutation(alike[np.minimum(picked, images - 1)])
+
+
+@lru_cache(6)
+def chances(images: int, seed: int, purpose: Purpose, axis: int, epoch: int) -> Float32Array:
+    """Numbers in [0, 1) for a purpose, one for each image in an epoch."""
+    return rng_at(seed, purpose, epoch, axis).random(images, dtype=np.float32)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import torch
 from torch.nn.functional import interpolate
 
+from ddpm_cli.data import Pictures, select
 from ddpm_cli.images import to_float
 from ddpm_cli.shapes import Bytes, Features
 
@@ -20,6 +21,6 @@ def pixels(images: Bytes, *, side: int) -> Features:
     return interpolate(to_float(images), (height, width), mode="area").flatten(1)
 
 
-def extracted(extract: Extract, images: Bytes, *, at_once: int = 256) -> Features:
+def extracted(extract: Extract, images: Pictures, *, at_once: int = 256) -> Features:
     """The features of any number of images [N, D], from so many images at once as floats."""
-    return torch.cat([extract(some).cpu() for some in torch.split(images, at_once)])
+    return torch.cat([extract(select(images, some)).cpu() for some in torch.split(torch.arange(len(images)), at_once)])

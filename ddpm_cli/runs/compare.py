@@ -168,7 +168,7 @@ def describe(bench: Bench, content: dict[str, Any], data: ImageSet, others: bool
     log.info("checkpoint %s: step %s, %s weights, images of %s", options.ckpt, f"{content['step']:,}", options.weights, size)
     log.info("reference  %s images, %s features of each", f"{len(data.images):,}", f"{dimensions:,}")
     log.info("halves     %.3f from one another, which no model can be expected to beat", bench.floor)
-    if not others and data.fingerprint != content["data"]:
+    if not others and not data.matches(content["data"]):
         log.warning("warning: these are not the images that the checkpoint was trained on (their fingerprints differ)")
     if options.n < dimensions:
         log.warning("warning: n=%s images are fewer than their %s features: the distances are too large", options.n, dimensions)

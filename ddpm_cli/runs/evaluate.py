@@ -133,7 +133,7 @@ def describe(subject: Subject, content: Mapping[str, Any], data: ImageSet) -> No
     log.info("images     %s of %s, images=%s", f"{len(subject.data.images):,}", f"{len(data.images):,}", options.images)
     way = {"bound": f"variational bound, {steps:,}", "ode": f"probability flow, {2 * options.nll_steps + 1:,}"}[options.nll]
     log.info("nll        %s evaluations an image; the decoder's normal distribution is %s", way, options.nll_cdf)
-    if data.fingerprint != content["data"]:
+    if not data.matches(content["data"]):
         log.warning("warning: these are not the images that the checkpoint was trained on (their fingerprints differ)")
 
 

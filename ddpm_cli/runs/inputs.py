@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ddpm_cli.data.preparation import UNREADABLE, fitted
+from ddpm_cli.data.decoding import UNREADABLE
+from ddpm_cli.data.preparation import fitted
 from ddpm_cli.images import to_float
 from ddpm_cli.shapes import Images, Mask
 

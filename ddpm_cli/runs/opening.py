@@ -71,7 +71,8 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     training, held_out = data.parted(preparation.holdout)
     check_batch(trainer.batch_size, len(training.images), f" when data.holdout={preparation.holdout:g} are held out")
     steps = trainer.length(len(training.images))
-    run = Run(cfg, folder, trainer, state, loss, training, held_out, data.fingerprint, steps, quiet, saver, ranks, work)
+    fingerprint = content["data"] if content and data.matches(content["data"]) else data.fingerprint
+    run = Run(cfg, folder, trainer, state, loss, training, held_out, fingerprint, steps, quiet, saver, ranks, work)
     if trainer.minutes is not None:
         steps = length_in_time(run, content, began)
         run = replace(run, steps=steps, trainer=replace(trainer, **budget.shortened(vars(trainer), steps)))

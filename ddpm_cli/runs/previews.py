@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from ddpm_cli.config import bind, shared
+from ddpm_cli.data import select
 from ddpm_cli.images import grid, to_bytes, to_float
 from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import trajectory
@@ -43,7 +44,8 @@ def previews(run: Run) -> Iterator[Images]:
 
 def compare_colours(run: Run, samples: Bytes) -> None:
     """Notes mean and contrast of the samples' channels and of the data's; warns where they differ in the second half of a run."""
-    data = colours(run.data.images[:: math.ceil(len(run.data.images) / ENOUGH)])
+    count = len(run.data.images)
+    data = colours(select(run.data.images, torch.arange(0, count, math.ceil(count / ENOUGH))))
     mean, own = data.mean(0), colours(samples).mean(0)
     apart = (own - mean).abs()
     names = [f"{kind}_{channel}" for kind in ("mean", "contrast") for channel in range(1, samples.shape[1] + 1)]

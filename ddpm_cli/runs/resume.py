@@ -13,12 +13,15 @@ from ddpm_cli.parallel import Ranks
 from ddpm_cli.training.trainer import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
-FREE = ("sampler.", "resume", "trust", "data._target_", "data.path", "data.name", "data.split", "data.image_column", "data.label_column")
+OF_SOURCE = ("_target_", "path", "name", "split", "image_column", "label", "cache", "on_error")  # the fingerprint tells what matters
+FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in OF_SOURCE))
 HOW = ("device", "parallel", "processes", "workers", "microbatch", "precision", "compile", "activation_checkpointing")
 FREE_OF_TRAINER = (*HOW, *CADENCES, "stop_at", "keep_last", "bad_steps")
 LATER: dict[str, Any] = {  # what options that older checkpoints lack were in their runs
     "model.conditional": False,
     "data.holdout": 0.0,
+    "data.crop": "center",
+    "data.margin": 0.125,
     "loss.distance": "l2",
     "schedule.zero_snr": False,
     "train_times": {"_target_": "ddpm_cli.train_times.uniform"},

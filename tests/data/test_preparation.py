@@ -93,7 +93,7 @@ def test_an_image_that_cannot_be_read_is_named(damaged):
 
 def test_a_set_that_does_not_fit_into_memory_is_refused(monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 100}[name])
-    with pytest.raises(ValueError, match=r"choose a smaller data\.size"):
+    with pytest.raises(ValueError, match=r"choose data\.cache=disk or a smaller data\.size"):
         prepared(source(encoded(), encoded()), Preparation(size=8, channels=1, flip=False))
 
 
@@ -116,7 +116,7 @@ def test_an_image_is_held_out_by_its_content_wherever_it_lies():
     training, held_out = data.parted(0.25)
     assert 70 < len(held_out.images) < 130
     assert torch.cat([training.labels, held_out.labels]).sort().values.tolist() == list(range(400))
-    assert torch.equal(held_out.images, images[held_out.places])
+    assert torch.equal(held_out.all_images(), images[held_out.places])
     again = ImageSet(images.flip(0), torch.arange(400).flip(0), ["a"]).parted(0.25)[1]
     assert again.labels.flip(0).tolist() == held_out.labels.tolist()
 

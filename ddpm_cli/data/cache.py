@@ -1,0 +1,169 @@
+"""Prepared images on the disk: decoded by the first run, mapped into memory ever after.
+
+An entry is a folder named by a hash of what the images are and how they are prepared. It is built beside its place under a lock and moved
+there whole, so what is there is finished; sums of all its bytes are compared when it is opened.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from ddpm_cli.data.decoding import RECORD, Decoded, Records, ahead, cores, gone_through, words
+from ddpm_cli.data.preparation import Preparation
+from ddpm_cli.data.sources import Source
+from ddpm_cli.shapes import Bytes
+
+VERSION = 1  # of an entry and of how images are prepared
+ATTEMPTS = 3  # to build what is found damaged
+DAMAGE = (OSError, ValueError, LookupError, TypeError)
+BLOCK = 2**20  # bytes read at once to be compared
+log = logging.getLogger(__name__)
+
+
+def on_disk(source: Source, preparation: Preparation, *, threads: int, copies: int, aloud: bool) -> Decoded:
+    """The images of the cache, which one process puts there first where they are not yet, while others wait."""
+    root = root_of(preparation)
+    entry = root / key(source, preparation)
+    for _ in range(ATTEMPTS):
+        with locked(entry, aloud):
+            if not entry.is_dir():
+                build(entry, source, preparation, aloud)
+            found = entry.stat().st_ino
+        try:
+            return opened(entry, source, preparation, threads=threads, aloud=aloud)
+        except DAMAGE as error:
+            log.warning("warning: the cache in %s is damaged and is built anew: %s", entry, error)
+        with locked(entry, aloud):
+            if entry.is_dir() and entry.stat().st_ino == found:  # and not another that was built since
+                shutil.rmtree(entry)
+    raise ValueError(f"what is written to the cache in {str(root)!r} is read otherwise: is the disk damaged?")
+
+
+def root_of(preparation: Preparation) -> Path:
+    """The folder of all entries."""
+    if preparation.cache != "disk":
+        return Path(preparation.cache).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ddpm-cli"
+
+
+def key(source: Source, preparation: Preparation) -> str:
+    """The name of an entry: a hash of what decides about its bytes."""
+    decisive = [VERSION, source.version(), source.count, *preparation.kept, preparation.crop]
+    return hashlib.blake2b(json.dumps(decisive).encode(), digest_size=16).hexdigest()
+
+
+@contextmanager
+def locked(entry: Path, aloud: bool) -> Iterator[None]:
+    """Has an entry to itself among the processes of all runs; a process that is killed has it no more."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(entry.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0.2)
+    except Timeout:
+        if aloud:
+            log.info("waiting   for another process that prepares the same images")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) -> None:
+    """Writes an entry beside its place, and moves it there when all of it is on the disk."""
+    unfinished, began = entry.with_suffix(".partial"), time.perf_counter()
+    shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
+    check_room(entry.parent, source.count, preparation)
+    unfinished.mkdir()
+    try:
+        with (unfinished / "images").open("wb") as file:
+            records, unreadable = gone_through(source, preparation, partial(written, file), threads=cores(), aloud=aloud)
+            synced(file)
+        save(unfinished, records, unreadable, time.perf_counter() - began)
+        unfinished.rename(entry)
+        if aloud:
+            log.info("cached    %s prepared images in %s", f"{len(records):,}", entry)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def written(file: BinaryIO, first: int, images: Bytes) -> None:
+    """Writes images behind those before them."""
+    file.write(images.numpy().data)
+
+
+def check_room(folder: Path, count: int, preparation: Preparation) -> None:
+    """Refuses what the disk cannot take."""
+    needed, free = count * math.prod(preparation.kept) / 2**30, shutil.disk_usage(folder).free / 2**30
+    if needed > free:
+        remedy = "choose data.cache=FOLDER elsewhere, or a smaller data.size"
+        raise ValueError(f"{count:,} prepared images take {needed:.1f} GiB, and {free:.1f} are free in {str(folder)!r}: {remedy}")
+
+
+def save(folder: Path, records: Records, unreadable: Sequence[tuple[str, str]], seconds: float) -> None:
+    """Writes what is known of the images, and the sum of that."""
+    with (folder / "records").open("wb") as file:
+        file.write(records.tobytes())
+        synced(file)
+    facts = {"count": len(records), "unreadable": unreadable, "seconds": round(seconds, 1)}
+    with (folder / "facts.json").open("wb") as file:
+        file.write(json.dumps({**facts, "sum": total(facts, records)}).encode())
+        synced(file)
+
+
+def synced(file: BinaryIO) -> None:
+    """Sees to it that all that was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def total(facts: dict[str, Any], records: Records) -> str:
+    """The sum of an entry but for its pixels, for which the words in the records stand."""
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode() + records.tobytes(), digest_size=16).hexdigest()
+
+
+def opened(entry: Path, source: Source, preparation: Preparation, *, threads: int, aloud: bool) -> Decoded:
+    """An entry, its images mapped into memory; ValueError or the like where a byte of it is not what was written."""
+    facts, records = json.loads((entry / "facts.json").read_bytes()), np.fromfile(entry / "records", dtype=RECORD)
+    size, shape = (entry / "images").stat().st_size, (len(records), *preparation.kept)
+    if facts.pop("sum") != total(facts, records) or len(records) + len(facts["unreadable"]) != source.count or size != math.prod(shape):
+        raise ValueError("it is not what was written")
+    compare(entry / "images", records, preparation.kept, threads, aloud)
+    images = (
+        torch.from_file(str(entry / "images"), shared=False, size=size, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
+    )
+    return Decoded(images.view(shape), records, [(name, why) for name, why in facts["unreadable"]], entry, facts["seconds"])
+
+
+def compare(path: Path, records: Records, shape: tuple[int, ...], threads: int, aloud: bool) -> None:
+    """Compares the bytes of all images with their words, which is quicker by far than to decode them."""
+    at_once = max(1, BLOCK // math.prod(shape))
+
+    def differing(first: int) -> bool:
+        expected = records["word"][first : first + at_once]
+        offset, count = (math.prod(shape) * each for each in (first, len(expected)))
+        content = np.fromfile(path, np.uint8, count=count, offset=offset).reshape(-1, *shape)
+        return not np.array_equal(words(torch.from_numpy(content)), expected)
+
+    firsts = range(0, len(records), at_once)
+    bar = tqdm(total=len(firsts), desc="comparing", delay=2, leave=False, dynamic_ncols=True, disable=not aloud)
+    with bar, ThreadPoolExecutor(threads) as pool:
+        for wrong in ahead(pool, differing, firsts, 4 * threads):
+            bar.update()
+            if wrong:
+                raise ValueError("an image is not what was written")
