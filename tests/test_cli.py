@@ -33,7 +33,7 @@ def photographs(tmp_path):
         (["data.flip=1"], "data.flip must be bool, but is 1"),
         (["trainer.optimizer.lr=fast"], "trainer.optimizer.lr must be float, but is 'fast'"),
         (["model.predicts=velocity"], "model.predicts must be one of eps, x0, v, but is 'velocity'"),
-        (["data.channels=4"], "data.channels must be one of 1, 3, but is 4"),
+        (["data.channels=6"], "data.channels must be one of 1, 2, 3, 4, 5, but is 6"),
         (["model=vgg"], "model=vgg is not a choice; there are convnext, resnet"),
         (["loss=hubert"], "loss=hubert is not a choice; did you mean huber?"),
         (["data=folder", "data.path=nowhere"], "data: path must be a folder, but there is none at 'nowhere'"),
@@ -84,7 +84,7 @@ def test_a_truncated_image_is_named(command, photographs):
 
 def test_a_folder_of_images_trains(command, photographs):
     (photographs / "7.jpg").unlink()
-    outcome = command("train", *TINY, "data=folder", "data.path=photos", "data.size=[24,16]", "trainer.steps=2")
+    outcome = command("train", *TINY, "data=folder", "data.path=photos", "data.size=[24,16]", "data.holdout=0.0", "trainer.steps=2")
     assert outcome.code == 0, outcome.err
     assert "data      19 images, 24 x 16, 3 channels, no classes" in outcome.out
 
