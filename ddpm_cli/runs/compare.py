@@ -96,7 +96,8 @@ def compare(cfg: DictConfig, folder: Path) -> None:
     settings = list(ready(options, denoiser, shape))
     extract = bind(cfg, "features")
     extract(torch.zeros(1, *shape, dtype=torch.uint8))
-    data = reference(cfg, content["config"], options.trust, shape)
+    with said(None, aloud=True):
+        data = reference(cfg, content["config"], options.trust, shape)
     features = extracted(extract, data.images)
     bench = Bench(options, denoiser, shape, extract, moments(features), between_halves(features))
     with said(folder / "compare.log", aloud=True):

@@ -83,7 +83,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> None:
     denoiser = restored(content, weights=options.weights, device=options.device, trust=options.trust)
     if options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
-    data, holdout = whole(cfg, content, content["facts"]["classes"] if denoiser.conditional else None)
+    with said(None, aloud=True):
+        data, holdout = whole(cfg, content, content["facts"]["classes"] if denoiser.conditional else None)
     subject = Subject(options, denoiser, chosen(data, holdout, options), folder)
     with said(folder / "eval.log", aloud=True):
         describe(subject, content, data)
