@@ -30,7 +30,7 @@ from ddpm_cli.shapes import Bytes
 
 VERSION = 1  # of an entry and of how images are prepared
 ATTEMPTS = 3  # to build what is found damaged
-DAMAGE = (OSError, ValueError, LookupError, TypeError)
+DAMAGE = (AttributeError, LookupError, OSError, TypeError, ValueError)
 BLOCK = 2**20  # bytes read at once to be compared
 log = logging.getLogger(__name__)
 
