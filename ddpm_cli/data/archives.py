@@ -38,6 +38,8 @@ def archive(*, path: str) -> Source:
     def opened(index: int) -> Image.Image:
         try:
             return Image.open(BytesIO(members[index][2]()))
+        except OSError:  # which says itself whether the image or the machine is to blame
+            raise
         except BROKEN as error:
             raise ValueError(str(error)) from error
 

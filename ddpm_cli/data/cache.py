@@ -28,7 +28,7 @@ from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources import Source
 from ddpm_cli.shapes import Bytes
 
-VERSION = 1  # of an entry and of how images are prepared
+VERSION = 2  # of an entry and of how images are prepared
 ATTEMPTS = 3  # to build what is found damaged
 DAMAGE = (AttributeError, LookupError, OSError, TypeError, ValueError)
 BLOCK = 2**20  # bytes read at once to be compared

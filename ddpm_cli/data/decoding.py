@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+from warnings import catch_warnings
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
@@ -36,6 +37,7 @@ RECORD = np.dtype(
         ("mode", "S8"),
         ("low", "u1"),  # the smallest prepared byte
         ("high", "u1"),
+        ("plain", "?"),  # of one colour
     ]
 )
 BLOCK = 2**22  # bytes of images decoded by a thread before it hands them over
@@ -73,7 +75,7 @@ def gone_through(
     at_once = max(1, min(32, BLOCK // math.prod(preparation.kept)))
     blocks = (range(source.count)[first : first + at_once] for first in range(0, source.count, at_once))
     bar = tqdm(total=source.count, desc="decoding", unit=" images", delay=2, leave=False, dynamic_ncols=True, disable=not aloud)
-    with bar, ThreadPoolExecutor(threads) as pool:
+    with bar, ThreadPoolExecutor(threads) as pool, catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
         for images, found, bad in ahead(pool, partial(block, source, preparation), blocks, 2 * threads):
             keep(count, images)
             records[count : count + len(found)] = found
@@ -95,12 +97,21 @@ def block(source: Source, preparation: Preparation, indices: range) -> tuple[Byt
         except UNREADABLE as error:
             if isinstance(error, OSError) and error.errno in MACHINE:
                 raise
-            bad.append((source.name(index), " ".join(str(error).split()) or type(error).__name__))
+            bad.append((source.name(index), reason(error)))
     images, records = torch.cat(readable), np.zeros(len(facts), dtype=RECORD)
     records[["place", "width", "height", "mode"]] = np.array(facts, dtype=records[["place", "width", "height", "mode"]].dtype)
     records["word"], records["look"] = words(images), looks(images)
-    records["low"], records["high"] = images.flatten(1).amin(1), images.flatten(1).amax(1)
+    low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
+    records["low"], records["high"], records["plain"] = low.amin(1), high.amax(1), (low == high).all(1)
     return images, records, bad
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with an image in one line, without its name."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image of a known format"
+    told = error.strerror if isinstance(error, OSError) else None
+    return " ".join((told or str(error)).split()) or type(error).__name__
 
 
 def ahead(pool: Executor, function: Callable[[Item], Found], items: Iterable[Item], count: int) -> Iterator[Found]:

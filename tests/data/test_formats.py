@@ -119,7 +119,7 @@ def test_a_damaged_image_in_an_archive_is_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a/good.png", png())
         file.writestr("a/bad.png", b"no image")
-    with pytest.raises(ValueError, match=r"cannot read 'a/bad.png' in '.*x.zip': cannot identify image file"):
+    with pytest.raises(ValueError, match=r"cannot read 'a/bad.png' in '.*x.zip': it is no image of a known format"):
         prepared(archive(path=str(tmp_path / "x.zip")), GREY)
 
 
