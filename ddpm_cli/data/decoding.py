@@ -40,6 +40,7 @@ RECORD = np.dtype(
         ("plain", "?"),  # of one colour
     ]
 )
+VISIBLE = 1  # level of 255; by less brightness grows where there is nothing, as JPEG leaves it on a plain ground
 BLOCK = 2**22  # bytes of images decoded by a thread before it hands them over
 FAULTS = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 UNREADABLE = (*FAULTS, Image.DecompressionBombError)
@@ -134,7 +135,7 @@ def words(images: Bytes) -> Words:
 def looks(images: Bytes) -> Words:
     """64 bits of which near copies share most: whether brightness grows from each of 8 x 9 cells to the next (a difference hash)."""
     cells = adaptive_avg_pool2d(images.float().mean(1, keepdim=True), (8, 9)).flatten(0, 1)
-    return np.packbits(cells.diff(dim=2).flatten(1).numpy() > 0, axis=1).view(">u8").astype(np.uint64).flatten()
+    return np.packbits(cells.diff(dim=2).flatten(1).numpy() > VISIBLE, axis=1).view(">u8").astype(np.uint64).flatten()
 
 
 def cores() -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ddpm_cli.data.decoding import Decoded, Words, words
+from ddpm_cli.data.decoding import Decoded, Records, Words, words
 from ddpm_cli.data.keeping import decoded
 from ddpm_cli.data.pictures import Centred, Picked, Pictures, select
 from ddpm_cli.data.preparation import Preparation
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class ImageSet:
     """Images as bytes, their labels if they have any, the names of the classes; of some of a set, their places in it.
 
-    words: 64 bits that stand for each image. weights: how often each is seen, relative to the others; None for all alike.
+    records: what is known of each image. weights: how often each is seen, relative to the others; None for all alike.
     larger: the same images with a margin, from which windows are cut at random.
     """
 
@@ -33,7 +33,7 @@ class ImageSet:
     labels: Labels | None
     classes: list[str]
     places: Indices | None = None
-    words: Words | None = None
+    records: Records | None = None
     weights: Weights | None = None
     larger: Pictures | None = None
 
@@ -56,9 +56,9 @@ class ImageSet:
 
     @property
     def known_words(self) -> Words:
-        """The words, made of the images where none came with them."""
-        if self.words is not None:
-            return self.words
+        """64 bits that stand for each image, made of the images where no records came with them."""
+        if self.records is not None:
+            return self.records["word"].astype(np.uint64)
         return np.concatenate([words(some) for some in self.blocks()])
 
     def all_images(self) -> Bytes:
@@ -78,19 +78,24 @@ class ImageSet:
     def chosen(self, indices: Indices) -> "ImageSet":
         """Some of the images of a whole set, which are not copied."""
         labels, weights = (each if each is None else each[indices] for each in (self.labels, self.weights))
-        words = None if self.words is None else self.words[indices.numpy()]
+        records = None if self.records is None else self.records[indices.numpy()]
         larger = None if self.larger is None else Picked(self.larger, indices)
-        return ImageSet(Picked(self.images, indices), labels, self.classes, indices, words, weights, larger)
+        return ImageSet(Picked(self.images, indices), labels, self.classes, indices, records, weights, larger)
 
 
 def prepared(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> ImageSet:
     """The images of a source, as `copies` processes of this machine prepare them; ValueError names those that cannot be read."""
     found = decoded(source, preparation, copies=copies, aloud=aloud)
     check_readable(found, source.count, preparation.on_error)
+    return together(found, source, preparation)
+
+
+def together(found: Decoded, source: Source, preparation: Preparation) -> ImageSet:
+    """The images that can be read, and what their source says of these."""
     places = torch.from_numpy(found.records["place"].astype(np.int64))
     labels = torch.tensor([-1 if label is None else label for label in source.labels()])[places] if source.labels else None
     weights = None if source.weights is None else torch.tensor(source.weights, dtype=torch.float64)[places]
-    whole = ImageSet(found.images, labels, source.classes, words=found.records["word"].astype(np.uint64), weights=weights)
+    whole = ImageSet(found.images, labels, source.classes, records=found.records, weights=weights)
     if preparation.crop != "random":
         return whole
     return replace(whole, images=Centred(found.images, *preparation.shape[1:]), larger=found.images)
