@@ -24,6 +24,7 @@ def findings(run: Run) -> Iterator[Finding]:
     state, few, stop_at = run.state, replace(run.share, part=slice(FEW))[0], run.trainer.stop_at
     end = run.steps if stop_at is None else min(run.steps, stop_at)
     yield from preflight.schedule(state.denoiser.diffusion)
+    yield from preflight.contents([run.data, run.held_out])
     yield from preflight.images(run.batch(0).images)
     if run.cfg.data.holdout and len(run.held_out.images) < 2:
         told = f"{len(run.held_out.images)} of {len(run.held_out.images) + len(run.data.images):,} images are held out"

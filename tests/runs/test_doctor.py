@@ -52,7 +52,7 @@ def test_the_doctor_says_what_a_run_would_meet_and_writes_nothing(command):
     outcome = command("doctor", *TINY)
     levels = [line.split()[0] for line in outcome.out.splitlines()]
     assert outcome.code == 0, outcome.err
-    assert levels == ["device", "data", "schedule", "model", "length", *["ok"] * 6, "estimate"]
+    assert levels == ["device", "data", "schedule", "model", "length", *["ok"] * 7, "estimate"]
     assert not list(Path().iterdir())
 
 
