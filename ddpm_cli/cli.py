@@ -121,9 +121,19 @@ def one_line(error: BaseException) -> str:
 train, sample = partial(launch, "train", train_job), partial(launch, "sample", sample_job)
 doctor = partial(launch, "train", lambda cfg, folder: runs().doctor(cfg, folder, named=named()))
 compare = partial(launch, "compare", lambda cfg, folder: runs().compare(cfg, folder))
+data = partial(launch, "data", lambda cfg, folder: runs().data(cfg, folder))
 evaluate = partial(launch, "eval", lambda cfg, folder: runs().evaluate(cfg, folder))
 info, plot = partial(launch, "info", lambda cfg, _: runs().info(cfg)), partial(launch, "plot", lambda cfg, _: runs().plot(cfg))
-COMMANDS = {"train": train, "doctor": doctor, "sample": sample, "compare": compare, "info": info, "eval": evaluate, "plot": plot}
+COMMANDS = {
+    "train": train,
+    "doctor": doctor,
+    "sample": sample,
+    "compare": compare,
+    "info": info,
+    "eval": evaluate,
+    "plot": plot,
+    "data": data,
+}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from ddpm_cli import config
 from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.runs.compare import Options as CompareOptions
+from ddpm_cli.runs.data import Options as DataOptions
 from ddpm_cli.runs.drawing import Steering
 from ddpm_cli.runs.evaluate import Options as EvalOptions
 from ddpm_cli.runs.parts import draw_of, loss_of, process
@@ -106,6 +107,12 @@ def test_the_surface_of_ddpm_eval_is_frozen(composed):
     own = set(config.options_of(EvalOptions))
     assert own == set("ckpt metrics nll nll_cdf nll_steps images n batch seed weights device trust".split())
     assert options(OmegaConf.to_container(composed("eval"))) == own
+
+
+def test_the_surface_of_ddpm_data_is_frozen(composed):
+    shared = {name for line in SURFACE for name in line.split() if name.startswith("data.")}
+    assert set(config.options_of(DataOptions)) == {"trust"}
+    assert options(OmegaConf.to_container(composed("data"))) == {"trust"} | shared
 
 
 @pytest.mark.parametrize(("group", "choice"), FEATURES)

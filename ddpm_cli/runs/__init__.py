@@ -1,6 +1,7 @@
 """Runs: the parts put together. Each command is one function of a configuration and a folder."""
 
 from ddpm_cli.runs.compare import compare
+from ddpm_cli.runs.data import data
 from ddpm_cli.runs.doctor import doctor
 from ddpm_cli.runs.evaluate import evaluate
 from ddpm_cli.runs.info import info

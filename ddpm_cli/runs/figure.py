@@ -1,6 +1,7 @@
 """A figure of Matplotlib's, which is imported only when one is drawn, and drawn without a screen."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,4 +21,5 @@ def save_figure(path: Path, size: tuple[float, float], draw: "Callable[[Figure],
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    whole(path, lambda partial: figure.savefig(partial, format=path.suffix[1:], dpi=120))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # its font has not the letters of all names
+        whole(path, lambda partial: figure.savefig(partial, format=path.suffix[1:], dpi=120))

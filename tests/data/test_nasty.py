@@ -140,6 +140,16 @@ def test_every_cache_leaves_the_same_images_and_names_the_same_others(tmp_path, 
     assert found.images[torch.arange(len(names))].shape == (len(READABLE), 3, 8, 8)
 
 
+def test_the_report_names_every_file_that_cannot_be_read(command, tmp_path):
+    in_folder(tmp_path, {name: each[0] for name, each in (READABLE | UNREADABLE).items()})
+    (tmp_path / "photos/dead.png").symlink_to("nowhere")
+    outcome = command("data", "data=folder", "data.path=photos", "data.size=8", "data.on_error=skip", "hydra.run.dir=out")
+    assert outcome.code == 0, outcome.err
+    assert f"images     {len(READABLE)} of {len(READABLE) + len(UNREADABLE) + 1} can be read" in outcome.out
+    assert all(f"{tmp_path}/photos/{name}: {why}" in outcome.out for name, (_, why) in UNREADABLE.items())
+    assert f"{tmp_path}/photos/dead.png: No such file or directory" in outcome.out
+
+
 @pytest.mark.parametrize("colour", [(200, 0, 0), (7, 7, 7), (255, 255, 255)])
 def test_an_image_of_one_colour_is_known_as_such(tmp_path, colour):
     source = in_folder(tmp_path, {"plain.png": saved(Image.new("RGB", (9, 9), colour)), "some.png": saved(noise())})

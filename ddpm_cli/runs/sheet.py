@@ -1,0 +1,50 @@
+"""The sheet of histograms of a data set."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ddpm_cli.data import Report
+from ddpm_cli.data.decoding import Records
+from ddpm_cli.runs.plot import plain
+from ddpm_cli.shapes import Bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMED = 30  # bars have their names below them
+
+
+def draw(facts: Report, records: Records, some: Bytes, figure: "Figure") -> None:
+    """Draws sizes, bytes of some images, classes and modes."""
+    (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
+    sizes(upper_left, records)
+    levels(upper_right, some)
+    bars(lower_left, facts.classes, "classes")
+    bars(lower_right, facts.modes, "modes")
+
+
+def sizes(axes: "Axes", records: Records) -> None:
+    """Height over width, the more images of a size the larger its dot."""
+    found, counts = np.unique(records[["width", "height"]], return_counts=True)
+    axes.scatter(found["width"], found["height"], s=8 + 200 * counts / counts.max(), alpha=0.4)
+    axes.set(xscale="log", yscale="log", xlabel="width (pixels)", ylabel="height (pixels)")
+
+
+def levels(axes: "Axes", some: Bytes) -> None:
+    """How many bytes have each value, channel by channel."""
+    for number, channel in enumerate(some.transpose(0, 1)):
+        axes.step(range(256), torch.bincount(channel.flatten().long(), minlength=256).numpy(), label=f"channel {number + 1}")
+    axes.set(xlabel=f"value (of {len(some):,} images)", ylabel="bytes")
+    axes.legend()
+
+
+def bars(axes: "Axes", counts: Mapping[str, int], title: str) -> None:
+    """A bar for each name where there are few, for each place where there are many."""
+    axes.bar(range(len(counts)), list(counts.values()))
+    axes.set(xlabel=title if counts else f"no {title}", ylabel="images")
+    named = list(map(plain, counts)) if len(counts) <= NAMED else []
+    axes.set_xticks(range(len(named)), named, rotation=90 if len(named) > 10 else 0)
