@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMED = 30  # bars have their names below them
+FINE = 16  # sizes within a power of two that are told apart: of millions of images a figure takes but so many dots
 
 
 def draw(facts: Report, records: Records, some: Bytes, figure: "Figure") -> None:
@@ -28,9 +29,10 @@ def draw(facts: Report, records: Records, some: Bytes, figure: "Figure") -> None
 
 
 def sizes(axes: "Axes", records: Records) -> None:
-    """Height over width, the more images of a size the larger its dot."""
-    found, counts = np.unique(records[["width", "height"]], return_counts=True)
-    axes.scatter(found["width"], found["height"], s=8 + 200 * counts / counts.max(), alpha=0.4)
+    """Height over width, a dot for all of about a size, the larger the more there are."""
+    powers = np.rint(FINE * np.log2([records["width"], records["height"]])).astype(int)
+    (width, height), counts = np.unique(powers, axis=1, return_counts=True)
+    axes.scatter(2 ** (width / FINE), 2 ** (height / FINE), s=8 + 200 * counts / counts.max(), alpha=0.4)
     axes.set(xscale="log", yscale="log", xlabel="width (pixels)", ylabel="height (pixels)")
 
 
@@ -43,8 +45,8 @@ def levels(axes: "Axes", some: Bytes) -> None:
 
 
 def bars(axes: "Axes", counts: Mapping[str, int], title: str) -> None:
-    """A bar for each name where there are few, for each place where there are many."""
-    axes.bar(range(len(counts)), list(counts.values()))
+    """A bar for each name, which stands below it where there are few."""
+    axes.stairs(list(counts.values()), np.arange(len(counts) + 1) - 0.5, fill=True)
     axes.set(xlabel=title if counts else f"no {title}", ylabel="images")
     named = list(map(plain, counts)) if len(counts) <= NAMED else []
     axes.set_xticks(range(len(named)), named, rotation=90 if len(named) > 10 else 0)
