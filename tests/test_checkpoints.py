@@ -239,7 +239,7 @@ def test_names_that_torch_allows_but_we_do_not_write_are_refused(saved):
 
 def test_formats_of_the_future_are_told(saved):
     torch.save({**torch.load(saved, weights_only=True), "format": 99}, saved)
-    with pytest.raises(ValueError, match="has format 99, but this version reads formats 1 to 3: upgrade ddpm-cli"):
+    with pytest.raises(ValueError, match="has format 99, but this version reads formats 1 to 4: upgrade ddpm-cli"):
         checkpoints.load(saved)
 
 

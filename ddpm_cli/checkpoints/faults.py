@@ -13,7 +13,8 @@ from torch import Tensor
 from ddpm_cli.training import LONGEST
 
 TENSORS = ("network", "ema", "loss", "history", "verdict")
-FIELDS = {"config": str, "step": int, "data": str} | dict.fromkeys((*TENSORS, "optimizer", "scaler", "environment", "facts"), dict)
+DICTS = (*TENSORS, "optimizer", "scaler", "environment", "facts")
+FIELDS = {"config": str, "step": int, "data": str, "stream": list} | dict.fromkeys(DICTS, dict)
 FACTS = {"shape": list, "classes": list, "steps": int, "lr_scale": float, "skipped": int}
 SCALER: dict[str, tuple[type, float, float]] = {  # what torch's scaler of fp16 remembers
     "scale": (float, 2.0**-126, 2.0**127),
@@ -35,6 +36,8 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
     yield from faults_of_numbers(content["step"], content["facts"])
     if not all(type(name) is str and type(text) is str for name, text in content["environment"].items()):
         yield "'environment' must hold names and texts"
+    if len(content["stream"]) > WORD or not all(type(text) is str and len(text) <= TEXT for text in content["stream"]):
+        yield "'stream' must hold a text for each process"
     scaler = content["scaler"]
     if scaler and not (scaler.keys() == SCALER.keys() and all(within(scaler[name], *SCALER[name]) for name in SCALER)):
         yield f"'scaler' must be empty or hold {', '.join(SCALER)}, each in its range"

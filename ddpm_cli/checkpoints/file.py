@@ -35,6 +35,7 @@ def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str
         "loss": network_state(state.extra),
         "history": state.past,
         "verdict": state.verdict.past,
+        "stream": state.positions,
         "optimizer": optimizer_state(state.optimizer),
         "scaler": state.scaler.state_dict(),
         "environment": environment(),
@@ -94,6 +95,7 @@ def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = Tr
     if past:
         state.recollect(content["history"])
     state.verdict = Verdict.recalled(content["verdict"] if past else {}, content["step"])
+    state.position, state.positions = "", content["stream"]
     if content["scaler"]:
         state.scaler.load_state_dict(content["scaler"])
     state.step, state.lr_scale, state.skipped = content["step"], facts["lr_scale"], facts["skipped"]

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 Content: TypeAlias = Mapping[str, Any]
 
-FORMAT = 3
+FORMAT = 4
 
 
 def with_scaler_and_counts(content: Content) -> Content:
@@ -25,7 +25,12 @@ def with_loss_and_history(content: Content) -> Content:
     return {**content, "format": 3, "loss": {}, "history": {}, "verdict": {}}
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts, 2: with_loss_and_history}
+def with_stream(content: Content) -> Content:
+    """Format 4 has where the stream of every process goes on."""
+    return {**content, "format": 4, "stream": []}
+
+
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts, 2: with_loss_and_history, 3: with_stream}
 
 
 def migrated(content: Content) -> Content:

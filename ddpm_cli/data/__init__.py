@@ -10,5 +10,6 @@ from ddpm_cli.data.pictures import Pictures, select
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.report import Report, report
 from ddpm_cli.data.several import several
-from ddpm_cli.data.sources import Source, digits, hub
+from ddpm_cli.data.sources import Rows, Source, digits, hub
 from ddpm_cli.data.stream import Batch, Stream, batches
+from ddpm_cli.data.streaming import Share, streamed

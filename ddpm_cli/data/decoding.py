@@ -96,9 +96,7 @@ def block(source: Source, preparation: Preparation, indices: range) -> tuple[Byt
             readable.append(fitted(image, preparation.kept, preparation.crop)[None])
             facts.append((index, *size, mode.encode()))
         except UNREADABLE as error:
-            if isinstance(error, OSError) and error.errno in MACHINE:
-                raise
-            bad.append((source.name(index), reason(error)))
+            bad.append((source.name(index), fault(error)))
     images, records = torch.cat(readable), np.zeros(len(facts), dtype=RECORD)
     records[["place", "width", "height", "mode"]] = np.array(facts, dtype=records[["place", "width", "height", "mode"]].dtype)
     records["word"], records["look"] = words(images), looks(images)
@@ -107,8 +105,10 @@ def block(source: Source, preparation: Preparation, indices: range) -> tuple[Byt
     return images, records, bad
 
 
-def reason(error: Exception) -> str:
-    """What is wrong with an image in one line, without its name."""
+def fault(error: Exception) -> str:
+    """What is wrong with an image, in one line and without its name; raises what no image is to blame for."""
+    if isinstance(error, OSError) and error.errno in MACHINE:
+        raise error
     if isinstance(error, UnidentifiedImageError):
         return "it is no image of a known format"
     told = error.strerror if isinstance(error, OSError) else None

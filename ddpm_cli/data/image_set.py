@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import Decoded, Records, Words, words
 from ddpm_cli.data.keeping import decoded
@@ -71,7 +72,7 @@ class ImageSet:
 
     def parted(self, holdout: float) -> tuple["ImageSet", "ImageSet"]:
         """(training, held out): which an image is follows from its bytes alone, so that copies stay together, in any order of any set."""
-        out = torch.from_numpy(self.known_words < np.uint64(math.ceil(holdout * 2**64)))
+        out = torch.from_numpy(kept_out(self.known_words, holdout))
         training, held_out = (self.chosen(kept.nonzero().flatten()) for kept in (~out, out))
         return training, held_out
 
@@ -81,6 +82,11 @@ class ImageSet:
         records = None if self.records is None else self.records[indices.numpy()]
         larger = None if self.larger is None else Picked(self.larger, indices)
         return ImageSet(Picked(self.images, indices), labels, self.classes, indices, records, weights, larger)
+
+
+def kept_out(words: Words, share: float) -> NDArray[np.bool_]:
+    """Which images are kept out of training."""
+    return words < np.uint64(math.ceil(share * 2**64))
 
 
 def prepared(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> ImageSet:

@@ -16,7 +16,7 @@ from ddpm_cli.shapes import Bytes, Indices, Pixels
 
 def decoded(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> Decoded:
     """All images of a source that can be read, kept where `preparation.cache` says, as `copies` processes of this machine do."""
-    kept = {"ram": in_memory, "off": nowhere}.get(preparation.cache, on_disk)
+    kept = in_memory if source.rows else {"ram": in_memory, "off": nowhere}.get(preparation.cache, on_disk)
     return kept(source, preparation, threads=max(1, cores() // copies), copies=copies, aloud=aloud)
 
 

@@ -24,12 +24,16 @@ Float32Array: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as bytes, their labels if there are any, their indices in the data set; the place of the first in the global batch."""
+    """Images as bytes, their labels if there are any, their indices in the data set; the place of the first in the global batch.
+
+    position: where a stream goes on after them.
+    """
 
     images: Bytes
     labels: Labels | None
     indices: Indices
     first: int = 0
+    position: str = ""
 
     def pin_memory(self) -> "Batch":
         """The batch in pinned memory, from which a copy to a GPU need not be waited for."""

@@ -71,15 +71,16 @@ def report(run: Run, bar: Bar, window: Sequence[Progress], seconds: float) -> di
     speed = len(window) * run.trainer.batch_size / seconds
     numbers = {"loss": loss, "grad_norm": norm, "lr": window[-1].lr, "images_per_second": speed, "skipped": run.state.skipped}
     numbers |= run.work.at(speed) | by_quarter(window, run.state.denoiser.diffusion.steps, run.ranks)
-    bar.set_postfix_str(told(numbers, len(run.data.images)))
+    bar.set_postfix_str(told(numbers, run.count))
     return numbers
 
 
-def told(numbers: Mapping[str, float], images: int) -> str:
+def told(numbers: Mapping[str, float], images: int | None) -> str:
     """The numbers beside the bar."""
     speed = numbers["images_per_second"]
     flops = f", {numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)" if "tflops" in numbers else ""
-    return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s{flops}, {images / speed:.1f} s/epoch"
+    epoch = f", {images / speed:.1f} s/epoch" if images else ""
+    return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s{flops}{epoch}"
 
 
 def show_and_save(run: Run, watch: Watch) -> None:
@@ -88,6 +89,7 @@ def show_and_save(run: Run, watch: Watch) -> None:
         show_samples(run)
     if run.state.step % run.trainer.checkpoint_every == 0:
         watch.look()
+        run.meet()
         if run.ranks.first and not watch.in_a_row:
             run.save()
 
@@ -113,6 +115,7 @@ def finish(run: Run, stop: Event, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
     if not run.finite:
         raise ValueError(f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl")
+    run.meet()
     path = last_checkpoint(run, stop) if run.ranks.first else None
     if run.state.step < run.steps:
         word = "stopped" if stop.is_set() else "ended"

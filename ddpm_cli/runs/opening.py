@@ -13,7 +13,7 @@ from torch import nn
 
 from ddpm_cli import checkpoints
 from ddpm_cli.config import bind, build, shared
-from ddpm_cli.data import ImageSet, Preparation, prepared
+from ddpm_cli.data import ImageSet, Preparation, Rows, prepared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.parallel import TYPES, Arithmetic, Ranks, computed, described, device_named, flops, on_device, peak, scaler_for, wrapped
@@ -62,17 +62,18 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     shared(cfg, "sampler").times(diffusion)
     denoiser = initial(cfg, diffusion, preparation.shape, classes=1)
     try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape, perturbed=trainer.input_perturbation > 0)
-    data, began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
+    (data, rows), began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
     if denoiser.conditional:  # one class has stood for all of them until they were known
         denoiser = initial(cfg, diffusion, preparation.shape, len(data.classes))
     work = Arithmetic(flops(denoiser.network, preparation.shape), peak_of_all(trainer, device, ranks))
     state = state_of(denoiser, trainer, device, ranks, loss, draw)
     quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     training, held_out = data.parted(preparation.holdout)
-    check_batch(trainer.batch_size, len(training.images), f" when data.holdout={preparation.holdout:g} are held out")
-    steps = trainer.length(len(training.images))
+    why = f" when data.holdout={preparation.holdout:g} are held out"
+    check_batch(trainer.batch_size, len(training.images), why, endless=rows is not None)
     fingerprint = content["data"] if content and data.matches(content["data"]) else data.fingerprint
-    run = Run(cfg, folder, trainer, state, loss, training, held_out, fingerprint, steps, quiet, saver, ranks, work)
+    run = Run(cfg, folder, trainer, state, loss, training, held_out, fingerprint, 0, quiet, saver, ranks, work, rows)
+    run = replace(run, steps=trainer.length(run.count))
     if trainer.minutes is not None:
         steps = length_in_time(run, content, began)
         run = replace(run, steps=steps, trainer=replace(trainer, **budget.shortened(vars(trainer), steps)))
@@ -85,22 +86,22 @@ def initial(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int],
     return denoiser_of(cfg, diffusion, shape, classes)
 
 
-def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> ImageSet:
-    """The images, the same in all processes; ValueError where they are not, or too few for a batch."""
+def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> tuple[ImageSet, Rows | None]:
+    """The images, or the first of a stream and its rows; ValueError where processes see others, or there are too few for a batch."""
     source = ranks.in_turn(lambda: build(cfg, "data"))
-    check_batch(batch_size, source.count)
+    check_batch(batch_size, source.count, endless=source.rows is not None)
     labels = labels_taken(cfg, len(source.classes))  # tells before images are decoded that they have none
     data = prepared(source, preparation, copies=ranks.here, aloud=ranks.first)
     if len(set(ranks.gathered(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     if labels:
         check_labels(data)
-    return data
+    return data, source.rows
 
 
-def check_batch(size: int, images: int, why: str = "") -> None:
-    """Refuses a batch of more images than there are."""
-    if size > images:
+def check_batch(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
+    """Refuses a batch of more images than there are, or of none where these are but the first of a stream."""
+    if size > images and not (endless and images):
         raise ValueError(f"trainer.batch_size must be at most {images}, the images there are{why}, but is {size}")
 
 
@@ -147,6 +148,9 @@ def resumed(run: Run, content: dict[str, Any]) -> Run:
         raise ValueError("cannot resume: the checkpoint's parameters of the loss are not this loss's")
     other = not alike or any(change.startswith("trainer.optimizer._target_") for change in changes)
     checkpoints.restore(run.state, content, moments=not other, past=not (another or times))
+    run.state.positions = run.state.positions if run.rows else []
+    if (before := len(run.state.positions)) not in (0, run.ranks.count):
+        changes.append(f"processes: {before} -> {run.ranks.count}, so that the stream is read from its first image on again")
     if not (run.folder / "checkpoints/best.pt").exists():
         run.state.verdict.forget_best()
     for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
@@ -157,14 +161,23 @@ def resumed(run: Run, content: dict[str, Any]) -> Run:
 def describe(run: Run) -> None:
     """Says what will be trained, on what, for how long."""
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
-    count, channels, height, width = run.data.images.shape
     log.info("device    %s", described(denoiser.device, trainer.parallel, run.ranks))
-    size = f"{height} x {width}, {channels} channels, {len(run.data.classes) or 'no'} classes"
-    log.info("data      %s images, %s; %s more are held out", f"{count:,}", size, f"{len(run.held_out.images):,}")
+    log.info("data      %s", told_of_data(run))
     log.info("schedule  %s steps, SNR %.1e at the end", f"{denoiser.diffusion.steps:,}", denoiser.diffusion.snr(denoiser.diffusion.steps))
     parameters = sum(each.numel() for each in denoiser.network.parameters())
     told = f"conditional on {len(run.data.classes)} classes" if denoiser.conditional else "unconditional"
     log.info("model     %s parameters, predicts %s, %s", f"{parameters:,}", denoiser.predicts, told)
     why = "" if trainer.epochs is None else f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
     why = why if trainer.minutes is None else f" (set by trainer.minutes={trainer.minutes:g})"
-    log.info("length    %s steps of %s images, %.1f epochs%s", f"{steps:,}", trainer.batch_size, steps * trainer.batch_size / count, why)
+    epochs = f", {steps * trainer.batch_size / run.count:.1f} epochs" if run.count else ""
+    log.info("length    %s steps of %s images%s%s", f"{steps:,}", trainer.batch_size, epochs, why)
+
+
+def told_of_data(run: Run) -> str:
+    """How many images there are, of what kind, and how many are held out."""
+    (count, channels, height, width), out = run.data.images.shape, len(run.held_out.images)
+    size = f"{height} x {width}, {channels} channels, {len(run.data.classes) or 'no'} classes"
+    if run.rows is None:
+        return f"{count:,} images, {size}; {out:,} more are held out"
+    many = f"about {run.count:,}" if run.count else "an unknown number of"
+    return f"{many} images, streamed, {size}; {out:,} of the first {count + out:,} are held out"

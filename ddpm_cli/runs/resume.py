@@ -15,11 +15,13 @@ from ddpm_cli.training.trainer import CADENCES
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
 OF_SOURCE = ("_target_", "path", "name", "split", "image_column", "label", "cache", "on_error")  # the fingerprint tells what matters
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in OF_SOURCE))
+OF_STREAM = ("data.name", "data.split")  # are told where only the first images have a fingerprint
 HOW = ("device", "parallel", "processes", "workers", "microbatch", "precision", "compile", "activation_checkpointing")
 FREE_OF_TRAINER = (*HOW, *CADENCES, "stop_at", "keep_last", "bad_steps")
 LATER: dict[str, Any] = {  # what options that older checkpoints lack were in their runs
     "model.conditional": False,
     "data.holdout": 0.0,
+    "data.streaming": False,
     "data.crop": "center",
     "data.margin": 0.125,
     "loss.distance": "l2",
@@ -72,7 +74,8 @@ def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) 
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
     old, new = (OmegaConf.to_container(each, resolve=True) for each in (content["config"], cfg))
     unused = ["trainer.label_dropout"] * (not OmegaConf.select(cfg, "model.conditional", default=False))
-    free = (*FREE, *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
+    told = OF_STREAM if OmegaConf.select(cfg, "data.streaming", default=False) else ()
+    free = (*(name for name in FREE if name not in told), *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
     apart = ((key, LATER.get(key) if before is None else before, after) for key, before, after in differences(old, new))
     found = [(key, before, after) for key, before, after in apart if before != after and not key.startswith(free)]
     broken = [f"{key} was {short(before)} and is {short(after)}" for key, before, after in found if key.startswith(SAME)]

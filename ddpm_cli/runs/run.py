@@ -8,7 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ddpm_cli import checkpoints
-from ddpm_cli.data import Batch, ImageSet, Stream, batches
+from ddpm_cli.config import shared
+from ddpm_cli.data import Batch, ImageSet, Rows, Share, Stream, batches, streamed
 from ddpm_cli.parallel import Arithmetic, Ranks
 from ddpm_cli.runs.incidents import finite
 from ddpm_cli.runs.journal import Journal
@@ -18,7 +19,10 @@ from ddpm_cli.training import Loss, Trainer, TrainState
 
 @dataclass(frozen=True)
 class Run:
-    """The parts of one training run."""
+    """The parts of one training run.
+
+    rows: where the images are trained on as they are read; `data` and `held_out` are then the first of them.
+    """
 
     cfg: DictConfig
     folder: Path
@@ -33,6 +37,14 @@ class Run:
     saver: Saver
     ranks: Ranks
     work: Arithmetic
+    rows: Rows | None = None
+
+    @property
+    def count(self) -> int | None:
+        """The images of an epoch, or about so many of a stream; None where nobody knows."""
+        if self.rows is None:
+            return len(self.data.images)
+        return self.rows.count and round(self.rows.count * (1 - self.cfg.data.holdout))
 
     @property
     def share(self) -> Stream:
@@ -47,12 +59,22 @@ class Run:
     def stream(self, start: int) -> Iterator[Batch]:
         """This process's part of the batches from step `start` on."""
         pin = self.state.denoiser.device.type == "cuda"
+        if self.rows is not None:
+            share = Share(self.rows, shared(self.cfg, "data"), self.cfg.seed, self.ranks.rank, self.ranks.count)
+            known = len(self.state.positions) == self.ranks.count
+            position = self.state.positions[self.ranks.rank] if known else ""
+            return streamed(share, self.ranks.part(self.trainer.batch_size), position, threads=max(1, self.trainer.workers), pin=pin)
         return batches(self.share, start=start, workers=self.trainer.workers, pin=pin)
 
     def content(self) -> dict[str, Any]:
         """What a checkpoint would hold now."""
         facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
         return checkpoints.content(self.state, self.cfg, data=self.fingerprint, facts=facts)
+
+    def meet(self) -> None:
+        """Has the state know where the streams of all processes go on, as a checkpoint must; all come by."""
+        if self.state.position:
+            self.state.positions = self.ranks.gathered(self.state.position)
 
     def save(self) -> None:
         """Has a checkpoint written, as the best one where it is; `saver` says what becomes of it."""

@@ -27,6 +27,7 @@ class TrainState:
     extra: the module of a loss with parameters, else an empty one. draw: the sampler of times, which goes by `history`;
     waiting: times and losses of the last step, which come into it a step late, so that the loop never waits for the device.
     verdict: on how the run is doing, which changes nothing learned.
+    position: where this process's stream goes on, if it has one; positions: where those of all processes did at the last checkpoint.
     """
 
     denoiser: Denoiser
@@ -41,6 +42,8 @@ class TrainState:
     history: History = field(init=False)
     waiting: tuple[list[int], Late] | None = None
     verdict: Verdict = field(default_factory=Verdict)
+    position: str = ""
+    positions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.history = History(self.denoiser.diffusion, getattr(self.draw, "keywords", {}).get("kept", 0))

@@ -119,9 +119,11 @@ class Trainer:
         if self.grad_clip is not None and not self.grad_clip > 0:
             raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
 
-    def length(self, images: int) -> int:
-        """The steps of the whole run over a data set of so many images, where no minutes set them."""
-        return self.steps if self.epochs is None else math.ceil(self.epochs * images / self.batch_size)
+    def length(self, images: int | None) -> int:
+        """The steps of the whole run over a data set of so many images, if that is known, where no minutes set them."""
+        if self.epochs is not None and images is None:
+            raise ValueError(f"trainer.epochs={self.epochs} needs the number of images, which the stream does not tell; give steps")
+        return self.steps if self.epochs is None or images is None else math.ceil(self.epochs * images / self.batch_size)
 
     def lr_factor(self, step: int, steps: int) -> float:
         """What the learning rate is multiplied with: a function of (step, steps) alone."""
@@ -142,6 +144,7 @@ class Trainer:
             batch = self.noised(state, taken, seed, drawn)
             losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
             state.remember(drawn, taken.first, losses / batch.weight, ranks)
+            state.position = taken.position
             yield Progress(state.step, mean, norm, float(groups[0]["lr"]), skipped, overflow, losses, taken.indices, batch.t, batch.weight)
 
     def noised(self, state: TrainState, batch: Batch, seed: int, drawn: Drawn) -> Noised:

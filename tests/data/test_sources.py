@@ -134,7 +134,7 @@ def test_the_columns_of_a_webdataset_are_found(rows, tmp_path):
 
 
 def refusing(error):
-    def load_dataset(name, split):
+    def load_dataset(name, split, streaming):
         raise error
 
     return load_dataset
