@@ -100,9 +100,10 @@ def undecoded(image: dict[str, Any] | None) -> PIL.Image.Image:
     """The image in a cell of a column: bytes, or a path on this machine or elsewhere (`hf://`, `zip://`)."""
     if image is None:
         raise ValueError("it is null")
-    if image["bytes"] is not None:
-        return PIL.Image.open(BytesIO(image["bytes"]))
-    return PIL.Image.open(fsspec.open(image["path"], "rb").open() if "://" in image["path"] else image["path"])
+    if image["bytes"] is None and "://" in image["path"]:
+        with fsspec.open(image["path"], "rb") as file:
+            return PIL.Image.open(BytesIO(file.read()))
+    return PIL.Image.open(BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"])
 
 
 def named(image: dict[str, Any] | None, index: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 from itertools import islice
+from zipfile import ZipFile
 
 import datasets
 import pytest
@@ -119,6 +120,15 @@ def damaged(tmp_path):
         Image.new("L", (4, 4), number).save(tmp_path / f"{number}.png")
     (tmp_path / "3.png").write_bytes(b"no image")
     return str(tmp_path)
+
+
+def test_images_of_a_zip_file_are_streamed_out_of_it(tmp_path):
+    with ZipFile(tmp_path / "some.zip", "w") as file:
+        for number in range(8):
+            Image.new("L", (4, 4), number).save(tmp_path / "one.png")
+            file.write(tmp_path / "one.png", f"{number}.png")
+    (tmp_path / "one.png").unlink()
+    assert sorted(taken(1, str(tmp_path))[0].images[:, 0, 0, 0].tolist()) == list(range(8))
 
 
 def test_an_image_that_cannot_be_read_stops_the_run_with_its_name(damaged):
