@@ -61,8 +61,8 @@ class Stream(Dataset[Batch]):
         chosen = torch.from_numpy(indices)
         images = self.windows(epochs, indices) if self.data.larger is not None else select(self.data.images, chosen)
         if self.flip:
-            mirrored = torch.from_numpy((each_of(epochs, indices, self.chance(Purpose.FLIP)) < 0.5).nonzero()[0])
-            images.index_copy_(0, mirrored, images.index_select(0, mirrored).flip(3))
+            mirrored = (each_of(epochs, indices, self.chance(Purpose.FLIP)) < 0.5).nonzero()[0]
+            images.numpy()[mirrored] = select(images, torch.from_numpy(mirrored)).flip(3)  # as index_copy_ does, five times as quick
         labels, places_in_all = (each if each is None else each[chosen] for each in (self.data.labels, self.data.places))
         return Batch(images, labels, chosen if places_in_all is None else places_in_all, self.part.start or 0)
 
