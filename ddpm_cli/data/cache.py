@@ -4,6 +4,7 @@ An entry is a folder named by a hash of what the images are and how they are pre
 there whole, so what is there is finished; sums of all its bytes are compared when it is opened.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -30,7 +31,10 @@ from ddpm_cli.shapes import Bytes
 
 VERSION = 2  # of an entry and of how images are prepared
 ATTEMPTS = 3  # to build what is found damaged
+VERSION = 2  # of an entry and of how images are prepared
+ATTEMPTS = 3  # to build what is found damaged
 DAMAGE = (AttributeError, LookupError, OSError, TypeError, ValueError)
+UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 BLOCK = 2**20  # bytes read at once to be compared
 log = logging.getLogger(__name__)
 
@@ -70,18 +74,30 @@ def key(source: Source, preparation: Preparation) -> str:
 @contextmanager
 def locked(entry: Path, aloud: bool) -> Iterator[None]:
     """Has an entry to itself among the processes of all runs; a process that is killed has it no more."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(entry.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0.2)
-    except Timeout:
-        if aloud:
-            log.info("waiting   for another process that prepares the same images")
-        lock.acquire()
+    with writable(entry.parent):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(entry.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            if aloud:
+                log.info("waiting   for another process that prepares the same images")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def writable(root: Path) -> Iterator[None]:
+    """Tells in the user's words that the cache cannot be written to."""
     try:
         yield
-    finally:
-        lock.release()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise ValueError(f"data.cache must be a folder that can be written to, but {str(root)!r} cannot: {error.strerror}") from error
 
 
 def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) -> None:

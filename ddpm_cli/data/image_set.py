@@ -51,7 +51,7 @@ class ImageSet:
             return fingerprint == self.fingerprint
         digest = hashlib.blake2b(repr(torch.Size(self.images.shape)).encode(), digest_size=16)
         for some in self.blocks():
-            digest.update(some.numpy().data)
+            digest.update(some.contiguous().numpy().data)
         digest.update(b"" if self.labels is None else self.labels.numpy().data)
         return fingerprint == digest.hexdigest()
 
