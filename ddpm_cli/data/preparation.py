@@ -73,9 +73,17 @@ def fitted(image: Image.Image | NDArray[Any], shape: tuple[int, ...], crop: str 
         return torch.from_numpy(np.stack([np.asarray(fit(Image.fromarray(band), width, height)) for band in image.transpose(2, 0, 1)]))
     check_channels(len(image.getbands()), channels, channels in MODES)
     if fit is resized:
-        image.draft(None, (max(width, height),) * 2)
+        reduce(image, max(width, height))
     array = np.asarray(fit(coloured(ImageOps.exif_transpose(image), MODES[channels]), width, height))
     return torch.from_numpy(array.reshape(height, width, channels).transpose(2, 0, 1).copy())
+
+
+def reduce(image: Image.Image, side: int) -> None:
+    """Has a JPEG file decoded in an eighth, a quarter or a half of its size, where that is no fraction and leaves sides of that length."""
+    for scale in (8, 4, 2):
+        if image.width % scale == image.height % scale == 0 and min(image.size) >= scale * side:
+            image.draft(None, (image.width // scale, image.height // scale))
+            return
 
 
 def check_channels(there: int, asked: int, well: bool) -> None:
