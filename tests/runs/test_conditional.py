@@ -65,7 +65,7 @@ def test_a_conditional_run_fits_into_minutes_and_a_checkpoint_samples(command, m
 
 def test_the_doctor_finds_nothing_wrong_with_a_conditional_run(command):
     outcome = command("doctor", *CONDITIONAL)
-    assert [line.split()[0] for line in outcome.out.splitlines()][5:] == [*["ok"] * 6, "estimate"]
+    assert [line.split()[0] for line in outcome.out.splitlines()][5:] == [*["ok"] * 7, "estimate"]
 
 
 @pytest.mark.parametrize(("options", "labels"), [([], [*range(10), *range(6)]), (["model.conditional=false"], None)])
