@@ -9,7 +9,7 @@ from ddpm_cli.config import shared
 pytestmark = pytest.mark.slow
 FEW = ["trainer.steps=2", "trainer.epochs=null", "trainer.minutes=null", "trainer.batch_size=2", "sampler.steps=2", "data.holdout=0.0"]
 HERE = ["trainer.device=cpu", "trainer.parallel=none", "trainer.processes=1", "trainer.workers=0", "trainer.precision=fp32"]
-SMALL = ["model.network.dim=24", "hydra.run.dir=run"]
+SMALL = ["model.network.dim=8", "hydra.run.dir=run"]
 
 
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (config.config_dir() / "experiment").glob("*.yaml")))
