@@ -97,12 +97,32 @@ def test_every_format_gives_the_same_pixels_and_classes(whole, exported, kind):
     assert sorted_pairs(found.images, labels if found.labels is None else found.labels.tolist()) == sorted_pairs(whole.images, labels)
 
 
-@pytest.mark.parametrize(("choice", "name"), [("archive", "all.zip"), ("archive", "all.tar.gz"), ("arrays", "all.npz")])
-def test_a_run_trains_on_an_archive_or_an_array(command, exported, choice, name):
-    there = [f"data={choice}", f"data.path={exported / name}", "data.size=8", "data.channels=1", "model.conditional=true"]
-    outcome = command("train", *TINY, *there, "trainer.steps=2", "hydra.run.dir=run")
+RUNS = {
+    "folder": ["data=folder", "data.path={}/folder"],
+    "folder and CSV": ["data=folder", "data.path={}/flat", "data.labels={}/all.csv"],
+    "folder and JSONL": ["data=folder", "data.path={}/flat", "data.labels={}/all.jsonl"],
+    "zip": ["data=archive", "data.path={}/all.zip"],
+    "tar": ["data=archive", "data.path={}/all.tar"],
+    "tar.gz": ["data=archive", "data.path={}/all.tar.gz"],
+    "shards": ["data=archive", "data.path='{}/shard-{{00..01}}.tar'"],
+    "npz": ["data=arrays", "data.path={}/all.npz"],
+    "parquet": ["data=hub", "data.name={}/all.parquet"],
+    "stream": ["data=hub", "data.name={}/all.parquet", "data.streaming=true"],
+    "arrow": ["data=hub", "data.name={}/rows/data-00000-of-00001.arrow"],
+    "disk": ["data=hub", "data.name={}/rows"],
+    "two halves": ["data=several", "data.paths=[{}/shard-00.tar,{}/shard-01.tar]"],
+}
+QUICK = ("tar.gz", "npz")
+
+
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in RUNS])
+def test_a_run_trains_on_every_format(command, exported, kind):
+    there = [option.format(exported, exported) for option in RUNS[kind]]
+    alike = ["data.size=8", "data.channels=1", "data.holdout=0.1", "model.conditional=true", "trainer.steps=2", "hydra.run.dir=run"]
+    outcome = command("train", *TINY, *there, *alike)
     assert outcome.code == 0, outcome.err
-    assert "10 classes" in outcome.out
+    assert "8 x 8, 1 channels, 10 classes; 4 " in outcome.out
+    assert command("sample", "ckpt=run/checkpoints/last.pt", "n=2", "label=all", "sampler.steps=2").code == 0
 
 
 def test_links_in_an_archive_are_not_followed(tmp_path):
