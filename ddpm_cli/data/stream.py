@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, TypeAlias
@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from ddpm_cli.data.image_set import ImageSet
 from ddpm_cli.data.pictures import select
 from ddpm_cli.seeds import Purpose, rng_at
-from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
+from ddpm_cli.shapes import Bytes, Indices, Labels, Larger, Pixels, Weights
 
 ENDLESS = 2**40
 Int64Array: TypeAlias = NDArray[np.int64]
 Float32Array: TypeAlias = NDArray[np.float32]
+Chance: TypeAlias = np.floating[Any]
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,9 @@ class Stream(Dataset[Batch]):
     def windows(self, epochs: Int64Array, indices: Int64Array) -> Bytes:
         """Windows of the images with a margin."""
         assert self.data.larger is not None
-        larger, (height, width) = select(self.data.larger, torch.from_numpy(indices)), self.data.images.shape[2:]
-        found = (each_of(epochs, indices, self.chance(Purpose.CROP, axis)) for axis in (0, 1))
-        spare = (larger.shape[2] - height + 1, larger.shape[3] - width + 1)
-        tops, lefts = ((chance * room).astype(int) for chance, room in zip(found, spare, strict=True))
-        cut = [image[:, top : top + height, left : left + width] for image, top, left in zip(larger, tops, lefts, strict=True)]
-        return torch.stack(cut)
+        larger = select(self.data.larger, torch.from_numpy(indices))
+        down, across = (each_of(epochs, indices, self.chance(Purpose.CROP, axis)) for axis in (0, 1))
+        return torch.stack([windowed(*each, self.data.images.shape) for each in zip(larger, down, across, strict=True)])
 
     @cached_property
     def order(self) -> Callable[[int], Int64Array]:
@@ -90,15 +88,21 @@ def batches(stream: Stream, *, start: int = 0, workers: int = 0, pin: bool = Fal
     """The batches from step `start` on, prepared ahead by `workers` processes; in pinned memory if a GPU takes them."""
     own = torch.Generator()  # for a loader draws a seed at its start
     forked = "fork" if workers and sys.platform == "linux" else None  # so that workers have the images without a copy
-    options: dict[str, Any] = {"num_workers": workers, "worker_init_fn": undisturbed, "multiprocessing_context": forked}
-    options |= {"generator": own, "pin_memory": pin}
-    return iter(DataLoader(stream, batch_size=None, sampler=range(start, ENDLESS), **options))
+    options: dict[str, Any] = {"worker_init_fn": undisturbed, "multiprocessing_context": forked, "generator": own, "pin_memory": pin}
+    return iter(DataLoader(stream, batch_size=None, sampler=range(start, ENDLESS), num_workers=workers, **options))
 
 
 def undisturbed(worker: int) -> None:
     """Leaves a request to stop to the process that trains: it ends its workers itself."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+
+
+def windowed(image: Larger, down: Chance, across: Chance, shape: Sequence[int]) -> Pixels:
+    """The window of height and width `shape[-2:]` that two chances choose."""
+    height, width = shape[-2:]
+    top, left = int(down * (image.shape[1] - height + 1)), int(across * (image.shape[2] - width + 1))
+    return image[:, top : top + height, left : left + width]
 
 
 def each_of(epochs: Int64Array, keys: Int64Array, values: Callable[[int], NDArray[Any]]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """A set that is read as it is trained on: batches of each process's share of its rows, shuffled by windows, that go on where they ended."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,15 +16,16 @@ from datasets.distributed import split_dataset_by_node
 from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import FAULTS, UNREADABLE, ahead, fault, words
-from ddpm_cli.data.image_set import kept_out, log
+from ddpm_cli.data.image_set import kept_out
 from ddpm_cli.data.preparation import Preparation, fitted
 from ddpm_cli.data.sources import Rows, named, undecoded
-from ddpm_cli.data.stream import Batch
+from ddpm_cli.data.stream import Batch, Chance, windowed
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Larger, Pixels
 
 WINDOW = 2048  # rows that are shuffled together, undecoded: two or three such are in memory
 CHANCES = ((Purpose.FLIP, 0), (Purpose.CROP, 0), (Purpose.CROP, 1))
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,10 @@ class Share:
             return found
         return replace(found, image=self.varied(image, *window.chances[number]), label=self.label(row))
 
-    def varied(self, image: Larger, *chances: float) -> Pixels:
-        """The window of an image that three chances choose, mirrored or not."""
-        height, width = self.preparation.shape[1:]
-        spare = (image.shape[1] - height + 1, image.shape[2] - width + 1)
-        top, left = (int(chance * room) for chance, room in zip(chances[1:], spare, strict=True))
-        cut = image[:, top : top + height, left : left + width]
-        return cut.flip(2) if self.preparation.flip and chances[0] < 0.5 else cut
+    def varied(self, image: Larger, flip: Chance, down: Chance, across: Chance) -> Pixels:
+        """The window of an image that chances choose, mirrored or not."""
+        cut = windowed(image, down, across, self.preparation.shape)
+        return cut.flip(2) if self.preparation.flip and flip < 0.5 else cut
 
     def label(self, row: Mapping[str, Any]) -> int:
         """The label of a row, -1 for none; ValueError where it is that of no class."""
