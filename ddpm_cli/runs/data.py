@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config import build, check, shared
 from ddpm_cli.data import Decoded, ImageSet, Pictures, Preparation, Report, Source, decoded, report, select, together
+from ddpm_cli.data.copies import Places
 from ddpm_cli.images import grid, labelled, save_png, save_text
 from ddpm_cli.preflight.contents import LEAST
 from ddpm_cli.preflight.room import duration, size
@@ -49,7 +49,7 @@ class Subject:
     facts: Report
     seconds: float
 
-    def names(self, places: Any) -> list[str]:
+    def names(self, places: Places) -> list[str]:
         """The names of images."""
         return [self.source.name(place) for place in self.found.records["place"][places].tolist()]
 
@@ -133,16 +133,14 @@ def room(subject: Subject) -> str:
 def content(subject: Subject) -> dict[str, Any]:
     """What is written for machines: everything, with the names of images in place of their places."""
     facts, found = asdict(subject.facts), subject.found
-    named = {key: subject.names(facts[key]) for key in ("plain", "leaked")}
-    together = {key: [subject.names(group) for group in facts[key]] for key in ("exact", "near")}
+    facts |= {key: subject.names(facts[key]) for key in ("plain", "leaked")}
+    facts |= {key: [subject.names(group) for group in facts[key]] for key in ("exact", "near")}
+    facts |= {key: len(facts[key]) for key in ("enlarged", "held_out")}
     return {
         "images": subject.source.count,
         "readable": len(found.records),
         "unreadable": [{"name": name, "reason": why} for name, why in found.unreadable],
         **facts,
-        **named,
-        **together,
-        **{key: len(facts[key]) for key in ("enlarged", "held_out")},
         "bytes": math.prod(found.images.shape),
         "folder": str(found.folder) if found.folder else None,
         "seconds": round(subject.seconds, 1),
@@ -175,4 +173,4 @@ def copies(subject: Subject) -> Iterator[tuple[str, Row]]:
     """The first copies side by side, each with its number in the report."""
     for kind, found in (("exact", subject.facts.exact), ("near", subject.facts.near)):
         for number, places in enumerate(found[:PICTURED]):
-            yield f"{kind} {number}", select(subject.data.images, torch.from_numpy(np.asarray(places[:2])))
+            yield f"{kind} {number}", select(subject.data.images, torch.from_numpy(places[:2]))
