@@ -32,19 +32,19 @@ def archive(*, path: str) -> Source:
     members = [(file, *member) for file in files for member in labelled(file)]
     if not members:
         raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none")
-    said = [label for *_, label in members]
-    found, classes = (said, ordered(said)) if any(said) else of_folders([name for _, name, *_ in members])
+    places, names, reads, said = zip(*members, strict=True)
+    found, classes = (said, ordered(said)) if any(said) else of_folders(names)
 
     def opened(index: int) -> Image.Image:
         try:
-            return Image.open(BytesIO(members[index][2]()))
+            return Image.open(BytesIO(reads[index]()))
         except OSError:  # which says itself whether the image or the machine is to blame
             raise
         except BROKEN as error:
             raise ValueError(str(error)) from error
 
     def name(index: int) -> str:
-        return f"{members[index][1]!r} in {str(members[index][0])!r}"
+        return f"{names[index]!r} in {str(places[index])!r}"
 
     labels = (lambda: numbered(found, classes)) if classes else None
     return Source(len(members), opened, name, labels, classes, lambda: stamp(map(str, files)))

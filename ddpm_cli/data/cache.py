@@ -2,8 +2,8 @@
 
 An entry is a folder named by a hash of what the images are and how they are prepared. It is built beside its place under a lock and moved
 there whole, so what is there is finished; sums of all its bytes are compared when it is opened. The images are one mapped file and no rows
-of Arrow (`datasets`), which give batches of 128 by their indices at 0.06 (128 px) and 0.03 (32 px) times its rate as NumPy, and at 0.65
-and 0.13 in the quickest way found, as tables (scripts/bench_data).
+of Arrow (`datasets`): those give batches of 128 by their indices at 0.06 (128 px) and 0.03 (32 px) times its rate as NumPy, and at 0.65
+and 0.13 as tables, the quickest way found (scripts/bench_data).
 """
 
 import errno
@@ -33,15 +33,13 @@ from ddpm_cli.shapes import Bytes
 
 VERSION = 2  # of an entry and of how images are prepared
 ATTEMPTS = 3  # to build what is found damaged
-VERSION = 2  # of an entry and of how images are prepared
-ATTEMPTS = 3  # to build what is found damaged
 DAMAGE = (AttributeError, LookupError, OSError, TypeError, ValueError)
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 BLOCK = 2**20  # bytes read at once to be compared
 log = logging.getLogger(__name__)
 
 
-def on_disk(source: Source, preparation: Preparation, *, threads: int, copies: int, aloud: bool) -> Decoded:
+def on_disk(source: Source, preparation: Preparation, *, threads: int, aloud: bool) -> Decoded:
     """The images of the cache, which one process puts there first where they are not yet, while others wait."""
     root = root_of(preparation)
     entry = root / key(source, preparation)
@@ -110,7 +108,7 @@ def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) ->
     unfinished.mkdir()
     try:
         with (unfinished / "images").open("wb") as file:
-            records, unreadable = gone_through(source, preparation, partial(written, file), threads=cores(), aloud=aloud)
+            records, unreadable = gone_through(source, preparation, partial(append, file), threads=cores(), aloud=aloud)
             synced(file)
         save(unfinished, records, unreadable, time.perf_counter() - began)
         unfinished.rename(entry)
@@ -120,7 +118,7 @@ def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) ->
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def written(file: BinaryIO, first: int, images: Bytes) -> None:
+def append(file: BinaryIO, first: int, images: Bytes) -> None:
     """Writes images behind those before them."""
     file.write(images.numpy().data)
 
@@ -162,9 +160,7 @@ def opened(entry: Path, source: Source, preparation: Preparation, *, threads: in
     if facts.pop("sum") != total(facts, records) or len(records) + len(facts["unreadable"]) != source.count or size != math.prod(shape):
         raise ValueError("it is not what was written")
     compare(entry / "images", records, preparation.kept, threads, aloud)
-    images = (
-        torch.from_file(str(entry / "images"), shared=False, size=size, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
-    )
+    images = torch.from_file(str(entry / "images"), size=size, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
     return Decoded(images.view(shape), records, [(name, why) for name, why in facts["unreadable"]], entry, facts["seconds"])
 
 

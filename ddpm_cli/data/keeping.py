@@ -16,8 +16,11 @@ from ddpm_cli.shapes import Bytes, Indices, Pixels
 
 def decoded(source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True) -> Decoded:
     """All images of a source that can be read, kept where `preparation.cache` says, as `copies` processes of this machine do."""
-    kept = in_memory if source.rows else {"ram": in_memory, "off": nowhere}.get(preparation.cache, on_disk)
-    return kept(source, preparation, threads=max(1, cores() // copies), copies=copies, aloud=aloud)
+    threads = max(1, cores() // copies)
+    if source.rows or preparation.cache == "ram":
+        return in_memory(source, preparation, threads=threads, copies=copies, aloud=aloud)
+    kept = nowhere if preparation.cache == "off" else on_disk
+    return kept(source, preparation, threads=threads, aloud=aloud)
 
 
 def in_memory(source: Source, preparation: Preparation, *, threads: int, copies: int, aloud: bool) -> Decoded:
@@ -36,7 +39,7 @@ def in_memory(source: Source, preparation: Preparation, *, threads: int, copies:
     return Decoded(images[: len(records)], records, unreadable)
 
 
-def nowhere(source: Source, preparation: Preparation, *, threads: int, copies: int, aloud: bool) -> Decoded:
+def nowhere(source: Source, preparation: Preparation, *, threads: int, aloud: bool) -> Decoded:
     """Images that are decoded again whenever they are wanted; all are read once, for what is to be known of them."""
     records, unreadable = gone_through(source, preparation, lambda first, some: None, threads=threads, aloud=aloud)
     return Decoded(Unkept(source, preparation, records["place"].tolist()), records, unreadable)

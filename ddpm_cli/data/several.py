@@ -44,12 +44,12 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
         source, place = found(index)
         return source.name(place)
 
-    labels = (lambda: numbered([label for source in sources for label in words(source)], classes)) if classes else None
+    labels = (lambda: numbered([label for source in sources for label in texts(source)], classes)) if classes else None
     shares = weights and [weight / source.count for source, weight in zip(sources, weights, strict=True) for _ in range(source.count)]
     return Source(ends[-1], image, name, labels, classes, lambda: digest(source.version() for source in sources), shares)
 
 
-def words(source: Source) -> list[str | None]:
+def texts(source: Source) -> list[str | None]:
     """The labels of a source by the names of their classes."""
     if source.labels is None:
         return [None] * source.count

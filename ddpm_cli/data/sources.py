@@ -137,8 +137,7 @@ def files_at(place: str) -> list[str]:
 
 def digits() -> Source:
     """1,797 handwritten digits, 8x8 and grey, shipped with the package (Alpaydin & Kaynak 1998, UCI, CC BY 4.0)."""
-    path = Path(__file__).with_name("digits.parquet")
-    return with_columns(local("parquet", path), "auto", "auto", str(path))
+    return hub(name=str(Path(__file__).with_name("digits.parquet")))
 
 
 def hub(
@@ -167,7 +166,7 @@ def hub(
     return with_columns(rows, image_column, label_column, str(path) if path.exists() else None)
 
 
-def local(kind: str, path: Path, load: Load = datasets.load_dataset) -> Table:
+def local(kind: str, path: Path, load: Load) -> Table:
     """A data set of a file on this machine."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong arrives as an exception
@@ -212,8 +211,8 @@ def online() -> bool:
 
 def with_columns(rows: Table, image_column: str, label_column: str | None, place: str | None = None) -> Source:
     """Finds or checks the columns, and leaves the images undecoded."""
-    named = rows.features.get(image_column)
-    if isinstance(named, dict) or named == Value("binary"):  # files that others wrote say less of their columns
+    declared = rows.features.get(image_column)
+    if isinstance(declared, dict) or declared == Value("binary"):  # files that others wrote say less of their columns
         rows = rows.cast_column(image_column, Image())
     image = column(rows, image_column, "of kind Image", lambda feature: isinstance(feature, Image))
     if image is None:
