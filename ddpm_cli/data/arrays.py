@@ -19,9 +19,22 @@ def arrays(*, path: str) -> Source:
 
     An .npz has them under `images` or `arr_0`, and perhaps classes [N] as whole numbers under `labels` or `arr_1`.
     """
-    file = Path(path).expanduser()
+    images, labels = loaded(path)
+    values, places = np.unique([] if labels is None else labels, return_inverse=True)
+    pixels, classes = images[..., 0] if images.shape[3:] == (1,) else images, [str(value) for value in values]
+
+    def opened(index: int) -> Image.Image | NDArray[np.uint8]:
+        image = eight_bits(np.asarray(pixels[index]))
+        return image if image.shape[2:] == (5,) else Image.fromarray(image)
+
+    labelled, version = places.tolist if classes else None, lambda: stamp([str(Path(path).expanduser())])
+    return Source(len(images), opened, lambda index: f"image {index} of {path!r}", labelled, classes, version)
+
+
+def loaded(path: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """The images of a file, and its labels if it has any; ValueError where they are none."""
     try:
-        found = np.load(file, mmap_mode="r", allow_pickle=False)
+        found = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
         held = {"images": found} if isinstance(found, np.ndarray) else found
         keys = [next((name for name in both if name in held), None) for both in (("images", "arr_0"), ("labels", "arr_1"))]
         images, labels = (None if key is None else held[key] for key in keys)
@@ -33,15 +46,7 @@ def arrays(*, path: str) -> Source:
     if labels is not None and (labels.shape != (len(images),) or labels.dtype.kind not in "iu" or (labels < 0).any()):
         told = f"one for each of the {len(images):,} images, but are {labels.dtype} {list(labels.shape)}"
         raise ValueError(f"labels in {path!r} must be whole numbers from 0 on, {told}")
-    values, places = np.unique([] if labels is None else labels, return_inverse=True)
-    pixels, classes = images[..., 0] if images.shape[3:] == (1,) else images, [str(value) for value in values]
-
-    def opened(index: int) -> Image.Image | NDArray[np.uint8]:
-        image = eight_bits(np.asarray(pixels[index]))
-        return image if image.shape[2:] == (5,) else Image.fromarray(image)
-
-    labelled, version = places.tolist if classes else None, lambda: stamp([str(file)])
-    return Source(len(images), opened, lambda index: f"image {index} of {path!r}", labelled, classes, version)
+    return images, labels
 
 
 def pictures(images: NDArray[Any]) -> bool:

@@ -97,8 +97,8 @@ def block(source: Source, preparation: Preparation, indices: range) -> tuple[Byt
             facts.append((index, *size, mode.encode()))
         except UNREADABLE as error:
             bad.append((source.name(index), fault(error)))
-    images, records = torch.cat(readable), np.zeros(len(facts), dtype=RECORD)
-    records[["place", "width", "height", "mode"]] = np.array(facts, dtype=records[["place", "width", "height", "mode"]].dtype)
+    images, records, told = torch.cat(readable), np.zeros(len(facts), dtype=RECORD), ["place", "width", "height", "mode"]
+    records[told] = np.array(facts, dtype=records[told].dtype)
     records["word"], records["look"] = words(images), looks(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
     records["low"], records["high"], records["plain"] = low.amin(1), high.amax(1), (low == high).all(1)

@@ -17,9 +17,10 @@ def matching(path: str) -> list[Path]:
     """The files that a path or a pattern names, in its order; ValueError where one is not there."""
     found = []
     for name in spelled(str(Path(path).expanduser())) if is_pattern(path) else [path]:
-        files = [Path(each).expanduser() for each in (sorted(glob.glob(name.replace("[", "[[]"))) if is_pattern(name) else [name])]
-        found += [file for file in files if file.is_file()]
-        if not any(file.is_file() for file in files):
+        named = sorted(glob.glob(name.replace("[", "[[]"))) if is_pattern(name) else [name]
+        files = [file for each in named if (file := Path(each).expanduser()).is_file()]
+        found += files
+        if not files:
             raise ValueError(f"path must be a zip or tar file, or a pattern of some (*, ?, {{000..012}}), but there is none at {name!r}")
     return found
 
