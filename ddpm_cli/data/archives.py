@@ -16,7 +16,8 @@ from PIL import Image
 from ddpm_cli.data.folders import of_folders, pictured
 from ddpm_cli.data.labels import numbered, ordered
 from ddpm_cli.data.shards import matching
-from ddpm_cli.data.sources import Source, stamp
+from ddpm_cli.data.sources import Source
+from ddpm_cli.data.stamps import stamp
 
 LARGEST = 2**30  # bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
@@ -53,7 +54,7 @@ def archive(*, path: str) -> Source:
 def labelled(file: Path) -> list[tuple[str, Callable[[], bytes], str | None]]:
     """The images in an archive, by name, and what the .cls beside each says."""
     try:
-        members = sorted(zipped(file) if zipfile.is_zipfile(file) else tarred(file), key=lambda each: each[0])
+        members = sorted(dict(zipped(file) if zipfile.is_zipfile(file) else tarred(file)).items())  # of one name the last, as when unpacked
         labels = {key(name): read().decode().strip() or None for name, read in members if name.endswith(".cls")}
     except BROKEN as error:
         raise ValueError(f"path must be a zip or tar file, but {str(file)!r} cannot be read as one: {error}") from error

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources import Source, stamp
+from ddpm_cli.data.sources import Source
+from ddpm_cli.data.stamps import stamp
 
 
 def arrays(*, path: str) -> Source:

@@ -31,10 +31,11 @@ from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources import Source
 from ddpm_cli.shapes import Bytes
 
-VERSION = 2  # of an entry and of how images are prepared
+VERSION = 1  # of an entry and of how images are prepared
 ATTEMPTS = 3  # to build what is found damaged
-DAMAGE = (AttributeError, LookupError, OSError, TypeError, ValueError)
-UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
+DAMAGE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+SPENT = (errno.EDQUOT, errno.ENOSPC, errno.EROFS)
+UNWRITABLE = (errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, *SPENT)
 BLOCK = 2**20  # bytes read at once to be compared
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def on_disk(source: Source, preparation: Preparation, *, threads: int, aloud: bo
 def root_of(preparation: Preparation) -> Path:
     """The folder of all entries."""
     if preparation.cache != "disk":
-        return Path(preparation.cache).expanduser()
+        return Path(os.path.expanduser(preparation.cache))
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ddpm-cli"
 
 

@@ -23,7 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
 from ddpm_cli.data.pictures import Pictures
-from ddpm_cli.data.preparation import Preparation, fitted
+from ddpm_cli.data.preparation import Preparation, fitted, upright
 from ddpm_cli.data.sources import Source
 from ddpm_cli.shapes import Bytes
 
@@ -42,7 +42,9 @@ RECORD = np.dtype(
 )
 VISIBLE = 1  # level of 255; by less brightness grows where there is nothing, as JPEG leaves it on a plain ground
 BLOCK = 2**22  # bytes of images decoded by a thread before it hands them over
-FAULTS = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
+UNKNOWN = (ImportError, NotImplementedError)  # kinds of files and places that are not supported here
+DAMAGED = (EOFError, OSError, SyntaxError, struct.error, zlib.error)
+FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, *DAMAGED, *UNKNOWN)
 UNREADABLE = (*FAULTS, Image.DecompressionBombError)
 MACHINE = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT)  # which no image is to blame for
 Records: TypeAlias = NDArray[Any]
@@ -92,7 +94,7 @@ def block(source: Source, preparation: Preparation, indices: range) -> tuple[Byt
     for index in indices:
         try:
             image = source.open(index)
-            size, mode = (image.size, image.mode) if isinstance(image, Image.Image) else (image.shape[1::-1], str(image.dtype))
+            size, mode = (upright(image), image.mode) if isinstance(image, Image.Image) else (image.shape[1::-1], str(image.dtype))
             readable.append(fitted(image, preparation.kept, preparation.crop)[None])
             facts.append((index, *size, mode.encode()))
         except UNREADABLE as error:

@@ -8,7 +8,8 @@ from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image
 
 from ddpm_cli.data.labels import listed, numbered
-from ddpm_cli.data.sources import Source, stamp
+from ddpm_cli.data.sources import Source
+from ddpm_cli.data.stamps import stamp
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,11 +100,18 @@ def together(found: Decoded, source: Source, preparation: Preparation) -> ImageS
     """The images that can be read, and what their source says of these."""
     places = torch.from_numpy(found.records["place"].astype(np.int64))
     labels = torch.tensor([-1 if label is None else label for label in source.labels()])[places] if source.labels else None
-    weights = None if source.weights is None else torch.tensor(source.weights, dtype=torch.float64)[places]
+    weights = None if source.parts is None else torch.from_numpy(weighed(source.parts, places.numpy()))
     whole = ImageSet(found.images, labels, source.classes, records=found.records, weights=weights)
     if preparation.crop != "random":
         return whole
     return replace(whole, images=Centred(found.images, *preparation.shape[1:]), larger=found.images)
+
+
+def weighed(parts: Sequence[tuple[int, float]], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How often each of the images that can be read is seen, so that each part has its share."""
+    counts, shares = np.array(parts).T
+    part = np.searchsorted(np.cumsum(counts), places, side="right")
+    return (shares / shares.max())[part] / np.bincount(part)[part]
 
 
 def check_readable(found: Decoded, count: int, on_error: str) -> None:

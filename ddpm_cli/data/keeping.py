@@ -2,13 +2,12 @@
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ddpm_cli.data.cache import on_disk
-from ddpm_cli.data.decoding import UNREADABLE, Decoded, cores, gone_through
+from ddpm_cli.data.decoding import UNREADABLE, Decoded, Records, cores, fault, gone_through, words
 from ddpm_cli.data.preparation import Preparation, fitted
 from ddpm_cli.data.sources import Source
 from ddpm_cli.shapes import Bytes, Indices, Pixels
@@ -29,7 +28,7 @@ def in_memory(source: Source, preparation: Preparation, *, threads: int, copies:
     needed, there = copies * count * math.prod(shape) / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     if needed > 0.8 * there:
         remedy = "choose data.cache=disk or a smaller data.size"
-        raise ValueError(f"{count} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; {remedy}")
+        raise ValueError(f"{count:,} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; {remedy}")
     images = torch.empty((count, *shape), dtype=torch.uint8)
 
     def keep(first: int, some: Bytes) -> None:
@@ -42,30 +41,33 @@ def in_memory(source: Source, preparation: Preparation, *, threads: int, copies:
 def nowhere(source: Source, preparation: Preparation, *, threads: int, aloud: bool) -> Decoded:
     """Images that are decoded again whenever they are wanted; all are read once, for what is to be known of them."""
     records, unreadable = gone_through(source, preparation, lambda first, some: None, threads=threads, aloud=aloud)
-    return Decoded(Unkept(source, preparation, records["place"].tolist()), records, unreadable)
+    return Decoded(Unkept(source, preparation, records), records, unreadable)
 
 
 @dataclass(frozen=True)
 class Unkept:
-    """Images at some places of a source, decoded whenever they are wanted."""
+    """Images of a source that have records, decoded whenever they are wanted; ValueError where one is another by then."""
 
     source: Source
     preparation: Preparation
-    places: Sequence[int]
+    records: Records
 
     @property
     def shape(self) -> tuple[int, ...]:
         return (len(self), *self.preparation.kept)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.records)
 
     def __getitem__(self, indices: Indices) -> Bytes:
-        return torch.stack([self.read(self.places[index]) for index in indices.tolist()])
+        return torch.stack([self.read(*each) for each in self.records[["place", "word"]][indices.numpy()].tolist()])
 
-    def read(self, place: int) -> Pixels:
-        """One image, which could be read before."""
+    def read(self, place: int, expected: int) -> Pixels:
+        """One image, as it was read before."""
         try:
-            return fitted(self.source.open(place), self.preparation.kept, self.preparation.crop)
+            image = fitted(self.source.open(place), self.preparation.kept, self.preparation.crop)
         except UNREADABLE as error:
-            raise ValueError(f"cannot read {self.source.name(place)} any more: {error}") from error
+            raise ValueError(f"cannot read {self.source.name(place)} any more: {fault(error)}") from error
+        if words(image[None]) != expected:
+            raise ValueError(f"{self.source.name(place)} is another image than when the run began")
+        return image

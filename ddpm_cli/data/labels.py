@@ -32,9 +32,10 @@ def listed(path: str, names: Sequence[str]) -> tuple[list[str | None], list[str]
         name, label = posixpath.normpath(str(row["file_name"])), row["label"]
         if name not in known or name in found:
             raise ValueError(f"labels must name each image of the folder once at most, but {path!r} names {row['file_name']!r}")
-        if isinstance(label, (list, dict)):
-            raise ValueError(f"labels must be text or numbers, but {row['file_name']!r} in {path!r} has {label!r}")
-        found[name] = None if label in (None, "") else str(label)
+        text = "" if label is None else str(label).strip()
+        if isinstance(label, (list, dict)) or not text.isprintable():
+            raise ValueError(f"labels must be printable text or numbers, but {row['file_name']!r} in {path!r} has {label!r}")
+        found[name] = text or None
     if not any(found.values()):
         raise ValueError(f"labels must hold a label, but {path!r} holds none")
     return [found.get(name) for name in names], ordered(found.values())
@@ -50,10 +51,10 @@ def rows(path: str) -> list[Mapping[str, Any]]:
         text = file.read_text("utf-8-sig")
         objects = (json.loads(line) for line in text.split("\n") if line.strip())
         found: list[Any] = list(csv.DictReader(StringIO(text), strict=True) if kind == ".csv" else objects)
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise ValueError(f"labels must be a .csv or .jsonl file, but {path!r} cannot be read as one: {error}") from error
     for row in found:
         columns = list(row) if isinstance(row, dict) else row
-        if not isinstance(row, dict) or not {"file_name", "label"} <= row.keys():
-            raise ValueError(f"labels must have file_name and label in each row, but {path!r} has {columns}")
+        if not isinstance(row, dict) or not {"file_name", "label"} <= row.keys() or None in row:
+            raise ValueError(f"labels must have file_name and label, and no cell without a column, in each row, but {path!r} has {columns}")
     return found

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from ddpm_cli.shapes import Pixels
 
@@ -86,6 +86,12 @@ def reduce(image: Image.Image, side: int) -> None:
             return
 
 
+def upright(image: Image.Image) -> tuple[int, int]:
+    """The width and height of an image as it is to be seen."""
+    lying = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return (image.height, image.width) if lying else (image.width, image.height)
+
+
 def check_channels(there: int, asked: int, well: bool) -> None:
     """Refuses an image without the channels that are asked for."""
     if not well:
@@ -117,6 +123,8 @@ def coloured(image: Image.Image, mode: str) -> Image.Image:
     """Any mode in another of 8 bits: 16 bit and floats (to 1, 255 or 65535) are scaled, transparency that is not kept lies on white."""
     if image.mode.startswith(("I", "F")):
         array = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError("it has numbers that are not finite")
         white = 65535 if image.mode.startswith("I") else next((top for top in (1, 255) if array.max() <= top), 65535)
         image = Image.fromarray((array / white * 255).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:

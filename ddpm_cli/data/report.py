@@ -76,6 +76,7 @@ def modes(records: Records) -> dict[str, int]:
 
 def per_class(labels: Labels | None, classes: Sequence[str]) -> dict[str, int]:
     """How many images each class has; a label beyond the classes is called by its number."""
-    counts = np.bincount([] if labels is None else labels[labels >= 0].numpy(), minlength=len(classes)).tolist()
-    names = [*classes, *map(str, range(len(classes), len(counts)))]
-    return dict(zip(names, counts, strict=True))
+    found, counts = np.unique([] if labels is None else labels[labels >= 0].numpy(), return_counts=True)
+    known = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    beyond = {str(label): count for label, count in known.items() if label >= len(classes)}
+    return {name: known.get(place, 0) for place, name in enumerate(classes)} | beyond

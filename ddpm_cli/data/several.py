@@ -1,5 +1,6 @@
 """Several sources as one."""
 
+import math
 import re
 from bisect import bisect_right
 from itertools import accumulate
@@ -14,7 +15,8 @@ from ddpm_cli.data.arrays import arrays
 from ddpm_cli.data.folders import folder
 from ddpm_cli.data.labels import numbered, ordered
 from ddpm_cli.data.shards import is_pattern
-from ddpm_cli.data.sources import Source, digest, hub
+from ddpm_cli.data.sources import Source, hub
+from ddpm_cli.data.stamps import digest
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 
@@ -26,8 +28,8 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
     """
     if not paths:
         raise ValueError("paths must name at least one source, but is []")
-    if weights is not None and (len(weights) != len(paths) or not all(weight > 0 for weight in weights)):
-        raise ValueError(f"weights must be positive, one for each of the {len(paths)} paths, but is {weights}")
+    if weights is not None and (len(weights) != len(paths) or not all(0 < weight < math.inf for weight in weights)):
+        raise ValueError(f"weights must be positive and finite, one for each of the {len(paths)} paths, but is {weights}")
     sources = [opened(path) for path in paths]
     ends = list(accumulate(source.count for source in sources))
     classes = ordered(name for source in sources for name in source.classes)
@@ -45,15 +47,18 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
         return source.name(place)
 
     labels = (lambda: numbered([label for source in sources for label in texts(source)], classes)) if classes else None
-    shares = weights and [weight / source.count for source, weight in zip(sources, weights, strict=True) for _ in range(source.count)]
-    return Source(ends[-1], image, name, labels, classes, lambda: digest(source.version() for source in sources), shares)
+    parts = [(source.count, weight) for source, weight in zip(sources, weights, strict=True)] if weights else None
+    return Source(ends[-1], image, name, labels, classes, lambda: digest(source.version() for source in sources), parts)
 
 
 def texts(source: Source) -> list[str | None]:
     """The labels of a source by the names of their classes."""
     if source.labels is None:
         return [None] * source.count
-    return [None if label is None or label < 0 else source.classes[label] for label in source.labels()]
+    labels = source.labels()
+    if (highest := max((label for label in labels if label is not None), default=-1)) >= len(source.classes):
+        raise ValueError(f"labels must be less than {len(source.classes)}, the classes there are, but one is {highest}")
+    return [None if label is None or label < 0 else source.classes[label] for label in labels]
 
 
 def opened(path: str) -> Source:

@@ -22,7 +22,7 @@ def matching(path: str) -> list[Path]:
         found += files
         if not files:
             raise ValueError(f"path must be a zip or tar file, or a pattern of some (*, ?, {{000..012}}), but there is none at {name!r}")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def spelled(pattern: str) -> Iterator[str]:

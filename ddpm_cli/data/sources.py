@@ -1,11 +1,10 @@
 """Where images come from: what a source is, and those of rows: the packaged digits, and Hugging Face data sets."""
 
 import glob
-import hashlib
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -22,6 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from numpy.typing import NDArray
 
 from ddpm_cli.data.labels import numbered, ordered
+from ddpm_cli.data.stamps import digest, files_at, stamp
 
 LABELS = ("string", "large_string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 HEAD = 1024  # rows of a stream that are kept in memory, to be shown and evaluated
@@ -44,8 +44,8 @@ class Source:
     """Images by their number, opened when they are wanted, and how messages call them; labels, None where there are no classes.
 
     open: gives an array [H, W, C] where no mode of Pillow has its channels. version: changes whenever an image may have changed, or their
-    order, and reads no pixels. weights: how often each image is seen, relative to the others; None where all are alike. rows: those that
-    are trained on where all these are but the first of a stream.
+    order, and reads no pixels. parts: how many images, one after another, come from each of several sources, and their share of what is
+    seen; None where all are alike. rows: those that are trained on where all these are but the first of a stream.
     """
 
     count: int
@@ -54,30 +54,8 @@ class Source:
     labels: Callable[[], Sequence[int | None]] | None
     classes: list[str]
     version: Callable[[], str]
-    weights: Sequence[float] | None = None
+    parts: Sequence[tuple[int, float]] | None = None
     rows: Rows | None = None
-
-
-def digest(parts: Iterable[object]) -> str:
-    """A hash of things as they are written."""
-    found = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        found.update(f"{part!r}\n".encode())
-    return found.hexdigest()
-
-
-def stamp(names: Iterable[str], root: str = "") -> str:
-    """A hash of files, below `root`, by what the file system says of them: it changes whenever one may have changed."""
-    return digest((name, written(os.path.join(root, name))) for name in names)
-
-
-def written(path: str) -> tuple[int, ...]:
-    """The size of a file and when it was changed; of none, nothing."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def of_rows(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
@@ -90,7 +68,7 @@ def of_rows(rows: Dataset, image: str, label: str | None, place: str | None = No
         return named(rows[index][image], index)
 
     def version() -> str:
-        return digest([rows._fingerprint, image, stamp(files_at(place) if place else ())])
+        return digest([rows._fingerprint, image, stamp([*(files_at(place) if place else ()), *files_in(rows, image)])])
 
     labels, classes = labelled(rows, label) if label else (None, [])
     return Source(len(rows), opened, name, labels, classes, version)
@@ -98,7 +76,7 @@ def of_rows(rows: Dataset, image: str, label: str | None, place: str | None = No
 
 def undecoded(image: dict[str, Any] | None) -> PIL.Image.Image:
     """The image in a cell of a column: bytes, or a path on this machine or elsewhere (`hf://`, `zip://`)."""
-    if image is None:
+    if image is None or (image["bytes"] is None and image["path"] is None):
         raise ValueError("it is null")
     if image["bytes"] is None and "://" in image["path"]:
         with fsspec.open(image["path"], "rb") as file:
@@ -129,10 +107,12 @@ def labelled(rows: Dataset, label: str) -> tuple[Callable[[], Sequence[int | Non
     return lambda: numbered(values, classes), classes
 
 
-def files_at(place: str) -> list[str]:
-    """A file, or all files of a folder."""
-    below = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
-    return sorted(below) or [place]
+def files_in(rows: Dataset, image: str) -> list[str]:
+    """The files that cells name in place of bytes."""
+    cells = rows.data.column(image)
+    parts = dict(zip([part.name for part in cells.type], cells.flatten(), strict=True))
+    found: list[str] = parts["path"].filter(parts["bytes"].is_null()).drop_null().to_pylist()
+    return found
 
 
 def digits() -> Source:
@@ -151,7 +131,8 @@ def hub(
     """
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
-    path, load = Path(name).expanduser(), partial(datasets.load_dataset, streaming=streaming)
+    path = Path(name).expanduser()
+    load = partial(datasets.load_dataset, streaming=streaming, cache_dir=cache_at(path))
     kind = path.suffix.removeprefix(".").lower()
     if path.is_file() or kind in ("parquet", "arrow"):
         if kind not in ("parquet", "arrow") or not path.is_file():
@@ -164,6 +145,11 @@ def hub(
     else:
         rows = downloaded(name, split, load)
     return with_columns(rows, image_column, label_column, str(path) if path.exists() else None)
+
+
+def cache_at(path: Path) -> str | None:
+    """Where `datasets` keeps what it makes of local files: elsewhere once they may have changed, for it goes by less. None for the hub."""
+    return os.path.join(datasets.config.HF_DATASETS_CACHE, stamp(files_at(str(path)))) if path.exists() else None
 
 
 def local(kind: str, path: Path, load: Load) -> Table:

@@ -101,7 +101,7 @@ class Share:
                 if state is None:
                     raise ValueError(f"there are none for process {self.rank + 1} of {self.ranks}")
                 state = None
-        except FAULTS as error:
+        except (*FAULTS, RuntimeError) as error:
             raise ValueError(f"the rows of the stream cannot be read on after {before:,}: {fault(error)}") from error
 
     def window(self, start: Position, rows: list[dict[str, Any]]) -> Window:

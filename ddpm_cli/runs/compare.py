@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -134,14 +134,16 @@ def ready(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterato
 
 def reference(cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]) -> ImageSet:
     """The images to measure against: the command line's, else those of the checkpoint's recipe."""
-    cfg = cfg if "data" in cfg else recipe.copy()
+    own = "data" in cfg
+    cfg = cfg if own else recipe.copy()
     cfg.trust = trust
     try:
         bind(cfg, "data")
         preparation = shared(cfg, "data")
         if list(preparation.shape) != list(shape):
             raise ValueError(f"they are of {sized(preparation.shape)}, the checkpoint's of {sized(shape)}")
-        data = prepared(build(cfg, "data"), preparation)
+        kept = preparation.cache if own else "disk"  # nothing is written where a checkpoint says
+        data = prepared(build(cfg, "data"), replace(preparation, cache=kept))
         if len(data.images) < 4:
             raise ValueError(f"two halves take at least 4, but there are {len(data.images)}")
         return data

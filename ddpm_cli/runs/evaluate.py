@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -105,7 +105,8 @@ def whole(cfg: DictConfig, content: Mapping[str, Any], classes: Sequence[str] | 
         raise ValueError(f"data: images must be of {shape}, as the checkpoint's, but are of {list(preparation.shape)}")
     if preparation.holdout != trained and cfg.images != "all":
         raise ValueError(f"data.holdout must be {trained}, as in training, but is {preparation.holdout}; images=all needs none")
-    data = prepared(build(source, "data"), preparation)
+    kept = preparation.cache if "data" in cfg else "disk"  # nothing is written where a checkpoint says
+    data = prepared(build(source, "data"), replace(preparation, cache=kept))
     if classes is not None:
         if data.classes != list(classes):
             raise ValueError(f"data: classes must be the checkpoint's, {', '.join(classes)}, but are {', '.join(data.classes) or 'none'}")

@@ -74,6 +74,7 @@ def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) 
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
     old, new = (OmegaConf.to_container(each, resolve=True) for each in (content["config"], cfg))
     unused = ["trainer.label_dropout"] * (not OmegaConf.select(cfg, "model.conditional", default=False))
+    unused += ["data.margin"] * (OmegaConf.select(cfg, "data.crop", default="center") != "random")
     told = OF_STREAM if OmegaConf.select(cfg, "data.streaming", default=False) else ()
     free = (*(name for name in FREE if name not in told), *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
     apart = ((key, LATER.get(key) if before is None else before, after) for key, before, after in differences(old, new))

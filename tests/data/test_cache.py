@@ -299,3 +299,10 @@ def test_builds_killed_at_random_never_lead_to_a_wrong_image(truth, source, phot
             process.kill()
     assert same(prepared(source, preparation(kept)), truth)
     assert [*kept.glob("*.partial")] == []
+
+
+def test_an_image_that_is_replaced_while_nothing_is_kept_is_told(source, photos, tmp_path):
+    data = prepared(source, preparation("off"))
+    Image.new("L", (4, 4), 99).save(next(iter(sorted(photos.rglob("*.png")))))
+    with pytest.raises(ValueError, match=r"0/00.png is another image than when the run began"):
+        data.all_images()

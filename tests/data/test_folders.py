@@ -106,15 +106,26 @@ def test_labels_that_are_not_all_numbers_are_in_the_order_of_text(tmp_path):
     ("name", "text", "told"),
     [
         ("l.txt", "", r"labels must be a \.csv or \.jsonl file, but is '.*l.txt'"),
-        ("l.csv", "name,label\n1.png,a\n", r"labels must have file_name and label in each row, but '.*l.csv' has \['name', 'label'\]"),
-        ("l.jsonl", "[1]\n", r"labels must have file_name and label in each row, but '.*l.jsonl' has \[1\]"),
+        ("l.csv", "name,label\n1.png,a\n", r"labels must have file_name and label, .*, but '.*l.csv' has \['name', 'label'\]"),
+        ("l.jsonl", "[1]\n", r"labels must have file_name and label, and no cell .* in each row, but '.*l.jsonl' has \[1\]"),
+        ("l.csv", "file_name,label\n1.png,a,b\n", r"and no cell without a column, in each row, but '.*l.csv' has"),
+        (
+            "l.jsonl",
+            '{"file_name": "1.png", "label": "\\ud800"}\n',
+            r"labels must be printable text or numbers, but '1.png' in '.*l.jsonl' has",
+        ),
+        ("l.jsonl", "[" * 100_000, r"labels must be a .csv or .jsonl file, but '.*l.jsonl' cannot be read as one: "),
         ("l.csv", "file_name,label\n2.png,a\n", "labels must name each image of the folder once at most, but '.*l.csv' names '2.png'"),
         ("l.csv", "file_name,label\n1.png,a\n./1.png,b\n", "once at most, but '.*l.csv' names './1.png'"),
         ("l.csv", "file_name,label\n1.png,\n", "labels must hold a label, but '.*l.csv' holds none"),
         ("l.csv", "", "labels must hold a label, but '.*l.csv' holds none"),
         ("l.csv", 'file_name,label\n"1.png,a\n', "labels must be .* but '.*l.csv' cannot be read as one: unexpected end of data"),
         ("l.jsonl", "no json\n", "labels must be .* but '.*l.jsonl' cannot be read as one: Expecting value"),
-        ("l.jsonl", '{"file_name": "1.png", "label": [1]}\n', r"labels must be text or numbers, but '1.png' in '.*l.jsonl' has \[1\]"),
+        (
+            "l.jsonl",
+            '{"file_name": "1.png", "label": [1]}\n',
+            r"labels must be printable text or numbers, but '1.png' in '.*l.jsonl' has \[1\]",
+        ),
     ],
 )
 def test_files_of_labels_that_cannot_be_are_told(tmp_path, name, text, told):

@@ -12,6 +12,7 @@ from conftest import TINY
 from PIL import Image
 
 from ddpm_cli.data import ImageSet, Preparation, archive, arrays, digits, folder, hub, prepared, several
+from ddpm_cli.data.shards import matching
 
 GREY = Preparation(size=8, channels=1, flip=False)
 KINDS = {
@@ -320,3 +321,11 @@ def test_every_format_says_when_it_was_written_again(exported, kind):
     assert KINDS[kind](exported).version() == before
     [path.touch() for path in exported.rglob("*.*")]
     assert KINDS[kind](exported).version() != before
+
+
+def test_of_a_name_that_is_twice_in_an_archive_the_last_counts_and_a_file_that_two_patterns_name_counts_once(tmp_path):
+    with zipfile.ZipFile(tmp_path / "10.zip", "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        [file.writestr("a.png", content) for content in (b"no image", png())]
+    assert prepared(archive(path=f"{tmp_path}/{{1..1}}?.zip"), GREY).images.unique().tolist() == [7]
+    assert archive(path=f"{tmp_path}/1{{0..0}}*.zip").count == 1
+    assert len(matching(f"{tmp_path}/{{10..10}}*.zip")) == len(matching(f"{tmp_path}/1*")) == 1

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from ddpm_cli.data import Preparation, archive, decoded, folder
+from ddpm_cli.data.preparation import fitted
 
 GREY = 90
 
@@ -154,3 +155,26 @@ def test_the_report_names_every_file_that_cannot_be_read(command, tmp_path):
 def test_an_image_of_one_colour_is_known_as_such(tmp_path, colour):
     source = in_folder(tmp_path, {"plain.png": saved(Image.new("RGB", (9, 9), colour)), "some.png": saved(noise())})
     assert read(source).records["plain"].tolist() == [True, False]
+
+
+def test_an_image_that_lies_on_its_side_has_the_size_that_people_see(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (8, 4)).save(tmp_path / "1.jpg", exif=exif)
+    found = decoded(folder(path=str(tmp_path)), Preparation(size=[8, 4], channels=1, flip=False))
+    assert found.records[["width", "height"]].tolist() == [(4, 8)]
+
+
+def test_numbers_that_are_not_finite_are_no_image():
+    with pytest.raises(ValueError, match="it has numbers that are not finite"):
+        fitted(Image.fromarray(np.full((4, 4), np.nan, np.float32)), (1, 4, 4))
+
+
+def test_a_kind_of_file_that_is_not_supported_is_an_image_that_cannot_be_read(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "1.png")
+
+    def refused(*_):
+        raise NotImplementedError("Unimplemented pixel format")
+
+    monkeypatch.setattr("ddpm_cli.data.decoding.fitted", refused)
+    assert decoded(folder(path=str(tmp_path)), Preparation(size=4, channels=1, flip=False)).unreadable[0][1] == "Unimplemented pixel format"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ddpm_cli.data import Preparation, Source, prepared, several
+from ddpm_cli.data.image_set import weighed
 from ddpm_cli.data.several import opened
 
 GREY = Preparation(size=4, channels=1, flip=False)
@@ -30,7 +31,7 @@ def test_images_follow_one_another_and_classes_of_one_name_are_one(parts):
     assert data.images[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 4, 5]
     assert (source.classes, source.labels()) == (["9", "10", "11"], [1, 0, 0, 2, 0, None])
     assert [source.name(index).rpartition("/")[2] for index in (0, 2, 4, 5)] == ["1.png", "2.png", "some.npz'", "plain.npy'"]
-    assert source.weights is None
+    assert source.parts is None
 
 
 def test_sources_without_classes_have_none_together(parts):
@@ -38,14 +39,18 @@ def test_sources_without_classes_have_none_together(parts):
 
 
 def test_weights_are_the_share_of_each_source_whatever_its_size(parts):
-    weights = several(paths=parts, weights=[3, 1, 0.5]).weights
-    assert [sum(weights[:3]), sum(weights[3:5]), weights[5]] == pytest.approx([3, 1, 0.5])
-    assert len({*weights[:3]}) == 1
+    assert several(paths=parts, weights=[3, 1, 0.5]).parts == [(3, 3), (2, 1), (1, 0.5)]
 
 
-@pytest.mark.parametrize("weights", [[1, 1], [1, 0, 1], [1, -1, 1], [1, float("nan"), 1]])
+def test_shares_are_met_though_images_cannot_be_read():
+    weights = weighed([(3, 3.0), (4, 1.0)], np.array([0, 2, 3, 4, 5, 6]))
+    assert [weights[:2].sum() / weights.sum(), weights[2:].sum() / weights.sum()] == pytest.approx([0.75, 0.25])
+    assert len({*weights[:2]}) == len({*weights[2:]}) == 1
+
+
+@pytest.mark.parametrize("weights", [[1, 1], [1, 0, 1], [1, -1, 1], [1, float("nan"), 1], [1, float("inf"), 1]])
 def test_weights_that_are_no_shares_are_told(parts, weights):
-    with pytest.raises(ValueError, match="weights must be positive, one for each of the 3 paths, but is "):
+    with pytest.raises(ValueError, match="weights must be positive and finite, one for each of the 3 paths, but is "):
         several(paths=parts, weights=weights)
 
 

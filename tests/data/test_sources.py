@@ -1,5 +1,6 @@
 """Sources: the shipped digits, folders, files and names."""
 
+import os
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ddpm_cli.data import Preparation, digits, folder, hub, prepared
+from ddpm_cli.data.sources import of_rows
 
 GREY = Preparation(size=4, channels=1, flip=False)
 
@@ -134,7 +136,7 @@ def test_the_columns_of_a_webdataset_are_found(rows, tmp_path):
 
 
 def refusing(error):
-    def load_dataset(name, split, streaming):
+    def load_dataset(name, split, streaming, cache_dir):
         raise error
 
     return load_dataset
@@ -162,3 +164,33 @@ def test_an_error_of_the_hub_is_one_line_that_says_what_opens_a_locked_data_set(
         hub(name="a/b")
     assert str(caught.value).endswith(told)
     assert "\n" not in str(caught.value)
+
+
+def replaced(path, levels):
+    """A Parquet file of grey images of these levels that looks as old as the one before it."""
+    features = datasets.Features(image=datasets.Image())
+    before = path.stat() if path.exists() else None
+    datasets.Dataset.from_dict({"image": [Image.new("L", (4, 4), level) for level in levels]}, features=features).to_parquet(path)
+    if before:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_file_that_was_replaced_is_read_anew_though_it_looks_as_old(tmp_path):
+    path = tmp_path / "set.parquet"
+    for levels in ([10, 20], [30, 40]):
+        replaced(path, levels)
+        kept = Preparation(size=4, channels=1, flip=False, cache=f"{tmp_path}/kept")
+        assert prepared(hub(name=str(path)), kept).images[:, 0, 0, 0].tolist() == levels
+
+
+def test_files_that_cells_name_are_part_of_the_version(tmp_path):
+    features = datasets.Features(image=datasets.Image())
+    cells = [{"bytes": None, "path": str(tmp_path / "one.png")}, None]
+    Image.new("L", (4, 4), 10).save(tmp_path / "one.png")
+    rows = datasets.Dataset.from_dict({"image": cells}, features=features).cast_column("image", datasets.Image(decode=False))
+    source = of_rows(rows, "image", None)
+    before = source.version()
+    Image.new("L", (4, 4), 20).save(tmp_path / "one.png")
+    assert source.version() != before
+    with pytest.raises(ValueError, match="it is null"):
+        source.open(1)

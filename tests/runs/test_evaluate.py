@@ -190,3 +190,14 @@ def test_a_run_that_held_nothing_out_has_no_held_out_images(command, short):
     ckpt = rewritten(short, lambda config: config.data.update(holdout=0.0))
     outcome = command("evaluate", f"ckpt={ckpt}", *FEW, "images=held_out", "hydra.run.dir=out")
     assert outcome.err == "error: images=held_out must be at least 2, but there are 0 (data.holdout=0.0); or images=all\n"
+
+
+def test_nothing_is_written_where_a_checkpoint_says(command, trained):
+    content = torch.load(trained, weights_only=True)
+    config = content["config"].replace("cache: disk", "cache: ./there/")
+    assert config != content["config"]
+    torch.save({**content, "config": config}, trained)
+    for name, options in (("evaluate", ["nll=ode", "nll_steps=1", "n=2"]), ("compare", ["samplers=[ddim]", "steps=[2]", "n=4"])):
+        outcome = command(name, f"ckpt={trained}", *options, "hydra.run.dir=out")
+        assert outcome.code == 0, outcome.err
+    assert not Path("there").exists()

@@ -1,0 +1,33 @@
+"""Whether files may have changed, by what the file system says of them: nothing is read."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+
+
+def digest(parts: Iterable[object]) -> str:
+    """A hash of things as they are written."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        found.update(f"{part!r}\n".encode())
+    return found.hexdigest()
+
+
+def stamp(names: Iterable[str], root: str = "") -> str:
+    """A hash of files, below `root`, by what the file system says of them: it changes whenever one may have changed."""
+    return digest((name, written(os.path.join(root, name))) for name in names)
+
+
+def written(path: str) -> tuple[int, ...]:
+    """The size of a file and when it was changed; of none, nothing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def files_at(place: str) -> list[str]:
+    """A file, or all files of a folder."""
+    below = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
+    return sorted(below) or [place]
