@@ -104,7 +104,7 @@ def writable(root: Path) -> Iterator[None]:
 def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) -> None:
     """Writes an entry beside its place, and moves it there when all of it is on the disk."""
     unfinished, began = entry.with_suffix(".partial"), time.perf_counter()
-    shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
+    remove(unfinished)  # of one that was killed
     check_room(entry.parent, source.count, preparation)
     unfinished.mkdir()
     try:
@@ -116,12 +116,19 @@ def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) ->
         if aloud:
             log.info("cached    %s prepared images in %s", f"{len(records):,}", entry)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove(unfinished)
 
 
 def append(file: BinaryIO, first: int, images: Bytes) -> None:
     """Writes images behind those before them."""
     file.write(images.numpy().data)
+
+
+def remove(path: Path) -> None:
+    """Removes a folder, or the file in its place."""
+    shutil.rmtree(path, ignore_errors=True)
+    if path.is_file():
+        path.unlink()
 
 
 def check_room(folder: Path, count: int, preparation: Preparation) -> None:

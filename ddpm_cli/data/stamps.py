@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
+
+KEPT = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 
 
 def digest(parts: Iterable[object]) -> str:
@@ -28,6 +31,6 @@ def written(path: str) -> tuple[int, ...]:
 
 
 def files_at(place: str) -> list[str]:
-    """A file, or all files of a folder."""
+    """A file, or all files of a folder but for a cache of ours in it."""
     below = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
-    return sorted(below) or [place]
+    return sorted(path for path in below if not KEPT.search(path)) or [place]

@@ -306,3 +306,10 @@ def test_an_image_that_is_replaced_while_nothing_is_kept_is_told(source, photos,
     Image.new("L", (4, 4), 99).save(next(iter(sorted(photos.rglob("*.png")))))
     with pytest.raises(ValueError, match=r"0/00.png is another image than when the run began"):
         data.all_images()
+
+
+def test_a_file_in_the_place_of_an_unfinished_entry_is_in_nobodys_way(source, kept, truth):
+    entry = kept / cache.key(source, preparation(kept))
+    kept.mkdir()
+    entry.with_suffix(".partial").write_text("")
+    assert same(prepared(source, preparation(kept)), truth)

@@ -113,10 +113,10 @@ RUNS = {
     "disk": ["data=hub", "data.name={}/rows"],
     "two halves": ["data=several", "data.paths=[{}/shard-00.tar,{}/shard-01.tar]"],
 }
-QUICK = ("tar.gz", "npz")
+QUICK = ("folder", "shards", "npz", "parquet", "stream")
 
 
-@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in RUNS])
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.long) for kind in RUNS])
 def test_a_run_trains_on_every_format(command, exported, kind):
     there = [option.format(exported, exported) for option in RUNS[kind]]
     alike = ["data.size=8", "data.channels=1", "data.holdout=0.1", "model.conditional=true", "trainer.steps=2", "hydra.run.dir=run"]

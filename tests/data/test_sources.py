@@ -194,3 +194,11 @@ def test_files_that_cells_name_are_part_of_the_version(tmp_path):
     assert source.version() != before
     with pytest.raises(ValueError, match="it is null"):
         source.open(1)
+
+
+def test_a_cache_in_the_folder_of_a_data_set_is_no_part_of_it(rows, tmp_path):
+    rows.save_to_disk(tmp_path / "set")
+    options = Preparation(size=4, channels=1, flip=False, cache=f"{tmp_path}/set/kept")
+    for _ in range(2):
+        prepared(hub(name=str(tmp_path / "set")), options)
+    assert len([path for path in (tmp_path / "set/kept").iterdir() if path.is_dir()]) == 1

@@ -163,6 +163,7 @@ def test_an_error_in_one_process_ends_all_and_is_told_once():
     assert "Signal 9 (SIGKILL)" in err
 
 
+@pytest.mark.long
 def test_images_are_the_same_from_two_processes(one):
     common = [
         sys.executable,

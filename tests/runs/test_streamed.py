@@ -121,7 +121,7 @@ def processes(*options):
 PAIR = ["trainer=ddp", "trainer.processes=2"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_go_on_exactly_and_another_number_begins_again_and_says_so():
     processes(*PAIR, "hydra.run.dir=whole")
     processes(*PAIR, "trainer.stop_at=12", "hydra.run.dir=parts")
