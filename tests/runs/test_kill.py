@@ -36,13 +36,13 @@ def kill_after_some_steps(folder, moment):
     process.communicate()
 
 
-@pytest.mark.slow
-def test_ten_kills_change_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kills", [pytest.param(4, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.long)])
+def test_kills_change_nothing(tmp_path, monkeypatch, kills):
     monkeypatch.chdir(tmp_path)
-    moment = random.Random(0)
-    for _ in range(10):
+    moment = random.Random(kills)
+    for _ in range(kills):
         kill_after_some_steps("killed", moment)
-    assert 10 <= int(steps_done("killed").removeprefix("step_")) < 400
+    assert kills <= int(steps_done("killed").removeprefix("step_")) < 400
     outputs = {folder: start(folder).communicate()[0] for folder in ("killed", "whole")}
     killed, whole = (checkpoints.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
     pairs = zip(
