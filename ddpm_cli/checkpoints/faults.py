@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from ddpm_cli.data import Position
 from ddpm_cli.training import LONGEST
 
 TENSORS = ("network", "ema", "loss", "history", "verdict")
@@ -38,6 +39,8 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
         yield "'environment' must hold names and texts"
     if len(content["stream"]) > WORD or not all(type(text) is str and len(text) <= TEXT for text in content["stream"]):
         yield "'stream' must hold a text for each process"
+    elif not all(map(Position.readable, content["stream"])):
+        yield "'stream' must hold where each process goes on"
     scaler = content["scaler"]
     if scaler and not (scaler.keys() == SCALER.keys() and all(within(scaler[name], *SCALER[name]) for name in SCALER)):
         yield f"'scaler' must be empty or hold {', '.join(SCALER)}, each in its range"

@@ -12,4 +12,4 @@ from ddpm_cli.data.report import Report, report
 from ddpm_cli.data.several import several
 from ddpm_cli.data.sources import Rows, Source, digits, hub
 from ddpm_cli.data.stream import Batch, Stream, batches
-from ddpm_cli.data.streaming import Share, streamed
+from ddpm_cli.data.streaming import Position, Share, streamed

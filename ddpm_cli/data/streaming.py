@@ -51,6 +51,15 @@ class Position:
             raise ValueError("the checkpoint's position in the stream is none")
         return cls(before, done, state)
 
+    @classmethod
+    def readable(cls, text: str) -> bool:
+        """Whether a text is of a position."""
+        try:
+            cls.of(text)
+        except ValueError:
+            return False
+        return True
+
     def __str__(self) -> str:
         return json.dumps(asdict(self))
 

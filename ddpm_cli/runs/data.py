@@ -124,7 +124,8 @@ def classes(facts: Report) -> Iterator[str]:
 
 def room(subject: Subject) -> str:
     """Where the prepared images lie, what they take, and how long the decoding took."""
-    taken, cache, folder = size(math.prod(subject.found.images.shape)), subject.preparation.cache, subject.found.folder
+    taken, folder = size(math.prod(subject.found.images.shape)), subject.found.folder
+    cache = "ram" if subject.source.rows else subject.preparation.cache
     memory = f"({taken} of memory a process with data.cache=ram)"
     where = {"ram": f"{taken} of memory", "off": f"nothing is kept {memory}"}.get(cache, f"{taken} in {folder} {memory}")
     return f"{where}, decoded in {duration(subject.seconds)}"

@@ -129,3 +129,13 @@ def test_two_processes_go_on_exactly_and_another_number_begins_again_and_says_so
     assert "changed, so" not in processes(*PAIR, "hydra.run.dir=parts", "resume=auto")
     assert same("whole", "parts") == []
     assert "processes: 2 -> 1, so that the stream is read from its first image on again" in processes("hydra.run.dir=less", "resume=auto")
+
+
+def test_a_checkpoint_whose_position_is_none_is_skipped_for_the_one_before(command):
+    train(command, "trainer.steps=8", "trainer.stop_at=7", "trainer.checkpoint_every=5", "hydra.run.dir=run")
+    for name in ("step_00000007.pt", "last.pt"):
+        path = Path("run/checkpoints", name)
+        torch.save({**torch.load(path, weights_only=True), "stream": ["nonsense"]}, path)
+    resumed = train(command, "trainer.steps=8", "hydra.run.dir=run", "resume=auto")
+    assert "'stream' must hold where each process goes on" in resumed.out
+    assert "resumed   step 5 of " in resumed.out
