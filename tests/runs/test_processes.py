@@ -65,6 +65,7 @@ def test_any_number_of_processes_microbatches_and_workers_is_the_same_run_in_a_s
     assert sorted(path.name for path in Path("pairs/0").iterdir()) == sorted(path.name for path in Path(one).iterdir())
 
 
+@pytest.mark.long
 def test_what_loss_times_and_verdict_remember_is_that_of_all_processes():
     remembering = [
         "model.variance=learned",
@@ -85,6 +86,7 @@ def test_what_loss_times_and_verdict_remember_is_that_of_all_processes():
     assert all(torch.allclose(pair[name].double(), alone[name].double(), rtol=1e-3, atol=1e-4) for name in remembered)
 
 
+@pytest.mark.long
 def test_torchrun_starts_the_same_run_and_another_number_of_processes_goes_on_with_it(one):
     code, out, err = run(*TORCHRUN, *TRAIN[1:], *RECIPE, "trainer=ddp", "trainer.stop_at=20", "hydra.run.dir=two")
     assert code == 0, err
@@ -128,7 +130,7 @@ def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_r
 LONG = [*(each for each in RECIPE if not each.startswith("trainer.steps")), "trainer.steps=3000", "trainer.checkpoint_every=5"]
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("asked", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGUSR1])
 def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(asked):
     process = started("run", *TRAIN, *LONG, *DDP, "hydra.run.dir=run")
     process.send_signal(asked)

@@ -249,7 +249,7 @@ def emptied(file):
     return b""
 
 
-@pytest.mark.parametrize("damage", [cut_off, flipped, emptied])
+@pytest.mark.parametrize("damage", [pytest.param(cut_off, marks=pytest.mark.long), flipped, pytest.param(emptied, marks=pytest.mark.long)])
 def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command, damage):
     often(command, folder="whole")
     often(command, "trainer.stop_at=4")
