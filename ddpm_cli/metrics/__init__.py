@@ -1,4 +1,9 @@
-"""Metrics: how far two sets of images are apart, as the moments of features tell it."""
+"""Metrics: how far two sets of images are apart and which are copies, as features tell it, each figure with its interval."""
 
+from ddpm_cli.metrics.classes import class_score
+from ddpm_cli.metrics.copies import Copies, copies
 from ddpm_cli.metrics.features import extracted, pixels
-from ddpm_cli.metrics.frechet import Moments, frechet_distance, moments
+from ddpm_cli.metrics.frechet import Moments, frechet, frechet_distance, frechet_infinity, moments
+from ddpm_cli.metrics.intervals import Number, of_mean, of_share
+from ddpm_cli.metrics.kernel import kernel_distance
+from ddpm_cli.metrics.neighbours import nearest, precision_recall

@@ -1,0 +1,34 @@
+"""The kernel distance between two sets of features: no bias at any number of images."""
+
+import torch
+
+from ddpm_cli.metrics.intervals import Number, of_mean
+from ddpm_cli.metrics.neighbours import BLOCK, alike
+from ddpm_cli.shapes import Each, Features, Others
+
+
+def kernel_distance(generated: Features, reference: Others) -> Number:
+    """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), with k(x, y) = (x.y / D + 1)^3 (Bińkowski et al. 2018, eq. 4), over all pairs.
+
+    An image is paired with others alone: pairs of one image that lies in both sets are left out of the last mean, too, as they tell
+    nothing about how far the sets are apart. The influence of x is 2 (mean_x' k(x, x') - mean_y k(x, y)).
+    """
+    if min(len(generated), len(reference)) < 2:
+        raise ValueError(f"pairs take at least 2 images in either set, but there are {len(generated)} and {len(reference)}")
+    within, across = row_means(generated, generated, itself=True), row_means(generated, reference, itself=False)
+    value = within.mean() + row_means(reference, reference, itself=True).mean() - 2 * across.mean()
+    return of_mean(float(value), 2 * (within - across))
+
+
+def row_means(one: Features, other: Others, *, itself: bool) -> Each:
+    """The mean of k(x, y) over the y in `other`, for each x of `one`: without those at its own place, or without those equal to it."""
+    found = []
+    for rows in torch.split(torch.arange(len(one)), BLOCK):
+        x, total, count = one[rows].double(), torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.int64)
+        for columns in torch.split(torch.arange(len(other)), BLOCK):
+            y = other[columns].double()
+            kept = rows[:, None] != columns if itself else ~alike(x, y)
+            total = total + ((x @ y.T / one.shape[1] + 1) ** 3 * kept).sum(dim=1)
+            count = count + kept.sum(dim=1)
+        found.append(total / count)
+    return torch.cat(found)
