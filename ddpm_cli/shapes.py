@@ -8,6 +8,7 @@ from torch import Tensor
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
 Maps: TypeAlias = Float[Tensor, "batch _ height width"]
 Bytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
+Coloured: TypeAlias = UInt8[Tensor, "batch 3 height width"]
 Row: TypeAlias = UInt8[Tensor, "_ channels height width"]
 Pixels: TypeAlias = UInt8[Tensor, "channels height width"]
 Larger: TypeAlias = UInt8[Tensor, "channels _ _"]

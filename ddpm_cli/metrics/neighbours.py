@@ -4,11 +4,11 @@ import statistics
 
 import torch
 
-from ddpm_cli.metrics.intervals import DEVIATIONS, Number, of_share
+from ddpm_cli.metrics.intervals import Number, of_share
 from ddpm_cli.shapes import Distances, Features, Others, Pairs, Places, Reaches, Sets
 
 BLOCK = 2048  # rows and columns of distances at a time
-HALVES = 32  # random ones, whose recall is compared
+HALVES, STUDENT = 32, 2.0395  # random halves of the images, and the deviations that hold 95% where so many tell the deviation
 SAME = 1e-5  # of two features' length: they are apart by no more than this where they are one image's
 
 
@@ -59,7 +59,7 @@ def recall(generated: Features, reference: Others, k: int) -> Number:
         apart = torch.cdist(rows.double(), generated.double())
         counts = counts + torch.stack([(apart <= reach).any(dim=1).sum() for reach in reaches])
     share, *halves = (counts.double() / len(reference)).tolist()
-    margin = DEVIATIONS * statistics.stdev(halves)
+    margin = STUDENT * statistics.stdev(halves)
     return Number(share, max(0.0, share - margin), min(1.0, share + margin))
 
 

@@ -94,7 +94,7 @@ def compare(cfg: DictConfig, folder: Path) -> None:
     shape = content["facts"]["shape"]
     denoiser = restored(content, weights=options.weights, device=options.device, trust=options.trust)
     settings = list(ready(options, denoiser, shape))
-    extract = bind(cfg, "features")
+    extract = build(cfg, "features", denoiser.device).extract
     extract(torch.zeros(1, *shape, dtype=torch.uint8))
     with said(None, aloud=True):
         data = reference(cfg, content["config"], options.trust, shape)
