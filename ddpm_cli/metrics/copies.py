@@ -55,7 +55,8 @@ def copies(
     training images take their place (which takes `training_mirrored`), each without itself. Exact copies of either among the training
     images are left out. If the model copied nothing, the ratios of generated and held-out images were drawn alike, and how many of the
     generated lie up to the r-th of m held-out ones follows the beta-binomial law (r, m + 1 - r), whose mean is r / (m + 1): it holds the
-    uncertainty of the threshold and that of the share.
+    uncertainty of the threshold and that of the share. Of models that copy nothing, about 1 in 100 is said to; with 20 training images and
+    none held out, 5 in 100.
     """
     if len(training) < 3:
         raise ValueError(f"copies are found among at least 3 training images, but there are {len(training)}")

@@ -41,7 +41,8 @@ def frechet(generated: Features, reference: Moments) -> Number:
     """The distance of N images from a reference, with its interval.
 
     The distance is too large by about a constant / N, and the interval is that of its expectation at this N, not of the distance of
-    endlessly many images.
+    endlessly many images: compare it at one N alone. So taken it holds for fewer images than features, too (89 to 97 of 100 intervals,
+    D = 64 and N from 24 to 512); where the two sets are drawn alike, it is too wide by up to the root of 2.
     """
     return of_mean(*linearised(generated, reference, root(reference.covariance)))
 
@@ -49,7 +50,8 @@ def frechet(generated: Features, reference: Moments) -> Number:
 def frechet_infinity(generated: Features, reference: Moments) -> Number:
     """The distance of endlessly many images: the line through those of all N, of halves and of quarters over 1/N, at 0.
 
-    After Chong & Forsyth 2020, with parts that share no image.
+    After Chong & Forsyth 2020, with parts that share no image. Distances lie on that line where quarters are of many more images than
+    there are features D: with N = 8 D and more, 96% of the intervals hold the truth (D = 64), with N = 4 D 70%, with N = 2 D hardly any.
     """
     if len(generated) < 8:
         raise ValueError(f"quarters take at least 8 images, but there are {len(generated)}")

@@ -6,6 +6,8 @@ from ddpm_cli.metrics.intervals import Number, of_mean
 from ddpm_cli.metrics.neighbours import BLOCK, alike
 from ddpm_cli.shapes import Each, Features, Others
 
+ROUNDING = 1e-12  # of sums, beside the kernel's mean
+
 
 def kernel_distance(generated: Features, reference: Others) -> Number:
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), with k(x, y) = (x.y / D + 1)^3 (Bińkowski et al. 2018, eq. 4), over all pairs.
@@ -16,8 +18,9 @@ def kernel_distance(generated: Features, reference: Others) -> Number:
     if min(len(generated), len(reference)) < 2:
         raise ValueError(f"pairs take at least 2 images in either set, but there are {len(generated)} and {len(reference)}")
     within, across = row_means(generated, generated, itself=True), row_means(generated, reference, itself=False)
-    value = within.mean() + row_means(reference, reference, itself=True).mean() - 2 * across.mean()
-    return of_mean(float(value), 2 * (within - across))
+    apart = within.mean() + row_means(reference, reference, itself=True).mean() - 2 * across.mean()
+    value = float(apart) if abs(apart) > ROUNDING * within.mean() else 0.0
+    return of_mean(value, 2 * (within - across))
 
 
 def row_means(one: Features, other: Others, *, itself: bool) -> Each:
