@@ -37,6 +37,7 @@ SURFACE = {
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
     "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes trainer.label_dropout",
     "trainer.offset_noise trainer.input_perturbation trainer.evaluate_every",
+    "trainer.measures trainer.measure_every trainer.measure_images trainer.best",
     "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
     "schedule.steps schedule.offset schedule.max_beta schedule.zero_snr",
     "sampler.steps sampler.spacing sampler.eta",

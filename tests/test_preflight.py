@@ -158,9 +158,8 @@ def test_checkpoints_are_counted_as_they_will_lie_there():
 
 
 def test_an_estimate_says_step_total_and_checkpoint():
-    ((level, text),) = said(
-        preflight.estimate(trained(Small()), recipe(sample_every=500, evaluate_every=100, checkpoint_every=500), 1000, 0.5, 4.0, 8.0)
-    )
+    costs = {"sample_every": 4.0, "evaluate_every": 8.0}
+    ((level, text),) = said(preflight.estimate(trained(Small()), recipe(sample_every=500, evaluate_every=100), 1000, 0.5, costs))
     assert level == "estimate"
     assert text == "about 0.5 s a step, 9 min in all; a checkpoint has 192 bytes"
 

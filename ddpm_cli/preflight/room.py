@@ -4,7 +4,7 @@ import math
 import resource
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -83,10 +83,10 @@ def weight(network: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
 
 
-def estimate(state: TrainState, trainer: Trainer, steps: int, seconds: float, grid: float, evaluation: float) -> Iterator[Finding]:
-    """What the rest of a run takes, of which a step takes so many seconds and a grid of samples and an evaluation so many times that."""
+def estimate(state: TrainState, trainer: Trainer, steps: int, seconds: float, costs: Mapping[str, float]) -> Iterator[Finding]:
+    """What the rest of a run takes, of which a step takes so many seconds, and what is done at each cadence so many times that."""
     to_go = steps - state.step
-    total = seconds * (to_go + grid * (1 + to_go // trainer.sample_every) + evaluation * (1 + to_go // trainer.evaluate_every))
+    total = seconds * (to_go + sum(cost * (1 + to_go // getattr(trainer, cadence)) for cadence, cost in costs.items()))
     told = f"about {seconds:.2g} s a step, {duration(total)} in all; a checkpoint has {size(checkpoint_bytes(state))}"
     yield Finding("estimate", told)
 

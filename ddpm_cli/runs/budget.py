@@ -15,13 +15,16 @@ import torch
 from ddpm_cli import checkpoints
 from ddpm_cli.config import shared
 from ddpm_cli.runs.learning import losses
+from ddpm_cli.runs.measures import batches, scored
 from ddpm_cli.runs.previews import previews
 from ddpm_cli.runs.run import Run
+from ddpm_cli.shapes import Images
 from ddpm_cli.training import LONGEST, Trainer
 
 MARGIN = 0.1  # of the time, kept back for what is not timed (pictures, logs, checks) and for a machine that gets slower
 TIMING = 0.03  # of the time, spent on timing steps, and as much on timing samples
 FEWEST, MOST = 3, 100  # steps that are timed
+PACED = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Costs:
     evaluation: float
     grid: float
     save: float
+    measurement: float = 0.0
 
     def steps(self, seconds: float, recipe: Trainer) -> int:
         """The steps that fit into the time with their grids and checkpoints, the last ones included.
@@ -39,7 +43,8 @@ class Costs:
         A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
         """
         beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
-        left = seconds - self.evaluation - self.grid - self.save
+        beside += self.measurement / recipe.measure_every
+        left = seconds - self.evaluation - self.grid - self.save - self.measurement
         longer = int(left / (self.step + beside))
         return min(LONGEST - 1, longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step))
 
@@ -49,9 +54,11 @@ def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
     share = steps / max(1, recipe["steps"])
     if share >= 1:
         return {}
-    paced = {name: max(1, math.ceil(share * recipe[name])) for name in ("log_every", "evaluate_every", "sample_every", "checkpoint_every")}
-    if recipe["checkpoint_every"] % recipe["evaluate_every"] == 0:  # so that checkpoints stay evaluated, which best.pt must be
-        paced["checkpoint_every"] = paced["evaluate_every"] * recipe["checkpoint_every"] // recipe["evaluate_every"]
+    paced = {name: max(1, math.ceil(share * recipe[name])) for name in PACED}
+    judged = "evaluate_every" if recipe["best"] == "held_out" else "measure_every"
+    for seldom, often in (("checkpoint_every", judged), (judged, "checkpoint_every")):
+        if recipe[seldom] % recipe[often] == 0:  # so that checkpoints stay judged, which best.pt must be
+            paced[seldom] = paced[often] * recipe[seldom] // recipe[often]
     return {**paced, "warmup": int(share * recipe["warmup"]), "ema": max(0.0, 1 - (1 - recipe["ema"]) / share)}
 
 
@@ -75,9 +82,10 @@ def measured(run: Run, seconds: float) -> Costs:
     """Times the first steps, a grid of samples and a checkpoint of a run that takes about so many seconds."""
     with undone(run):
         step = step_seconds(run, TIMING * seconds)
-        grid = grid_seconds(run, TIMING * seconds)
+        grid = drawing_seconds(run, lambda: previews(run), TIMING * seconds)
+        measurement = measurement_seconds(run, TIMING * seconds) if run.trainer.measures else 0.0
         evaluation = seconds_of(lambda: losses(run))
-        return Costs(step, evaluation, grid, save_seconds(run) if run.ranks.first else 0.0)
+        return Costs(step, evaluation, grid, save_seconds(run) if run.ranks.first else 0.0, measurement)
 
 
 @contextmanager
@@ -107,16 +115,25 @@ def step_seconds(run: Run, limit: float) -> float:
 
 
 @torch.no_grad()
-def grid_seconds(run: Run, limit: float) -> float:
-    """The time of a grid of samples, of which no more is drawn than fits into the limit."""
+def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float) -> float:
+    """The time of a batch of samples, of which no more is drawn than fits into the limit."""
     evaluations = len(shared(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
-    list(islice(previews(run), 2))
+    list(islice(draw(), 2))
     began, done = time.perf_counter(), 0
-    for done, images in enumerate(previews(run)):
+    for done, images in enumerate(draw()):
         images.cpu()
         if done and time.perf_counter() - began > limit:
             break
     return (time.perf_counter() - began) * evaluations / max(1, done)
+
+
+def measurement_seconds(run: Run, limit: float) -> float:
+    """The time of a measurement: of its batches of samples, and of what is found of black images in their place."""
+    n = run.trainer.measure_images
+    black = torch.zeros(len(range(n)[run.ranks.part(n)]), *run.data.images.shape[1:], dtype=torch.uint8)
+    scored(run, [black])  # the first one waits for the training images' features
+    drawing = drawing_seconds(run, lambda: next(batches(run), iter(())), limit)
+    return drawing * sum(1 for _ in batches(run)) + seconds_of(lambda: scored(run, [black]))
 
 
 def save_seconds(run: Run) -> float:

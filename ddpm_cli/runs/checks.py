@@ -9,10 +9,12 @@ import torch
 from ddpm_cli import preflight
 from ddpm_cli.config import bind, shared
 from ddpm_cli.preflight import Finding
+from ddpm_cli.runs.budget import seconds_of
 from ddpm_cli.runs.learning import evaluation_share
 from ddpm_cli.runs.previews import PREVIEWS
 from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import evaluations
+from ddpm_cli.shapes import Bytes
 
 FEW = 8  # images are enough for the oracle
 FORWARD = 1 / 3  # of the time of a step, which goes forward and backward
@@ -39,11 +41,17 @@ def findings(run: Run) -> Iterator[Finding]:
         if any(found.level == "error" for found in trial.findings):
             return
         yield from preflight.memory(state, trial.memory)
-        diffusion, pixel = state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
-        times = shared(run.cfg, "sampler").times(diffusion)
-        asked = evaluations(lambda denoise: denoise, diffusion, bind(run.cfg, "sampler"), times, pixel)
-        grid = FORWARD * asked * PREVIEWS / run.trainer.batch_size
-        yield from preflight.estimate(state, run.trainer, end, trial.seconds, grid, FORWARD * evaluation_share(run))
+        yield from preflight.estimate(state, run.trainer, end, trial.seconds, costs(run, trial.seconds, few.images))
+
+
+def costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
+    """What is done beside the steps, by its cadence, in steps of so many seconds; the extraction of features is timed on a few images."""
+    diffusion, pixel = run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
+    times = shared(run.cfg, "sampler").times(diffusion)
+    asked = evaluations(lambda denoise: denoise, diffusion, bind(run.cfg, "sampler"), times, pixel)
+    sample, extraction = FORWARD * asked / run.trainer.batch_size, seconds_of(lambda: run.gauge.features(few)) / seconds / len(few)
+    measurement = run.trainer.measure_images * (sample + extraction / run.ranks.count) if run.trainer.measures else 0.0
+    return {"sample_every": PREVIEWS * sample, "evaluate_every": FORWARD * evaluation_share(run), "measure_every": measurement}
 
 
 def pass_checks(run: Run) -> None:

@@ -1,6 +1,7 @@
 """The checks of a training run on their own: nothing is trained, nothing written."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
         raise KeyboardInterrupt
 
 
-def doctor_here(plain: dict[Any, Any], folder: Path, *, named: bool) -> bool:
+def doctor_here(plain: dict[Any, Any], folder: Path, *, features: Mapping[str, Any], named: bool) -> bool:
     """The checks in this process, as the only one or as one of several."""
     cfg = OmegaConf.create(plain)
     with joined(device_named(cfg.trainer.device)) as ranks, said(None, ranks.first):
         found = []
-        for each in findings(opened(cfg, folder, ranks, named)):
+        for each in findings(opened(cfg, folder, ranks, named, features)):
             log.info("%-9s %s", each.level, each.text)
             found.append(each)
         errors = [each.text for each in found if each.level == "error"]

@@ -58,7 +58,7 @@ def judge(run: Run, held_out: Fixed, training: Fixed) -> None:
     """Brings an evaluation into the verdict and its picture; says so where it turns."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
-        log.info("learning  %s", verdict.told())
+        log.info("learning  %s", verdict.told(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
     run.journal.picture("held_out.png", heat_map(verdict.by_time), step)

@@ -18,6 +18,7 @@ from ddpm_cli.parallel import Ranks, Vote
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.incidents import Watch
 from ddpm_cli.runs.learning import by_quarter, evaluated
+from ddpm_cli.runs.measures import measured
 from ddpm_cli.runs.previews import show_samples
 from ddpm_cli.runs.run import Run
 from ddpm_cli.training import Progress
@@ -49,8 +50,10 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
         window = [] if numbers else window
         if progress.step % trainer.evaluate_every == 0 or progress.step == run.steps:
             numbers |= evaluated(run)
+        numbers |= measured(run)
         if numbers:
             run.journal.numbers(progress.step, numbers)
+            run.state.verdict.candidate = progress.step, numbers.get(trainer.best, math.nan)
         if progress.step < run.steps:
             show_and_save(run, watch)
         if not window:
@@ -123,7 +126,7 @@ def finish(run: Run, stop: Event, again: str) -> None:
     elif run.steps:
         show_samples(run)
     run.journal.close()
-    if word := run.state.verdict.told():
+    if word := run.state.verdict.told(run.trainer.best):
         log.info("learning  %s", word)
     log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
 

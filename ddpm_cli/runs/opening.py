@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ddpm_cli.parallel import TYPES, Arithmetic, Ranks, computed, described, dev
 from ddpm_cli.parallel.launch import restarted
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.runs import budget, resume
+from ddpm_cli.runs.gauge import Gauge, extractors
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.parts import denoiser_of, draw_of, labels_taken, loss_of, process
 from ddpm_cli.runs.run import Run
@@ -31,12 +32,12 @@ from ddpm_cli.training import Loss, Trainer, TrainState, tried
 log = logging.getLogger(__name__)
 
 
-def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool) -> Run:
-    """A run as it starts or goes on; says what it is, writes nothing."""
+def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool, features: Mapping[str, Any]) -> Run:
+    """A run as it starts or goes on, with these features to measure by; says what it is, writes nothing."""
     check_launch(cfg, ranks)
     asked = "auto" if any(ranks.gathered(restarted())) and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
     found = resume.agreed(ranks, lambda: resume.wanted(asked, folder, named))
-    run = assembled(cfg, folder, found[1] if found else None, ranks)
+    run = assembled(cfg, folder, found[1] if found else None, ranks, features)
     describe(run)
     if asked:
         told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
@@ -54,7 +55,7 @@ def check_launch(cfg: DictConfig, ranks: Ranks) -> None:
         raise ValueError(f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}")
 
 
-def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ranks: Ranks) -> Run:
+def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ranks: Ranks, features: Mapping[str, Any]) -> Run:
     """Builds every part, cheapest first, and puts back what `content` remembers."""
     diffusion, trainer = process(cfg), build(cfg, "trainer", tried(bind(cfg, "trainer.optimizer")))
     device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), loss_of(cfg)
@@ -62,6 +63,7 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     shared(cfg, "sampler").times(diffusion)
     denoiser = initial(cfg, diffusion, preparation.shape, classes=1)
     try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape, perturbed=trainer.input_perturbation > 0)
+    made = extractors(features, cfg.trust, preparation.shape)
     (data, rows), began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
     if denoiser.conditional:  # one class has stood for all of them until they were known
         denoiser = initial(cfg, diffusion, preparation.shape, len(data.classes))
@@ -72,7 +74,8 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     why = f" when data.holdout={preparation.holdout:g} are held out"
     check_batch(trainer.batch_size, len(training.images), why, endless=rows is not None)
     fingerprint = content["data"] if content and data.matches(content["data"]) else data.fingerprint
-    run = Run(cfg, folder, trainer, state, loss, training, held_out, fingerprint, 0, quiet, saver, ranks, work, rows)
+    gauge = Gauge(trainer.measures, made, training)
+    run = Run(cfg, folder, trainer, state, loss, training, held_out, fingerprint, 0, quiet, saver, ranks, work, gauge, rows)
     run = replace(run, steps=trainer.length(run.count))
     if trainer.minutes is not None:
         steps = length_in_time(run, content, began)
@@ -151,8 +154,11 @@ def resumed(run: Run, content: dict[str, Any]) -> Run:
     run.state.positions = run.state.positions if run.rows else []
     if (before := len(run.state.positions)) not in (0, run.ranks.count):
         changes.append(f"processes: {before} -> {run.ranks.count}, so that the stream is read from its first image on again")
-    if not (run.folder / "checkpoints/best.pt").exists():
+    other_best = resume.changes_of_best(content["config"], run.cfg)
+    if other_best or not (run.folder / "checkpoints/best.pt").exists():
         run.state.verdict.forget_best()
+    for change in other_best:
+        log.info("changed, so that no checkpoint of before is the best: %s", change)
     for change in [*changes, *["the optimizer starts with nothing remembered"] * other]:
         log.info("changed, so the rest is not what it would have been: %s", change)
     return run

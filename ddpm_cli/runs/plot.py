@@ -63,7 +63,8 @@ def plot(cfg: DictConfig) -> None:
 def panels(metrics: Sequence[str] | None, known: Sequence[str]) -> list[Panel]:
     """What is drawn: the metrics that are asked for, which some run must have."""
     held_out = tuple(name for name in ("held_out", "training") if name in known)
-    usual = [panel for panel in (("loss",) * ("loss" in known or not held_out), held_out) if panel]
+    measures = [(name,) for name in known if name.startswith(("fd_", "kid_"))]
+    usual = [panel for panel in (("loss",) * ("loss" in known or not held_out), held_out, *measures) if panel]
     found: list[Panel] = usual if metrics is None else [(name,) for name in metrics]
     for name in (name for panel in found for name in panel):
         if name not in known:

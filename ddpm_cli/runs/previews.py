@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,7 +12,7 @@ from ddpm_cli.data import select
 from ddpm_cli.images import grid, to_bytes, to_float
 from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import trajectory
-from ddpm_cli.shapes import Bytes, Features, Images
+from ddpm_cli.shapes import Bytes, Features, Images, Labels
 
 PREVIEWS = 16
 ENOUGH = 1024  # images of the data to compare with
@@ -33,12 +33,17 @@ def show_samples(run: Run) -> None:
 
 def previews(run: Run) -> Iterator[Images]:
     """This process's share of the samples that are shown, after every step of the sampler; a conditional model's, class after class."""
-    denoiser = replace(run.state.denoiser, network=run.state.average)
-    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
     indices = range(PREVIEWS)[run.ranks.part(PREVIEWS)]
     if not indices:
-        return iter([torch.empty(0, *shape)])
-    labels = torch.tensor([index % len(run.data.classes) for index in indices]) if denoiser.conditional else None
+        return iter([torch.empty(0, *run.data.images.shape[1:])])
+    labels = torch.tensor([index % len(run.data.classes) for index in indices]) if run.state.denoiser.conditional else None
+    return samples(run, indices, labels)
+
+
+def samples(run: Run, indices: Sequence[int], labels: Labels | None) -> Iterator[Images]:
+    """Samples of the average by the run's own sampler, as they begin and after every step."""
+    denoiser = replace(run.state.denoiser, network=run.state.average)
+    shape, sampler, spaced = run.data.images.shape[1:], bind(run.cfg, "sampler"), shared(run.cfg, "sampler")
     return trajectory(denoiser, sampler, spaced, shape=shape, seed=run.cfg.seed, indices=indices, labels=labels)
 
 

@@ -1,7 +1,7 @@
 """Going on with a run: where its checkpoint lies, and whether it is the same run."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ OF_SOURCE = ("_target_", "path", "name", "split", "image_column", "label", "cach
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in OF_SOURCE))
 OF_STREAM = ("data.name", "data.split")  # are told where only the first images have a fingerprint
 HOW = ("device", "parallel", "processes", "workers", "microbatch", "precision", "compile", "activation_checkpointing")
-FREE_OF_TRAINER = (*HOW, *CADENCES, "stop_at", "keep_last", "bad_steps")
+FREE_OF_TRAINER = (*HOW, *CADENCES, "measures", "measure_images", "best", "stop_at", "keep_last", "bad_steps")
 LATER: dict[str, Any] = {  # what options that older checkpoints lack were in their runs
     "model.conditional": False,
     "data.holdout": 0.0,
@@ -27,6 +27,7 @@ LATER: dict[str, Any] = {  # what options that older checkpoints lack were in th
     "loss.distance": "l2",
     "schedule.zero_snr": False,
     "train_times": {"_target_": "ddpm_cli.train_times.uniform"},
+    "trainer.best": "held_out",
     "trainer.offset_noise": 0.0,
     "trainer.input_perturbation": 0.0,
 }
@@ -72,19 +73,31 @@ def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
 
 def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
-    old, new = (OmegaConf.to_container(each, resolve=True) for each in (content["config"], cfg))
     unused = ["trainer.label_dropout"] * (not OmegaConf.select(cfg, "model.conditional", default=False))
     unused += ["data.margin"] * (OmegaConf.select(cfg, "data.crop", default="center") != "random")
     told = OF_STREAM if OmegaConf.select(cfg, "data.streaming", default=False) else ()
     free = (*(name for name in FREE if name not in told), *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
-    apart = ((key, LATER.get(key) if before is None else before, after) for key, before, after in differences(old, new))
-    found = [(key, before, after) for key, before, after in apart if before != after and not key.startswith(free)]
+    found = [(key, before, after) for key, before, after in apart(content["config"], cfg) if not key.startswith(free)]
     broken = [f"{key} was {short(before)} and is {short(after)}" for key, before, after in found if key.startswith(SAME)]
     broken += ["the images are others (their fingerprint differs)"] * (content["data"] != data)
     if broken:
         raise ValueError(f"cannot resume: {'; '.join(broken)}")
     length = [("steps in all", content["facts"]["steps"], steps)] * (content["facts"]["steps"] != steps)
     return [f"{key}: {short(before)} -> {short(after)}" for key, before, after in [*found, *length]]
+
+
+def changes_of_best(old: DictConfig, cfg: DictConfig) -> list[str]:
+    """What differs so that numbers of before are none to be the best among."""
+    of_samples = () if cfg.trainer.best == "held_out" else ("trainer.measure_images", "sampler.")
+    wanted = ("trainer.best", *of_samples)
+    return [f"{key}: {short(before)} -> {short(after)}" for key, before, after in apart(old, cfg) if key.startswith(wanted)]
+
+
+def apart(old: DictConfig, new: DictConfig) -> Iterator[tuple[str, Any, Any]]:
+    """The options that differ, those that an older checkpoint lacks as they were in its run."""
+    before, after = (OmegaConf.to_container(each, resolve=True) for each in (old, new))
+    known = ((key, LATER.get(key) if one is None else one, other) for key, one, other in differences(before, after))
+    return ((key, one, other) for key, one, other in known if one != other)
 
 
 def short(value: Any) -> str:

@@ -11,6 +11,7 @@ from ddpm_cli import checkpoints
 from ddpm_cli.config import shared
 from ddpm_cli.data import Batch, ImageSet, Rows, Share, Stream, batches, streamed
 from ddpm_cli.parallel import Arithmetic, Ranks
+from ddpm_cli.runs.gauge import Gauge
 from ddpm_cli.runs.incidents import finite
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.saving import Saver
@@ -37,6 +38,7 @@ class Run:
     saver: Saver
     ranks: Ranks
     work: Arithmetic
+    gauge: Gauge
     rows: Rows | None = None
 
     @property

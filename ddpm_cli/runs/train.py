@@ -1,7 +1,7 @@
 """A training run: from a configuration to a folder with checkpoints, numbers and pictures."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.parallel import device_named, joined
 from ddpm_cli.parallel.launch import check_named, finished, leave, processes, spread
 from ddpm_cli.runs.checks import pass_checks
+from ddpm_cli.runs.gauge import nodes
 from ddpm_cli.runs.journal import Journal
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import finish, loop, stop_requested
+from ddpm_cli.runs.measures import announce
 from ddpm_cli.runs.opening import opened
 from ddpm_cli.runs.parts import settled
 from ddpm_cli.runs.run import Run
@@ -58,15 +60,18 @@ def train(cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: 
 def spread_out(job: Callable[..., bool], cfg: DictConfig, *args: Any, **options: Any) -> bool:
     """Calls the job in as many processes as the configuration says, in this one where that is one."""
     count = processes(cfg.trainer.processes, cfg.trainer.device) if cfg.trainer.parallel == "ddp" else 1
-    return spread(count, job, settled(cfg), *args, **options)
+    return spread(count, job, settled(cfg), *args, features=nodes(cfg), **options)
 
 
-def train_here(plain: dict[Any, Any], folder: Path, *, named: bool, again: str, overrides: Sequence[str]) -> bool:
+def train_here(
+    plain: dict[Any, Any], folder: Path, *, features: Mapping[str, Any], named: bool, again: str, overrides: Sequence[str]
+) -> bool:
     """Trains in this process, as the only one or as one of those that it finds itself among."""
     cfg = OmegaConf.create(plain)
     device = device_named(cfg.trainer.device)
     with joined(device) as ranks, said(folder / "train.log", ranks.first), stop_requested(ranks) as stop:
-        run = opened(cfg, folder, ranks, named)
+        run = opened(cfg, folder, ranks, named, features)
+        announce(run)
         pass_checks(run)
         if ranks.first:
             record(folder / ".hydra", cfg, overrides)

@@ -22,7 +22,7 @@ from ddpm_cli.training.optimizers import step_unless
 from ddpm_cli.training.state import TrainState, average_towards
 
 LONGEST = 10**8  # more steps than any run has
-CADENCES = ("log_every", "evaluate_every", "sample_every", "checkpoint_every", "keep_every")
+CADENCES = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every", "keep_every")
 POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
 FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -65,7 +65,9 @@ class Trainer:
     label_dropout: the share of the labels kept from a conditional network.
     offset_noise, input_perturbation: of `noised`. ema: the decay of the average of the weights, which is sampled.
     bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
-    log_every, evaluate_every, sample_every, checkpoint_every: in steps.
+    log_every, evaluate_every, measure_every, sample_every, checkpoint_every: in steps.
+    measures: of measure_images samples, fd_X and kid_X with X a choice of the group features.
+    best: the number whose lowest makes best.pt, held_out or one of measures.
     keep_last: newest checkpoints kept; keep_every: steps between those kept for good.
     """
 
@@ -94,13 +96,19 @@ class Trainer:
     bad_steps: int
     log_every: int
     evaluate_every: int
+    measures: list[str]
+    measure_every: int
+    measure_images: int
+    best: str
     sample_every: int
     checkpoint_every: int
     keep_last: int
     keep_every: int | None
 
     def __post_init__(self) -> None:
-        at_least(self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0))
+        at_least(self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0), measure_images=2)
+        if self.best not in (known := ["held_out", *self.measures]):
+            raise ValueError(f"best must be one of {', '.join(known)} (trainer.measures adds others), but is {self.best!r}")
         if self.parallel != "ddp" and self.processes != 1:
             raise ValueError(f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}")
         if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):

@@ -20,7 +20,8 @@ class Verdict:
     """What the evaluations of a run have come to: it goes with the checkpoint.
 
     word: of WORDS. since: the step of the lowest held-out loss, where the losses of each image were `held_out` and `training`.
-    best: the lowest held-out loss among checkpoints, of the step `best_step`. by_time: losses of the last evaluations by time.
+    best: the lowest number among checkpoints, of the step `best_step`; candidate: the step of the last one, and the number.
+    by_time: losses of the last evaluations by time.
     """
 
     word: int = IMPROVING
@@ -31,6 +32,7 @@ class Verdict:
     best_step: int = 0
     by_time: Columns = field(default_factory=lambda: torch.zeros(0, LEVELS))
     latest: tuple[int, float, float] | None = None
+    candidate: tuple[int, float] = (0, math.nan)
 
     def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
         """Takes an evaluation of the average in; whether another word holds since."""
@@ -47,28 +49,30 @@ class Verdict:
         return self.word != before
 
     def best_at(self, step: int) -> bool:
-        """Whether the checkpoint of this step is the best, if it was evaluated; it is remembered as such, should it be written again."""
-        if self.latest is not None and self.latest[0] == step and self.latest[1] < self.best:
-            self.best, self.best_step = self.latest[1], step
+        """Whether the checkpoint of this step, if its number was taken, is the best; it is remembered so, should it be written again."""
+        if self.candidate[0] == step and self.candidate[1] < self.best:
+            self.best, self.best_step = self.candidate[1], step
         return 0 < step == self.best_step
 
     def forget_best(self) -> None:
         """Counts no checkpoint as the best yet."""
         self.best, self.best_step = math.inf, 0
 
-    def told(self) -> str:
-        """The verdict in words; none before the first evaluation."""
+    def told(self, by: str = "held_out") -> str:
+        """The verdict in words, and which checkpoint is the best by a number; none before the first evaluation."""
+        number = "" if by == "held_out" else f" by {by}, {self.best:.4g}"
+        best = f"best.pt is of step {self.best_step:,}{number}" if self.best_step else ""
         if self.latest is None:
-            return ""
+            return best
         step, held_out, training = self.latest
         since = "" if self.word == IMPROVING else f" since step {self.since:,}"
-        best = f"; best.pt is of step {self.best_step:,}" if self.best_step else ""
-        return f"{WORDS[self.word]}{since}: held-out loss {held_out:.4g}, training {training:.4g} at step {step:,}{best}"
+        losses = f"held-out loss {held_out:.4g}, training {training:.4g} at step {step:,}"
+        return "; ".join(filter(None, [f"{WORDS[self.word]}{since}: {losses}", best]))
 
     @property
     def past(self) -> dict[str, Tensor]:
-        """What goes with the checkpoint; {} before the first evaluation."""
-        if not len(self.held_out):
+        """What goes with the checkpoint; {} before the first evaluation and the first best."""
+        if not len(self.held_out) and not self.best_step:
             return {}
         steps = torch.tensor([self.word, self.since, self.best_step])
         best = torch.tensor([self.best] if self.best_step else [], dtype=torch.float64)

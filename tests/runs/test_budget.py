@@ -17,7 +17,8 @@ from ddpm_cli.runs.budget import Costs
 
 RECIPE = partial(trainer, warmup=100, ema=0.999, steps=800, log_every=50, evaluate_every=100, sample_every=200, checkpoint_every=100)
 SELDOM = ["trainer.evaluate_every=400", "trainer.checkpoint_every=400"]
-OPTIONS = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5", "trainer.steps=7"]
+MEASURES = ["trainer.measures=[kid_pixels]", "trainer.measure_images=20"]
+OPTIONS = [*TINY, *MEASURES, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5", "trainer.steps=7"]
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoin
     assert paced == {
         "log_every": 26,
         "evaluate_every": 51,
+        "measure_every": 1,
         "sample_every": 101,
         "checkpoint_every": 51,
         "warmup": 50,
@@ -63,6 +65,20 @@ def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoin
 def test_checkpoints_of_a_shorter_run_are_evaluated_as_those_of_its_recipe():
     paced = budget.shortened(vars(RECIPE(checkpoint_every=200)), 267)
     assert (paced["evaluate_every"], paced["checkpoint_every"]) == (34, 68)
+
+
+@pytest.mark.parametrize(("measured", "saved", "expected"), [(100, 200, (34, 68)), (200, 200, (67, 67)), (400, 200, (134, 67))])
+def test_checkpoints_of_a_shorter_run_are_measured_as_those_of_its_recipe(measured, saved, expected):
+    recipe = RECIPE(measures=["fd_pixels"], best="fd_pixels", measure_every=measured, checkpoint_every=saved)
+    paced = budget.shortened(vars(recipe), 267)
+    assert (paced["measure_every"], paced["checkpoint_every"]) == expected
+
+
+def test_the_steps_that_fit_leave_time_for_measurements():
+    recipe = RECIPE(steps=400, evaluate_every=100, sample_every=100, checkpoint_every=100, measure_every=100)
+    costs = Costs(step=0.1, evaluation=0.0, grid=0.0, save=0.0, measurement=2.0)
+    steps = costs.steps(60, recipe)
+    assert 58 < steps * 0.1 + (steps // 100 + 1) * 2.0 <= 60
 
 
 @pytest.mark.slow

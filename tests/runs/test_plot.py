@@ -107,6 +107,7 @@ def test_more_runs_than_the_cycle_has_colours_have_one_each():
 def test_held_out_is_drawn_beside_training_where_any_run_has_it():
     assert panels(None, ["loss", "lr"]) == [("loss",)]
     assert panels(None, ["loss", "training", "held_out"]) == [("loss",), ("held_out", "training")]
+    assert panels(None, ["loss", "lr", "fd_pixels", "kid_lite0"]) == [("loss",), ("fd_pixels",), ("kid_lite0",)]
     assert panels(["lr", "loss"], ["loss", "held_out", "lr"]) == [("lr",), ("loss",)]
 
 

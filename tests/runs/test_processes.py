@@ -66,7 +66,7 @@ def test_any_number_of_processes_microbatches_and_workers_is_the_same_run_in_a_s
 
 
 @pytest.mark.long
-def test_what_loss_times_and_verdict_remember_is_that_of_all_processes():
+def test_what_loss_times_and_verdict_remember_and_what_is_measured_is_that_of_all_processes():
     remembering = [
         "model.variance=learned",
         "schedule.steps=4",
@@ -75,12 +75,16 @@ def test_what_loss_times_and_verdict_remember_is_that_of_all_processes():
         "trainer.evaluate_every=10",
     ]
     objective = ["loss=uncertain", "loss@loss.of=hybrid", "model.conditional=false", "trainer.evaluate_every=10"]
+    measures = ["trainer.measures=[fd_pixels,kid_pixels]", "trainer.measure_every=10", "trainer.measure_images=35"]
     for name, parallel in (("alone", []), ("pair", DDP)):
-        code, _, err = run(*TRAIN, *RECIPE, *remembering, *objective, *parallel, f"hydra.run.dir={name}")
+        code, _, err = run(*TRAIN, *RECIPE, *remembering, *objective, *measures, *parallel, f"hydra.run.dir={name}")
         assert code == 0, err
     alone, pair = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair"))
     remembered = [name for name in alone if name.startswith(("loss.", "history.", "verdict."))]
     assert same_run("pair", "alone")
+    measured, expected = ([row[name] for row in rows(each) for name in row if "pixels" in name] for each in ("pair", "alone"))
+    assert len(measured) == 6
+    assert measured == pytest.approx(expected, rel=1e-3)
     assert (alone["history.counts"] > 1).all()
     assert (alone["loss.u"] != 0).all()
     assert all(torch.allclose(pair[name].double(), alone[name].double(), rtol=1e-3, atol=1e-4) for name in remembered)
