@@ -10,14 +10,14 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config import bind
-from ddpm_cli.data import ImageSet
-from ddpm_cli.metrics import Moments, extracted, frechet_distance, moments
-from ddpm_cli.metrics.features import Extract
+from ddpm_cli.config import build
+from ddpm_cli.data import ImageSet, Pictures
+from ddpm_cli.metrics import Extractor, Moments, extracted, frechet_distance, moments
 from ddpm_cli.metrics.kernel import row_means
-from ddpm_cli.shapes import Bytes, Features, Indices
+from ddpm_cli.shapes import Features, Indices
 
 MOST = 10_000  # training images that samples are compared with
+AT_ONCE = 32  # through an extractor, which may enlarge them
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,24 @@ class Gauge:
     """Measures of samples, named fd_X and kid_X with X of `extractors`, against at most 10,000 of the training images."""
 
     names: Sequence[str]
-    extractors: Mapping[str, Extract]
+    extractors: Mapping[str, Extractor]
     training: ImageSet
+
+    @property
+    def images(self) -> Pictures:
+        """The training images that samples are compared with, spread evenly over all."""
+        count = len(self.training.images)
+        return self.training.chosen(spread(min(MOST, count), count)).images
 
     @cached_property
     def references(self) -> dict[str, Reference]:
         """What samples are compared with, found when it is first asked for."""
-        count = len(self.training.images)
-        images = self.training.chosen(spread(min(MOST, count), count)).images
-        return {name: Reference(extracted(each, images)) for name, each in self.extractors.items()}
+        return {name: Reference(each) for name, each in self.features(self.images).items()}
 
-    def features(self, images: Bytes) -> dict[str, Features]:
+    @torch.no_grad()
+    def features(self, images: Pictures) -> dict[str, Features]:
         """All features of images, by name."""
-        return {name: extracted(each, images) for name, each in self.extractors.items()}
+        return {name: extracted(each.extract, images, at_once=AT_ONCE) for name, each in self.extractors.items()}
 
     def scores(self, generated: Mapping[str, Features]) -> dict[str, float]:
         """Every measure of samples that have these features."""
@@ -95,10 +100,10 @@ def nodes(cfg: DictConfig) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def extractors(nodes: Mapping[str, Any], trust: Sequence[str], shape: Sequence[int]) -> dict[str, Extract]:
+def extractors(nodes: Mapping[str, Any], trust: Sequence[str], device: torch.device, shape: Sequence[int]) -> dict[str, Extractor]:
     """The extractors of these nodes, each tried on a black image of `shape`."""
-    found: dict[str, Extract] = {}
+    found: dict[str, Extractor] = {}
     for name, node in nodes.items():
-        found[name] = bind(OmegaConf.create({"features": node, "trust": list(trust)}), "features")
-        found[name](torch.zeros(1, *shape, dtype=torch.uint8))
+        found[name] = build(OmegaConf.create({"features": node, "trust": list(trust)}), "features", device)
+        found[name].extract(torch.zeros(1, *shape, dtype=torch.uint8))
     return found

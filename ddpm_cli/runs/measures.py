@@ -18,11 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def announce(run: Run) -> None:
-    """Finds the features of the training images, and says what is measured."""
+    """Says what is measured, and finds the features of the training images."""
     if run.trainer.measures and run.ranks.first:
-        count = max(len(each.features) for each in run.gauge.references.values())
         told = f"{', '.join(run.trainer.measures)} of {run.trainer.measure_images:,} samples every {run.trainer.measure_every:,} steps"
-        log.info("measures  %s, against %s training images", told, f"{count:,}")
+        log.info("measures  %s, against %s training images", told, f"{len(run.gauge.images):,}")
+        for name, reference in run.gauge.references.items():
+            log.info("features  %s of each by %s", f"{reference.features.shape[1]:,}", run.gauge.extractors[name].name)
 
 
 def measured(run: Run) -> dict[str, float]:

@@ -63,7 +63,7 @@ def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ran
     shared(cfg, "sampler").times(diffusion)
     denoiser = initial(cfg, diffusion, preparation.shape, classes=1)
     try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape, perturbed=trainer.input_perturbation > 0)
-    made = extractors(features, cfg.trust, preparation.shape)
+    made = ranks.in_turn(lambda: extractors(features, cfg.trust, device, preparation.shape))
     (data, rows), began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
     if denoiser.conditional:  # one class has stood for all of them until they were known
         denoiser = initial(cfg, diffusion, preparation.shape, len(data.classes))

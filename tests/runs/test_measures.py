@@ -10,7 +10,7 @@ from test_train import flattened, rows
 
 from ddpm_cli import checkpoints, preflight
 from ddpm_cli.data import ImageSet
-from ddpm_cli.metrics import frechet_distance, kernel_distance, moments
+from ddpm_cli.metrics import Extractor, frechet_distance, kernel_distance, moments
 from ddpm_cli.runs import gauge, loop, measures
 from ddpm_cli.runs.gauge import Gauge
 from ddpm_cli.runs.resume import changes_of_best
@@ -59,7 +59,8 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
     assert list(distances) == [4, 8, 10]
     assert best(whole) == min(distances, key=distances.get)
     log = Path(whole, "train.log").read_text()
-    assert "measures  fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images" in log
+    assert "measures  fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images\n" in log
+    assert "features  64 of each by pixels-16\n" in log
 
 
 def test_measuring_changes_nothing_of_the_run(command, whole):
@@ -132,7 +133,7 @@ def test_a_checkpoint_of_before_there_were_measures_has_its_best_by_the_held_out
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["trainer.measures=[fd_pixel]"], "trainer.measures must be among fd_pixels, kid_pixels"),
+        (["trainer.measures=[fd_pixel]"], "trainer.measures must be among fd_clip, fd_dinov2, fd_inception, fd_lite0, fd_pixels, kid_clip"),
         (["trainer.measures=[prc_pixels]"], "but 'prc_pixels' is not"),
         (["trainer.measures=fd_pixels"], "trainer.measures must be a list of str, but is 'fd_pixels'"),
         (["trainer.best=fd_pixels"], "best must be one of held_out (trainer.measures adds others), but is 'fd_pixels'"),
@@ -155,7 +156,7 @@ def flat(images):
 
 def gauged(count):
     images = torch.arange(count, dtype=torch.int64)[:, None, None, None].expand(count, 1, 2, 3).to(torch.uint8).contiguous()
-    return Gauge(["fd_flat", "kid_flat"], {"flat": flat}, ImageSet(images, None, []))
+    return Gauge(["fd_flat", "kid_flat"], {"flat": Extractor("flat", flat, None)}, ImageSet(images, None, []))
 
 
 def test_measures_are_those_of_the_metrics():
