@@ -23,10 +23,10 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_ships_the_yaml_the_digits_and_the_licence(wheel):
+def test_the_wheel_ships_the_yaml_the_digits_the_page_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*.yaml")}
-    assert configs | {"ddpm_cli/data/digits.parquet"} <= names
+    assert configs | {"ddpm_cli/data/digits.parquet", "ddpm_cli/report/page.html"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -40,4 +40,5 @@ def test_the_wheel_trains_and_samples_in_another_folder(wheel, tmp_path):
     run(sys.executable, "-m", "ddpm_cli", "sample", "ckpt=run/checkpoints/last.pt", "n=4", "hydra.run.dir=out", **here)
     assert where.startswith(str(site))
     assert (tmp_path / "run/samples/step_00000020.png").exists()
+    assert (tmp_path / "run/report.html").exists()
     assert (tmp_path / "out/grid.png").exists()
