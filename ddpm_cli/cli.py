@@ -124,6 +124,7 @@ compare = partial(launch, "compare", lambda cfg, folder: runs().compare(cfg, fol
 data = partial(launch, "data", lambda cfg, folder: runs().data(cfg, folder))
 evaluate = partial(launch, "eval", lambda cfg, folder: runs().evaluate(cfg, folder))
 info, plot = partial(launch, "info", lambda cfg, _: runs().info(cfg)), partial(launch, "plot", lambda cfg, _: runs().plot(cfg))
+report = partial(launch, "report", lambda cfg, _: runs().report(cfg))
 COMMANDS = {
     "train": train,
     "doctor": doctor,
@@ -133,6 +134,7 @@ COMMANDS = {
     "eval": evaluate,
     "plot": plot,
     "data": data,
+    "report": report,
 }
 
 

@@ -38,12 +38,16 @@ def trajectory(
     seed: int,
     indices: Sequence[int],
     labels: Labels | None = None,
+    seen: Callable[[Denoise], Denoise] = lambda denoise: denoise,
 ) -> Iterator[Images]:
-    """The images `indices` of a sampling run, [B, C, H, W] in [-1, 1], first as pure noise and then after every step."""
+    """The images `indices` of a sampling run, [B, C, H, W] in [-1, 1], first as pure noise and then after every step.
+
+    `seen` may look at the estimates.
+    """
     noises = Noises.keyed(shape, seed, indices, denoiser.device)
     denoise = clipped(denoiser if labels is None else labelled(denoiser, labels.to(noises.start.device)))
     yield noises.start
-    yield from sampler(denoise, denoiser.diffusion, noises.start, grid.times(denoiser.diffusion), noises.steps)
+    yield from sampler(seen(denoise), denoiser.diffusion, noises.start, grid.times(denoiser.diffusion), noises.steps)
 
 
 def rehearse(denoise: Denoise, diffusion: GaussianDiffusion, sampler: Sampler, noises: Noises) -> None:

@@ -168,7 +168,9 @@ def test_one_command_has_all_names(command, monkeypatch, capfd):
     monkeypatch.setattr("sys.argv", ["ddpm_cli", "fly"])
     from ddpm_cli.cli import main
 
-    with pytest.raises(SystemExit, match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, but is 'fly'"):
+    with pytest.raises(
+        SystemExit, match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, report, but is 'fly'"
+    ):
         main()
 
 

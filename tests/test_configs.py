@@ -11,6 +11,7 @@ from problems import Answer, constant_oracle
 from ddpm_cli import config
 from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.runs.card import Options as ReportOptions
 from ddpm_cli.runs.compare import Options as CompareOptions
 from ddpm_cli.runs.data import Options as DataOptions
 from ddpm_cli.runs.drawing import Steering
@@ -114,6 +115,12 @@ def test_the_surface_of_ddpm_data_is_frozen(composed):
     shared = {name for line in SURFACE for name in line.split() if name.startswith("data.")}
     assert set(config.options_of(DataOptions)) == {"trust"}
     assert options(OmegaConf.to_container(composed("data"))) == {"trust"} | shared
+
+
+def test_the_surface_of_ddpm_report_is_frozen(composed):
+    own = set(config.options_of(ReportOptions))
+    assert own == set("run device trust".split())
+    assert options(OmegaConf.to_container(composed("report"))) == own
 
 
 ABSENT = {"inception": [ValueError], "dinov2": [ValueError], "clip": [ValueError]}  # where their weights are not on disk

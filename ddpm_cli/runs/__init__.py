@@ -1,5 +1,6 @@
 """Runs: the parts put together. Each command is one function of a configuration and a folder."""
 
+from ddpm_cli.runs.card import report
 from ddpm_cli.runs.compare import compare
 from ddpm_cli.runs.data import data
 from ddpm_cli.runs.doctor import doctor

@@ -13,7 +13,8 @@ from ddpm_cli.parallel.launch import check_named
 from ddpm_cli.runs.checks import findings
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.opening import opened
-from ddpm_cli.runs.train import GROUPS, Options, spread_out
+from ddpm_cli.runs.parts import GROUPS
+from ddpm_cli.runs.train import Options, spread_out
 
 log = logging.getLogger(__name__)
 

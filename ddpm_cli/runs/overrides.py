@@ -2,19 +2,28 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
-from hydra import compose
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ddpm_cli.config import differences
-from ddpm_cli.runs.train import GROUPS
+from ddpm_cli.config import config_dir, differences
+from ddpm_cli.runs.parts import GROUPS
 
 Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Has the YAML files at hand where no command of Hydra's has brought them, as in a process of several."""
+    with nullcontext() if GlobalHydra.instance().is_initialized() else initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield
 
 
 def overrides(wanted: Plain) -> list[str]:
@@ -25,12 +34,20 @@ def overrides(wanted: Plain) -> list[str]:
     defaults = composed([])
     groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
     chosen = [f"{group}={choice}" for group in groups if (choice := nearest(defaults, group, wanted)) is not None]
-    return [*chosen, *changes(composed(chosen), wanted)]
+    return [*chosen, *changes(composed(chosen) if chosen else defaults, wanted)]
 
 
 def composed(said: list[str]) -> Plain:
     """What `ddpm-train` would run with these overrides, as plain values."""
-    cfg: Any = OmegaConf.to_container(compose("train", said), resolve=True)
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    return composed_from(tuple(source.path for source in hydra.config_loader.get_sources()), tuple(said))
+
+
+@cache
+def composed_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
+    """The same from these folders of YAML files: the jobs of a sweep ask for much that is alike."""
+    cfg: Any = OmegaConf.to_container(compose("train", list(said)), resolve=True)
     return cfg
 
 
@@ -41,6 +58,8 @@ def nearest(defaults: Plain, group: str, wanted: Plain) -> str | None:
         apart = [before for _, before, _ in differences(found, wanted[group]) if before != "???"]
         return found.get("_target_") != wanted[group].get("_target_"), len(apart), "???" not in found.values()
 
+    if wanted[group] == defaults[group]:
+        return None
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     choices = {choice: unlike(composed([f"{group}={choice}"])[group]) for choice in hydra.config_loader.get_group_options(group)}

@@ -14,6 +14,7 @@ from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import device_named, load_network, on_device
 from ddpm_cli.train_times import Draw, History
 
+GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
 UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
 
 

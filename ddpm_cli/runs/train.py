@@ -14,6 +14,7 @@ from ddpm_cli.config import at_least, bound, check
 from ddpm_cli.images import grid, save_text, to_bytes, to_float
 from ddpm_cli.parallel import device_named, joined
 from ddpm_cli.parallel.launch import check_named, finished, leave, processes, spread
+from ddpm_cli.runs.card import concluded
 from ddpm_cli.runs.checks import pass_checks
 from ddpm_cli.runs.gauge import nodes
 from ddpm_cli.runs.journal import Journal
@@ -21,11 +22,10 @@ from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.loop import finish, loop, stop_requested
 from ddpm_cli.runs.measures import announce
 from ddpm_cli.runs.opening import opened
-from ddpm_cli.runs.parts import settled
+from ddpm_cli.runs.parts import GROUPS, settled
 from ddpm_cli.runs.run import Run
 from ddpm_cli.sampling import start
 
-GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
 NOISE_LEVELS = 10
 log = logging.getLogger(__name__)
 
@@ -77,11 +77,12 @@ def train_here(
             record(folder / ".hydra", cfg, overrides)
         run = replace(run, journal=Journal.opened(folder, run.state.step, writes=ranks.first))
         show_data(run)
-        with run.saver.thread:
-            loop(run, stop)
-            finish(run, stop, again)
-        if ranks.first:
-            finished()
+        with concluded(run):
+            with run.saver.thread:
+                loop(run, stop)
+                finish(run, stop, again)
+            if ranks.first:
+                finished()
         if stop.is_set() and ranks.count > 1:
             leave()
     return not stop.is_set()

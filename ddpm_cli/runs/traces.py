@@ -1,0 +1,55 @@
+"""What a training run left in its folder beside numbers: lines of its log, rows of any kind, and pictures."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+LINE = re.compile(r"\S+ \S+ (?P<level>[A-Z]+) \S+: (?P<text>.*)")
+SAMPLES = "step_" + "[0-9]" * 8 + ".png"
+
+
+def said(folder: Path) -> dict[str, str]:
+    """What the run said last of itself, by the first word of the line: device, data, schedule, model, length."""
+    words = (text.partition(" ") for level, text in logged(folder) if level == "INFO")
+    return {name: rest.strip() for name, _, rest in words if rest.startswith(" ")}
+
+
+def warned(folder: Path) -> list[str]:
+    """The warnings and errors of the log, each once."""
+    return list(dict.fromkeys(text.removeprefix("warning: ") for level, text in logged(folder) if level in ("WARNING", "ERROR")))
+
+
+def logged(folder: Path) -> list[tuple[str, str]]:
+    """Level and text of every line of the log."""
+    path = folder / "train.log"
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return [(match["level"], match["text"]) for match in map(LINE.fullmatch, lines) if match]
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file, a line each; lines that are none are left out, as where a run was killed while it wrote."""
+    found = []
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+    return [each for each in found if isinstance(each, dict)]
+
+
+def picture_at(path: Path) -> bytes | None:
+    """The picture in a file; None where there is none that can be seen."""
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+        return path.read_bytes()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def samples(folder: Path) -> dict[int, Path]:
+    """The grids of samples by step."""
+    return {int(path.stem.removeprefix("step_")): path for path in sorted((folder / "samples").glob(SAMPLES))}

@@ -1,0 +1,127 @@
+"""The card in a real browser: nothing is asked for, the slider and the tables work, and everyone can read it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the card is tried in Chromium by playwright: pip install 'ddpm-cli[browser]'")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")]
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+).split()
+EVALUATIONS = """{"step": 4, "metric": "a", "value": 10.5, "low": 9, "high": 11, "protocol": "a | one", "protocol_id": "one"}
+{"step": 4, "metric": "b", "value": 9.5, "low": 9, "high": 10, "protocol": "b | two", "protocol_id": "two"}
+{"step": 4, "metric": "c", "value": 100, "low": 99, "high": 101, "protocol": "c | three", "protocol_id": "three"}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def opened(browser, command, runs):
+    """Opens the card of a tiny run; what the browser says or asks for is kept."""
+    if not (runs / "browsed").exists():
+        often = ["trainer.log_every=2", "trainer.evaluate_every=2", "trainer.sample_every=2", "trainer.steps=8"]
+        assert command("train", *TINY, *often, "hydra.run.dir=browsed").code == 0
+        Path("browsed/evaluations.jsonl").write_text(EVALUATIONS)
+        assert command("report", "run=browsed").code == 0
+        shutil.copytree("browsed", runs / "browsed")
+    heard, asked = [], []
+
+    def opening(width=1000, scheme="light", **options):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, **options)
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url.partition(",")[0]))
+        page.goto((runs / "browsed/report.html").as_uri())
+        page.heard, page.asked = heard, asked
+        return page
+
+    return opening
+
+
+def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(opened):
+    page = opened()
+    assert page.heard == []
+    assert {each for each in page.asked if not each.startswith("data:image/")} == {page.url}
+
+
+def test_the_slider_changes_the_picture_by_its_keys(opened):
+    page = opened()
+    choice, pictures = page.get_by_label("Training step"), page.get_by_role("img", name="Samples at")
+    assert (pictures.count(), pictures.get_attribute("alt")) == (1, "Samples at step 8")
+    choice.press("ArrowLeft")
+    assert (pictures.count(), pictures.get_attribute("alt")) == (1, "Samples at step 6")
+    assert choice.get_attribute("aria-valuetext") == "step 6"
+    choice.press("Home")
+    assert pictures.get_attribute("alt") == "Samples at step 2"
+
+
+def test_the_film_plays_to_its_end_when_it_is_asked_to_and_not_before(opened):
+    page = opened()
+    pictures = page.get_by_role("img", name="Image and estimate")
+    page.wait_for_timeout(300)
+    assert pictures.get_attribute("alt") == "Image and estimate at step 3 of 3"
+    page.get_by_role("button", name="Play").click()
+    assert pictures.get_attribute("alt") == "Image and estimate at step 0 of 3"
+    page.get_by_role("button", name="Pause").wait_for()
+    page.get_by_role("button", name="Play").wait_for()
+    assert pictures.get_attribute("alt") == "Image and estimate at step 3 of 3"
+
+
+def test_a_film_that_was_paused_stays_where_it_is_and_is_slow_where_motion_is_not_wanted(opened):
+    page = opened(reduced_motion="reduce")
+    pictures = page.get_by_role("img", name="Image and estimate")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(400)
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(1200)
+    assert pictures.get_attribute("alt") == "Image and estimate at step 0 of 3"
+
+
+def test_a_table_is_sorted_by_its_heads(opened):
+    page = opened()
+    table = page.get_by_role("table", name="Metrics")
+    names = table.locator("tbody th")
+    table.get_by_role("button", name="value").click()
+    assert names.all_text_contents() == ["b", "a", "c"]
+    assert table.get_by_role("columnheader", name="value").get_attribute("aria-sort") == "ascending"
+    table.get_by_role("button", name="value").click()
+    assert names.all_text_contents() == ["c", "a", "b"]
+    table.get_by_role("button", name="metric").click()
+    assert names.all_text_contents() == ["a", "b", "c"]
+    assert table.locator("[aria-sort]").count() == 1
+
+
+def test_without_scripts_the_last_grid_and_no_control_are_shown(opened):
+    page = opened(java_script_enabled=False)
+    assert page.get_by_role("img", name="Samples at").get_attribute("alt") == "Samples at step 8"
+    assert page.get_by_role("slider").count() == page.get_by_role("button").count() == 0
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_phone_scrolls_downwards_only(opened, width):
+    page = opened(width)
+    page.locator("summary").evaluate_all("all => all.forEach(each => each.click())")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.skipif("AXE_CORE" not in os.environ, reason="AXE_CORE=axe.min.js (npm pack axe-core) names no file")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1000])
+def test_axe_finds_no_serious_violation(opened, width, scheme):
+    page = opened(width, scheme, bypass_csp=True)
+    page.locator("summary").evaluate_all("all => all.forEach(each => each.click())")
+    page.add_script_tag(path=os.environ["AXE_CORE"])
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], each["impact"]) for each in found] == []
