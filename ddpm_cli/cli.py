@@ -14,11 +14,14 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddpm_cli.config import ROOMS, config_dir, suggestion
+from ddpm_cli.sweeps import BEGUN, kept, plug_in
+from ddpm_cli.sweeps.job import numbers
 
+LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -29,15 +32,36 @@ def runs() -> Any:
     return ddpm_cli.runs
 
 
-def train_job(cfg: DictConfig, folder: Path) -> None:
-    """One training run; a sweep that is stopped starts no other."""
+def train_job(cfg: DictConfig, folder: Path) -> float | None:
+    """One training run; of a sweep, one whose state is kept."""
     hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode != RunMode.MULTIRUN:
+        return trained(cfg, folder, False)
+    plain = hydra_cfg.sweeper._target_.endswith(".BasicSweeper")
+    number, overrides = hydra_cfg.job.num, list(hydra_cfg.overrides.task)
+    value = kept(partial(trained, cfg, folder), folder, number, overrides, worded=one_line, retried=plain)
+    if value is None and not plain:
+        raise ValueError(f"job {number} has no {wanted(cfg)} in its metrics.jsonl, which the sweeper needs (see trainer.evaluate_every)")
+    return value
+
+
+def trained(cfg: DictConfig, folder: Path, going_on: bool) -> float | None:
+    """Trains, from the last checkpoint where a job goes on; the lowest of the metric that makes a checkpoint the best."""
+    hydra_cfg = HydraConfig.get()
+    if going_on and any(folder.glob("checkpoints/step_*.pt")):
+        cfg.resume = "auto"
     own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
-    kept = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
-    again = shlex.join(["ddpm-train", *own, *kept, f"hydra.run.dir={folder}", "resume=auto"])
-    whole = runs().train(cfg, folder, named=named(), again=again, overrides=hydra_cfg.overrides.task)
+    said = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
+    again = shlex.join(["ddpm-train", *own, *said, f"hydra.run.dir={folder}", "resume=auto"])
+    whole = runs().train(cfg, folder, named=named() or going_on, again=again, overrides=hydra_cfg.overrides.task)
     if not whole and hydra_cfg.mode == RunMode.MULTIRUN:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt  # a sweep that is stopped starts no other job
+    return numbers(folder / "metrics.jsonl")[1].get(wanted(cfg))
+
+
+def wanted(cfg: DictConfig) -> str:
+    """The metric that makes a checkpoint the best."""
+    return str(OmegaConf.select(cfg, "trainer.best", default="held_out"))
 
 
 def sample_job(cfg: DictConfig, folder: Path) -> None:
@@ -51,35 +75,65 @@ def named() -> bool:
     return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
 
 
-def launch(name: str, job: Callable[[DictConfig, Path], None]) -> None:
+def launch(name: str, job: Callable[[DictConfig, Path], object]) -> None:
+    """Runs a command and ends with its exit code."""
+    sys.exit(outcome(name, job))
+
+
+def outcome(name: str, job: Callable[[DictConfig, Path], object]) -> int:
     """Runs a command to its exit code; with HYDRA_FULL_ERROR=1 errors keep their traceback."""
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    failures: list[str] = []
+    failures, begun = list[str](), list[Path]()
+    BEGUN.set(begun if job is train_job else None)
 
-    def told(cfg: DictConfig) -> None:
+    def told(cfg: DictConfig) -> object:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             refuse_trust_from_files(cfg)
-            job(cfg, folder)
+            return job(cfg, folder)
         except USER_ERRORS as error:
             if full:
                 raise
             failures.append(one_line(error))
             if not getattr(error, "told", False):  # by another process
                 print(f"error: {failures[-1]}", file=sys.stderr)
+            return None
         finally:
             remove_if_empty(folder)
 
+    code = 0
     try:
+        plug_in(sys.argv)
         hydra.main(config_path=str(config_dir()), config_name=name, version_base="1.3")(told)()
     except KeyboardInterrupt:
-        sys.exit(130)
-    except USER_ERRORS as error:
-        if full:
+        code = 130
+    except (*USER_ERRORS, RuntimeError) as error:
+        if full or not (lost(error) or isinstance(error, USER_ERRORS)):
             raise
-        sys.exit(f"error: {one_line(error)}")
-    sys.exit(1 if failures else 0)
+        code = 1
+        print(f"error: {LOST if lost(error) else one_line(error)}", file=sys.stderr)
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = str(int(full))
+        whole = all(concluded(folder) for folder in begun)
+    return code or int(bool(failures) or not whole)
+
+
+def lost(error: BaseException) -> bool:
+    """Whether a launcher lost a process that it had started."""
+    return isinstance(error, RuntimeError) and type(error).__module__.startswith(("joblib.", "submitit."))
+
+
+def concluded(folder: Path) -> bool:
+    """Says what a sweep has come to; whether all of its jobs are done."""
+    try:
+        whole = runs().shown(folder, None)
+    except USER_ERRORS as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return False
+    if not whole:
+        print(f"go on with:\n  {shlex.join(['ddpm-sweep', f'resume={folder}'])}")
+    return bool(whole)
 
 
 def refuse_trust_from_files(cfg: DictConfig) -> None:
@@ -125,7 +179,19 @@ data = partial(launch, "data", lambda cfg, folder: runs().data(cfg, folder))
 evaluate = partial(launch, "eval", lambda cfg, folder: runs().evaluate(cfg, folder))
 info, plot = partial(launch, "info", lambda cfg, _: runs().info(cfg)), partial(launch, "plot", lambda cfg, _: runs().plot(cfg))
 report = partial(launch, "report", lambda cfg, _: runs().report(cfg))
-COMMANDS = {
+
+
+def sweep() -> None:
+    """Shows a sweep, or goes on with it by the command that began it."""
+    arguments = list[str]()
+    code = outcome("sweep", lambda cfg, _: arguments.extend(runs().sweep(cfg)))
+    if arguments:
+        sys.argv[1:] = arguments
+        code = outcome("train", train_job)
+    sys.exit(code)
+
+
+COMMANDS: dict[str, Callable[[], None]] = {
     "train": train,
     "doctor": doctor,
     "sample": sample,
@@ -135,6 +201,7 @@ COMMANDS = {
     "plot": plot,
     "data": data,
     "report": report,
+    "sweep": sweep,
 }
 
 

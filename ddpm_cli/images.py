@@ -1,8 +1,7 @@
 """Bytes and floats, grids, labelled rows, PNG and films."""
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +11,8 @@ from torch.nn.functional import pad
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 
+from ddpm_cli.files import save_text as save_text
+from ddpm_cli.files import whole
 from ddpm_cli.shapes import Bytes, Images, Picture, Pixels, Row, Tiles
 
 GREY, GAP = 128, 2  # between tiles and beyond them
@@ -77,19 +78,3 @@ def save_gif(path: Path, frames: Sequence[Picture], milliseconds: int) -> None:
     first, *others = [to_pil_image(frame.cpu()).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     times = [milliseconds] * len(others) + [20 * milliseconds]
     whole(path, lambda partial: first.save(partial, save_all=True, append_images=others, duration=times, loop=0))
-
-
-def save_text(path: Path, text: str) -> None:
-    """Writes a text."""
-    whole(path, lambda partial: partial.write_text(text))
-
-
-def whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written beside its place and moved there: a reader sees all of it or the one before, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "ddpm_cli").rglob("*.py"))
 LAYERS = (
-    "cli runs report preflight checkpoints training parallel metrics likelihood steering sampling samplers train_times losses denoiser "
-    "diffusion networks data images schedules seeds shapes"
+    "cli runs report sweeps preflight checkpoints training parallel metrics likelihood steering sampling samplers train_times losses denoiser "
+    "diffusion networks data images schedules seeds files shapes"
 ).split()
 
 

@@ -8,4 +8,5 @@ from ddpm_cli.runs.evaluate import evaluate
 from ddpm_cli.runs.info import info
 from ddpm_cli.runs.plot import plot
 from ddpm_cli.runs.sample import sample
+from ddpm_cli.runs.sweep import shown, sweep
 from ddpm_cli.runs.train import train

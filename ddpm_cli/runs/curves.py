@@ -1,9 +1,7 @@
 """The numbers that training runs wrote, and the words that tell the runs apart."""
 
-import json
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from ddpm_cli.config import differences
+from ddpm_cli.files import rows
 from ddpm_cli.runs.info import NOT_THE_RECIPE
 from ddpm_cli.runs.overrides import ABSENT, worded
 
@@ -55,26 +54,6 @@ class Curves:
         there, window = ~np.isnan(values), np.ones(min(smooth, len(values)))
         sums, counts = (np.convolve(each, window)[: len(values)] for each in (np.where(there, values, 0), there))
         return steps, np.where(there, sums / np.maximum(counts, 1), np.nan)
-
-
-def rows(path: Path) -> Iterator[dict[str, float]]:
-    """The numbers of every row; a last one that was never finished does not count."""
-    lines = path.read_text(errors="replace").rstrip("\n").split("\n")
-    for place, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line, parse_int=float)
-        except (ValueError, RecursionError):
-            row = None
-            if place == len(lines):
-                return
-        if not isinstance(row, dict) or not isinstance(row.get("step"), float) or not abs(row["step"]) < 1e100:
-            raise ValueError(f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, but is {line[:40]!r}")
-        yield {name: number(value) for name, value in row.items() if value is None or isinstance(value, float)}
-
-
-def number(value: float | None) -> float:
-    """A number as it is drawn: NaN, which is a gap, where there is none or none that can be drawn."""
-    return value if value is not None and abs(value) < 1e100 else math.nan
 
 
 def folders(path: Path) -> list[Path]:

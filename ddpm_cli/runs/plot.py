@@ -51,13 +51,19 @@ def plot(cfg: DictConfig) -> None:
     options = bound(Options, cfg)()
     paths = dict.fromkeys(folder for each in options.runs for folder in folders(Path(each).expanduser()))
     curves = [Curves.read(path) for path in paths]
-    drawn = panels(options.metrics, list(dict.fromkeys(name for run in curves for name in run.names)))
     named = dict(zip(map(printable, labels(curves)), curves, strict=True))
     out = Path(options.out).expanduser()
-    save_figure(out, (8, 3 * len(drawn) + 0.25 * len(named)), lambda figure: show(figure, drawn, named, options))
+    drawn = draw(named, options, out)
     with said(None, aloud=True):
         for line in [*table(named, [name for panel in drawn for name in panel], options.smooth), f"written    {out}"]:
             log.info("%s", printable(line))
+
+
+def draw(named: Mapping[str, Curves], options: Options, out: Path) -> list[Panel]:
+    """Writes the picture; the panels in it."""
+    drawn = panels(options.metrics, list(dict.fromkeys(name for run in named.values() for name in run.names)))
+    save_figure(out, (8, 3 * len(drawn) + 0.25 * len(named)), lambda figure: show(figure, drawn, named, options))
+    return drawn
 
 
 def panels(metrics: Sequence[str] | None, known: Sequence[str]) -> list[Panel]:

@@ -1,0 +1,43 @@
+"""Files: written whole, and rows of numbers read back."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Has a file written beside its place and moved there: a reader sees all of it or the one before, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Writes a text."""
+    whole(path, lambda partial: partial.write_text(text))
+
+
+def rows(path: Path) -> Iterator[dict[str, float]]:
+    """The numbers of every row; a last one that was never finished does not count."""
+    lines = path.read_text(errors="replace").rstrip("\n").split("\n")
+    for place, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line, parse_int=float)
+        except (ValueError, RecursionError):
+            row = None
+            if place == len(lines):
+                return
+        if not isinstance(row, dict) or not isinstance(row.get("step"), float) or not abs(row["step"]) < 1e100:
+            raise ValueError(f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, but is {line[:40]!r}")
+        yield {name: number(value) for name, value in row.items() if value is None or isinstance(value, float)}
+
+
+def number(value: float | None) -> float:
+    """A number as it is drawn: NaN, which is a gap, where there is none or none that can be drawn."""
+    return value if value is not None and abs(value) < 1e100 else math.nan

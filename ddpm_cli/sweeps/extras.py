@@ -1,0 +1,28 @@
+"""Plugins of Hydra that come as extras, and their configurations, which are ours."""
+
+from collections.abc import Sequence
+from functools import reduce
+from importlib.util import find_spec
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+
+EXTRAS = {
+    "hydra/launcher=joblib": "joblib",
+    "hydra/launcher=submitit_local": "submitit",
+    "hydra/launcher=submitit_slurm": "submitit",
+    "hydra/sweeper=optuna": "optuna",
+    "hydra/sweeper/sampler=tpe": "optuna",
+}
+
+
+def plug_in(arguments: Sequence[str]) -> None:
+    """Has what plugins say of themselves make way for our files of the same names; refuses an argument whose plugin is not installed."""
+    Plugins.instance()  # imports all that there are
+    for choice, extra in EXTRAS.items():
+        *groups, name = choice.replace("=", "/").split("/")
+        there = reduce(lambda node, group: node.get(group, {}), groups, ConfigStore.instance().repo)
+        there.pop(f"{name}.yaml", None)  # Hydra would take it for the schema of ours, and refuse one with defaults
+        kind = "sweeper" if extra == "optuna" else "launcher"
+        if choice in arguments and not (find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{extra}_{kind}")):
+            raise ValueError(f"{choice} needs a plugin that is not installed: pip install 'ddpm-cli[{extra}]'")

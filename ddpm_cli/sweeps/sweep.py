@@ -1,0 +1,108 @@
+"""A sweep: the command that began it, noted in its folder, and its jobs at any time."""
+
+import json
+import os
+import re
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from ddpm_cli.files import save_text
+from ddpm_cli.sweeps.job import STATE, Job, alive, first
+
+COMMAND, MANIFEST = "sweep.json", "manifest.json"
+OWN = ("hydra.sweep.dir=", "hydra.mode=")  # said anew whenever a sweep goes on
+NUMBER = r"[-+]?\d[\d.]*(e[-+]?\d+)?"
+HARMLESS = re.compile(rf"hydra/(launcher|sweeper|sweeper/sampler)=\w+|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)")
+BEGUN: ContextVar[list[Path] | None] = ContextVar("the sweeps that this command has begun; None where it notes none", default=None)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep and its jobs so far.
+
+    overrides, hydra: of the configuration and of Hydra's own, as they were said. config_dir: the user's own, if any. cwd: where it began.
+    """
+
+    folder: Path
+    overrides: list[str]
+    hydra: list[str]
+    config_dir: str | None
+    cwd: str
+    jobs: list[Job]
+
+
+class Started(Callback):
+    """Has Hydra note a sweep's command in its folder before its jobs begin."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Refuses a folder of another sweep by SystemExit, for Hydra makes warnings of errors."""
+        begun = BEGUN.get()
+        if begun is None or not first():
+            return
+        sweep = described(config)
+        try:
+            other = (sweep.folder / COMMAND).exists() and read(sweep.folder).overrides != sweep.overrides
+        except ValueError as error:
+            raise SystemExit(f"error: {error}") from error
+        if other:
+            raise SystemExit(f"error: {str(sweep.folder)!r} holds another command's sweep (see its {COMMAND}); name another folder")
+        begun.append(sweep.folder)
+        note(sweep)
+
+
+def described(config: DictConfig) -> Sweep:
+    """The sweep of a configuration, before its first job."""
+    asked = [str(each) for each in config.hydra.overrides.hydra]
+    own = [str(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
+    folder, said = Path(config.hydra.sweep.dir).absolute(), [each for each in asked if not each.startswith(OWN)]
+    return Sweep(folder, [str(each) for each in config.hydra.overrides.task], said, next(iter(own), None), os.getcwd(), [])
+
+
+def note(sweep: Sweep) -> None:
+    """Writes a sweep's command."""
+    facts = {name: value for name, value in asdict(sweep).items() if name not in ("folder", "jobs")}
+    save_text(sweep.folder / COMMAND, json.dumps(facts, indent=1) + "\n")
+
+
+def read(folder: Path) -> Sweep:
+    """The sweep in a folder, with its jobs as they are now; ValueError where there is none."""
+    path = folder / COMMAND
+    if not path.is_file():
+        raise ValueError(f"there is no sweep in {str(folder)!r}: it has no {COMMAND}")
+    try:
+        content = json.loads(path.read_text())
+        said = {name: [str(each) for each in content[name]] for name in ("overrides", "hydra")}
+        own, cwd = content["config_dir"], str(content["cwd"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is not the command of a sweep") from error
+    found = [job for each in folder.glob(f"*/{STATE}") if (job := Job.read(each.parent))]
+    jobs = [replace(job, state="killed") if job.state == "running" and not alive(job.folder) else job for job in found]
+    return Sweep(folder, **said, config_dir=own and str(own), cwd=cwd, jobs=sorted(jobs, key=lambda job: job.number))
+
+
+def save_manifest(sweep: Sweep) -> None:
+    """Writes all jobs with what became of them."""
+    jobs = [{"folder": job.folder.name, **job.facts()} for job in sweep.jobs]
+    save_text(sweep.folder / MANIFEST, json.dumps({"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}, indent=1) + "\n")
+
+
+def again(sweep: Sweep, *, trust: bool) -> list[str]:
+    """The arguments of `ddpm-train` that go on with a sweep.
+
+    What of them may run code, or takes effect in another folder, is said by a file alone: without `trust` it is refused by ValueError.
+    """
+    said = [*sweep.overrides, *sweep.hydra]
+    if flags := [each for each in said if each.startswith("-")]:
+        raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")
+    doubtful = [each for each in said if {"hydra", "trust"} & {*re.split(r"\W+", each.partition("=")[0])} and not HARMLESS.fullmatch(each)]
+    doubtful += [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
+    doubtful += [f"to run in {sweep.cwd!r}"] * (sweep.cwd != os.getcwd())
+    if doubtful and not trust:
+        raise ValueError(f"the sweep's command says what {COMMAND} alone is not trusted with; if it is yours, add trust=true: {doubtful}")
+    own = [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
+    return [*own, "-m", *said, f"hydra.sweep.dir={json.dumps(str(sweep.folder.absolute()), ensure_ascii=False)}"]
