@@ -169,7 +169,7 @@ def test_one_command_has_all_names(command, monkeypatch, capfd):
     from ddpm_cli.cli import main
 
     with pytest.raises(
-        SystemExit, match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, report, but is 'fly'"
+        SystemExit, match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, report, sweep, but is 'fly'"
     ):
         main()
 

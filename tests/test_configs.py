@@ -19,6 +19,7 @@ from ddpm_cli.runs.evaluate import Options as EvalOptions
 from ddpm_cli.runs.parts import draw_of, loss_of, process
 from ddpm_cli.runs.plot import Options as PlotOptions
 from ddpm_cli.runs.sample import Options as SampleOptions
+from ddpm_cli.runs.sweep import Options as SweepOptions
 from ddpm_cli.runs.train import Options as TrainOptions
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.train_times import History
@@ -109,6 +110,12 @@ def test_the_surface_of_ddpm_eval_is_frozen(composed):
     own = set(config.options_of(EvalOptions))
     assert own == set("ckpt metrics nll nll_cdf nll_steps images n batch seed weights device trust".split())
     assert options(OmegaConf.to_container(composed("eval"))) == own
+
+
+def test_the_surface_of_ddpm_sweep_is_frozen(composed):
+    own = set(config.options_of(SweepOptions))
+    assert own == set("resume show metric trust".split())
+    assert options(OmegaConf.to_container(composed("sweep"))) == own
 
 
 def test_the_surface_of_ddpm_data_is_frozen(composed):

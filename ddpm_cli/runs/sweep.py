@@ -109,22 +109,17 @@ def chosen(jobs: Sequence[Job]) -> str:
 def lines(found: Sweep, metric: str) -> Iterator[str]:
     """The table of jobs by rank, those that are not done below it, and what each option did."""
     jobs, options = by_rank(found.jobs, metric), swept(found.jobs)
-    others = [name for name in dict.fromkeys(name for job in jobs for name in job.measured) if name != metric]
-    head = ["rank", "job", *short(options), metric, *others]
-    table = [
-        [str(rank), str(job.number), *map(brief, values(job, options)), *scores(job, [metric, *others])] for rank, job in enumerate(jobs, 1)
-    ]
-    yield from ["", *aligned([head, *table])]
-    for name in [metric, *others]:
+    columns = [metric, *(name for name in dict.fromkeys(name for job in jobs for name in job.measured) if name != metric)]
+    ranks = [[str(rank), str(job.number), *values(job, options), *scores(job, columns)] for rank, job in enumerate(jobs, 1)]
+    yield from ["", *aligned([["rank", "job", *short(options), *columns], *ranks])]
+    for name in columns:
         if len(protocols := {job.protocols[name] for job in jobs if name in job.protocols}) > 1:
             yield f"{name} was measured in {len(protocols)} ways, so its numbers do not compare: {'; '.join(sorted(protocols))}"
     for job in [job for job in found.jobs if job.state != "done"]:
-        yield f"job {job.number} {job.state}: {' '.join(map(brief, values(job, options)))}{'; ' * bool(job.error)}{job.error}"
-    told = [
-        [each.option, each.value, str(each.jobs), *map(number, (each.mean, each.low, each.high))] for each in effects(found.jobs, metric)
-    ]
-    if told and len(jobs) > 1:
-        yield from ["", *aligned([["option", "value", "jobs", f"mean {metric}", "lowest", "highest"], *told])]
+        yield f"job {job.number} {job.state}: {' '.join(values(job, options))}{'; ' * bool(job.error)}{job.error}"
+    if len(jobs) > 1:
+        each = [[row.option, row.value, row.jobs, row.mean, row.low, row.high] for row in effects(found.jobs, metric)]
+        yield from ["", *aligned([["option", "value", "jobs", f"mean {metric}", "lowest", "highest"], *each])]
     yield ""
 
 
@@ -133,25 +128,22 @@ def values(job: Job, options: Sequence[str]) -> list[str]:
     return [given(job).get(name, "-") for name in options]
 
 
-def brief(value: str) -> str:
+def scores(job: Job, metrics: Sequence[str]) -> list[float | str]:
+    """A job's metrics, "-" where it has none."""
+    return [score if (score := job.score(name)) is not None else "-" for name in metrics]
+
+
+def aligned(table: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Rows in columns."""
+    texts = [list(map(brief, row)) for row in table]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    yield from ("  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in texts)
+
+
+def brief(value: object) -> str:
     """A value in few digits."""
-    return f"{float(value):.4g}" if re.fullmatch(r"[-\d.e]*\d\.\d{5,}(e-?\d+)?", value) else value
-
-
-def scores(job: Job, metrics: Sequence[str]) -> list[str]:
-    """A job's metrics in words."""
-    return [number(score) if (score := job.score(name)) is not None else "-" for name in metrics]
-
-
-def number(value: float) -> str:
-    """A number of a table."""
-    return f"{value:.4g}"
-
-
-def aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows of words in columns."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    yield from ("  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in table)
+    long = isinstance(value, float) or re.fullmatch(r"-?\d*\.\d{5,}(e-?\d+)?", str(value))
+    return f"{float(str(value)):.4g}" if long else str(value)
 
 
 def as_csv(jobs: Sequence[Job], metric: str) -> str:

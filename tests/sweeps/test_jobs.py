@@ -1,0 +1,185 @@
+"""The jobs of a sweep: what stands in their folders after any end, and what is done with it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from ddpm_cli.sweeps import Job, Sweep, again, by_rank, effects, kept, plug_in, read, swept
+from ddpm_cli.sweeps import job as jobs
+from ddpm_cli.sweeps.sweep import note
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a sweep's first job."""
+    note(swept_by(tmp_path))
+    (tmp_path / "0").mkdir()
+    return tmp_path / "0"
+
+
+def swept_by(folder, overrides=(), hydra=(), config_dir=None, cwd=None):
+    return Sweep(folder, list(overrides), list(hydra), config_dir, cwd or str(Path.cwd()), [])
+
+
+def run(folder, job, *overrides, number=0, retried=True):
+    return kept(job, folder, number, list(overrides), worded=str, retried=retried)
+
+
+def fails(going_on):
+    raise ValueError("no room")
+
+
+def stops(going_on):
+    raise KeyboardInterrupt
+
+
+def ends_in(folder, job, error):
+    with pytest.raises(error):
+        run(folder, job)
+    return Job.read(folder)
+
+
+def test_a_job_that_is_done_is_not_done_again_and_returns_its_value(folder):
+    assert run(folder, lambda going_on: 0.1 + 0.2) == 0.1 + 0.2
+    assert run(folder, fails) == 0.1 + 0.2
+    assert (Job.read(folder).state, Job.read(folder).value) == ("done", 0.1 + 0.2)
+
+
+def test_a_job_that_failed_says_why_and_is_tried_again(folder):
+    failed = ends_in(folder, fails, ValueError)
+    assert (failed.state, failed.error) == ("failed", "no room")
+    assert run(folder, lambda going_on: float(going_on)) == 1
+
+
+def test_a_stopped_job_goes_on(folder):
+    assert ends_in(folder, stops, KeyboardInterrupt).state == "stopped"
+    assert run(folder, lambda going_on: float(going_on)) == 1
+
+
+def test_a_job_is_running_while_its_lock_is_held_and_killed_when_it_is_not(folder):
+    states = []
+    run(folder, lambda going_on: states.append(read(folder.parent).jobs[0].state))
+    (folder / "job.json").write_text((folder / "job.json").read_text().replace("done", "running"))
+    assert [*states, read(folder.parent).jobs[0].state] == ["running", "killed"]
+
+
+def test_a_job_that_another_process_runs_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(jobs, "PATIENCE", 0)
+    with FileLock(folder / "job.lock"), pytest.raises(ValueError, match="job 0 is running in another process"):
+        run(folder, stops)
+
+
+def test_another_commands_job_is_refused(folder):
+    run(folder, lambda going_on: 1.0, "seed=1", "a=2")
+    with pytest.raises(ValueError, match=r"job 0 was seed=1 and is seed=2: .* holds another command's job"):
+        run(folder, lambda going_on: 1.0, "seed=2", "a=2")
+
+
+def test_a_failure_that_later_jobs_followed_is_not_tried_again_for_a_sampler(folder):
+    ends_in(folder, fails, ValueError)
+    (folder.parent / "1").mkdir()
+    run(folder.parent / "1", lambda going_on: 2.0, number=1, retried=False)
+    with pytest.raises(ValueError, match=r"job 0 failed before, and stays so, .*: no room"):
+        run(folder, lambda going_on: 2.0, retried=False)
+
+
+def test_numbers_are_the_lowest_and_last_of_rows_and_the_last_evaluations(folder):
+    rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 2.0}, {"step": 4, "loss": None}]
+    measured = [{"metric": "fd_pixels", "value": value, "protocol": "fd_pixels | 1"} for value in (5.0, 4.5)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 5, "lo')
+    (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in measured))
+    run(folder, lambda going_on: None)
+    job = Job.read(folder)
+    assert (job.last, job.lowest) == ({"step": 4, "loss": 2}, {"loss": 1})
+    assert (job.score("loss"), job.score("fd_pixels"), job.score("kid")) == (1, 4.5, None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"number": 0}', '{"number": 0, "overrides": [], "state": "flying", "error": "", "value": 1}'])
+def test_a_file_that_is_no_state_of_a_job_is_named(folder, text):
+    (folder / "job.json").write_text(text)
+    with pytest.raises(ValueError, match=r"job\.json'.* not those of a job"):
+        read(folder.parent)
+
+
+def done(number, *overrides, **scores):
+    return Job(Path(str(number)), number, list(overrides), "done", lowest=scores)
+
+
+def test_jobs_are_ranked_by_the_lowest_but_precision_by_the_highest():
+    two = [done(0, "seed=1", loss=1.0, precision_lite0=0.5), done(1, "seed=2", loss=2.0, precision_lite0=0.75), done(2, "seed=3")]
+    assert [job.number for job in by_rank(two, "loss")] == [0, 1, 2]
+    assert [job.number for job in by_rank(two, "precision_lite0")] == [1, 0, 2]
+
+
+def test_the_effect_of_an_option_is_mean_and_range_over_the_jobs_with_each_value():
+    grid = [done(0, "a=1", "b=1", "c=1", loss=1.0), done(1, "a=1", "b=2", "c=1", loss=3.0), done(2, "a=2", "b=1", "c=1", loss=5.0)]
+    found = {(row.option, row.value): (row.jobs, row.mean, row.low, row.high) for row in effects(grid, "loss")}
+    assert swept(grid) == ["a", "b"]
+    assert found == {("a", "1"): (2, 2, 1, 3), ("a", "2"): (1, 5, 5, 5), ("b", "1"): (2, 3, 1, 5), ("b", "2"): (1, 3, 3, 3)}
+
+
+def test_many_numbers_are_told_by_thirds():
+    many = [done(place, f"lr={place / 10}", loss=float(place)) for place in range(9)]
+    assert [(row.value, row.jobs, row.mean) for row in effects(many, "loss")] == [
+        ("0 to 0.2", 3, 1),
+        ("0.3 to 0.5", 3, 4),
+        ("0.6 to 0.8", 3, 7),
+    ]
+
+
+HARMLESS = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=4", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1e3"]
+DOUBTFUL = [
+    "trust=[mine]",
+    "++trust=[mine]",
+    "hydra.callbacks.x._target_=os.system",
+    "+hydra.callbacks.x={_target_: os.system}",
+    "hydra.launcher.setup=[reboot]",
+    "hydra.sweeper.custom_search_space=os.system",
+    "hydra.job.env_set.LD_PRELOAD=x.so",
+    "hydra.searchpath=[file:///tmp]",
+    "hydra/launcher=../../tmp/mine",
+    "hydra.launcher={_target_: os.system}",
+]
+
+
+def test_a_sweep_goes_on_by_its_own_command_in_its_own_folder(tmp_path):
+    arguments = again(swept_by(tmp_path, ["seed=1,2"], HARMLESS), trust=False)
+    assert arguments == ["-m", "seed=1,2", *HARMLESS, f'hydra.sweep.dir="{tmp_path}"']
+
+
+@pytest.mark.parametrize("place", ["overrides", "hydra"])
+@pytest.mark.parametrize("override", DOUBTFUL)
+def test_what_may_run_code_is_not_taken_from_a_file_without_trust(tmp_path, override, place):
+    sweep = swept_by(tmp_path, **{place: [override]})
+    with pytest.raises(ValueError, match=r"add trust=true"):
+        again(sweep, trust=False)
+    assert override in again(sweep, trust=True)
+
+
+@pytest.mark.parametrize("own", [{"config_dir": "/mine"}, {"cwd": "/elsewhere"}])
+def test_neither_are_folders_from_which_code_may_be_read(tmp_path, own):
+    with pytest.raises(ValueError, match=r"add trust=true"):
+        again(swept_by(tmp_path, **own), trust=False)
+    assert ("--config-dir=/mine" in again(swept_by(tmp_path, **own), trust=True)) == ("config_dir" in own)
+
+
+def test_a_flag_is_never_an_override(tmp_path):
+    with pytest.raises(ValueError, match="must hold overrides, but '--experimental-rerun=x' is none"):
+        again(swept_by(tmp_path, ["--experimental-rerun=x"]), trust=True)
+
+
+@pytest.mark.parametrize("choice", ["hydra/sweeper=optuna", "hydra/launcher=joblib", "hydra/launcher=submitit_slurm"])
+def test_a_plugin_that_is_not_installed_is_named_with_its_extra(monkeypatch, choice):
+    monkeypatch.setattr("ddpm_cli.sweeps.extras.find_spec", lambda name: None)
+    extra = choice.partition("=")[2].partition("_")[0]
+    with pytest.raises(ValueError, match=rf"needs a plugin that is not installed: pip install 'ddpm-cli\[{extra}\]'"):
+        plug_in(["ddpm-train", choice])
+
+
+def test_sweeps_import_no_torch():
+    probe = "import sys, ddpm_cli.sweeps; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", probe], check=True)
