@@ -70,6 +70,12 @@ def sample_job(cfg: DictConfig, folder: Path) -> None:
         raise KeyboardInterrupt
 
 
+def evaluate_job(cfg: DictConfig, folder: Path) -> None:
+    """One evaluation; one that is stopped says so by its exit code."""
+    if not runs().evaluate(cfg, folder, named=named()):
+        raise KeyboardInterrupt
+
+
 def named() -> bool:
     """Whether the user named the folder."""
     return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
@@ -176,7 +182,7 @@ train, sample = partial(launch, "train", train_job), partial(launch, "sample", s
 doctor = partial(launch, "train", lambda cfg, folder: runs().doctor(cfg, folder, named=named()))
 compare = partial(launch, "compare", lambda cfg, folder: runs().compare(cfg, folder))
 data = partial(launch, "data", lambda cfg, folder: runs().data(cfg, folder))
-evaluate = partial(launch, "eval", lambda cfg, folder: runs().evaluate(cfg, folder))
+evaluate = partial(launch, "eval", evaluate_job)
 info, plot = partial(launch, "info", lambda cfg, _: runs().info(cfg)), partial(launch, "plot", lambda cfg, _: runs().plot(cfg))
 report = partial(launch, "report", lambda cfg, _: runs().report(cfg))
 

@@ -33,8 +33,8 @@ ROOMS = {
     "features": "ddpm_cli.metrics.",
 }
 ELSEWHERE = {
-    "features": "ddpm-compare takes it",
-    "sampler": "ddpm-train and ddpm-sample take it, ddpm-compare takes samplers",
+    "features": "ddpm-compare takes it, ddpm-eval takes metrics",
+    "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
     "loss.of": "loss=uncertain takes it",
 }
 SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation", "schedule": "ddpm_cli.schedules.Ending"}

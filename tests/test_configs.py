@@ -108,8 +108,9 @@ def test_the_surface_of_ddpm_plot_is_frozen(composed):
 
 def test_the_surface_of_ddpm_eval_is_frozen(composed):
     own = set(config.options_of(EvalOptions))
-    assert own == set("ckpt metrics nll nll_cdf nll_steps images n batch seed weights device trust".split())
-    assert options(OmegaConf.to_container(composed("eval"))) == own
+    drawn = "samples generated png label guidance guidance_interval threshold quantile precision reference"
+    assert own == {*drawn.split(), *"ckpt metrics nll nll_cdf nll_steps images n batch seed weights device processes trust".split()}
+    assert options(OmegaConf.to_container(composed("eval"))) == own | {"sampler.steps", "sampler.spacing", "sampler.eta"}
 
 
 def test_the_surface_of_ddpm_sweep_is_frozen(composed):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat, takewhile
@@ -71,6 +71,11 @@ class Ranks:
         if self.count > 1:
             dist.gather_object(thing, things if self.first else None)
         return things
+
+    def in_order(self, found: Mapping[int, Found]) -> list[Found]:
+        """What all processes have found by number, in the order of the numbers, for the first one; for the others their own."""
+        every = {number: each for part in self.collected(found) for number, each in part.items()}
+        return [every[number] for number in sorted(every)]
 
     def in_turn(self, make: Callable[[], Found]) -> Found:
         """What every process makes for itself, the others once the first one has: of what is kept on a disk they find it made."""

@@ -125,7 +125,7 @@ def test_images_that_are_gone_are_told_in_one_line(command, trained):
         (["columns=0"], "columns must be at least 1, but is 0"),
         (["features.side=0"], "features.side must be at least 1, but is 0"),
         (["features._target_=os.system"], "features._target_ must name a function or class of ddpm_cli.metrics, but is 'os.system'"),
-        (["sampler=ddim"], "sampler is not an option; ddpm-train and ddpm-sample take it, ddpm-compare takes samplers"),
+        (["sampler=ddim"], "sampler is not an option; ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers"),
         (["model=convnext"], "model is not an option; it comes with the checkpoint"),
         (["ckpt=none.pt"], "there is no checkpoint at 'none.pt'"),
     ],

@@ -12,7 +12,7 @@ from conftest import once
 from omegaconf import OmegaConf
 from PIL import Image
 
-FEW = ["images=all", "n=6", "batch=4", "nll_steps=3"]
+FEW = ["metrics=[nll]", "images=all", "n=6", "batch=4", "nll_steps=3"]
 
 
 @pytest.fixture
@@ -46,7 +46,14 @@ def rows():
 
 def test_the_bound_is_said_and_written_with_its_parts(command, short):
     outcome, found = evaluated(command, short)
-    assert sorted(path.name for path in Path("out").iterdir()) == ["eval.log", "eval.yaml", "nll.json", "nll.png", "nll_per_time.csv"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "eval.json",
+        "eval.log",
+        "eval.yaml",
+        "nll.json",
+        "nll.png",
+        "nll_per_time.csv",
+    ]
     assert found["bits_per_dimension"] == pytest.approx(found["L_T"] + found["L_t"] + found["decoder"])
     assert sum(found["interval_95"]) / 2 == pytest.approx(found["bits_per_dimension"])
     assert (found["n"], found["weights"], found["ckpt"], found["nll_cdf"]) == (6, "ema", str(short), "exact")
@@ -78,7 +85,7 @@ def test_the_numbers_depend_on_the_seed_and_not_on_the_batch(command, short, kin
 
 def test_the_flow_has_a_number_and_no_terms(command, short):
     outcome, found = evaluated(command, short, "nll=ode")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["eval.log", "eval.yaml", "nll.json"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["eval.json", "eval.log", "eval.yaml", "nll.json"]
     assert "probability flow, 7 evaluations an image; the decoder's normal distribution is exact\n" in outcome.out
     assert "(95%, 6 images; 3 steps of Heun's method)" in outcome.out
     assert math.isfinite(found["bits_per_dimension"])
@@ -157,8 +164,9 @@ def test_numbers_that_are_not_finite_are_told(command, short):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["metrics=[nll,fid]"], "metrics must be a list of nll, but is ['nll', 'fid']"),
-        (["metrics=[]"], "metrics must be a list of nll, but is []"),
+        (["metrics=[nll,fvd]"], "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of "),
+        (["metrics=[fd_vgg]"], "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of "),
+        (["metrics=[]"], "metrics must name at least one: nothing would be measured"),
         (["metrics=nll"], "metrics must be a list of str, but is 'nll'"),
         (["nll=exact"], "nll must be one of bound, ode, but is 'exact'"),
         (["nll_cdf=normal"], "nll_cdf must be one of exact, tanh, but is 'normal'"),
@@ -197,7 +205,10 @@ def test_nothing_is_written_where_a_checkpoint_says(command, trained):
     config = content["config"].replace("cache: disk", "cache: ./there/")
     assert config != content["config"]
     torch.save({**content, "config": config}, trained)
-    for name, options in (("evaluate", ["nll=ode", "nll_steps=1", "n=2"]), ("compare", ["samplers=[ddim]", "steps=[2]", "n=4"])):
+    for name, options in (
+        ("evaluate", ["metrics=[nll,kid_pixels]", "samples=8", "sampler.steps=2", "nll=ode", "nll_steps=1", "n=2"]),
+        ("compare", ["samplers=[ddim]", "steps=[2]", "n=4"]),
+    ):
         outcome = command(name, f"ckpt={trained}", *options, "hydra.run.dir=out")
         assert outcome.code == 0, outcome.err
     assert not Path("there").exists()

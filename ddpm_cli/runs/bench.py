@@ -1,0 +1,102 @@
+"""Generated images on the bench: all that judges them made ready, their features looked at, the numbers computed."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ddpm_cli import checkpoints
+from ddpm_cli.data.cache import root_of
+from ddpm_cli.images import save_png
+from ddpm_cli.metrics import Copies
+from ddpm_cli.runs import judging
+from ddpm_cli.runs.copied import sheet
+from ddpm_cli.runs.feature_sets import Sets, Wanted
+from ddpm_cli.runs.generated import Generated, draw, generated
+from ddpm_cli.runs.protocol import Measured, Protocol
+from ddpm_cli.runs.subject import Subject
+from ddpm_cli.shapes import Features
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The generated images of a subject, the metrics that judge them, and the sets whose features these take."""
+
+    subject: Subject
+    metrics: list[str]
+    images: Generated
+    sets: Sets
+
+
+def ready(subject: Subject, asked: DictConfig, nodes: Mapping[str, object]) -> Bench:
+    """Builds all that the images are drawn and judged with; ValueError says what is missing."""
+    options, parts, device = subject.options, subject.parts, subject.denoiser.device
+    for name in {*options.parts}:
+        if (count := len(parts[name].images)) <= judging.NEIGHBOURS:
+            raise ValueError(f"the {name} images must be more than {judging.NEIGHBOURS} to be compared with, but are {count}")
+    metrics, shape = [name for name in options.metrics if name != "nll"], subject.content["facts"]["shape"]
+    extractors = subject.ranks.in_turn(lambda: judging.extractors(nodes, metrics, options.trust, device, shape))
+    images = generated(subject, asked)
+    pictures = {name: part.images for name, part in parts.items()} | {"generated": images.pictures}
+    fingerprints = {name: part.fingerprint for name, part in parts.items()}
+    kept = None if subject.preparation.cache in ("ram", "off") else root_of(subject.preparation)
+    return Bench(subject, metrics, images, Sets(pictures, fingerprints, extractors, device, kept, subject.ranks))
+
+
+def told_of(bench: Bench, done: int) -> Iterator[str]:
+    """What is judged, by which images, and what is there already."""
+    options, every, part = bench.subject.options, bench.subject.parts["all"], bench.subject.parts[bench.subject.options.reference]
+    yield f"generated  {len(bench.images.pictures):,} images by {bench.images.sampler}"
+    if done:
+        yield f"resumed    {min(done, options.samples):,} of {options.samples:,} images are there"
+    yield f"reference  {len(part.images):,} of {len(every.images):,} images, reference={options.reference}"
+
+
+def looked_at(bench: Bench, done: set[int]) -> dict[Wanted, Features]:
+    """Draws the images that are not there yet, and finds the features that the metrics take."""
+    draw(bench.subject, bench.images, done)
+    held_out = len(bench.subject.parts["held_out"].images)
+    wanted = [each for name in bench.metrics for each in judging.wanted(name, bench.subject.options.reference, held_out)]
+    return {each: bench.sets.found(each) for each in dict.fromkeys(wanted)}
+
+
+def judged(bench: Bench, known: Mapping[Wanted, Features]) -> tuple[list[Measured], dict[str, Copies]]:
+    """All numbers, in the order that was asked for, and the copies by the features that tell them, which are shown."""
+    copies = {name.partition("_")[2]: judging.copied(name.partition("_")[2], known) for name in bench.metrics if name.startswith("copies_")}
+    found, reference = [], bench.subject.options.reference
+    for metric in bench.metrics:
+        family, _, by = metric.partition("_")
+        numbers = {metric: copies[by].share} if family == "copies" else judging.numbers(metric, known, reference, bench.sets.extractors[by])
+        found += [Measured(name, number, protocol(bench, metric)) for name, number in numbers.items()]
+        images, dimensions = known[Wanted("generated", by)].shape
+        if family == "fd" and images < dimensions:
+            told = "warning: %s images are fewer than their %s features: %s is too large; %s_infinity less so"
+            log.warning(told, f"{images:,}", f"{dimensions:,}", metric, metric)
+    for by, each in copies.items():
+        path = bench.subject.folder / f"copies_{by}.png"
+        save_png(path, sheet(each, bench.images.pictures, bench.subject.parts["training"].images))
+        log.info("written    %s", path)
+    return found, copies
+
+
+def protocol(bench: Bench, metric: str) -> Protocol:
+    """How the numbers of a metric come about."""
+    options, images, n = bench.subject.options, bench.images, len(bench.images.pictures)
+    wanted = judging.wanted(metric, options.reference, len(bench.subject.parts["held_out"].images))
+    parts = dict.fromkeys(each.of for each in wanted if each.of != "generated")
+    against = ", ".join(f"{bench.sets.fingerprints[name][:10]} {len(bench.sets.pictures[name]):,} {name}" for name in parts)
+    drawn: dict[str, Any] = {"seed": options.seed, "weights": options.weights, "precision": options.precision}
+    return Protocol(
+        metric=metric,
+        by=bench.sets.extractors[metric.partition("_")[2]].name,
+        images=f"ref {against}" if against else "",
+        n=n,
+        sampler=images.sampler,
+        steering=images.steering,
+        **(drawn if images.drawing else {"seed": None, "weights": "", "precision": ""}),
+        version=checkpoints.environment()["ddpm-cli"],
+    )

@@ -1,0 +1,104 @@
+"""Features of sets of images: shared out among processes, and those of the data kept on the disk beside its cache."""
+
+import hashlib
+import io
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ddpm_cli.data import Pictures, select
+from ddpm_cli.data.cache import writable
+from ddpm_cli.images import whole
+from ddpm_cli.metrics import Extractor
+from ddpm_cli.parallel import Ranks
+from ddpm_cli.shapes import Features
+
+VERSION = 1  # of a file of features
+AT_ONCE = 64  # images, always the same ones, so that features come out the same to the last bit
+SUM = 16  # bytes at the head of a file
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The features of a set of images, or of their mirror images, by an extractor."""
+
+    of: str
+    by: str
+    mirrored: bool = False
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Sets of images by name, extractors by name, and the processes that share the work.
+
+    kept: the folder where features are kept, if they are, of those sets that have fingerprints.
+    """
+
+    pictures: Mapping[str, Pictures]
+    fingerprints: Mapping[str, str]
+    extractors: Mapping[str, Extractor]
+    device: torch.device
+    kept: Path | None
+    ranks: Ranks
+
+    def found(self, wanted: Wanted) -> Features:
+        """The features of a set, from the disk if they are there; for the first process, the others have some or none."""
+        if self.kept is None or wanted.of not in self.fingerprints:
+            return self.made(wanted)
+        title = self.title(wanted)
+        path = self.kept / hashlib.blake2b(title.encode(), digest_size=16).hexdigest() / "features"
+        there = read(path, title) if self.ranks.first else None
+        if self.ranks.shared(there is not None):
+            return torch.empty(0, 0) if there is None else there
+        made = self.made(wanted)
+        if self.ranks.first:
+            write(path, title, made)
+        return made
+
+    def title(self, wanted: Wanted) -> str:
+        """What decides about features."""
+        decisive = [VERSION, self.fingerprints[wanted.of], self.extractors[wanted.by].name, self.device.type, wanted.mirrored]
+        return " ".join(map(str, decisive))
+
+    def made(self, wanted: Wanted) -> Features:
+        """The features of a set, a share of them from each process, in order; of others than the first process some of them."""
+        pictures, extract = self.pictures[wanted.of], self.extractors[wanted.by].extract
+        batches = torch.split(torch.arange(len(pictures)), AT_ONCE)
+        bar = tqdm(batches[self.ranks.rank :: self.ranks.count], f"{wanted.of} {wanted.by}", leave=False, disable=not self.ranks.first)
+        found = {int(some[0]): extract(turned(select(pictures, some), wanted.mirrored)).cpu() for some in bar}
+        return torch.cat(self.ranks.in_order(found))
+
+
+def turned(images: torch.Tensor, mirrored: bool) -> torch.Tensor:
+    """Images or their mirror images."""
+    return images.flip(-1) if mirrored else images
+
+
+def read(path: Path, title: str) -> Features | None:
+    """The features in a file; None where there is none, or where it is not what was written, which is told."""
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    if content[:SUM] != total(title, content[SUM:]):
+        log.warning("warning: the features in %s are damaged and are made anew", path)
+        return None
+    return torch.from_numpy(np.load(io.BytesIO(content[SUM:]), allow_pickle=False))
+
+
+def write(path: Path, title: str, features: Features) -> None:
+    """Writes features and their sum."""
+    file = io.BytesIO()
+    np.save(file, features.numpy())
+    with writable(path.parent.parent):
+        whole(path, lambda partial: partial.write_bytes(total(title, file.getvalue()) + file.getvalue()))
+
+
+def total(title: str, content: bytes) -> bytes:
+    """The sum of features and of what they are."""
+    return hashlib.blake2b(title.encode() + content, digest_size=SUM).digest()

@@ -1,0 +1,38 @@
+"""What `ddpm-eval` has found: told on the screen, written into its folder, and noted in that of the run."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ddpm_cli.images import save_text
+from ddpm_cli.metrics import Copies
+from ddpm_cli.runs.journal import append
+from ddpm_cli.runs.protocol import Measured, rounded, table
+from ddpm_cli.runs.subject import Subject
+
+log = logging.getLogger(__name__)
+
+
+def written(subject: Subject, found: Sequence[Measured], copies: Mapping[str, Copies]) -> None:
+    """Tells the numbers in a table and writes them; those of images that the checkpoint has drawn are noted in its run's folder too."""
+    for line in ["", *table(found), "", *(each.told() for each in copies.values())]:
+        log.info("%s", line)
+    rows = [each.row(subject.step) for each in found]
+    told = {
+        by: {"threshold": rounded(each.threshold), "nominal": rounded(each.nominal), "told": each.told()} for by, each in copies.items()
+    }
+    protocols = {each.protocol.id: {"text": each.protocol.text, **asdict(each.protocol)} for each in found}
+    content = {"ckpt": subject.options.ckpt, "step": subject.step, "numbers": rows, "protocols": protocols, "copies": told}
+    save_text(subject.folder / "eval.json", json.dumps(content, indent=2) + "\n")
+    log.info("written    %s", subject.folder / "eval.json")
+    run = Path(subject.options.ckpt).expanduser().resolve().parents[1]
+    if subject.options.generated is None and (run / ".hydra").is_dir():
+        note(run / "evaluations.jsonl", rows)
+
+
+def note(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Adds rows that are not there yet to a file of rows."""
+    there = set(path.read_text().splitlines()) if path.exists() else set()
+    append(path, "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in there))
