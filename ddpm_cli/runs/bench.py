@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 from ddpm_cli import checkpoints
 from ddpm_cli.data.cache import root_of
 from ddpm_cli.images import save_png
-from ddpm_cli.metrics import Copies
+from ddpm_cli.metrics import Copies, Extractor
 from ddpm_cli.runs import judging
 from ddpm_cli.runs.copied import sheet
 from ddpm_cli.runs.feature_sets import Sets, Wanted
@@ -31,15 +32,22 @@ class Bench:
     images: Generated
     sets: Sets
 
+    def extractor(self, metric: str) -> Extractor:
+        """The extractor that a metric goes by."""
+        return self.sets.extractors[metric.partition("_")[2]]
+
 
 def ready(subject: Subject, asked: DictConfig, nodes: Mapping[str, object]) -> Bench:
     """Builds all that the images are drawn and judged with; ValueError says what is missing."""
     options, parts, device = subject.options, subject.parts, subject.denoiser.device
-    for name in {*options.parts}:
+    for name in dict.fromkeys(options.parts):
         if (count := len(parts[name].images)) <= judging.NEIGHBOURS:
             raise ValueError(f"the {name} images must be more than {judging.NEIGHBOURS} to be compared with, but are {count}")
     metrics, shape = [name for name in options.metrics if name != "nll"], subject.content["facts"]["shape"]
-    extractors = subject.ranks.in_turn(lambda: judging.extractors(nodes, metrics, options.trust, device, shape))
+    made = [subject.ranks.in_turn(partial(judging.extractor, *each, options.trust, device, shape)) for each in nodes.items()]
+    extractors = dict(zip(nodes, made, strict=True))
+    for name in [name for name, each in extractors.items() if f"is_{name}" in metrics and each.head is None]:
+        raise ValueError(f"is_{name} needs features with classes, as inception and lite0 are, but {name} has none")
     images = generated(subject, asked)
     pictures = {name: part.images for name, part in parts.items()} | {"generated": images.pictures}
     fingerprints = {name: part.fingerprint for name, part in parts.items()}
@@ -61,26 +69,35 @@ def looked_at(bench: Bench, done: set[int]) -> dict[Wanted, Features]:
     draw(bench.subject, bench.images, done)
     held_out = len(bench.subject.parts["held_out"].images)
     wanted = [each for name in bench.metrics for each in judging.wanted(name, bench.subject.options.reference, held_out)]
-    return {each: bench.sets.found(each) for each in dict.fromkeys(wanted)}
+    found = {each: bench.sets.found(each) for each in dict.fromkeys(wanted)}
+    for metric in [name for name in bench.metrics if name.startswith("fd_")]:
+        images, dimensions = found[Wanted("generated", metric.removeprefix("fd_"))].shape
+        if images < dimensions:
+            told = "warning: %s images are fewer than their %s features: %s is too large, and its interval is about that; see %s_infinity"
+            log.warning(told, f"{images:,}", f"{dimensions:,}", metric, metric)
+    return found
 
 
 def judged(bench: Bench, known: Mapping[Wanted, Features]) -> tuple[list[Measured], dict[str, Copies]]:
-    """All numbers, in the order that was asked for, and the copies by the features that tell them, which are shown."""
-    copies = {name.partition("_")[2]: judging.copied(name.partition("_")[2], known) for name in bench.metrics if name.startswith("copies_")}
-    found, reference = [], bench.subject.options.reference
+    """All numbers, in the order that was asked for, and the copies by the metrics that tell them, which are shown."""
+    copies: dict[str, Copies] = {}
+    found: list[Measured] = []
     for metric in bench.metrics:
-        family, _, by = metric.partition("_")
-        numbers = {metric: copies[by].share} if family == "copies" else judging.numbers(metric, known, reference, bench.sets.extractors[by])
+        if metric.startswith("copies_"):
+            copies[metric] = judging.copied(metric, known)
+            numbers = {metric: copies[metric].share}
+            show(bench, metric, copies[metric])
+        else:
+            numbers = judging.numbers(metric, known, bench.subject.options.reference, bench.extractor(metric))
         found += [Measured(name, number, protocol(bench, metric)) for name, number in numbers.items()]
-        images, dimensions = known[Wanted("generated", by)].shape
-        if family == "fd" and images < dimensions:
-            told = "warning: %s images are fewer than their %s features: %s is too large; %s_infinity less so"
-            log.warning(told, f"{images:,}", f"{dimensions:,}", metric, metric)
-    for by, each in copies.items():
-        path = bench.subject.folder / f"copies_{by}.png"
-        save_png(path, sheet(each, bench.images.pictures, bench.subject.parts["training"].images))
-        log.info("written    %s", path)
     return found, copies
+
+
+def show(bench: Bench, metric: str, copies: Copies) -> None:
+    """Writes the sheet of copies."""
+    path = bench.subject.folder / f"{metric}.png"
+    save_png(path, sheet(copies, bench.images.pictures, bench.subject.parts["training"].images))
+    log.info("written    %s", path)
 
 
 def protocol(bench: Bench, metric: str) -> Protocol:
@@ -92,7 +109,7 @@ def protocol(bench: Bench, metric: str) -> Protocol:
     drawn: dict[str, Any] = {"seed": options.seed, "weights": options.weights, "precision": options.precision}
     return Protocol(
         metric=metric,
-        by=bench.sets.extractors[metric.partition("_")[2]].name,
+        by=bench.extractor(metric).name,
         images=f"ref {against}" if against else "",
         n=n,
         sampler=images.sampler,
