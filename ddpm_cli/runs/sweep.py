@@ -24,6 +24,8 @@ from ddpm_cli.runs.lines import printable, said
 from ddpm_cli.runs.plot import Options as Drawing
 from ddpm_cli.runs.plot import draw
 from ddpm_cli.runs.previews import PREVIEWS
+from ddpm_cli.runs.protocol import told_apart
+from ddpm_cli.runs.sweep_card import card
 from ddpm_cli.shapes import Row
 from ddpm_cli.sweeps import Job, Sweep, again, by_rank, effects, given, read, save_manifest, swept
 
@@ -79,6 +81,7 @@ def shown(folder: Path, metric: str | None) -> bool:
         "manifest.json": lambda _: save_manifest(found),
         "table.csv": lambda path: save_text(path, as_csv(found.jobs, ranked_by)),
         **drawings(by_rank(found.jobs, ranked_by)),
+        "report.html": partial(card, found, ranked_by),
     }
     with said(None, aloud=True):
         for line in lines(found, ranked_by):
@@ -112,9 +115,7 @@ def lines(found: Sweep, metric: str) -> Iterator[str]:
     columns = [metric, *(name for name in dict.fromkeys(name for job in jobs for name in job.measured) if name != metric)]
     ranks = [[str(rank), str(job.number), *values(job, options), *scores(job, columns)] for rank, job in enumerate(jobs, 1)]
     yield from ["", *aligned([["rank", "job", *short(options), *columns], *ranks])]
-    for name in columns:
-        if len(protocols := {job.protocols[name] for job in jobs if name in job.protocols}) > 1:
-            yield f"{name} was measured in {len(protocols)} ways, so its numbers do not compare: {'; '.join(sorted(protocols))}"
+    yield from filter(None, [told_apart([{"metric": name, "protocol": text} for job in jobs for name, text in job.protocols.items()])])
     for job in [job for job in found.jobs if job.state != "done"]:
         yield f"job {job.number} {job.state}: {' '.join(values(job, options))}{'; ' * bool(job.error)}{job.error}"
     if len(jobs) > 1:

@@ -102,12 +102,12 @@ def test_metrics_stand_with_their_intervals_and_protocols(command, trained):
     text = written_anew(command)
     assert text.count(">1.25<") == 1
     assert all(each in text for each in (">1.15<", ">1.35<", "fd_pixels | one", "kid_pixels | other"))
-    assert "not to be compared" not in text
+    assert "cannot be compared" not in text
 
 
 def test_numbers_of_different_protocols_are_said_not_to_be_compared(command, trained):
     save_text(Path("trained/evaluations.jsonl"), evaluation("fd_pixels", 1.0, "one") + evaluation("fd_pixels", 2.0, "other"))
-    assert "The values of fd_pixels are not to be compared with one another: their protocols differ." in written_anew(command)
+    assert "fd_pixels is by 2 protocols and cannot be compared across them" in written_anew(command)
 
 
 def test_what_was_measured_in_training_is_drawn(command, trained):

@@ -23,7 +23,7 @@ from ddpm_cli.sweeps.sweep import note
 
 SHORT = [*TINY, "trainer.device=cpu", "trainer.steps=4", "trainer.evaluate_every=4", "trainer.log_every=2", "trainer.checkpoint_every=1"]
 HALF_BAD = ["-m", "trainer.optimizer.lr=1e-3,3e-3", *SHORT, "trainer.batch_size=16,100000", "hydra.sweep.dir=sweep"]
-ANSWERS = ("manifest.json", "table.csv", "curves.png", "contact.png")
+ANSWERS = ("manifest.json", "table.csv", "curves.png", "contact.png", "report.html")
 COMMAND = [sys.executable, "-m", "ddpm_cli"]
 
 
@@ -44,6 +44,7 @@ def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_lis
     assert ["rank", "job", "lr", "batch_size", "held_out"] in lines
     assert "job 1 failed: 0.001 100000; trainer.batch_size must be at most 1797" in outcome.out
     assert {line[1] for line in lines if line[:1] == ["trainer.optimizer.lr"]} == {"0.001", "0.003"}
+    assert_a_page_of_four_jobs(Path("sweep/report.html").read_text())
     assert [float(row["value"]) for row in rows[:2]] == sorted(lowest)
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
 
@@ -52,6 +53,14 @@ def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_lis
     assert again.out.count("is done already") == 2
     assert again.err.count("error: trainer.batch_size") == 2
     assert states() == ["done", "failed", "done", "failed"]
+
+
+def assert_a_page_of_four_jobs(text):
+    assert text.count('<a href="0/report.html">') == text.count('<a href="2/report.html">') == 1
+    assert "Job 1, trainer.optimizer.lr=0.001" in text
+    assert "failed: trainer.batch_size must be at most 1797" in text
+    assert text.count("data:image/png;base64,") == 2
+    assert "ddpm-sweep resume=" in text
 
 
 def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, monkeypatch):
@@ -95,7 +104,7 @@ def test_a_sweep_is_shown_by_any_metric_and_evaluations_of_other_protocols_are_t
     outcome = command("sweep", "show=sweep", "metric=fd_pixels")
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[1:4] == [["rank", "job", "seed", "fd_pixels"], ["1", "1", "2", "1"], ["2", "0", "1", "2"]]
-    assert "fd_pixels was measured in 2 ways, so its numbers do not compare: fd_pixels | n 0; fd_pixels | n 1" in outcome.out
+    assert "fd_pixels is by 2 protocols and cannot be compared across them: n 1 against n 0" in outcome.out
     assert command("sweep", "show=sweep", "metric=fd").err == "error: metric must be among fd_pixels, loss, but is 'fd'\n"
 
 

@@ -1,0 +1,84 @@
+"""The card of a sweep: one page, `report.html` in its folder, with its jobs in a table that can be sorted."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ddpm_cli.images import whole
+from ddpm_cli.report import Cell, Markup, Section, element, fitted, page, picture, table
+from ddpm_cli.runs.curves import short
+from ddpm_cli.runs.protocol import told_apart
+from ddpm_cli.runs.traces import picture_at
+from ddpm_cli.sweeps import Job, Sweep, by_rank, effects, given, swept
+
+OF_PICTURE = 3_500_000  # bytes of each of the two pictures in the page
+SHOWN = {
+    "contact.png": "The last samples of every job, from the same noise where the seed is the same.",
+    "curves.png": "The curves of all jobs together.",
+}
+
+
+def card(found: Sweep, metric: str, path: Path) -> None:
+    """Writes the page, with the pictures that lie beside it."""
+    pictures = {name: picture_at(found.folder / name) for name in SHOWN}
+    shown = {name: figure(data, SHOWN[name]) for name, data in pictures.items() if data is not None}
+    sections = [
+        Section("Jobs", [jobs_of(found, metric), *apart(found.jobs)]),
+        Section("What each option did", effects_of(found.jobs, metric)),
+        Section("Samples side by side", [shown[name] for name in shown if name == "contact.png"]),
+        Section("Curves", [shown[name] for name in shown if name == "curves.png"]),
+        Section("What went wrong", list(wrong(found.jobs))),
+        Section("How to do it again", list(again(found))),
+    ]
+    text = page(f"Sweep {found.folder.resolve().name}", sections)
+    whole(path, lambda partial: partial.write_bytes(text.encode()))
+
+
+def jobs_of(found: Sweep, metric: str) -> Markup:
+    """A row for every job: what it was asked for, what it came to, and the way to its own page."""
+    options, ranked = swept(found.jobs), by_rank(found.jobs, metric)
+    names = list(dict.fromkeys([metric, *(name for job in found.jobs for name in (*job.measured, *job.lowest))]))
+    jobs = [*ranked, *(job for job in found.jobs if job not in ranked)]
+    rows = [[own_page(job), job.state, *(given(job).get(each, "") for each in options), *map(job.score, names)] for job in jobs]
+    caption = f"Jobs by {metric}, the best first: each number is the last evaluation's, else the lowest of the run's rows"
+    return table(["job", "state", *short(options), *names], rows, caption=caption, sortable=True)
+
+
+def own_page(job: Job) -> Cell:
+    """A job's number, which leads to its page where it has one."""
+    there = (job.folder / "report.html").is_file()
+    return element("a", str(job.number), href=f"{job.folder.name}/report.html") if there else str(job.number)
+
+
+def apart(jobs: Sequence[Job]) -> list[Markup]:
+    """What is to be said where numbers in the table are of several protocols."""
+    told = told_apart([{"metric": name, "protocol": text} for job in jobs for name, text in job.protocols.items()])
+    return [element("p", f"{told}.")] if told else []
+
+
+def effects_of(jobs: Sequence[Job], metric: str) -> list[Markup]:
+    """Mean and range of the metric over the jobs with each value of an option."""
+    rows: list[list[Cell]] = [[each.option, each.value, each.jobs, each.mean, each.low, each.high] for each in effects(jobs, metric)]
+    caption = f"{metric} over the jobs that are done"
+    return [table(["option", "value", "jobs", "mean", "lowest", "highest"], rows, caption=caption, sortable=True)] if rows else []
+
+
+def figure(data: bytes, told: str) -> Markup:
+    """A picture with words below it."""
+    return element("figure", picture(fitted([data], OF_PICTURE)[0], told), element("figcaption", told))
+
+
+def wrong(jobs: Sequence[Job]) -> Iterator[Markup]:
+    """The jobs that are not done, each with the first line of its error."""
+    failed = [job for job in jobs if job.state != "done"]
+    told = [f"Job {job.number}, {' '.join(job.overrides)}: {job.state}{': ' * bool(job.error)}{job.error}" for job in failed]
+    yield element("ul", *[element("li", each) for each in told]) if told else element("p", "All jobs are done.")
+
+
+def again(found: Sweep) -> Iterator[Markup]:
+    """The command that began it, and the one that goes on."""
+    own = [f"--config-dir={found.config_dir}"] * (found.config_dir is not None)
+    anew = ["ddpm-train", *own, "-m", *found.overrides, *found.hydra]
+    for told, words in {"Start it anew": anew, "Go on": ["ddpm-sweep", f"resume={found.folder}"]}.items():
+        yield element("p", f"{told}:")
+        yield element("pre", element("code", shlex.join(words)))
