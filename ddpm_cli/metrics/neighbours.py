@@ -8,6 +8,7 @@ from ddpm_cli.metrics.intervals import Number, of_share
 from ddpm_cli.shapes import Distances, Features, Others, Pairs, Places, Reaches, Sets
 
 BLOCK = 2048  # rows and columns of distances at a time
+ROWS = 256  # where all columns are taken at once
 HALVES, STUDENT = 32, 2.0395  # random halves of the images, and the deviations that hold 95% where so many tell the deviation
 SAME = 1e-5  # of two features' length: they are apart by no more than this where they are one image's
 
@@ -41,7 +42,8 @@ def precision_recall(generated: Features, reference: Others, *, k: int) -> dict[
     if not 1 <= k < min(len(generated) // 2, len(reference)):
         raise ValueError(f"k must be at least 1 and less than {min(len(generated) // 2, len(reference))} for so few images, but is {k}")
     reach = nearest(reference, reference, k + 1)[0][:, k]
-    inside = [(torch.cdist(rows.double(), reference.double()) <= reach).any(dim=1) for rows in torch.split(generated, BLOCK)]
+    images = reference.double()
+    inside = [(torch.cdist(rows.double(), images) <= reach).any(dim=1) for rows in torch.split(generated, ROWS)]
     return {"precision": of_share(int(torch.cat(inside).sum()), len(generated)), "recall": recall(generated, reference, k)}
 
 
@@ -54,9 +56,9 @@ def recall(generated: Features, reference: Others, k: int) -> Number:
     every = torch.ones(1, len(generated), dtype=torch.bool)
     orders = [torch.randperm(len(generated), generator=torch.Generator().manual_seed(seed)) for seed in range(HALVES)]
     reaches = reached(generated, torch.cat([every, torch.stack(orders) < len(generated) // 2]), k)
-    counts = torch.zeros(len(reaches), dtype=torch.int64)
-    for rows in torch.split(reference, BLOCK):
-        apart = torch.cdist(rows.double(), generated.double())
+    images, counts = generated.double(), torch.zeros(len(reaches), dtype=torch.int64)
+    for rows in torch.split(reference, ROWS):
+        apart = torch.cdist(rows.double(), images)
         counts = counts + torch.stack([(apart <= reach).any(dim=1).sum() for reach in reaches])
     share, *halves = (counts.double() / len(reference)).tolist()
     margin = STUDENT * statistics.stdev(halves)

@@ -32,6 +32,7 @@ def test_an_image_may_be_looked_for_among_others_alone():
 @pytest.mark.parametrize("block", [16, 2048])
 def test_precision_and_recall_are_those_of_torch_fidelity(monkeypatch, block, k):
     monkeypatch.setattr(sys.modules["ddpm_cli.metrics.neighbours"], "BLOCK", block)
+    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.neighbours"], "ROWS", block)
     found = precision_recall(GENERATED, REFERENCE, k=k)
     expected = prc_features_to_metric(GENERATED, REFERENCE, prc_neighborhood=k, verbose=False)
     assert found["precision"].value == pytest.approx(expected["precision"])
