@@ -20,6 +20,7 @@ from ddpm_cli.runs.protocol import Measured, Protocol
 from ddpm_cli.runs.subject import Subject
 from ddpm_cli.shapes import Features
 
+ENOUGH = 8  # images for each feature: from there on the line to endlessly many images is straight (see frechet_infinity)
 log = logging.getLogger(__name__)
 
 
@@ -72,9 +73,9 @@ def looked_at(bench: Bench, done: set[int]) -> dict[Wanted, Features]:
     found = {each: bench.sets.found(each) for each in dict.fromkeys(wanted)}
     for metric in [name for name in bench.metrics if name.startswith("fd_")]:
         images, dimensions = found[Wanted("generated", metric.removeprefix("fd_"))].shape
-        if images < dimensions:
-            told = "warning: %s images are fewer than their %s features: %s is too large, and its interval is about that; see %s_infinity"
-            log.warning(told, f"{images:,}", f"{dimensions:,}", metric, metric)
+        if images < ENOUGH * dimensions and bench.subject.ranks.first:
+            told = "warning: %s images are few for %s features: %s is too large, and %s_infinity is to be trusted from %s images on"
+            log.warning(told, f"{images:,}", f"{dimensions:,}", metric, metric, f"{ENOUGH * dimensions:,}")
     return found
 
 

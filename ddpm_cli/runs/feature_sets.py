@@ -71,13 +71,9 @@ class Sets:
         pictures, extract = self.pictures[wanted.of], self.extractors[wanted.by].extract
         batches = torch.split(torch.arange(len(pictures)), AT_ONCE)
         bar = tqdm(batches[self.ranks.rank :: self.ranks.count], f"{wanted.of} {wanted.by}", leave=False, disable=not self.ranks.first)
-        found = {int(some[0]): extract(turned(select(pictures, some), wanted.mirrored)).cpu() for some in bar}
-        return torch.cat(self.ranks.in_order(found))
-
-
-def turned(images: torch.Tensor, mirrored: bool) -> torch.Tensor:
-    """Images or their mirror images."""
-    return images.flip(-1) if mirrored else images
+        images = ((int(some[0]), select(pictures, some)) for some in bar)
+        found = {first: extract(some.flip(-1) if wanted.mirrored else some).cpu() for first, some in images}
+        return torch.cat(self.ranks.in_order(found) or [torch.empty(0, 0)])
 
 
 def read(path: Path, title: str) -> Features | None:

@@ -1,6 +1,6 @@
 """The generated images that `ddpm-eval` judges: drawn and kept in its folder, or found in another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from ddpm_cli.runs.drawing import Drawing, Steering, drawing
 from ddpm_cli.runs.sample import Options, fill, made_by, missing, name_of
 from ddpm_cli.runs.subject import Subject
 from ddpm_cli.shapes import Bytes, Indices
+
+IDLE = {"label": None, "guidance": 1.0, "guidance_interval": None, "threshold": "static", "quantile": 0.995}
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ def generated(subject: Subject, asked: DictConfig) -> Generated:
     made = drawing(asked, steering, content, device=options.device, compiled=False, trust=options.trust, n=options.samples)
     pictures = Drawn(album_of(subject), (options.samples, *shape))
     own = {name: value for name, value in plain(asked.sampler).items() if name not in ("_target_", "steps")}
-    sampler = ", ".join([f"{name_of(asked)} {made.steps} steps", *(f"{name} {value}" for name, value in own.items())])
-    return Generated(pictures, sampler, steered(steering), made)
+    steered = {name: value for name, idle in IDLE.items() if (value := getattr(steering, name)) != idle}
+    return Generated(pictures, f"{name_of(asked)} {made.steps} steps, {listed(own)}", listed(steered), made)
 
 
 def found(subject: Subject, path: str) -> Generated:
@@ -78,13 +80,9 @@ def found(subject: Subject, path: str) -> Generated:
     return Generated(images.images, f"folder {images.fingerprint[:10]}", "", None)
 
 
-def steered(steering: Steering) -> str:
-    """Label, guidance and threshold, where there are any."""
-    said = [f"label {steering.label}"] * (steering.label is not None)
-    said += [f"guidance {steering.guidance:g}"] * (steering.guidance != 1)
-    said += [f"within {steering.guidance_interval}"] * (steering.guidance_interval is not None)
-    dynamic = f" {steering.quantile:g}" * (steering.threshold == "dynamic")
-    return ", ".join(said + [f"threshold {steering.threshold}{dynamic}"] * (steering.threshold != "static"))
+def listed(options: Mapping[str, Any]) -> str:
+    """Options in words, 1 as 1.0."""
+    return ", ".join(f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}" for name, value in options.items())
 
 
 def begun(subject: Subject, images: Generated) -> set[int]:

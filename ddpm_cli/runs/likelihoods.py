@@ -42,9 +42,9 @@ def way(subject: Subject) -> str:
 def nll(subject: Subject, data: ImageSet) -> list[Measured]:
     """Measures the likelihood, says it and writes it; by the bound also over time."""
     options, folder = subject.options, subject.folder
-    bits, parts, rows = NLL[options.nll](subject, data)
-    if not subject.ranks.first:
+    if (measured := NLL[options.nll](subject, data)) is None:
         return []
+    bits, parts, rows = measured
     if not bits.isfinite().all():
         raise ValueError(f"nll={options.nll} must be finite, but is not for {int((~bits.isfinite()).sum())} of {len(bits)} images")
     mean, half = float(bits.mean()), 1.96 * float(bits.std()) / math.sqrt(len(bits))
@@ -74,26 +74,30 @@ def write(folder: Path, found: dict[str, object], rows: Sequence[tuple[float, ..
         log.info("written    %s", folder / name)
 
 
-def by_bound(subject: Subject, data: ImageSet) -> Found:
-    """Bits by L_T and one draw of every L_t; their parts; a row for every time."""
+def by_bound(subject: Subject, data: ImageSet) -> Found | None:
+    """Bits by L_T and one draw of every L_t; their parts; a row for every time; for the first process."""
     diffusion, cdf = subject.denoiser.diffusion, CDF[subject.options.nll_cdf]
     found = tables(
         subject, data, diffusion.steps, lambda denoise, x0, noise: (each[1:] for each in terms(denoise, diffusion, x0, noise, cdf))
     )
     mine = {place: (prior(diffusion, x0).cpu().double(), table[:, 0].sum(0), table.sum(2)) for place, x0, table in found}
-    ends, bits, sums = zip(*subject.ranks.in_order(mine), strict=True)
+    every = subject.ranks.in_order(mine)
+    if not subject.ranks.first:
+        return None
+    ends, bits, sums = zip(*every, strict=True)
     end, (each, errors) = float(torch.cat(ends).mean()), (torch.stack(sums).sum(0) / len(data.images)).T
     columns = (each, errors, rates(end, each), 127.5 * errors.sqrt())
     rows = list(zip(range(1, diffusion.steps + 1), *(column.tolist() for column in columns), strict=True))
     return torch.cat(ends) + torch.cat(bits), {"L_T": end, "L_t": float(each[1:].sum()), "decoder": float(each[0])}, rows
 
 
-def by_flow(subject: Subject, data: ImageSet) -> Found:
-    """Bits by the probability flow, which has neither parts nor terms."""
+def by_flow(subject: Subject, data: ImageSet) -> Found | None:
+    """Bits by the probability flow, which has neither parts nor terms; for the first process."""
     diffusion, cdf, steps = subject.denoiser.diffusion, CDF[subject.options.nll_cdf], subject.options.nll_steps
     times = even_levels(diffusion, steps)
     found = tables(subject, data, steps, lambda denoise, x0, noise: ((bits,) for bits in flow(denoise, diffusion, x0, noise, cdf, times)))
-    return torch.cat(subject.ranks.in_order({place: table[-1, 0] for place, _, table in found})), {}, []
+    every = subject.ranks.in_order({place: table[-1, 0] for place, _, table in found})
+    return (torch.cat(every), {}, []) if subject.ranks.first else None
 
 
 def tables(
