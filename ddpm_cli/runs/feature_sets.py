@@ -3,7 +3,9 @@
 import hashlib
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from ddpm_cli.data.cache import writable
 from ddpm_cli.images import whole
 from ddpm_cli.metrics import Extractor
 from ddpm_cli.parallel import Ranks
-from ddpm_cli.shapes import Features
+from ddpm_cli.shapes import Features, Indices
 
 VERSION = 1  # of a file of features
 AT_ONCE = 64  # images, always the same ones, so that features come out the same to the last bit
@@ -69,11 +71,30 @@ class Sets:
     def made(self, wanted: Wanted) -> Features:
         """The features of a set, a share of them from each process, in order; of others than the first process some of them."""
         pictures, extract = self.pictures[wanted.of], self.extractors[wanted.by].extract
-        batches = torch.split(torch.arange(len(pictures)), AT_ONCE)
-        bar = tqdm(batches[self.ranks.rank :: self.ranks.count], f"{wanted.of} {wanted.by}", leave=False, disable=not self.ranks.first)
-        images = ((int(some[0]), select(pictures, some)) for some in bar)
-        found = {first: extract(some.flip(-1) if wanted.mirrored else some).cpu() for first, some in images}
+
+        @torch.no_grad()
+        def looked_at(some: Indices) -> tuple[int, Features]:
+            images = select(pictures, some)
+            bar.update()
+            return int(some[0]), extract(images.flip(-1) if wanted.mirrored else images).cpu()
+
+        mine = torch.split(torch.arange(len(pictures)), AT_ONCE)[self.ranks.rank :: self.ranks.count]
+        bar = tqdm(total=len(mine), desc=f"{wanted.of} {wanted.by}", leave=False, disable=not self.ranks.first)
+        with bar, side_by_side(self.device) as pool:
+            found = dict(pool.map(looked_at, mine))
         return torch.cat(self.ranks.in_order(found) or [torch.empty(0, 0)])
+
+
+@contextmanager
+def side_by_side(device: torch.device) -> Iterator[Executor]:
+    """Threads of which each has a core of its own: sums over several cores would have other last digits for another number of them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
 
 
 def read(path: Path, title: str) -> Features | None:
