@@ -1,6 +1,7 @@
 """How numbers came about: only those of one protocol can be compared."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -57,9 +58,9 @@ class Measured:
         return {"step": step, "metric": self.metric, **number, "protocol": self.protocol.text, "protocol_id": self.protocol.id}
 
 
-def rounded(value: float) -> float:
-    """A figure without the digits in which another order of its sums would show."""
-    return float(f"{value:.{DIGITS}g}")
+def rounded(value: float) -> float | None:
+    """A figure without the digits in which another order of its sums would show; null where it is not finite, as JSON has it."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def table(found: Sequence[Measured]) -> list[str]:

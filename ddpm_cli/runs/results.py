@@ -27,12 +27,16 @@ def written(subject: Subject, found: Sequence[Measured], copies: Mapping[str, Co
     content = {"ckpt": subject.options.ckpt, "step": subject.step, "numbers": rows, "protocols": protocols, "copies": told}
     save_text(subject.folder / "eval.json", json.dumps(content, indent=2) + "\n")
     log.info("written    %s", subject.folder / "eval.json")
-    run = Path(subject.options.ckpt).expanduser().resolve().parents[1]
+    checkpoint = Path(subject.options.ckpt).expanduser().resolve()
+    run = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     if subject.options.generated is None and (run / ".hydra").is_dir():
         note(run / "evaluations.jsonl", rows)
 
 
 def note(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Adds rows that are not there yet to a file of rows."""
-    there = set(path.read_text().splitlines()) if path.exists() else set()
-    append(path, "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in there))
+    try:
+        there = set(path.read_text().splitlines()) if path.exists() else set()
+        append(path, "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in there))
+    except OSError as error:
+        log.warning("warning: cannot write into %s: %s", path, error.strerror or error)

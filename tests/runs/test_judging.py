@@ -81,16 +81,17 @@ def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeyp
 
 def test_a_run_keeps_the_numbers_of_its_checkpoints_and_none_twice(command, trained):
     for folder in ("out", "again"):
-        _, found = judged(command, trained, folder=folder)
+        _, found = judged(command, trained, "metrics=[prc_pixels]", folder=folder)
     rows = [json.loads(line) for line in (trained.parents[1] / "evaluations.jsonl").read_text().splitlines()]
     assert rows == found["numbers"]
     assert rows[0]["step"] == 4
 
 
 def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(command, trained):
-    _, plain = judged(command, trained)
-    _, png = judged(command, trained, "png=true", folder="png")
-    _, found = judged(command, trained, "generated=png/png", folder="found")
+    own = "metrics=[fd_pixels,copies]"
+    _, plain = judged(command, trained, own)
+    _, png = judged(command, trained, own, "png=true", folder="png")
+    _, found = judged(command, trained, own, "generated=png/png", folder="found")
     command("sample", f"ckpt={trained}", "n=16", "batch=5", "sampler.steps=2", "npz=true", "hydra.run.dir=drawn")
     assert numbers(png) == numbers(plain) == numbers(found)
     assert Path("drawn/npz/00000005.npz").read_bytes() == Path("out/npz/00000005.npz").read_bytes()
@@ -106,9 +107,9 @@ def test_what_is_drawn_is_as_asked_and_is_told_by_the_protocol(command, conditio
 
 
 def test_an_evaluation_goes_on_with_the_images_that_are_there(command, trained):
-    _, whole = judged(command, trained)
+    _, whole = judged(command, trained, "metrics=[kid_pixels]")
     [path.unlink() for path in Path("out/npz").glob("0000001*.npz")]
-    outcome, resumed = judged(command, trained)
+    outcome, resumed = judged(command, trained, "metrics=[kid_pixels]")
     assert "resumed    10 of 16 images are there\n" in outcome.out
     assert resumed == whole
     refused = command("evaluate", f"ckpt={trained}", *ALL, "seed=1", "hydra.run.dir=out")
@@ -126,7 +127,7 @@ def test_one_that_is_interrupted_says_how_it_goes_on(command, trained, monkeypat
 
 
 def test_features_of_the_data_are_kept_and_made_anew_where_they_are_damaged(command, trained):
-    own = ["data=digits", "data.cache=./kept/"]
+    own = ["data=digits", "data.cache=./kept/", "metrics=[copies]"]
     _, first = judged(command, trained, *own)
     files = sorted(Path("kept").glob("*/features"))
     before = [path.read_bytes() for path in files]
@@ -137,6 +138,13 @@ def test_features_of_the_data_are_kept_and_made_anew_where_they_are_damaged(comm
     assert outcome.out.count("are damaged and are made anew") == 2
     assert [path.read_bytes() for path in files] == before
     assert "damaged" not in judged(command, trained, *own, folder="third")[0].out
+
+
+def test_a_run_whose_folder_cannot_be_written_to_is_judged_all_the_same(command, trained):
+    (trained.parents[1] / "evaluations.jsonl").mkdir()
+    outcome = command("evaluate", f"ckpt={trained}", *ALL, "metrics=[kid_pixels]", "hydra.run.dir=out")
+    assert outcome.code == 0, outcome.err
+    assert "warning: cannot write into" in outcome.out
 
 
 def test_features_are_not_kept_where_nothing_is(command, trained, monkeypatch):

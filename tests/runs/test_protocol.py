@@ -70,3 +70,7 @@ def test_numbers_of_several_protocols_are_told_apart_by_what_differs():
 
 def test_numbers_of_one_protocol_and_of_several_metrics_need_no_word():
     assert told_apart(rows(measured(ONE), measured(replace(ONE, metric="kid_pixels"), "kid_pixels"))) == ""
+
+
+def test_what_is_not_finite_is_null():
+    assert Measured("fd_pixels", Number(float("nan"), 0.0, float("inf")), ONE).row(step=1)["value"] is None
