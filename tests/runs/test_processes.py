@@ -60,7 +60,7 @@ def test_any_number_of_processes_microbatches_and_workers_is_the_same_run_in_a_s
     codes = [run(*TRAIN, *sweep, *parallel, f"hydra.sweep.dir={name}")[0] for name, parallel in (("alone", []), ("pairs", DDP))]
     folders = [f"{name}/{job}" for name in ("alone", "pairs") for job in range(4)]
     assert codes == [0, 0]
-    answers = ["contact.png", "curves.png", "manifest.json", "multirun.yaml", "sweep.json", "table.csv"]
+    answers = ["contact.png", "curves.png", "manifest.json", "multirun.yaml", "report.html", "sweep.json", "table.csv"]
     assert sorted(path.name for path in Path("pairs").iterdir()) == ["0", "1", "2", "3", *answers]
     assert [folder for folder in folders if not same_run(folder, one)] == []
     assert {path.name for path in Path("pairs/0").iterdir()} == {path.name for path in Path(one).iterdir()} | {"job.json", "job.lock"}
