@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig
@@ -45,8 +44,7 @@ def ready(subject: Subject, asked: DictConfig, nodes: Mapping[str, object]) -> B
         if (count := len(parts[name].images)) <= judging.NEIGHBOURS:
             raise ValueError(f"the {name} images must be more than {judging.NEIGHBOURS} to be compared with, but are {count}")
     metrics, shape = [name for name in options.metrics if name != "nll"], subject.content["facts"]["shape"]
-    made = [subject.ranks.in_turn(partial(judging.extractor, *each, options.trust, device, shape)) for each in nodes.items()]
-    extractors = dict(zip(nodes, made, strict=True))
+    extractors = subject.ranks.in_turn(lambda: judging.extractors(nodes, options.trust, device, shape))
     for name in [name for name, each in extractors.items() if f"is_{name}" in metrics and each.head is None]:
         raise ValueError(f"is_{name} needs features with classes, as inception and lite0 are, but {name} has none")
     images = generated(subject, asked)

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import torch
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from ddpm_cli.images import labelled, save_png, save_text, to_bytes
 from ddpm_cli.metrics import Moments, extracted, frechet_distance, moments
 from ddpm_cli.parallel import described
 from ddpm_cli.runs.lines import said
+from ddpm_cli.runs.overrides import choices
 from ddpm_cli.runs.pareto import Measured, cheapest, plot, titled
 from ddpm_cli.runs.parts import restored
 from ddpm_cli.samplers import Grid
@@ -107,10 +107,8 @@ def compare(cfg: DictConfig, folder: Path) -> None:
 
 
 def check_names(samplers: Sequence[str]) -> None:
-    """Refuses a name that no YAML file of the group has, here or in a folder of the user's."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    known = hydra.config_loader.get_group_options("sampler")
+    """Refuses a name that no YAML file of the group has."""
+    known = choices("sampler")
     for name in samplers:
         if name not in known:
             raise ValueError(f"samplers must be among {', '.join(known)}, but {name!r} is not")

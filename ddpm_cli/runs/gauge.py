@@ -3,17 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from ddpm_cli.config import build
 from ddpm_cli.data import ImageSet, Pictures
 from ddpm_cli.metrics import Extractor, Moments, extracted, frechet_distance, moments
 from ddpm_cli.metrics.kernel import row_means
+from ddpm_cli.runs import judging
+from ddpm_cli.runs.overrides import choices
 from ddpm_cli.shapes import Features, Indices
 
 MOST = 10_000  # training images that samples are compared with
@@ -84,26 +82,12 @@ def spread(n: int, count: int) -> Indices:
     return torch.arange(n) * count // n
 
 
-def nodes(cfg: DictConfig) -> dict[str, Any]:
+def nodes(cfg: DictConfig) -> dict[str, object]:
     """The features that trainer.measures goes by, as their YAML files say; ValueError where one is no measure."""
     if not (names := cfg.trainer.measures):
         return {}
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    choices = hydra.config_loader.get_group_options("features")
-    known = [f"{score}_{each}" for score in SCORES for each in choices]
+    known = [f"{score}_{each}" for score in SCORES for each in choices("features")]
     for name in names:
         if name not in known:
             raise ValueError(f"trainer.measures must be among {', '.join(known)}, but {name!r} is not")
-    wanted = dict.fromkeys(name.split("_", 1)[1] for name in names)
-    return {each: OmegaConf.to_container(compose("compare", [f"features={each}"]).features) for each in wanted}
-
-
-@torch.no_grad()
-def extractors(nodes: Mapping[str, Any], trust: Sequence[str], device: torch.device, shape: Sequence[int]) -> dict[str, Extractor]:
-    """The extractors of these nodes, each tried on a black image of `shape`."""
-    found: dict[str, Extractor] = {}
-    for name, node in nodes.items():
-        found[name] = build(OmegaConf.create({"features": node, "trust": list(trust)}), "features", device)
-        found[name].extract(torch.zeros(1, *shape, dtype=torch.uint8))
-    return found
+    return judging.nodes(names)

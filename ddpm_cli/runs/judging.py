@@ -5,7 +5,6 @@ from typing import TypeAlias
 
 import torch
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from ddpm_cli.config import build, plain
@@ -23,6 +22,7 @@ from ddpm_cli.metrics import (
 )
 from ddpm_cli.metrics.copies import FEWEST
 from ddpm_cli.runs.feature_sets import Wanted
+from ddpm_cli.runs.overrides import choices
 from ddpm_cli.shapes import Features
 
 FAMILIES = ("fd", "kid", "prc", "is", "copies")
@@ -33,9 +33,7 @@ Known: TypeAlias = Mapping[Wanted, Features]
 
 def by_name(metrics: Sequence[str]) -> list[str]:
     """The metrics by their full names, FAMILY_FEATURES, each once; ValueError names one that there is not."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    known = hydra.config_loader.get_group_options("features")
+    known = choices("features")
     for asked in metrics:
         family, _, by = PUBLISHED.get(asked, asked).partition("_")
         if asked != "nll" and (family not in FAMILIES or by not in known):
@@ -50,11 +48,14 @@ def nodes(metrics: Sequence[str]) -> dict[str, object]:
     return {name: plain(compose("compare", [f"features={name}"]).features) for name in names}
 
 
-def extractor(name: str, node: object, trust: Sequence[str], device: torch.device, shape: Sequence[int]) -> Extractor:
-    """The extractor of a node, tried on a black image."""
-    made: Extractor = build(OmegaConf.create({"features": node, "trust": list(trust)}), "features", device)
-    made.extract(torch.zeros(1, *shape, dtype=torch.uint8))
-    return made
+@torch.no_grad()
+def extractors(nodes: Mapping[str, object], trust: Sequence[str], device: torch.device, shape: Sequence[int]) -> dict[str, Extractor]:
+    """The extractors of these nodes, each tried on a black image of `shape`."""
+    found: dict[str, Extractor] = {}
+    for name, node in nodes.items():
+        found[name] = build(OmegaConf.create({"features": node, "trust": list(trust)}), "features", device)
+        found[name].extract(torch.zeros(1, *shape, dtype=torch.uint8))
+    return found
 
 
 def wanted(metric: str, reference: str, held_out: int) -> list[Wanted]:

@@ -20,8 +20,9 @@ from ddpm_cli.parallel import TYPES, Arithmetic, Ranks, computed, described, dev
 from ddpm_cli.parallel.launch import restarted
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.runs import budget, resume
-from ddpm_cli.runs.gauge import Gauge, extractors
+from ddpm_cli.runs.gauge import Gauge
 from ddpm_cli.runs.journal import Journal
+from ddpm_cli.runs.judging import extractors
 from ddpm_cli.runs.parts import denoiser_of, draw_of, labels_taken, loss_of, process
 from ddpm_cli.runs.run import Run
 from ddpm_cli.runs.saving import Saver

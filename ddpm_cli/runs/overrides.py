@@ -26,6 +26,13 @@ def composing() -> Iterator[None]:
         yield
 
 
+def choices(group: str) -> list[str]:
+    """The names of a group's YAML files, ours and those in a folder of the user's."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    return hydra.config_loader.get_group_options(group)
+
+
 def overrides(wanted: Plain) -> list[str]:
     """The overrides of `ddpm-train` that compose the plain configuration `wanted` from the YAML files there are today.
 
@@ -60,11 +67,9 @@ def nearest(defaults: Plain, group: str, wanted: Plain) -> str | None:
 
     if wanted[group] == defaults[group]:
         return None
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    choices = {choice: unlike(composed([f"{group}={choice}"])[group]) for choice in hydra.config_loader.get_group_options(group)}
-    best = min(choices, key=lambda choice: choices[choice])
-    return best if choices[best] < unlike(defaults[group]) else None
+    found = {choice: unlike(composed([f"{group}={choice}"])[group]) for choice in choices(group)}
+    best = min(found, key=lambda choice: found[choice])
+    return best if found[best] < unlike(defaults[group]) else None
 
 
 def changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
