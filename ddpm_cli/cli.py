@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.config import ROOMS, config_dir, suggestion
+from ddpm_cli.config import ROOMS, config_dir, located, suggestion
 from ddpm_cli.sweeps import BEGUN, kept, plug_in
 from ddpm_cli.sweeps.job import numbers
 
@@ -52,7 +52,7 @@ def trained(cfg: DictConfig, folder: Path, going_on: bool) -> float | None:
         cfg.resume = "auto"
     own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
     said = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
-    again = shlex.join(["ddpm-train", *own, *said, f"hydra.run.dir={folder}", "resume=auto"])
+    again = shlex.join(["ddpm-train", *own, *said, located("hydra.run.dir", folder), "resume=auto"])
     whole = runs().train(cfg, folder, named=named() or going_on, again=again, overrides=hydra_cfg.overrides.task)
     if not whole and hydra_cfg.mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt  # a sweep that is stopped starts no other job
@@ -138,7 +138,7 @@ def concluded(folder: Path) -> bool:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return False
     if not whole:
-        print(f"go on with:\n  {shlex.join(['ddpm-sweep', f'resume={folder}'])}")
+        print(f"go on with:\n  {shlex.join(['ddpm-sweep', located('resume', folder)])}")
     return bool(whole)
 
 

@@ -6,6 +6,7 @@ parent, left out of its parent's call, built first and handed over.
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -37,6 +38,7 @@ ELSEWHERE = {
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
     "loss.of": "loss=uncertain takes it",
 }
+PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)
 SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation", "schedule": "ddpm_cli.schedules.Ending"}
 
 
@@ -197,3 +199,13 @@ def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any
             yield from differences(before, after, f"{key}.")
         elif before != after:
             yield key, before, after
+
+
+def located(name: str, path: Path) -> str:
+    """The override that names a path, quoted where Hydra's grammar would read it otherwise: at =, commas, letters beyond ASCII."""
+    return f"{name}={path if PLAIN.fullmatch(str(path)) else quoted(str(path))}"
+
+
+def quoted(text: str) -> str:
+    """A text between quotes; a backslash speaks for itself but before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text) + "'"

@@ -13,7 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 from torchvision.transforms.v2.functional import to_pil_image
 
-from ddpm_cli.config import bind, shared
+from ddpm_cli.config import bind, located, shared
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.images import grid
 from ddpm_cli.report import Frame, Markup, chart, element, fitted, pairs, picture, slider, spread, table
@@ -161,8 +161,8 @@ def again(folder: Path, content: Mapping[str, Any]) -> list[Markup]:
     kept = [str(each) for each in own if not str(each).startswith(("resume=", "trainer.stop_at="))]
     commands = {
         "Train it again": anew,
-        "Go on where it ended": shlex.join(["ddpm-train", *kept, f"hydra.run.dir={folder}", "resume=auto"]),
-        "Sample from it": shlex.join(["ddpm-sample", f"ckpt={folder / 'checkpoints/last.pt'}"]),
+        "Go on where it ended": shlex.join(["ddpm-train", *kept, located("hydra.run.dir", folder), "resume=auto"]),
+        "Sample from it": shlex.join(["ddpm-sample", located("ckpt", folder / "checkpoints/last.pt")]),
     }
     shown = [each for told, line in commands.items() for each in (element("p", f"{told}:"), element("pre", element("code", line)))]
     recipe = element("pre", element("code", OmegaConf.to_yaml(content["config"])))

@@ -1,6 +1,7 @@
 """What a trained model is worth: what its samples are beside the data, and how likely images are under it."""
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config import bound, check
+from ddpm_cli.config import bound, check, located
 from ddpm_cli.data import ImageSet
 from ddpm_cli.images import save_text
 from ddpm_cli.parallel import described, device_named, joined
@@ -36,7 +37,7 @@ def evaluate(cfg: DictConfig, folder: Path, *, named: bool) -> bool:
     except KeyboardInterrupt:
         whole = False
     if not whole and (folder / "samples.json").exists():
-        print(f"stopped    go on with the same command and hydra.run.dir={folder}")
+        print(f"stopped    go on with the same command and {shlex.quote(located('hydra.run.dir', folder))}")
     return whole
 
 

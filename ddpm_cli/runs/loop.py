@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
+from ddpm_cli.config import located
 from ddpm_cli.parallel import Ranks, Vote
 from ddpm_cli.runs import resume
 from ddpm_cli.runs.incidents import Watch
@@ -128,7 +130,9 @@ def finish(run: Run, stop: Event, again: str) -> None:
     run.journal.close()
     if word := run.state.verdict.told(run.trainer.best):
         log.info("learning  %s", word)
-    log.info("run       %s\nsample    ddpm-sample ckpt=%s", run.folder, path)
+    log.info("run       %s", run.folder)
+    if path:
+        log.info("sample    %s", shlex.join(["ddpm-sample", located("ckpt", path)]))
 
 
 def last_checkpoint(run: Run, stop: Event) -> Path:

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ddpm_cli.config import config_dir, differences
+from ddpm_cli.config import config_dir, differences, quoted
 from ddpm_cli.runs.parts import GROUPS
 
 Plain = dict[str, Any]
@@ -97,8 +97,3 @@ def worded(value: Any) -> str:
     if isinstance(value, str):
         return value if WORD.fullmatch(value) else quoted(value)
     return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
-
-
-def quoted(text: str) -> str:
-    """A text between quotes; a backslash speaks for itself but before a quote."""
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text) + "'"

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config import bound, check, plain
+from ddpm_cli.config import bound, check, located, plain
 from ddpm_cli.images import grid, labelled, save_png, to_bytes
 from ddpm_cli.parallel import Ranks, described, device_named, joined
 from ddpm_cli.parallel.launch import check_named, processes, spread
@@ -167,7 +168,7 @@ def going_on(folder: Path, ranks: Ranks) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if ranks.count == 1:
-            log.info("stopped    go on with the same command and hydra.run.dir=%s", folder)
+            log.info("stopped    go on with the same command and %s", shlex.quote(located("hydra.run.dir", folder)))
         raise
 
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ddpm_cli.config import located
 from ddpm_cli.images import whole
 from ddpm_cli.report import Cell, Markup, Section, element, fitted, page, picture, table
 from ddpm_cli.runs.curves import short
@@ -79,6 +80,6 @@ def again(found: Sweep) -> Iterator[Markup]:
     """The command that began it, and the one that goes on."""
     own = [f"--config-dir={found.config_dir}"] * (found.config_dir is not None)
     anew = ["ddpm-train", *own, "-m", *found.overrides, *found.hydra]
-    for told, words in {"Start it anew": anew, "Go on": ["ddpm-sweep", f"resume={found.folder}"]}.items():
+    for told, words in {"Start it anew": anew, "Go on": ["ddpm-sweep", located("resume", found.folder)]}.items():
         yield element("p", f"{told}:")
         yield element("pre", element("code", shlex.join(words)))

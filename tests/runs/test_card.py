@@ -1,6 +1,8 @@
 """The card of a run: written at its end and anew, whatever the run came to and whatever its files hold."""
 
 import json
+import re
+import shlex
 import shutil
 from html import unescape
 from io import BytesIO
@@ -52,6 +54,17 @@ def test_a_stopped_run_has_a_card_that_says_how_to_go_on(command):
     assert outcome.code == 0, outcome.err
     assert "2 of 4 steps" in shown("run")
     assert f"sampler.steps=3 trainer.steps=4 hydra.run.dir={Path('run').resolve()} resume=auto<" in shown("run")
+
+
+def test_commands_name_a_folder_as_hydra_reads_it(command):
+    run = command("train", *TINY, "trainer.steps=2", "trainer.stop_at=1", "hydra.run.dir='été, a=1/it\\'s'")
+    assert run.code == 0, run.err
+    commands = [shlex.split(line) for line in re.findall(r"<code>(ddpm-.*?)</code>", shown("été, a=1/it's"))]
+    commands += [shlex.split(line.removeprefix("sample").strip()) for line in run.out.splitlines() if " ddpm-" in line]
+    assert [words[0] for words in commands] == ["ddpm-train", "ddpm-train", "ddpm-sample", "ddpm-train", "ddpm-sample"]
+    for name, *options in commands[1:]:
+        outcome = command(name.removeprefix("ddpm-"), *options, *["n=1"] * (name == "ddpm-sample"))
+        assert outcome.code == 0, outcome.err
 
 
 def test_a_card_that_cannot_be_written_ends_no_run_badly(command, monkeypatch):
