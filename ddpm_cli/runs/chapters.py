@@ -64,7 +64,7 @@ def verdict(content: Mapping[str, Any], curves: Curves) -> str:
     if not judged or not len(found.held_out):
         return ""
     found.latest = int(judged[-1]["step"]), judged[-1]["held_out"], judged[-1]["training"]
-    return found.told()
+    return found.told(content["config"].trainer.best)
 
 
 def samples(folder: Path) -> list[Markup]:

@@ -161,6 +161,14 @@ def test_pictures_that_cannot_be_seen_are_left_out(command, trained):
     assert "Losses of held-out images" in text
 
 
+def test_the_verdict_says_by_what_the_best_checkpoint_is(command):
+    measured = ["trainer.measures=[fd_pixels]", "trainer.best=fd_pixels", "trainer.measure_every=4", "trainer.measure_images=8"]
+    outcome = command("train", *TINY, *measured, "trainer.steps=4", "hydra.run.dir=run")
+    told = next(line for line in outcome.out.splitlines() if line.startswith("learning"))
+    assert "by fd_pixels" in told
+    assert told.removeprefix("learning").strip() in shown("run")
+
+
 @pytest.mark.slow
 def test_fifty_grids_of_large_images_make_a_card_below_8_mb(command, trained):
     file = BytesIO()
