@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from omegaconf import OmegaConf
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -54,7 +53,7 @@ def speed(curves: Curves, batch: int) -> str:
     measured = [row for row in curves.rows if row.get("images_per_second", 0) > 0]
     counts = [after - before for before, after in pairwise([0, *(row["step"] for row in measured)])]
     seconds = sum(count * batch / row["images_per_second"] for count, row in zip(counts, measured, strict=True))
-    return f"{sum(counts) * batch / seconds:,.0f} images/s, {seconds / 60:,.1f} minutes in steps" if measured else ""
+    return f"{sum(counts) * batch / seconds:,.0f} images/s, {seconds / 60:,.1f} minutes in steps" if seconds > 0 else ""
 
 
 def verdict(content: Mapping[str, Any], curves: Curves) -> str:
@@ -156,9 +155,7 @@ def again(folder: Path, content: Mapping[str, Any]) -> list[Markup]:
     """The commands that train it again, go on and sample, and the recipe."""
     with composing():
         anew = command(dict(content))
-    path = folder / ".hydra/overrides.yaml"
-    own = yaml.safe_load(path.read_text()) if path.is_file() else []
-    kept = [str(each) for each in own if not str(each).startswith(("resume=", "trainer.stop_at="))]
+    kept = [each for each in traces.asked(folder) if not each.startswith(("resume=", "trainer.stop_at="))]
     commands = {
         "Train it again": anew,
         "Go on where it ended": shlex.join(["ddpm-train", *kept, located("hydra.run.dir", folder), "resume=auto"]),

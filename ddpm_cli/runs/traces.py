@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from PIL import Image
 
 LINE = re.compile(r"\S+ \S+ (?P<level>[A-Z]+) \S+: (?P<text>.*)")
@@ -29,6 +30,17 @@ def logged(folder: Path) -> list[tuple[str, str]]:
     return [(match["level"], match["text"]) for match in map(LINE.fullmatch, lines) if match]
 
 
+def asked(folder: Path) -> list[str]:
+    """The overrides that the run was started with, of equal ones the last; none where they cannot be read."""
+    path = folder / ".hydra/overrides.yaml"
+    try:
+        found = yaml.safe_load(path.read_bytes()) if path.is_file() else []
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
+    own = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    return [*reversed(dict.fromkeys(reversed(own)))]  # a text that is named a million times is in memory once
+
+
 def objects(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file, a line each; lines that are none are left out, as where a run was killed while it wrote."""
     found = []
@@ -43,7 +55,7 @@ def objects(path: Path) -> list[dict[str, Any]]:
 def picture_at(path: Path) -> bytes | None:
     """The picture in a file; None where there is none that can be seen."""
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=["PNG"]) as opened:
             opened.load()
         return path.read_bytes()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -161,6 +161,30 @@ def test_pictures_that_cannot_be_seen_are_left_out(command, trained):
     assert "Losses of held-out images" in text
 
 
+def test_a_picture_of_another_format_is_left_out(command, trained):
+    Image.open("trained/data.png").convert("RGB").save("trained/data.png", "EPS")  # which Pillow has a program of PostScript draw
+    assert "A batch of training images" not in written_anew(command)
+
+
+@pytest.mark.parametrize("text", [b"", b"5", b"a: b", b"- \xff", b"- '", b"[" * 3000, b"- !!python/name:os.system"], ids=str)
+def test_overrides_that_cannot_be_read_are_left_out(command, trained, text):
+    Path("trained/.hydra/overrides.yaml").write_bytes(text)
+    assert f"ddpm-train hydra.run.dir={Path('trained').resolve()} resume=auto<" in written_anew(command)
+
+
+def test_overrides_that_would_not_fit_the_memory_are_written_once(command, trained):
+    lists = [f"a{place}: &a{place} [{','.join([f'*a{place - 1}'] * 9)}]" for place in range(1, 30)]
+    save_text(Path("trained/.hydra/overrides.yaml"), "{a0: &a0 text, " + ", ".join(lists) + "}")
+    written_anew(command)
+    save_text(Path("trained/.hydra/overrides.yaml"), f"[&a {'seed=1' * 10_000}, {','.join(['*a'] * 1000)}, [*a]]")
+    assert written_anew(command).count("seed=1seed=1seed=1 ") == 1
+
+
+def test_rows_without_time_have_no_speed(command, trained):
+    save_text(Path("trained/metrics.jsonl"), json.dumps({"step": 0, "loss": 1, "images_per_second": 5}) + "\n")
+    assert "images/s" not in written_anew(command)
+
+
 def test_the_verdict_says_by_what_the_best_checkpoint_is(command):
     measured = ["trainer.measures=[fd_pixels]", "trainer.best=fd_pixels", "trainer.measure_every=4", "trainer.measure_images=8"]
     outcome = command("train", *TINY, *measured, "trainer.steps=4", "hydra.run.dir=run")
