@@ -12,8 +12,9 @@ ROUNDING = 1e-12  # of sums, beside the kernel's mean
 def kernel_distance(generated: Features, reference: Others) -> Number:
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), with k(x, y) = (x.y / D + 1)^3 (Bińkowski et al. 2018, eq. 4), over all pairs.
 
-    An image is paired with others alone: pairs of one image that lies in both sets are left out of the last mean, too, as they tell
-    nothing about how far the sets are apart. The influence of x is 2 (mean_x' k(x, x') - mean_y k(x, y)).
+    An image is paired with others alone: of an image that lies in both sets one pair is left out of the last mean, too, as it tells
+    nothing about how far the sets are apart; further ones of images that are often there do. The influence of x is
+    2 (mean_x' k(x, x') - mean_y k(x, y)).
     """
     if min(len(generated), len(reference)) < 2:
         raise ValueError(f"pairs take at least 2 images in either set, but there are {len(generated)} and {len(reference)}")
@@ -24,13 +25,16 @@ def kernel_distance(generated: Features, reference: Others) -> Number:
 
 
 def row_means(one: Features, other: Others, *, itself: bool) -> Each:
-    """The mean of k(x, y) over the y in `other`, for each x of `one`: without those at its own place, or without those equal to it."""
+    """The mean of k(x, y) over the y in `other`, for each x of `one`: without that at its own place, or without one equal to it."""
     found = []
     for rows in torch.split(torch.arange(len(one)), BLOCK):
+        same = torch.zeros(len(rows), 1, dtype=torch.int64)
         x, total, count = one[rows].double(), torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.int64)
         for columns in torch.split(torch.arange(len(other)), BLOCK):
             y = other[columns].double()
-            kept = rows[:, None] != columns if itself else ~alike(x, y)
+            left_out = rows[:, None] == columns if itself else alike(x, y)
+            same = same[:, -1:] + left_out.cumsum(dim=1)
+            kept = ~(left_out & (same == 1))
             total = total + ((x @ y.T / one.shape[1] + 1) ** 3 * kept).sum(dim=1)
             count = count + kept.sum(dim=1)
         found.append(total / count)

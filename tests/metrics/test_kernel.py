@@ -49,3 +49,16 @@ def test_sets_that_differ_are_apart():
 def test_one_image_has_no_pairs():
     with pytest.raises(ValueError, match="pairs take at least 2 images in either set, but there are 60 and 1"):
         kernel_distance(FEATURES, OTHERS[:1])
+
+
+@pytest.mark.parametrize("block", [4, 2048])
+def test_an_image_that_is_often_in_both_sets_holds_them_together(monkeypatch, block):
+    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.kernel"], "BLOCK", block)
+    one, both = torch.cat([FEATURES, torch.ones(60, 5)]), torch.cat([OTHERS - 0.5, torch.ones(40, 5)])
+    found = kernel_distance(one, both)
+    assert found.low <= 0 <= found.high
+
+
+def test_two_sets_of_one_image_are_at_no_distance():
+    found = kernel_distance(torch.ones(10, 5), torch.ones(12, 5))
+    assert (found.low, found.value, found.high) == (0, 0, 0)
