@@ -34,9 +34,10 @@ def written(subject: Subject, found: Sequence[Measured], copies: Mapping[str, Co
 
 
 def note(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Adds rows that are not there yet to a file of rows."""
+    """Adds rows that are not there yet to a file of rows, below half a row too; a run's folder that takes none ends no evaluation badly."""
     try:
-        there = set(path.read_text().splitlines()) if path.exists() else set()
-        append(path, "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in there))
+        there = path.read_text(errors="replace") if path.exists() else ""
+        new = "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in there.splitlines())
+        append(path, "\n" * (bool(there) and not there.endswith("\n")) + new)
     except OSError as error:
-        log.warning("warning: cannot write into %s: %s", path, error.strerror or error)
+        log.warning("warning: cannot write into %s: %s; the numbers stand in eval.json alone", path, error.strerror or error)

@@ -87,6 +87,19 @@ def test_a_run_keeps_the_numbers_of_its_checkpoints_and_none_twice(command, trai
     assert rows[0]["step"] == 4
 
 
+def test_half_a_row_among_the_numbers_of_a_run_costs_no_other(command, trained):
+    path = trained.parents[1] / "evaluations.jsonl"
+    path.write_bytes(b'\xff{"step": 4')
+    _, found = judged(command, trained)
+    assert [json.loads(line) for line in path.read_text(errors="replace").splitlines()[1:]] == found["numbers"]
+
+
+def test_a_run_that_takes_no_numbers_ends_no_evaluation_badly(command, trained):
+    (trained.parents[1] / "evaluations.jsonl").mkdir()
+    outcome, _ = judged(command, trained)
+    assert "Is a directory; the numbers stand in eval.json alone" in outcome.out
+
+
 def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(command, trained):
     own = "metrics=[fd_pixels,copies]"
     _, plain = judged(command, trained, own)
