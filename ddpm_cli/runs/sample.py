@@ -25,7 +25,7 @@ from ddpm_cli.runs.film import film
 from ddpm_cli.runs.inputs import digest
 from ddpm_cli.runs.lines import said
 from ddpm_cli.runs.tuning import quickest
-from ddpm_cli.shapes import Pixels
+from ddpm_cli.shapes import Images, Pixels
 
 SHOWN, COLUMNS = 256, 10  # images in a grid; in its rows, where they are classes
 log = logging.getLogger(__name__)
@@ -182,11 +182,18 @@ def fill(made: Drawing, album: Album, batches: Sequence[range], n: int, shown: i
             before = done + sum(map(len, batches[:place]))  # the others have taken those
             for step, images in enumerate(made.of(batch)):
                 bar.update(before + len(batch) * step / made.steps - bar.n if made.steps else 0)
+            check_finite(images, batch, made.options.precision)
             finished = to_bytes(images).cpu()
             album.keep(batch, made.names(batch), finished)
             kept |= {index: image for index, image in zip(batch, finished, strict=True) if index < shown}
         bar.update(n - bar.n)
     return kept
+
+
+def check_finite(images: Images, batch: range, precision: str) -> None:
+    """Refuses numbers that would be taken for black pixels."""
+    if wrong := int((~images.isfinite()).flatten(1).any(dim=1).sum()):
+        raise ValueError(f"images must be finite, but {wrong} of {batch.start} to {batch.stop - 1} are not (precision={precision})")
 
 
 def written(made: Drawing, shown: Mapping[int, Pixels], options: Options, folder: Path) -> Iterator[Path]:

@@ -100,6 +100,14 @@ def test_a_run_that_takes_no_numbers_ends_no_evaluation_badly(command, trained):
     assert "Is a directory; the numbers stand in eval.json alone" in outcome.out
 
 
+def test_numbers_that_are_not_finite_are_not_taken_for_black_images(command, trained):
+    content = torch.load(trained, weights_only=True)
+    torch.save({**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}}, "huge.pt")
+    outcome = command("evaluate", "ckpt=huge.pt", *ALL, "hydra.run.dir=out")
+    assert outcome.code == 1
+    assert outcome.err.endswith("error: images must be finite, but 5 of 0 to 4 are not (precision=fp32)\n")
+
+
 def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(command, trained):
     own = "metrics=[fd_pixels,copies]"
     _, plain = judged(command, trained, own)
