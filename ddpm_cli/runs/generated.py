@@ -42,6 +42,8 @@ class Drawn:
 
     def __getitem__(self, indices: Indices) -> Bytes:
         found = self.album.images(indices.tolist())
+        if {(image.shape, image.dtype) for image in found.values()} != {(torch.Size(self.shape[1:]), torch.uint8)}:
+            raise ValueError(f"{str(self.album.folder)!r} holds images that are not of {[*self.shape[1:]]} in bytes; name another folder")
         return torch.stack([found[index] for index in indices.tolist()])
 
 

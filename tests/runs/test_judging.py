@@ -108,6 +108,13 @@ def test_numbers_that_are_not_finite_are_not_taken_for_black_images(command, tra
     assert outcome.err.endswith("error: images must be finite, but 5 of 0 to 4 are not (precision=fp32)\n")
 
 
+def test_images_of_another_kind_in_the_folder_are_not_judged(command, trained):
+    judged(command, trained)
+    np.savez("out/npz/00000000.npz", arr_0=np.zeros((5, 4, 4, 3), np.uint8))
+    outcome = command("evaluate", f"ckpt={trained}", *ALL, "hydra.run.dir=out")
+    assert outcome.err.endswith("holds images that are not of [1, 8, 8] in bytes; name another folder\n")
+
+
 def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(command, trained):
     own = "metrics=[fd_pixels,copies]"
     _, plain = judged(command, trained, own)
