@@ -75,5 +75,6 @@ def describe(subject: Subject, likely: ImageSet | None, bench: Bench | None, don
     if likely:
         log.info("images     %s of %s, images=%s", f"{len(likely.images):,}", f"{len(every.images):,}", options.images)
         log.info("nll        %s", way(subject))
+    untold = "; whether those were copied is not found out" if any(name.startswith("copies") for name in options.metrics) else ""
     if not every.matches(subject.content["data"]):
-        log.warning("warning: these are not the images that the checkpoint was trained on (their fingerprints differ)")
+        log.warning("warning: these are not the images that the checkpoint was trained on (their fingerprints differ)%s", untold)

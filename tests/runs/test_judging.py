@@ -100,6 +100,12 @@ def test_a_run_that_takes_no_numbers_ends_no_evaluation_badly(command, trained):
     assert "Is a directory; the numbers stand in eval.json alone" in outcome.out
 
 
+def test_copies_among_other_images_than_those_of_training_say_nothing_of_these(command, trained):
+    np.save("others.npy", np.random.default_rng(0).integers(0, 255, (60, 8, 8), np.uint8))
+    outcome, _ = judged(command, trained, "data=arrays", "data.path=others.npy", "data.size=8", "data.channels=1")
+    assert "(their fingerprints differ); whether those were copied is not found out\n" in outcome.out
+
+
 def test_numbers_that_are_not_finite_are_not_taken_for_black_images(command, trained):
     content = torch.load(trained, weights_only=True)
     torch.save({**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}}, "huge.pt")
