@@ -42,8 +42,14 @@ class Outcome:
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capfd) -> Callable[..., Outcome]:
-    """Runs `ddpm-train` or `ddpm-sample` in this process, in a temporary folder."""
+def cards(monkeypatch) -> None:
+    """Runs end without their report.html, which takes a fifth of a tiny run; tests of it put an empty fixture of this name in place."""
+    monkeypatch.setattr("ddpm_cli.runs.card.conclude", lambda run: None)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd, cards) -> Callable[..., Outcome]:
+    """Runs a command in this process, in a temporary folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(name: str, *arguments: str) -> Outcome:

@@ -27,6 +27,11 @@ ANSWERS = ("manifest.json", "table.csv", "curves.png", "contact.png", "report.ht
 COMMAND = [sys.executable, "-m", "ddpm_cli"]
 
 
+@pytest.fixture
+def cards():
+    """Jobs end with their cards here, to which the sweep's page leads."""
+
+
 def states(folder="sweep"):
     return [job.state for job in read(Path(folder)).jobs]
 
