@@ -79,7 +79,7 @@ def test_a_resumed_run_has_the_same_measures_and_the_same_best_checkpoint(comman
 
 
 def test_every_measurement_begins_with_the_same_noise(command):
-    train(command, "run", *MEASURES, "trainer.optimizer.lr=0.0", "model.conditional=true")
+    train(command, "run", *MEASURES, "trainer.steps=3", "trainer.measure_every=1", "trainer.optimizer.lr=0.0", "model.conditional=true")
     first, *others = told("run").values()
     assert others == [first, first]
 
@@ -89,6 +89,7 @@ def scripted(monkeypatch, numbers):
     monkeypatch.setattr(loop, "measured", lambda run: dict.fromkeys(NAMES, numbers[run.state.step]) if run.state.step in numbers else {})
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_by_the_measure_and_not_by_the_held_out_loss(command, monkeypatch):
     scripted(monkeypatch, {4: 3.0, 5: 0.5, 8: 2.0, 10: 2.5})
     outcome = train(command, "run", *MEASURES)

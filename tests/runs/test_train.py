@@ -117,17 +117,10 @@ def test_no_process_at_all_is_refused(command):
     assert not Path("run").exists()
 
 
-def test_ctrl_c_ends_a_sweep(command, monkeypatch):
-    monkeypatch.setattr(Journal, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
-    outcome = command("train", "-m", *TINY, "trainer.steps=9", "trainer.log_every=3", "seed=1,2", "hydra.sweep.dir=sweep")
-    assert outcome.code == 130
-    assert not Path("sweep/1").exists()
-
-
 def test_a_sweep_makes_one_folder_per_job(command):
-    outcome = command("train", "-m", *TINY, "model=resnet,convnext", "schedule=linear,cosine", "trainer.steps=1", "hydra.sweep.dir=sweep")
+    outcome = command("train", "-m", *TINY, "model=resnet,convnext", "trainer.steps=0", "hydra.sweep.dir=sweep")
     assert outcome.code == 0
-    assert len(list(Path("sweep").glob("*/checkpoints/last.pt"))) == 4
+    assert len(list(Path("sweep").glob("*/checkpoints/last.pt"))) == 2
 
 
 def test_sweeps_land_under_outputs_multirun(command):
@@ -139,13 +132,6 @@ def test_runs_that_start_together_get_folders_of_their_own(command):
     command("train", *TINY, "trainer.steps=0")
     command("train", *TINY, "trainer.steps=0")
     assert len(list(Path("outputs").glob("*/*/checkpoints/last.pt"))) == 2
-
-
-def test_a_failed_job_of_a_sweep_is_told_and_the_others_go_on(command):
-    outcome = command("train", "-m", *TINY, "trainer.steps=0", "data.size=9,8", "hydra.sweep.dir=sweep")
-    assert outcome.code == 1
-    assert "error: image sides must be multiples of 2" in outcome.err
-    assert Path("sweep/1/checkpoints/last.pt").exists()
 
 
 def test_a_run_is_never_written_over(command, trained):
