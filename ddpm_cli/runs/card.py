@@ -47,7 +47,11 @@ def report(cfg: DictConfig) -> None:
     check(cfg, (), Options)
     options = bound(Options, cfg)()
     with said(None, aloud=True):
-        log.info("written    %s", printable(str(card_of(Path(options.run).expanduser().resolve(), options.device, options.trust))))
+        try:
+            path = card_of(Path(options.run).expanduser().resolve(), options.device, options.trust)
+        except WRONG as error:
+            raise error if isinstance(error, ValueError | OSError) else ValueError(f"no card can be made of this run: {error}") from error
+        log.info("written    %s", printable(str(path)))
 
 
 @contextmanager

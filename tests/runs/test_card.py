@@ -105,6 +105,18 @@ def test_a_damaged_checkpoint_is_passed_over(command, trained):
     assert "4 of 4 steps" in written_anew(command)
 
 
+def test_a_recipe_of_odd_types_is_told_in_one_line(command, trained, monkeypatch):
+    def odd(*_):
+        raise TypeError("can't multiply sequence by non-int of type 'float'")
+
+    monkeypatch.setattr(card.chapters, "speed", odd)
+    outcome = command("report", "run=trained")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: no card can be made of this run: can't multiply sequence by non-int of type 'float'\n",
+    )
+
+
 def test_the_card_does_not_change_by_being_written_anew(command, trained):
     before = written_anew(command)
     assert written_anew(command) == before
