@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.files import save_text
 from ddpm_cli.sweeps.job import STATE, Job, alive, first
@@ -17,6 +17,7 @@ from ddpm_cli.sweeps.job import STATE, Job, alive, first
 COMMAND, MANIFEST = "sweep.json", "manifest.json"
 OWN = ("hydra.sweep.dir=", "hydra.mode=")  # said anew whenever a sweep goes on
 NUMBER = r"[-+]?\d[\d.]*(e[-+]?\d+)?"
+ELSEWHERE = re.compile(r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL)  # a choice of a group that may lie outside of its folder
 HARMLESS = re.compile(rf"hydra/(launcher|sweeper|sweeper/sampler)=\w+|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)")
 BEGUN: ContextVar[list[Path] | None] = ContextVar("the sweeps that this command has begun; None where it notes none", default=None)
 
@@ -46,21 +47,23 @@ class Started(Callback):
             return
         sweep = described(config)
         try:
-            other = (sweep.folder / COMMAND).exists() and read(sweep.folder).overrides != sweep.overrides
+            before = read(sweep.folder) if (sweep.folder / COMMAND).exists() else sweep
         except ValueError as error:
             raise SystemExit(f"error: {error}") from error
-        if other:
+        if before.overrides != sweep.overrides:
             raise SystemExit(f"error: {str(sweep.folder)!r} holds another command's sweep (see its {COMMAND}); name another folder")
+        if running := [job.number for job in before.jobs if job.state == "running"]:
+            raise SystemExit(f"error: job {running[0]} of the sweep is running in another process; go on once it has ended")
         begun.append(sweep.folder)
         note(sweep)
 
 
 def described(config: DictConfig) -> Sweep:
     """The sweep of a configuration, before its first job."""
-    asked = [str(each) for each in config.hydra.overrides.hydra]
+    told: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # as they were said, ${} and all
     own = [str(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
-    folder, said = Path(config.hydra.sweep.dir).absolute(), [each for each in asked if not each.startswith(OWN)]
-    return Sweep(folder, [str(each) for each in config.hydra.overrides.task], said, next(iter(own), None), os.getcwd(), [])
+    folder, said = Path(config.hydra.sweep.dir).absolute(), [each for each in told["hydra"] if not each.startswith(OWN)]
+    return Sweep(folder, told["task"], said, next(iter(own), None), os.getcwd(), [])
 
 
 def note(sweep: Sweep) -> None:
@@ -78,7 +81,7 @@ def read(folder: Path) -> Sweep:
         content = json.loads(path.read_text())
         said = {name: [str(each) for each in content[name]] for name in ("overrides", "hydra")}
         own, cwd = content["config_dir"], str(content["cwd"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is not the command of a sweep") from error
     found = [job for each in folder.glob(f"*/{STATE}") if (job := Job.read(each.parent))]
     jobs = [replace(job, state="killed") if job.state == "running" and not alive(job.folder) else job for job in found]
@@ -100,6 +103,7 @@ def again(sweep: Sweep, *, trust: bool) -> list[str]:
     if flags := [each for each in said if each.startswith("-")]:
         raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")
     doubtful = [each for each in said if {"hydra", "trust"} & {*re.split(r"\W+", each.partition("=")[0])} and not HARMLESS.fullmatch(each)]
+    doubtful += [each for each in said if ELSEWHERE.match(each)]
     doubtful += [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
     doubtful += [f"to run in {sweep.cwd!r}"] * (sweep.cwd != os.getcwd())
     if doubtful and not trust:

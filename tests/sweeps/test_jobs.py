@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from omegaconf import OmegaConf
 
 from ddpm_cli.sweeps import Job, Sweep, again, by_rank, effects, kept, plug_in, read, swept
 from ddpm_cli.sweeps import job as jobs
-from ddpm_cli.sweeps.sweep import note
+from ddpm_cli.sweeps.sweep import described, note
 
 
 @pytest.fixture
@@ -98,7 +99,9 @@ def test_numbers_are_the_lowest_and_last_of_rows_and_the_last_evaluations(folder
     assert (job.score("loss"), job.score("fd_pixels"), job.score("kid")) == (1, 4.5, None)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"number": 0}', '{"number": 0, "overrides": [], "state": "flying", "error": "", "value": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"number": 0}', '{"number": 0, "overrides": [], "state": "flying", "error": "", "value": 1}']
+)
 def test_a_file_that_is_no_state_of_a_job_is_named(folder, text):
     (folder / "job.json").write_text(text)
     with pytest.raises(ValueError, match=r"job\.json'.* not those of a job"):
@@ -131,7 +134,13 @@ def test_many_numbers_are_told_by_thirds():
     ]
 
 
-HARMLESS = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=4", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1e3"]
+HARMLESS = [
+    "data.path=../photos",
+    "hydra/launcher=joblib",
+    "hydra.launcher.n_jobs=4",
+    "hydra/sweeper/sampler=random",
+    "hydra.sweeper.sampler.seed=1e3",
+]
 DOUBTFUL = [
     "trust=[mine]",
     "++trust=[mine]",
@@ -143,6 +152,10 @@ DOUBTFUL = [
     "hydra.searchpath=[file:///tmp]",
     "hydra/launcher=../../tmp/mine",
     "hydra.launcher={_target_: os.system}",
+    "+experiment=../../proc/self/cwd/mine",
+    "model=resnet,../../tmp/mine",
+    "data@data='..'/mine",
+    "schedule=${oc.env:MINE}",
 ]
 
 
@@ -165,6 +178,13 @@ def test_neither_are_folders_from_which_code_may_be_read(tmp_path, own):
     with pytest.raises(ValueError, match=r"add trust=true"):
         again(swept_by(tmp_path, **own), trust=False)
     assert ("--config-dir=/mine" in again(swept_by(tmp_path, **own), trust=True)) == ("config_dir" in own)
+
+
+def test_a_sweep_keeps_options_as_they_were_said_interpolations_and_all(tmp_path):
+    said = {"task": ["trainer.log_every=${trainer.steps}"], "hydra": ["hydra/launcher=joblib", "hydra.sweep.dir=x"]}
+    hydra = {"overrides": said, "sweep": {"dir": str(tmp_path)}, "runtime": {"config_sources": []}}
+    found = described(OmegaConf.create({"hydra": hydra, "trainer": {"steps": 2}}))
+    assert (found.overrides, found.hydra) == (said["task"], ["hydra/launcher=joblib"])
 
 
 def test_a_flag_is_never_an_override(tmp_path):
