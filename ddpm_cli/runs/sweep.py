@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 
-from einops import rearrange
+from einops import EinopsError, rearrange
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -115,7 +115,7 @@ def lines(found: Sweep, metric: str) -> Iterator[str]:
     columns = [metric, *(name for name in dict.fromkeys(name for job in jobs for name in job.measured) if name != metric)]
     ranks = [[str(rank), str(job.number), *values(job, options), *scores(job, columns)] for rank, job in enumerate(jobs, 1)]
     yield from ["", *aligned([["rank", "job", *short(options), *columns], *ranks])]
-    yield from filter(None, [told_apart([{"metric": name, "protocol": text} for job in jobs for name, text in job.protocols.items()])])
+    yield from filter(None, [told_apart([way for job in jobs for way in job.ways()])])
     for job in [job for job in found.jobs if job.state != "done"]:
         yield f"job {job.number} {job.state}: {' '.join(values(job, options))}{'; ' * bool(job.error)}{job.error}"
     if len(jobs) > 1:
@@ -165,10 +165,12 @@ def drawings(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
     if not (curves := [Curves.read(job.folder) for job in jobs if job.lowest]):
         return {}
     named = dict(zip(map(printable, labels(curves)), curves, strict=True))
-    sheet = [(label, tiles(run)) for label, run in named.items() if sampled(run.folder)]
+    seen = {label: run for label, run in named.items() if sampled(run.folder)}
     options = Drawing(runs=list(named), metrics=None, out="curves.png", smooth=1, x="step")
     drawn: dict[str, Callable[[Path], object]] = {"curves.png": partial(draw, named, options)}
-    return drawn | ({"contact.png": lambda path: save_png(path, labelled(sheet))} if sheet else {})
+    if seen:
+        drawn["contact.png"] = lambda path: save_png(path, labelled([(label, tiles(run)) for label, run in seen.items()]))
+    return drawn
 
 
 def sampled(folder: Path) -> list[Path]:
@@ -181,6 +183,10 @@ def tiles(run: Curves) -> Row:
     channels = option(run.config, "data.channels")
     count = PREVIEWS * (channels if channels in (2, 4, 5) else 1)
     columns = math.ceil(math.sqrt(count))
-    picture = pil_to_tensor(Image.open(sampled(run.folder)[-1]).convert("RGB"))[:, GAP:, GAP:]
-    parts = rearrange(picture, "c (row h) (column w) -> (row column) c h w", row=math.ceil(count / columns), column=columns)
+    path = sampled(run.folder)[-1]
+    try:
+        picture = pil_to_tensor(Image.open(path).convert("RGB"))[:, GAP:, GAP:]
+        parts = rearrange(picture, "c (row h) (column w) -> (row column) c h w", row=math.ceil(count / columns), column=columns)
+    except (OSError, EinopsError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{str(path)!r} is no grid of samples") from error
     return parts[:count, :, :-GAP, :-GAP]

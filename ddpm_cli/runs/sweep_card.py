@@ -53,7 +53,7 @@ def own_page(job: Job) -> Cell:
 
 def apart(jobs: Sequence[Job]) -> list[Markup]:
     """What is to be said where numbers in the table are of several protocols."""
-    told = told_apart([{"metric": name, "protocol": text} for job in jobs for name, text in job.protocols.items()])
+    told = told_apart([way for job in jobs for way in job.ways()])
     return [element("p", f"{told}.")] if told else []
 
 

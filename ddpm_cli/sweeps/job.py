@@ -48,7 +48,7 @@ class Job:
             content = json.loads(path.read_text())
             said, state = [str(each) for each in content["overrides"]], STATES[STATES.index(content["state"])]
             return cls(folder, int(content["number"]), said, state, str(content["error"]), content["value"]).seen()
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} or the numbers beside it are not those of a job: {error}") from error
 
     def seen(self) -> "Job":
@@ -64,6 +64,11 @@ class Job:
     def score(self, metric: str) -> float | None:
         """The metric as it was measured last, else the lowest of its rows."""
         return self.measured.get(metric, self.lowest.get(metric))
+
+    def ways(self) -> list[dict[str, str]]:
+        """How each of its metrics came about."""
+        found = dict.fromkeys(self.lowest, "the lowest as it trained") | self.protocols
+        return [{"metric": name, "protocol": text} for name, text in found.items()]
 
 
 def numbers(path: Path) -> tuple[Numbers, Numbers]:

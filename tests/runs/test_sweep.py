@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY
+from filelock import FileLock
 from PIL import Image
 
 from ddpm_cli.images import grid, save_png
@@ -111,6 +112,34 @@ def test_a_sweep_is_shown_by_any_metric_and_evaluations_of_other_protocols_are_t
     assert lines[1:4] == [["rank", "job", "seed", "fd_pixels"], ["1", "1", "2", "1"], ["2", "0", "1", "2"]]
     assert "fd_pixels is by 2 protocols and cannot be compared across them: n 1 against n 0" in outcome.out
     assert command("sweep", "show=sweep", "metric=fd").err == "error: metric must be among fd_pixels, loss, but is 'fd'\n"
+
+
+def test_an_evaluation_beside_a_number_of_training_is_told_apart(command, two):
+    Path("sweep/0/evaluations.jsonl").unlink()
+    Path("sweep/0/metrics.jsonl").write_text(json.dumps({"step": 4, "loss": 1.0, "fd_pixels": 3.0}) + "\n")
+    outcome = command("sweep", "show=sweep", "metric=fd_pixels")
+    told = "fd_pixels is by 2 protocols and cannot be compared across them: fd_pixels, n 1 against the lowest as it trained"
+    assert told in outcome.out
+    assert "fd_pixels is by 2 protocols" in Path("sweep/report.html").read_text()
+
+
+@pytest.mark.parametrize("size", [(0, 0), (7, 5)])
+def test_a_picture_that_is_no_grid_is_told_and_breaks_no_sweep(command, two, size):
+    Path("sweep/0/samples").mkdir()
+    path = Path("sweep/0/samples/step_00000004.png")
+    Image.new("RGB", size).save(path) if all(size) else path.write_bytes(b"no picture")
+    outcome = command("sweep", "show=sweep")
+    assert outcome.code == 0, outcome.err
+    assert "warning: cannot write sweep/contact.png: 'sweep/0/samples/step_00000004.png' is no grid of samples" in outcome.out
+    assert Path("sweep/report.html").exists()
+
+
+def test_a_sweep_whose_job_another_process_runs_is_refused(command, two):
+    path = Path("sweep/0/job.json")
+    path.write_text(path.read_text().replace("done", "running"))
+    with FileLock("sweep/0/job.lock"):
+        outcome = command("sweep", "resume=sweep")
+    assert (outcome.code, outcome.err) == (1, "error: job 0 of the sweep is running in another process; go on once it has ended\n")
 
 
 def test_a_full_disk_is_told_and_breaks_no_sweep(command, two, monkeypatch):
