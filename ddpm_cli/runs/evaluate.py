@@ -19,7 +19,7 @@ from ddpm_cli.runs.bench import Bench, judged, looked_at, ready, told_of
 from ddpm_cli.runs.generated import begun, recipe
 from ddpm_cli.runs.likelihoods import nll, way
 from ddpm_cli.runs.lines import said
-from ddpm_cli.runs.results import written
+from ddpm_cli.runs.results import write
 from ddpm_cli.runs.subject import Options, Subject, chosen, opened
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def evaluate_here(plain_cfg: dict[Any, Any], asked: dict[Any, Any], nodes: Mappi
             if ranks.first:
                 torch.set_num_threads(threads)  # on which sums depend
                 numbers, copies = judged(bench, known) if bench else ([], {})
-                written(subject, [*found, *numbers], copies)
+                write(subject, [*found, *numbers], copies)
     return True
 
 

@@ -15,7 +15,7 @@ from ddpm_cli.runs.subject import Subject
 log = logging.getLogger(__name__)
 
 
-def written(subject: Subject, found: Sequence[Measured], copies: Mapping[str, Copies]) -> None:
+def write(subject: Subject, found: Sequence[Measured], copies: Mapping[str, Copies]) -> None:
     """Tells the numbers in a table and writes them; those of images that the checkpoint has drawn are noted in its run's folder too."""
     for line in ["", *table(found), "", *(each.told() for each in copies.values())]:
         log.info("%s", line)
