@@ -146,9 +146,13 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], capti
 
 def seen(folder: Path) -> list[Markup]:
     """Pictures of the data, of the noise and of the held-out losses."""
-    found = {name: (traces.picture_at(folder / name), told) for name, told in SEEN.items()}
-    shown = {name: (fitted([data], OF_PICTURE)[0], told) for name, (data, told) in found.items() if data is not None}
-    return [element("figure", picture(data, told), element("figcaption", told)) for data, told in shown.values()]
+    return [each for name, told in SEEN.items() for each in shown(folder / name, told, OF_PICTURE)]
+
+
+def shown(path: Path, told: str, room: int) -> list[Markup]:
+    """The picture in a file, of at most `room` bytes, with words below it; nothing where there is none that can be seen."""
+    data = traces.picture_at(path)
+    return [element("figure", picture(fitted([data], room)[0], told), element("figcaption", told))] if data is not None else []
 
 
 def again(folder: Path, content: Mapping[str, Any]) -> list[Markup]:

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, astuple, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from ddpm_cli.runs.lines import printable, said
 from ddpm_cli.runs.plot import Options as Drawing
 from ddpm_cli.runs.plot import draw
 from ddpm_cli.runs.previews import PREVIEWS
-from ddpm_cli.runs.protocol import told_apart
-from ddpm_cli.runs.sweep_card import card
+from ddpm_cli.runs.sweep_card import apart, card
+from ddpm_cli.runs.traces import samples
 from ddpm_cli.shapes import Row
 from ddpm_cli.sweeps import Job, Sweep, again, by_rank, effects, given, read, save_manifest, swept
 
@@ -115,11 +115,11 @@ def lines(found: Sweep, metric: str) -> Iterator[str]:
     columns = [metric, *(name for name in dict.fromkeys(name for job in jobs for name in job.measured) if name != metric)]
     ranks = [[str(rank), str(job.number), *values(job, options), *scores(job, columns)] for rank, job in enumerate(jobs, 1)]
     yield from ["", *aligned([["rank", "job", *short(options), *columns], *ranks])]
-    yield from filter(None, [told_apart([way for job in jobs for way in job.ways()])])
+    yield from filter(None, [apart(jobs)])
     for job in [job for job in found.jobs if job.state != "done"]:
         yield f"job {job.number} {job.state}: {' '.join(values(job, options))}{'; ' * bool(job.error)}{job.error}"
     if len(jobs) > 1:
-        each = [[row.option, row.value, row.jobs, row.mean, row.low, row.high] for row in effects(found.jobs, metric)]
+        each = map(astuple, effects(found.jobs, metric))
         yield from ["", *aligned([["option", "value", "jobs", f"mean {metric}", "lowest", "highest"], *each])]
     yield ""
 
@@ -165,7 +165,7 @@ def drawings(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
     if not (curves := [Curves.read(job.folder) for job in jobs if job.lowest]):
         return {}
     named = dict(zip(map(printable, labels(curves)), curves, strict=True))
-    seen = {label: run for label, run in named.items() if sampled(run.folder)}
+    seen = {label: run for label, run in named.items() if samples(run.folder)}
     options = Drawing(runs=list(named), metrics=None, out="curves.png", smooth=1, x="step")
     drawn: dict[str, Callable[[Path], object]] = {"curves.png": partial(draw, named, options)}
     if seen:
@@ -173,17 +173,12 @@ def drawings(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
     return drawn
 
 
-def sampled(folder: Path) -> list[Path]:
-    """The grids of samples of a run, the last one last."""
-    return sorted(folder.glob("samples/step_*.png"))
-
-
 def tiles(run: Curves) -> Row:
     """The images in the last grid of a run."""
     channels = option(run.config, "data.channels")
     count = PREVIEWS * (channels if channels in (2, 4, 5) else 1)
     columns = math.ceil(math.sqrt(count))
-    path = sampled(run.folder)[-1]
+    path = [*samples(run.folder).values()][-1]
     try:
         picture = pil_to_tensor(Image.open(path).convert("RGB"))[:, GAP:, GAP:]
         parts = rearrange(picture, "c (row h) (column w) -> (row column) c h w", row=math.ceil(count / columns), column=columns)

@@ -2,32 +2,29 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from ddpm_cli.config import located
 from ddpm_cli.images import whole
-from ddpm_cli.report import Cell, Markup, Section, element, fitted, page, picture, table
+from ddpm_cli.report import Cell, Markup, Section, element, page, table
+from ddpm_cli.runs.chapters import shown
 from ddpm_cli.runs.curves import short
 from ddpm_cli.runs.protocol import told_apart
-from ddpm_cli.runs.traces import picture_at
 from ddpm_cli.sweeps import Job, Sweep, by_rank, effects, given, swept
 
 OF_PICTURE = 3_500_000  # bytes of each of the two pictures in the page
-SHOWN = {
-    "contact.png": "The last samples of every job, from the same noise where the seed is the same.",
-    "curves.png": "The curves of all jobs together.",
-}
+CONTACT = "The last samples of every job, from the same noise where the seed is the same."
+CURVES = "The curves of all jobs together."
 
 
 def card(found: Sweep, metric: str, path: Path) -> None:
     """Writes the page, with the pictures that lie beside it."""
-    pictures = {name: picture_at(found.folder / name) for name in SHOWN}
-    shown = {name: figure(data, SHOWN[name]) for name, data in pictures.items() if data is not None}
     sections = [
-        Section("Jobs", [jobs_of(found, metric), *apart(found.jobs)]),
+        Section("Jobs", [jobs_of(found, metric), *(element("p", f"{told}.") for told in [apart(found.jobs)] if told)]),
         Section("What each option did", effects_of(found.jobs, metric)),
-        Section("Samples side by side", [shown[name] for name in shown if name == "contact.png"]),
-        Section("Curves", [shown[name] for name in shown if name == "curves.png"]),
+        Section("Samples side by side", shown(found.folder / "contact.png", CONTACT, OF_PICTURE)),
+        Section("Curves", shown(found.folder / "curves.png", CURVES, OF_PICTURE)),
         Section("What went wrong", list(wrong(found.jobs))),
         Section("How to do it again", list(again(found))),
     ]
@@ -51,22 +48,16 @@ def own_page(job: Job) -> Cell:
     return element("a", str(job.number), href=f"{job.folder.name}/report.html") if there else str(job.number)
 
 
-def apart(jobs: Sequence[Job]) -> list[Markup]:
-    """What is to be said where numbers in the table are of several protocols."""
-    told = told_apart([way for job in jobs for way in job.ways()])
-    return [element("p", f"{told}.")] if told else []
+def apart(jobs: Sequence[Job]) -> str:
+    """What is to be said where numbers of the jobs are of several protocols; else ''."""
+    return told_apart([way for job in jobs for way in job.ways()])
 
 
 def effects_of(jobs: Sequence[Job], metric: str) -> list[Markup]:
     """Mean and range of the metric over the jobs with each value of an option."""
-    rows: list[list[Cell]] = [[each.option, each.value, each.jobs, each.mean, each.low, each.high] for each in effects(jobs, metric)]
+    rows = [astuple(each) for each in effects(jobs, metric)]
     caption = f"{metric} over the jobs that are done"
     return [table(["option", "value", "jobs", "mean", "lowest", "highest"], rows, caption=caption, sortable=True)] if rows else []
-
-
-def figure(data: bytes, told: str) -> Markup:
-    """A picture with words below it."""
-    return element("figure", picture(fitted([data], OF_PICTURE)[0], told), element("figcaption", told))
 
 
 def wrong(jobs: Sequence[Job]) -> Iterator[Markup]:
