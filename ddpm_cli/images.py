@@ -11,7 +11,6 @@ from torch.nn.functional import pad
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 
-from ddpm_cli.files import save_text as save_text
 from ddpm_cli.files import whole
 from ddpm_cli.shapes import Bytes, Images, Picture, Pixels, Row, Tiles
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints.archive import UNREADABLE, check_archive
 from ddpm_cli.checkpoints.faults import faults, faults_of_moments, parsed
 from ddpm_cli.checkpoints.migrations import FORMAT, migrated
-from ddpm_cli.images import whole
+from ddpm_cli.files import whole
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
 from ddpm_cli.training import TrainState
 from ddpm_cli.training.verdict import Verdict

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_cli.checkpoints.file import write
-from ddpm_cli.images import whole
+from ddpm_cli.files import whole
 
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
 

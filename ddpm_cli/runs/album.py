@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpm_cli.config import differences
-from ddpm_cli.images import save_png, save_text, whole
+from ddpm_cli.files import save_text, whole
+from ddpm_cli.images import save_png
 from ddpm_cli.shapes import Bytes, Pixels
 
 COLUMNS = ["index", "label", "png", "npz", "row"]

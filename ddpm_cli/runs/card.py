@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ddpm_cli.checkpoints import newest_first
 from ddpm_cli.config import bound, check
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.images import whole
+from ddpm_cli.files import whole
 from ddpm_cli.parallel.ranks import FAILURES
 from ddpm_cli.report import Section, page, pairs
 from ddpm_cli.runs import chapters

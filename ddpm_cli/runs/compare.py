@@ -21,7 +21,8 @@ from ddpm_cli import checkpoints
 from ddpm_cli.config import at_least, bind, bound, build, check, shared
 from ddpm_cli.data import ImageSet, prepared
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.images import labelled, save_png, save_text, to_bytes
+from ddpm_cli.files import save_text
+from ddpm_cli.images import labelled, save_png, to_bytes
 from ddpm_cli.metrics import Moments, extracted, frechet_distance, moments
 from ddpm_cli.parallel import described
 from ddpm_cli.runs.lines import said

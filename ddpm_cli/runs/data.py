@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.config import build, check, shared
 from ddpm_cli.data import Decoded, ImageSet, Pictures, Preparation, Report, Source, decoded, report, select, together
 from ddpm_cli.data.copies import Places
-from ddpm_cli.images import grid, labelled, save_png, save_text
+from ddpm_cli.files import save_text
+from ddpm_cli.images import grid, labelled, save_png
 from ddpm_cli.preflight.contents import LEAST
 from ddpm_cli.preflight.room import duration, size
 from ddpm_cli.runs.figure import save_figure

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config import bound, check, located
 from ddpm_cli.data import ImageSet
-from ddpm_cli.images import save_text
+from ddpm_cli.files import save_text
 from ddpm_cli.parallel import described, device_named, joined
 from ddpm_cli.parallel.launch import check_named, processes, spread
 from ddpm_cli.runs import judging

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ddpm_cli.data import Pictures, select
 from ddpm_cli.data.cache import writable
-from ddpm_cli.images import whole
+from ddpm_cli.files import whole
 from ddpm_cli.metrics import Extractor
 from ddpm_cli.parallel import Ranks
 from ddpm_cli.shapes import Features, Indices

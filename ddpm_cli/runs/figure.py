@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpm_cli.images import whole
+from ddpm_cli.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

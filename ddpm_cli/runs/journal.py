@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ddpm_cli.images import save_png, save_text
+from ddpm_cli.files import save_text
+from ddpm_cli.images import save_png
 from ddpm_cli.shapes import Picture
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.data import ImageSet
-from ddpm_cli.images import save_text, to_float
+from ddpm_cli.files import save_text
+from ddpm_cli.images import to_float
 from ddpm_cli.likelihood import even_levels, flow, keyed, prior, rates, terms
 from ddpm_cli.losses import normal_cdf, tanh_cdf
 from ddpm_cli.metrics import Number

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ddpm_cli.images import save_text
+from ddpm_cli.files import save_text
 from ddpm_cli.metrics import Copies
 from ddpm_cli.runs.journal import append
 from ddpm_cli.runs.protocol import Measured, rounded, table

@@ -18,7 +18,8 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from ddpm_cli.config import bound, check
-from ddpm_cli.images import GAP, labelled, save_png, save_text
+from ddpm_cli.files import save_text
+from ddpm_cli.images import GAP, labelled, save_png
 from ddpm_cli.runs.curves import Curves, labels, option, short
 from ddpm_cli.runs.lines import printable, said
 from ddpm_cli.runs.plot import Options as Drawing

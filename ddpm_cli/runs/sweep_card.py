@@ -6,7 +6,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from ddpm_cli.config import located
-from ddpm_cli.images import whole
+from ddpm_cli.files import whole
 from ddpm_cli.report import Cell, Markup, Section, element, page, table
 from ddpm_cli.runs.chapters import shown
 from ddpm_cli.runs.curves import short

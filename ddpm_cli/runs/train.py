@@ -11,7 +11,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config import at_least, bound, check
-from ddpm_cli.images import grid, save_text, to_bytes, to_float
+from ddpm_cli.files import save_text
+from ddpm_cli.images import grid, to_bytes, to_float
 from ddpm_cli.parallel import device_named, joined
 from ddpm_cli.parallel.launch import check_named, finished, leave, processes, spread
 from ddpm_cli.runs.card import concluded

@@ -13,7 +13,7 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from ddpm_cli.images import save_text
+from ddpm_cli.files import save_text
 from ddpm_cli.runs import card
 
 LIMIT = 8 * 2**20
