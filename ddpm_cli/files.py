@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 
 def whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -36,6 +37,17 @@ def rows(path: Path) -> Iterator[dict[str, float]]:
         if not isinstance(row, dict) or not isinstance(row.get("step"), float) or not abs(row["step"]) < 1e100:
             raise ValueError(f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, but is {line[:40]!r}")
         yield {name: number(value) for name, value in row.items() if value is None or isinstance(value, float)}
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file, a line each; lines that are none are left out, as where a run was killed while it wrote."""
+    found = []
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+    return [each for each in found if isinstance(each, dict)]
 
 
 def number(value: float | None) -> float:

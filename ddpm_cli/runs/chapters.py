@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from ddpm_cli.config import bind, located, shared
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.files import objects
 from ddpm_cli.images import grid
 from ddpm_cli.report import Frame, Markup, chart, element, fitted, pairs, picture, slider, spread, table
 from ddpm_cli.runs import traces
@@ -128,7 +129,7 @@ def drawing(curves: Curves, names: list[str]) -> Markup:
 
 def judged(folder: Path) -> list[Markup]:
     """What `ddpm-eval` found, each number with its interval and by which protocol it was found."""
-    rows = [row for row in traces.objects(folder / EVALUATIONS) if {"metric", "step", "protocol", "protocol_id"} <= row.keys()]
+    rows = [row for row in objects(folder / EVALUATIONS) if {"metric", "step", "protocol", "protocol_id"} <= row.keys()]
     found = {tuple(str(row[key]) for key in ("metric", "step", "protocol_id")): row for row in rows}
     if not found:
         return []
@@ -172,7 +173,7 @@ def again(folder: Path, content: Mapping[str, Any]) -> list[Markup]:
 
 def wrong(folder: Path) -> list[Markup]:
     """Warnings, and steps whose numbers were not finite."""
-    warnings, steps = traces.warned(folder), traces.objects(folder / "incidents.jsonl")
+    warnings, steps = traces.warned(folder), objects(folder / "incidents.jsonl")
     told = element("ul", *[element("li", each) for each in warnings]) if warnings else element("p", "There was no warning.")
     if not steps:
         return [told, element("p", "The numbers of all steps were finite.")]

@@ -1,9 +1,7 @@
 """What a training run left in its folder beside numbers: lines of its log, rows of any kind, and pictures."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 from PIL import Image
@@ -39,17 +37,6 @@ def asked(folder: Path) -> list[str]:
         return []
     own = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
     return [*reversed(dict.fromkeys(reversed(own)))]  # a text that is named a million times is in memory once
-
-
-def objects(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, a line each; lines that are none are left out, as where a run was killed while it wrote."""
-    found = []
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
-        try:
-            found.append(json.loads(line))
-        except (ValueError, RecursionError):
-            continue
-    return [each for each in found if isinstance(each, dict)]
 
 
 def picture_at(path: Path) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from ddpm_cli.files import rows, save_text
+from ddpm_cli.files import objects, rows, save_text
 
 STATE, LOCK = "job.json", "job.lock"
 STATES = ("running", "done", "failed", "stopped")
@@ -84,9 +84,9 @@ def numbers(path: Path) -> tuple[Numbers, Numbers]:
 def evaluations(path: Path) -> tuple[Numbers, dict[str, str]]:
     """The last evaluation of every metric, and the protocol of each."""
     measured, protocols = dict[str, float](), dict[str, str]()
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        row = json.loads(line)
-        measured[str(row["metric"])], protocols[str(row["metric"])] = float(row["value"]), str(row["protocol"])
+    for row in objects(path):
+        if {"metric", "value", "protocol"} <= row.keys() and isinstance(row["value"], int | float):
+            measured[str(row["metric"])], protocols[str(row["metric"])] = row["value"], str(row["protocol"])
     return measured, protocols
 
 

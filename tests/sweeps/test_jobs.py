@@ -92,7 +92,7 @@ def test_numbers_are_the_lowest_and_last_of_rows_and_the_last_evaluations(folder
     rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 2.0}, {"step": 4, "loss": None}]
     measured = [{"metric": "fd_pixels", "value": value, "protocol": "fd_pixels | 1"} for value in (5.0, 4.5)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 5, "lo')
-    (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in measured))
+    (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in measured) + '{"metric": "fd_pix')
     run(folder, lambda going_on: None)
     job = Job.read(folder)
     assert (job.last, job.lowest) == ({"step": 4, "loss": 2}, {"loss": 1})
