@@ -199,7 +199,7 @@ for precision in ("fp32", "bf16"):  # a graph that breaks is compiled in parts, 
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_compiled_network_answers_the_same_keeps_its_names_and_is_one_graph():
     subprocess.run([sys.executable, "-c", COMPILED], check=True, timeout=300)
 

@@ -225,7 +225,7 @@ COMMAND = [sys.executable, "-m", "ddpm_cli", "eval"]
 MIXED = ["metrics=[nll,fd_pixels,prc_pixels,copies]", "nll=ode", "nll_steps=2", "data=digits", "data.cache=off", "device=cpu"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_find_the_same_to_the_last_digit(command, trained):
     _, whole = judged(command, trained, *MIXED)
     start = [*COMMAND, f"ckpt={trained}", *ALL, *MIXED, "processes=2", "hydra.run.dir=pair"]

@@ -36,7 +36,7 @@ def kill_after_some_steps(folder, moment):
     process.communicate()
 
 
-@pytest.mark.parametrize("kills", [pytest.param(2, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [pytest.param(1, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.long)])
 def test_kills_change_nothing(tmp_path, monkeypatch, kills):
     monkeypatch.chdir(tmp_path)
     moment = random.Random(kills)

@@ -121,6 +121,7 @@ def ranks(process):
     return sorted(pid for pid in pids if any(word in Path(f"/proc/{pid}/cmdline").read_text() for word in ("spawn_main", "ddpm_cli")))
 
 
+@pytest.mark.long
 def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_right_weights(one):
     restarts = [*TORCHRUN, "--max-restarts=2", *TRAIN[1:], *RECIPE, "trainer=ddp", "hydra.run.dir=two", "trainer.checkpoint_every=3"]
     process = started("two", *restarts)
@@ -149,6 +150,7 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
     assert [row["step"] for row in rows("run")] == list(range(1, stopped + 1))
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_goes_on_exactly():
     process = started("run", *TRAIN, *LONG, *DDP, "hydra.run.dir=run")
     process.send_signal(signal.SIGTERM)

@@ -70,6 +70,7 @@ def test_epochs_and_their_seconds_are_told_where_the_number_of_images_is_known(c
     assert "length    102 steps of 16 images, 1.0 epochs (trainer.epochs=1 takes" in outcome.out
 
 
+@pytest.mark.long
 def test_steps_that_are_timed_are_read_again(command, monkeypatch):
     monkeypatch.setattr(budget, "TIMING", 1e-6)
     monkeypatch.setattr(Costs, "steps", lambda *_: 7)

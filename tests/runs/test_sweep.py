@@ -202,7 +202,7 @@ def test_optuna_learns_from_the_held_out_loss_and_goes_on_with_the_same_trials(c
     assert [(job.overrides, job.value) for job in read(Path("sweep")).jobs] == [(job.overrides, job.value) for job in before]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failed_job_of_joblib_reaches_the_exit_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = subprocess.run([*COMMAND, "train", *HALF_BAD, "hydra/launcher=joblib"], capture_output=True, text=True, check=False)
