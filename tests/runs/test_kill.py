@@ -13,6 +13,7 @@ from conftest import TINY
 
 from ddpm_cli import checkpoints
 
+KILLS = 10
 RUN = ["train", *TINY, "trainer.steps=400", "trainer.checkpoint_every=1", "trainer.sample_every=1000", "trainer.device=cpu"]
 
 
@@ -36,13 +37,13 @@ def kill_after_some_steps(folder, moment):
     process.communicate()
 
 
-@pytest.mark.parametrize("kills", [pytest.param(1, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.long)])
-def test_kills_change_nothing(tmp_path, monkeypatch, kills):
+@pytest.mark.long
+def test_kills_change_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    moment = random.Random(kills)
-    for _ in range(kills):
+    moment = random.Random(KILLS)
+    for _ in range(KILLS):
         kill_after_some_steps("killed", moment)
-    assert kills <= int(steps_done("killed").removeprefix("step_")) < 400
+    assert KILLS <= int(steps_done("killed").removeprefix("step_")) < 400
     outputs = {folder: start(folder).communicate()[0] for folder in ("killed", "whole")}
     killed, whole = (checkpoints.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
     pairs = zip(

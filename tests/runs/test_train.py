@@ -510,7 +510,7 @@ def test_a_run_without_held_out_images_evaluates_training_and_gives_no_verdict(c
     assert not Path("run/checkpoints/best.pt").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_over_few_images_is_said_to_overfit_and_keeps_its_best_checkpoint(command):
     few = ["data.holdout=0.985", "model.network.dim=32", "trainer.batch_size=16", "trainer.optimizer.lr=3e-3", "trainer.ema=0.98"]
     often = ["trainer.evaluate_every=50", "trainer.checkpoint_every=50", "trainer.sample_every=1000"]
