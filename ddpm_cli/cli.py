@@ -1,4 +1,4 @@
-"""The commands: Hydra composes, `runs` runs, and what the user did wrong is told in one line. Imports no torch."""
+"""The commands: Hydra composes, `commands` run, and what the user did wrong is told in one line. Imports no torch."""
 
 import os
 import shlex
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,20 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.config import ROOMS, config_dir, located, suggestion
+from ddpm_cli.config.targets import ROOMS, config_dir, suggestion
+from ddpm_cli.config.values import located
+from ddpm_cli.run_folder.numbers import numbers
 from ddpm_cli.sweeps import BEGUN, kept, plug_in
-from ddpm_cli.sweeps.job import numbers
 
 LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
-def runs() -> Any:
-    """What the commands do, imported where one is given: that takes seconds."""
-    import ddpm_cli.runs
-
-    return ddpm_cli.runs
+def command(path: str) -> Callable[..., Any]:
+    """The function of a command by its module and name, imported when it is called: that takes seconds."""
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(import_module(f"ddpm_cli.commands.{module}"), name)
+    return found
 
 
 def train_job(cfg: DictConfig, folder: Path) -> float | None:
@@ -53,7 +55,7 @@ def trained(cfg: DictConfig, folder: Path, going_on: bool) -> float | None:
     own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
     said = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
     again = shlex.join(["ddpm-train", *own, *said, located("hydra.run.dir", folder), "resume=auto"])
-    whole = runs().train(cfg, folder, named=named() or going_on, again=again, overrides=hydra_cfg.overrides.task)
+    whole = command("train.command:train")(cfg, folder, named=named() or going_on, again=again, overrides=hydra_cfg.overrides.task)
     if not whole and hydra_cfg.mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt  # a sweep that is stopped starts no other job
     return numbers(folder / "metrics.jsonl")[1].get(wanted(cfg))
@@ -66,13 +68,13 @@ def wanted(cfg: DictConfig) -> str:
 
 def sample_job(cfg: DictConfig, folder: Path) -> None:
     """One sampling run; one that is stopped says so by its exit code."""
-    if not runs().sample(cfg, folder, named=named()):
+    if not command("sample.command:sample")(cfg, folder, named=named()):
         raise KeyboardInterrupt
 
 
 def evaluate_job(cfg: DictConfig, folder: Path) -> None:
     """One evaluation; one that is stopped says so by its exit code."""
-    if not runs().evaluate(cfg, folder, named=named()):
+    if not command("evaluate.command:evaluate")(cfg, folder, named=named()):
         raise KeyboardInterrupt
 
 
@@ -133,7 +135,7 @@ def lost(error: BaseException) -> bool:
 def concluded(folder: Path) -> bool:
     """Says what a sweep has come to; whether all of its jobs are done."""
     try:
-        whole = runs().shown(folder, None)
+        whole = command("sweep.command:shown")(folder, None)
     except USER_ERRORS as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return False
@@ -179,18 +181,21 @@ def one_line(error: BaseException) -> str:
 
 
 train, sample = partial(launch, "train", train_job), partial(launch, "sample", sample_job)
-doctor = partial(launch, "train", lambda cfg, folder: runs().doctor(cfg, folder, named=named()))
-compare = partial(launch, "compare", lambda cfg, folder: runs().compare(cfg, folder))
-data = partial(launch, "data", lambda cfg, folder: runs().data(cfg, folder))
+doctor = partial(launch, "train", lambda cfg, folder: command("doctor:doctor")(cfg, folder, named=named()))
+compare = partial(launch, "compare", lambda cfg, folder: command("compare.command:compare")(cfg, folder))
+data = partial(launch, "data", lambda cfg, folder: command("data.command:data")(cfg, folder))
 evaluate = partial(launch, "eval", evaluate_job)
-info, plot = partial(launch, "info", lambda cfg, _: runs().info(cfg)), partial(launch, "plot", lambda cfg, _: runs().plot(cfg))
-report = partial(launch, "report", lambda cfg, _: runs().report(cfg))
+info, plot = (
+    partial(launch, "info", lambda cfg, _: command("info:info")(cfg)),
+    partial(launch, "plot", lambda cfg, _: command("plot:plot")(cfg)),
+)
+report = partial(launch, "report", lambda cfg, _: command("report:report")(cfg))
 
 
 def sweep() -> None:
     """Shows a sweep, or goes on with it by the command that began it."""
     arguments = list[str]()
-    code = outcome("sweep", lambda cfg, _: arguments.extend(runs().sweep(cfg)))
+    code = outcome("sweep", lambda cfg, _: arguments.extend(command("sweep.command:sweep")(cfg)))
     if arguments:
         sys.argv[1:] = arguments
         code = outcome("train", train_job)

@@ -8,6 +8,8 @@ import torch
 
 from ddpm_cli.shapes import Images
 
+LONGEST = 10**8  # more steps than any run has
+
 
 class Purpose(IntEnum):
     """What randomness is for. The numbers are part of every run's identity: they never change."""

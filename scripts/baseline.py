@@ -14,10 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddpm_cli import losses, schedules
-from ddpm_cli.config import config_dir
-from ddpm_cli.data import ImageSet, Stream, batches
+from ddpm_cli.config.targets import config_dir
+from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.loading import Stream, batches
 from ddpm_cli.networks.attention import Attention, LinearAttention
 from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet

@@ -24,7 +24,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from ddpm_cli import cli
-from ddpm_cli.config import config_dir
+from ddpm_cli.config.targets import config_dir
 from ddpm_cli.parallel import flops
 
 torch.set_num_threads(1)
@@ -45,7 +45,7 @@ class Outcome:
 @pytest.fixture
 def cards(monkeypatch) -> None:
     """Runs end without their report.html, which takes a fifth of a tiny run; tests of it put an empty fixture of this name in place."""
-    monkeypatch.setattr("ddpm_cli.runs.card.conclude", lambda run: None)
+    monkeypatch.setattr("ddpm_cli.commands.train.finish.conclude", lambda run: None)
 
 
 COUNTED: dict[tuple[object, ...], int | None] = {}
@@ -61,8 +61,8 @@ def brief(monkeypatch) -> None:
             COUNTED[key] = flops(network, shape)
         return COUNTED[key]
 
-    monkeypatch.setattr("ddpm_cli.runs.opening.flops", once)
-    monkeypatch.setattr("ddpm_cli.training.fixed.IMAGES", 8)
+    monkeypatch.setattr("ddpm_cli.commands.train.setup.flops", once)
+    monkeypatch.setattr("ddpm_cli.training.held_out.IMAGES", 8)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from torch import nn
 
 from ddpm_cli import checkpoints
 from ddpm_cli.denoiser import Estimate
+from ddpm_cli.training import snapshot
 
 COUNT = 4 * 3 * 8 * 8
 
@@ -114,6 +115,6 @@ def wave(*shape):
 
 def save(path, state, cfg, **about):
     """Writes the state of a run as a checkpoint, as the thread of one does."""
-    copied, complete = checkpoints.Memory().copy(checkpoints.content(state, cfg, **about))
+    copied, complete = checkpoints.Memory().copy(snapshot.content(state, cfg, **about))
     complete()
     checkpoints.write(path, copied)

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from ddpm_cli.files import whole
-from ddpm_cli.images import grid, labelled, save_gif, save_png, to_bytes, to_float
+from ddpm_cli.images import to_bytes, to_float
+from ddpm_cli.rendering.tiles import grid, labelled, save_gif, save_png
 
 EVERY_BYTE = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
 

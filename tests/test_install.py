@@ -26,7 +26,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_ships_the_yaml_the_digits_the_page_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*.yaml")}
-    assert configs | {"ddpm_cli/data/digits.parquet", "ddpm_cli/report/page.html"} <= names
+    assert configs | {"ddpm_cli/data/sources/digits.parquet", "ddpm_cli/rendering/html/page.html"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -6,16 +6,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from ddpm_cli import config
+from ddpm_cli.config import targets
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.runs.parts import draw_of, process
+from ddpm_cli.models import draw_of, process
 from ddpm_cli.schedules import cosine, linear
 from ddpm_cli.train_times import History, logit_normal, lognormal, loss_aware, stratified, uniform
 
 LINEAR = GaussianDiffusion.from_betas(linear())
 FINE = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
 EDGES = torch.tensor([0.0, 1e-9, 0.5, 1 - 2**-53], dtype=torch.float64)
-CHOICES = [path.stem for path in sorted((config.config_dir() / "train_times").glob("*.yaml"))]
+CHOICES = [path.stem for path in sorted((targets.config_dir() / "train_times").glob("*.yaml"))]
 
 
 def told(losses, kept=1):

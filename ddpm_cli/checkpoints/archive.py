@@ -5,7 +5,7 @@ import pickletools
 import zipfile
 from pathlib import Path
 
-from ddpm_cli.parallel.ranks import FAILURES
+from ddpm_cli.parallel.group import FAILURES
 
 STORAGES = [f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")]
 WRITTEN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *STORAGES}  # the names that `save` pickles

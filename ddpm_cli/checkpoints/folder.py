@@ -1,14 +1,16 @@
 """The checkpoints of a run: which are kept, and in which order they are looked at."""
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.checkpoints.file import write
+from ddpm_cli.checkpoints.file import load, write
 from ddpm_cli.files import whole
 
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
+log = logging.getLogger(__name__)
 
 
 def keep(folder: Path, content: Mapping[str, Any], *, last: int, every: int | None = None, best: bool = False) -> Path:
@@ -35,3 +37,13 @@ def keep(folder: Path, content: Mapping[str, Any], *, last: int, every: int | No
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in a run's folder, that of the most steps first."""
     return sorted((folder / "checkpoints").glob(NAMES), reverse=True)
+
+
+def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first checkpoint that can be read; says which were skipped and why. ValueError where none can."""
+    for path in paths:
+        try:
+            return path, load(path)
+        except ValueError as error:
+            log.info("skipped   %s", error)
+    raise ValueError(f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; to start again, name another folder")

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from ddpm_cli.data.decoding import RECORD, Decoded, Records, ahead, cores, gone_through, words
 from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources import Source
+from ddpm_cli.data.sources.source import Source
 from ddpm_cli.shapes import Bytes
 
 VERSION = 1  # of an entry and of how images are prepared

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import Decoded, Records, Words, words
-from ddpm_cli.data.keeping import decoded
-from ddpm_cli.data.pictures import Centred, Picked, Pictures, select
+from ddpm_cli.data.image_arrays import Centred, Picked, Pictures, select
 from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources import Source
+from ddpm_cli.data.sources.source import Source
+from ddpm_cli.data.storage import decoded
 from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
 BLOCK = 1024  # images at once where all are read
@@ -125,3 +125,12 @@ def check_readable(found: Decoded, count: int, on_error: str) -> None:
         raise ValueError(f"cannot read {many}{few} (data.on_error=skip goes without, ddpm-data lists all)")
     if told:
         log.warning("warning: %s of %s images cannot be read and are skipped: %s", f"{len(told):,}", f"{count:,}", few)
+
+
+def check_labels(data: ImageSet) -> None:
+    """Refuses labels from which classes cannot be learned."""
+    highest = -1 if data.labels is None else int(data.labels.max())
+    if highest < 0:
+        raise ValueError("model.conditional=true needs labels, but those of all images are null")
+    if highest >= len(data.classes):
+        raise ValueError(f"labels must be less than {len(data.classes)}, the classes there are, but one is {highest}")

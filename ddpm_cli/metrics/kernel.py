@@ -3,7 +3,7 @@
 import torch
 
 from ddpm_cli.metrics.intervals import Number, of_mean
-from ddpm_cli.metrics.neighbours import BLOCK, alike
+from ddpm_cli.metrics.precision_recall import BLOCK, alike
 from ddpm_cli.shapes import Each, Features, Others
 
 ROUNDING = 1e-12  # of sums, beside the kernel's mean

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ddpm_cli.parallel.ranks import ALONE, Ranks, places
+from ddpm_cli.parallel.group import ALONE, Ranks, places
 
 
 def device_named(name: str) -> torch.device:

@@ -20,7 +20,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ddpm_cli.parallel.ranks import EchoError, places, restarts
+from ddpm_cli.parallel.group import EchoError, places, restarts
 
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
 AGENTS = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]

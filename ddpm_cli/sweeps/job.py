@@ -1,22 +1,22 @@
 """One job of a sweep: its state stands in its folder, so that another process, and a later one, knows what became of it."""
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ddpm_cli.files import objects, rows, save_text
+from ddpm_cli.files import save_text
+from ddpm_cli.run_folder.evaluations import evaluations
+from ddpm_cli.run_folder.numbers import Numbers, numbers
 
 STATE, LOCK = "job.json", "job.lock"
 STATES = ("running", "done", "failed", "stopped")
 PATIENCE = 2  # seconds: one that looks whether a job is alive holds its lock for a moment
-Numbers: TypeAlias = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -69,25 +69,6 @@ class Job:
         """How each of its metrics came about."""
         found = dict.fromkeys(self.lowest, "the lowest as it trained") | self.protocols
         return [{"metric": name, "protocol": text} for name, text in found.items()]
-
-
-def numbers(path: Path) -> tuple[Numbers, Numbers]:
-    """The last and the lowest number of every metric of a run's rows; gaps do not count."""
-    last, lowest = dict[str, float](), dict[str, float]()
-    for row in rows(path) if path.is_file() and path.stat().st_size else ():
-        found = {name: value for name, value in row.items() if math.isfinite(value)}
-        last |= found
-        lowest |= {name: min(value, lowest.get(name, value)) for name, value in found.items() if name != "step"}
-    return last, lowest
-
-
-def evaluations(path: Path) -> tuple[Numbers, dict[str, str]]:
-    """The last evaluation of every metric, and the protocol of each."""
-    measured, protocols = dict[str, float](), dict[str, str]()
-    for row in objects(path):
-        if {"metric", "value", "protocol"} <= row.keys() and isinstance(row["value"], int | float):
-            measured[str(row["metric"])], protocols[str(row["metric"])] = row["value"], str(row["protocol"])
-    return measured, protocols
 
 
 def kept(

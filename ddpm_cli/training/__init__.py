@@ -1,8 +1,8 @@
 """Training: a recipe, the state it changes, and the loop that yields after every step and knows no files."""
 
-from ddpm_cli.losses import Loss
-from ddpm_cli.training.fixed import fixed_losses
+from ddpm_cli.losses.batch import Loss
+from ddpm_cli.training.held_out import fixed_losses
 from ddpm_cli.training.noising import noised
 from ddpm_cli.training.optimizers import tried
 from ddpm_cli.training.state import TrainState, average_towards
-from ddpm_cli.training.trainer import LONGEST, Progress, Trainer
+from ddpm_cli.training.trainer import Progress, Trainer

@@ -2,10 +2,10 @@
 
 import torch
 
-from ddpm_cli.data import Batch
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import moved
 from ddpm_cli.images import to_float
+from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Noised
 from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
 from ddpm_cli.shapes import Fitted, Images, Uniforms

@@ -10,18 +10,17 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ddpm_cli.config import at_least
-from ddpm_cli.data import Batch
+from ddpm_cli.config.values import at_least
+from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, Precision, Ranks, overflowed, unsynchronised
-from ddpm_cli.seeds import Purpose, words_at
+from ddpm_cli.seeds import LONGEST, Purpose, words_at
 from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
 from ddpm_cli.train_times import Drawn
 from ddpm_cli.training.noising import noised
 from ddpm_cli.training.optimizers import step_unless
 from ddpm_cli.training.state import TrainState, average_towards
 
-LONGEST = 10**8  # more steps than any run has
 CADENCES = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every", "keep_every")
 POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
 FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")

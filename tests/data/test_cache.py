@@ -16,7 +16,8 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, Stream, batches, cache, folder, prepared
+from ddpm_cli.data import ImageSet, Preparation, cache, folder, prepared
+from ddpm_cli.loading import Stream, batches
 
 COUNT = 12
 FILES = ("facts.json", "images", "records")

@@ -12,7 +12,7 @@ from conftest import TINY
 from PIL import Image
 
 from ddpm_cli.data import ImageSet, Preparation, archive, arrays, digits, folder, hub, prepared, several
-from ddpm_cli.data.shards import matching
+from ddpm_cli.data.sources.shards import matching
 
 GREY = Preparation(size=8, channels=1, flip=False)
 KINDS = {
@@ -192,7 +192,7 @@ def test_an_archive_without_images_is_told(tmp_path):
 
 
 def test_a_bomb_in_an_archive_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.data.archives.LARGEST", 1000)
+    monkeypatch.setattr("ddpm_cli.data.sources.archives.LARGEST", 1000)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb.png", bytes(10_000))
     with pytest.raises(ValueError, match=r"'bomb.png' in it would take 10,000 bytes, more than 1,000"):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddpm_cli.data import ImageSet, Preparation, arrays, prepared
 from ddpm_cli.data.preparation import fitted
-from ddpm_cli.data.sources import of_rows
+from ddpm_cli.data.sources.source import of_rows
 
 
 def palette():

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 from problems import Answer, Recorder
-from test_training import DIFFUSION, fresh, trained, trainer, weights
 from torch import nn
 from torch.amp import GradScaler
+from training_problem import DIFFUSION, fresh, trained, trainer, weights
 
 from ddpm_cli import losses
 from ddpm_cli.checkpoints import Memory

@@ -1,0 +1,33 @@
+"""The options of ddpm-compare."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+from ddpm_cli.config.values import at_least
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `ddpm-compare` takes beside its features.
+
+    ckpt: the checkpoint. samplers: choices of the group. steps: each a number or `all`. n: images, the same ones for every
+    setting. batch: images at a time, without effect on them. seed: image i is a function of it and i. weights: the average (ema)
+    or the last (raw). device: auto, cpu, cuda, cuda:N or mps. columns: of the contact sheet. trust: your own modules with targets.
+    """
+
+    _: KW_ONLY
+    ckpt: str
+    samplers: list[str]
+    steps: list[int | Literal["all"]]
+    n: int
+    batch: int
+    seed: int
+    weights: Literal["ema", "raw"]
+    device: str
+    columns: int
+    trust: list[str]
+
+    def __post_init__(self) -> None:
+        at_least(self, n=2, batch=1, seed=0, columns=1)
+        if not self.samplers or not self.steps:
+            raise ValueError("samplers and steps must each name at least one: nothing would be compared")

@@ -1,0 +1,43 @@
+"""The images that samples are compared with."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from omegaconf import DictConfig
+
+from ddpm_cli.config.build import bind, build, shared
+from ddpm_cli.data import ImageSet, prepared
+from ddpm_cli.metrics import frechet_distance, moments
+from ddpm_cli.shapes import Features
+
+
+def reference(cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]) -> ImageSet:
+    """The images to measure against: the command line's, else those of the checkpoint's recipe."""
+    own = "data" in cfg
+    cfg = cfg if own else recipe.copy()
+    cfg.trust = trust
+    try:
+        bind(cfg, "data")
+        preparation = shared(cfg, "data")
+        if list(preparation.shape) != list(shape):
+            raise ValueError(f"they are of {sized(preparation.shape)}, the checkpoint's of {sized(shape)}")
+        kept = preparation.cache if own else "disk"  # nothing is written where a checkpoint says
+        data = prepared(build(cfg, "data"), replace(preparation, cache=kept))
+        if len(data.images) < 4:
+            raise ValueError(f"two halves take at least 4, but there are {len(data.images)}")
+        return data
+    except (ValueError, OSError) as error:
+        raise ValueError(f"no images to measure against ({error}); data=... names others") from error
+
+
+def sized(shape: Sequence[int]) -> str:
+    """Channels, height and width in words."""
+    return "x".join(map(str, shape))
+
+
+def between_halves(features: Features) -> float:
+    """The distance between two random halves of the reference."""
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
+    one, other = features[order].tensor_split(2)
+    return frechet_distance(moments(one), moments(other))

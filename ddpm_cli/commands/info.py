@@ -1,0 +1,47 @@
+"""What a checkpoint says of itself: its run, its recipe, and the command that makes it again."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli import checkpoints
+from ddpm_cli.config.build import bound
+from ddpm_cli.config.schema import check
+from ddpm_cli.console import said
+from ddpm_cli.reports.reproduce import command
+from ddpm_cli.text import printable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `ddpm-info` takes: the checkpoint."""
+
+    _: KW_ONLY
+    ckpt: str
+
+
+def info(cfg: DictConfig) -> None:
+    """Shows what the checkpoint says; whatever it holds, only printable characters reach the screen."""
+    check(cfg, (), Options)
+    content = checkpoints.load(Path(bound(Options, cfg)().ckpt).expanduser())
+    with said(None, aloud=True):
+        for line in lines(content):
+            log.info("%s", printable(line))
+
+
+def lines(content: dict[str, Any]) -> Iterator[str]:
+    """What is shown, line by line."""
+    facts, tensors = content["facts"], content["network"].values()
+    yield f"step        {content['step']:,} of {facts['steps']:,}, learning rate times {facts['lr_scale']:g}"
+    yield f"parameters  {sum(tensor.numel() for tensor in tensors):,}"
+    yield f"images      {' x '.join(map(str, facts['shape']))} (channels, height, width), fingerprint {content['data']}"
+    yield f"classes     {', '.join(facts['classes']) or 'none'}"
+    yield from (f"{name:<11} {value}" for name, value in content["environment"].items())
+    yield from ["", "recipe", *(f"  {line}" for line in OmegaConf.to_yaml(content["config"]).splitlines())]
+    yield from ["", "the command that trains it again", f"  {command(content)}"]

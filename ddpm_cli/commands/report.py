@@ -1,0 +1,40 @@
+"""The command that writes the page of a run anew."""
+
+import logging
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ddpm_cli.config.build import bound
+from ddpm_cli.config.schema import check
+from ddpm_cli.console import said
+from ddpm_cli.reports.run_page import WRONG, card_of
+from ddpm_cli.text import printable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `ddpm-report` takes.
+
+    run: the folder. device: where the film is drawn. trust: your own modules with targets.
+    """
+
+    _: KW_ONLY
+    run: str
+    device: str
+    trust: list[str]
+
+
+def report(cfg: DictConfig) -> None:
+    """Writes the card of a run anew, and says where it is."""
+    check(cfg, (), Options)
+    options = bound(Options, cfg)()
+    with said(None, aloud=True):
+        try:
+            path = card_of(Path(options.run).expanduser().resolve(), options.device, options.trust)
+        except WRONG as error:
+            raise error if isinstance(error, ValueError | OSError) else ValueError(f"no card can be made of this run: {error}") from error
+        log.info("written    %s", printable(str(path)))

@@ -1,0 +1,69 @@
+"""Which module may serve which node of the configuration. Imports no torch."""
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+ROOMS = {
+    "model": "ddpm_cli.denoiser.",
+    "model.network": "ddpm_cli.networks.",
+    "schedule": "ddpm_cli.schedules.",
+    "data": "ddpm_cli.data.",
+    "loss": "ddpm_cli.losses.",
+    "loss.of": "ddpm_cli.losses.",
+    "train_times": "ddpm_cli.train_times.",
+    "trainer": "ddpm_cli.training.",
+    "trainer.optimizer": "torch.optim.",
+    "sampler": "ddpm_cli.samplers.",
+    "features": "ddpm_cli.metrics.",
+}
+ELSEWHERE = {
+    "features": "ddpm-compare takes it, ddpm-eval takes metrics",
+    "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
+    "loss.of": "loss=uncertain takes it",
+}
+SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation", "schedule": "ddpm_cli.schedules.Ending"}
+GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
+
+
+def config_dir() -> Path:
+    """The folder of the YAML files: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
+    """The function or class that a node names, if it lives in the node's room or in a module trusted by `trust`."""
+    node, room = OmegaConf.select(cfg, key), ROOMS[key]
+    name = node.get("_target_") if isinstance(node, DictConfig) else None
+    rooms = (room, *(f"{module}." for module in cfg.get("trust") or ()))
+    found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
+    if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
+        advice = "a module of your own is trusted by trust=[MODULE] on the command line"
+        raise ValueError(f"{key}._target_ must name a function or class of {room[:-1]}, but is {name!r} ({advice})")
+    return found
+
+
+def locate(name: str) -> Any:
+    """The object of a dotted name; None where there is none."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        return None
+
+
+def suggestion(key: str, names: Sequence[str]) -> str:
+    """What the user may have meant."""
+    if key in ROOMS:
+        return ELSEWHERE.get(key, "it comes with the checkpoint")
+    near = get_close_matches(key.rpartition(".")[2], names, n=1)
+    known = sorted(set(names) - {"_target_", "hydra"})
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"

@@ -1,0 +1,42 @@
+"""Values of options: as plain Python, compared, and written for a command line."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)
+
+
+def at_least(options: object, **lowest: int) -> None:
+    """Refuses options that are numbers and below their lowest."""
+    for name, low in lowest.items():
+        if isinstance(number := getattr(options, name), int | float) and number < low:
+            raise ValueError(f"{name} must be at least {low}, but is {number}")
+
+
+def plain(value: Any) -> Any:
+    """Lists and dicts instead of OmegaConf's."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(key, old value, new value) of every option in which two plain configurations differ."""
+    for name in {**old, **new}:
+        before, after, key = old.get(name), new.get(name), f"{prefix}{name}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from differences(before, after, f"{key}.")
+        elif before != after:
+            yield key, before, after
+
+
+def located(name: str, path: Path) -> str:
+    """The override that names a path, quoted where Hydra's grammar would read it otherwise: at =, commas, letters beyond ASCII."""
+    return f"{name}={path if PLAIN.fullmatch(str(path)) else quoted(str(path))}"
+
+
+def quoted(text: str) -> str:
+    """A text between quotes; a backslash speaks for itself but before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text) + "'"

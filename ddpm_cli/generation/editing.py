@@ -1,0 +1,82 @@
+"""Images that are steered by others: painted in, started from one, or between two."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.generation.trajectory import Noises
+from ddpm_cli.samplers import Denoise, Noise, Sampler, inverse
+from ddpm_cli.samplers.grids import even
+from ddpm_cli.shapes import Fitted, Images, Mask, PerImage
+
+INVERSION = 200  # steps from an image to its noise
+
+
+@dataclass(frozen=True)
+class Inpainting:
+    """A sampler that paints where `mask` is true and keeps `image`, [1, C, H, W], elsewhere (Lugmayr et al. 2022, algorithm 1).
+
+    resample: how often each step is taken, with noise put back in between, so that what is painted suits what is kept. The sampler
+    is called step by step, so that multistep solvers are of first order.
+    """
+
+    sampler: Sampler
+    image: Images
+    mask: Mask
+    resample: int
+
+    def __call__(
+        self, denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, **options: Any
+    ) -> Iterator[Images]:
+        image = self.image.expand_as(x)
+        for t, s in pairwise(times):
+            for again in reversed(range(self.resample if s > 0 else 1)):
+                *_, painted = self.sampler(denoise, diffusion, x, [t, s], noise, **options)
+                kept = diffusion.add_noise(image, noise(image), s) if s > 0 else image
+                painted = torch.where(self.mask, painted, kept)
+                x = back(diffusion, painted, s, t, noise(x)) if again else painted
+            yield x
+
+
+def back(diffusion: GaussianDiffusion, x_s: Images, s: float, t: float, noise: Images) -> Images:
+    """x_t ~ q(x_t | x_s), s < t."""
+    kept = diffusion.at(t) / diffusion.at(s)
+    return fit(kept.sqrt(), x_s) * x_s + fit((1 - kept).sqrt(), x_s) * noise
+
+
+def started(
+    diffusion: GaussianDiffusion, times: Sequence[float], image: Images, noise: Images, strength: float
+) -> tuple[Images, Sequence[float]]:
+    """Where an image, [1, C, H, W], is taken up, and the times from there (SDEdit, Meng et al. 2022).
+
+    strength: the share of the steps that are taken; 0 leaves the image as it is, 1 leaves nothing of it.
+    """
+    skipped = len(times) - 1 - round(strength * (len(times) - 1))
+    x = image.expand_as(noise)
+    return noise if skipped == 0 else x if skipped == len(times) - 1 else diffusion.add_noise(x, noise, times[skipped]), times[skipped:]
+
+
+def noise_of(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
+    """The x_T that DDIM makes an image of, found by its inverse; the image is taken for x_1."""
+    *_, noise = inverse(denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2)
+    return noise
+
+
+def between(one: Noises, other: Noises, places: PerImage) -> Noises:
+    """All randomness on the way from that of one batch (places 0) to that of another (1)."""
+    return Noises(slerp(one.start, other.start, places), lambda like: slerp(one.steps(like), other.steps(like), places))
+
+
+def slerp(one: Images, other: Images, places: PerImage) -> Images:
+    """Spherical interpolation, image by image (Shoemake 1985): the length of noise stays that of noise; straight between parallel ones."""
+    cosine = torch.nn.functional.cosine_similarity(one.flatten(1), other.flatten(1)).clamp(-1, 1)
+    angle = cosine.acos()
+
+    def weight(share: PerImage) -> Fitted:
+        return torch.where(angle.sin() > 1e-4, (share * angle).sin() / angle.sin(), share)[:, None, None, None]
+
+    return weight(1 - places) * one + weight(places) * other

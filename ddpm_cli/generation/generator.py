@@ -1,0 +1,93 @@
+"""Images by index, with all that they are drawn by."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from omegaconf import DictConfig
+
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.generation.editing import started
+from ddpm_cli.generation.labels import class_named
+from ddpm_cli.generation.options import Steering
+from ddpm_cli.generation.trajectory import Noises, evaluations
+from ddpm_cli.samplers import Denoise, Sampler, autoguided, clipped, guided, labelled, thresholded, within
+from ddpm_cli.shapes import Images, Labels
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Images by index, and what they are made with."""
+
+    cfg: DictConfig
+    options: Steering
+    denoiser: Denoiser
+    guide: Denoise | None
+    classes: list[str]
+    sampler: Sampler
+    times: list[float]
+    shape: list[int]
+    device: torch.device
+    noises: Callable[[Sequence[int]], Noises]
+    image: Images | None
+
+    def labels(self, indices: Sequence[int]) -> Labels | None:
+        """The labels of these images."""
+        if self.options.label is None:
+            return None
+        fixed = None if self.options.label == "all" else class_named(self.options.label, self.classes)
+        labels = [index % len(self.classes) if fixed is None else fixed for index in indices]
+        return torch.tensor(labels, device=self.device)
+
+    def names(self, indices: Sequence[int]) -> list[str]:
+        """The names of these images' classes, empty where they have none."""
+        labels = self.labels(indices)
+        return [""] * len(indices) if labels is None else [self.classes[label] for label in labels.tolist()]
+
+    def steered(self, denoise: Denoise, guide: Denoise | None, labels: Labels | None) -> Denoise:
+        """A denoiser with label, guidance and threshold."""
+        options, scale = self.options, self.options.guidance
+        own = denoise if labels is None else labelled(denoise, labels)
+        strong = own
+        if guide is not None:
+            strong = autoguided(own, guide if labels is None else labelled(guide, labels), scale=scale)
+        elif scale == 0:
+            strong = denoise
+        elif scale != 1 and labels is not None:
+            strong = guided(denoise, labels, scale=scale)
+        if options.guidance_interval is not None:
+            strong = within(self.denoiser.diffusion, options.guidance_interval, strong, own)
+        return self.threshold(strong)
+
+    @property
+    def threshold(self) -> Callable[[Denoise], Denoise]:
+        """The wrapper that keeps the estimate in range."""
+        dynamic = partial(thresholded, quantile=self.options.quantile)
+        choices: dict[str, Callable[[Denoise], Denoise]] = {"static": clipped, "dynamic": dynamic, "none": lambda denoise: denoise}
+        return choices[self.options.threshold]
+
+    def of(self, indices: Sequence[int], seen: Callable[[Denoise], Denoise] = lambda denoise: denoise) -> Iterator[Images]:
+        """These images, [B, C, H, W] in [-1, 1], as they begin and after every step; `seen` may look at the estimates."""
+        noises, diffusion = self.noises(indices), self.denoiser.diffusion
+        x, times = self.begin(noises.start)
+        yield x
+        yield from self.sampler(seen(self.steered(self.denoiser, self.guide, self.labels(indices))), diffusion, x, times, noises.steps)
+
+    def begin(self, noise: Images) -> tuple[Images, Sequence[float]]:
+        """Where these images begin, and the times of their steps."""
+        if self.image is None:
+            return noise, self.times
+        return started(self.denoiser.diffusion, self.times, self.image, noise, self.options.strength)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of a network for one image."""
+        x, times = self.begin(torch.zeros(1, *self.shape, device=self.device))
+        labels = self.labels([0])
+        return evaluations(lambda blank: self.steered(blank, self.guide and blank, labels), self.denoiser.diffusion, self.sampler, times, x)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the sampler for one image."""
+        return len(self.begin(torch.zeros(1, *self.shape, device=self.device))[1]) - 1

@@ -1,0 +1,1 @@
+"""Figures, tiles of images and elements of a page."""

@@ -1,0 +1,58 @@
+"""What of a training state a checkpoint holds, and how it is put back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli.checkpoints.environment import environment
+from ddpm_cli.checkpoints.migrations import FORMAT
+from ddpm_cli.loading import Position
+from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
+from ddpm_cli.training.state import TrainState
+from ddpm_cli.training.verdict import Verdict
+
+
+def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint holds, its tensors where training has them.
+
+    data: the fingerprint of the images. facts: what the run found out: their shape [C, H, W], names of the classes, steps in all.
+    """
+    return {
+        "format": FORMAT,
+        "config": OmegaConf.to_yaml(cfg, resolve=True),
+        "step": state.step,
+        "network": network_state(state.denoiser.network),
+        "ema": network_state(state.average),
+        "loss": network_state(state.extra),
+        "history": state.past,
+        "verdict": state.verdict.past,
+        "stream": state.positions,
+        "optimizer": optimizer_state(state.optimizer),
+        "scaler": state.scaler.state_dict(),
+        "environment": environment(),
+        "data": data,
+        "facts": {**facts, "lr_scale": state.lr_scale, "skipped": state.skipped},
+    }
+
+
+def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = True, past: bool = True) -> None:
+    """Puts what a loaded checkpoint remembers into `state`.
+
+    Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times and the verdict do.
+    """
+    facts = content["facts"]
+    if not all(map(Position.readable, content["stream"])):
+        raise ValueError("the checkpoint's positions in the stream cannot be read")
+    load_network(state.denoiser.network, content["network"])
+    load_network(state.average, content["ema"])
+    if moments:
+        load_network(state.extra, content["loss"])
+        load_optimizer(state.optimizer, content["optimizer"])
+    if past:
+        state.recollect(content["history"])
+    state.verdict = Verdict.recalled(content["verdict"] if past else {}, content["step"])
+    state.position, state.positions = "", content["stream"]
+    if content["scaler"]:
+        state.scaler.load_state_dict(content["scaler"])
+    state.step, state.lr_scale, state.skipped = content["step"], facts["lr_scale"], facts["skipped"]

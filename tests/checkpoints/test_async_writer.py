@@ -1,0 +1,187 @@
+"""Checkpoints written by a thread: the same bits as without it, and nothing lost where the disk is slow, full or interrupted."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from omegaconf import OmegaConf
+from problems import save
+from training_problem import fresh, trained, trainer
+
+from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints.async_writer import Saver
+from ddpm_cli.commands.train import loop
+from ddpm_cli.training import snapshot
+
+CFG = OmegaConf.create({"seed": 0})
+ABOUT = {"data": "print", "facts": {"shape": [1, 8, 8], "classes": [], "steps": 10}}
+FORMAT_1 = Path(__file__).parents[1] / "golden/format_1.pt"
+RECIPE_OF_FORMAT_1 = (
+    "trainer.batch_size=8 trainer.warmup=0 sampler.steps=3 model.network.dim=4 model.network.dim_mults=[1] model.network.heads=1 "
+    "model.network.head_dim=4 model.network.groups=1 schedule.steps=100 trainer.steps=6 trainer.device=cpu data.holdout=0.0"
+).split()
+
+
+def content(state):
+    return snapshot.content(state, CFG, **ABOUT)
+
+
+def leaves(content):
+    return torch.utils._pytree.tree_leaves([content[part] for part in ("network", "ema", "optimizer")])
+
+
+def saver(folder, state):
+    return Saver(folder, state.optimizer, last=9, every=None)
+
+
+def late(monkeypatch):
+    """Has the thread begin its copy only when the next step is well under way."""
+    copy = checkpoints.Memory.copy
+
+    def delayed(memory, content):
+        copied, complete = copy(memory, content)
+        return copied, lambda: [time.sleep(0.2), complete()]
+
+    monkeypatch.setattr(checkpoints.Memory, "copy", delayed)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_what_is_written_while_training_goes_on_is_what_was_there(tmp_path, monkeypatch, fused):
+    late(monkeypatch)
+    stopped, going_on = fresh(fused=fused), fresh(fused=fused)
+    trained(stopped, trainer(stop_at=4))
+    save(tmp_path / "stopped.pt", stopped, CFG, **ABOUT)
+    writing = saver(tmp_path, going_on)
+    trained(going_on, trainer(stop_at=4))
+    writing.begin(content(going_on))
+    trained(going_on, trainer(stop_at=7))
+    one, other = checkpoints.load(tmp_path / "stopped.pt"), checkpoints.load(writing.end())
+    assert (one["step"], other["step"], going_on.step) == (4, 4, 7)
+    assert all(torch.equal(*pair) for pair in zip(leaves(one), leaves(other), strict=True))
+
+
+def test_the_rest_from_a_checkpoint_of_the_thread_is_bit_for_bit_the_whole(tmp_path):
+    going_on, resumed = fresh(), fresh()
+    writing = saver(tmp_path, going_on)
+    trained(going_on, trainer(stop_at=4))
+    writing.begin(content(going_on))
+    trained(going_on, trainer())
+    snapshot.restore(resumed, checkpoints.load(writing.end()))
+    trained(resumed, trainer())
+    assert all(torch.equal(*pair) for pair in zip(leaves(content(going_on)), leaves(content(resumed)), strict=True))
+
+
+def test_a_disk_slower_than_the_checkpoints_come_gets_them_one_by_one(tmp_path, monkeypatch):
+    original, writing, most = torch.save, [], []
+
+    def slow(content, file):
+        writing.append(content["step"])
+        most.append(len(writing))
+        time.sleep(0.05)
+        original(content, file)
+        writing.pop()
+
+    monkeypatch.setattr(torch, "save", slow)
+    state = fresh()
+    thread = saver(tmp_path, state)
+    for step in (1, 2, 3):
+        trained(state, trainer(stop_at=step))
+        thread.begin(content(state))
+    thread.end()
+    names = [path.name for path in checkpoints.newest_first(tmp_path)]
+    assert names == ["step_00000003.pt", "step_00000002.pt", "step_00000001.pt"]
+    assert max(most) == 1
+
+
+def test_a_copy_that_fails_is_no_matter_of_the_disk(tmp_path, monkeypatch):
+    def fails():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(checkpoints.Memory, "copy", lambda memory, content: (content, fails))
+    state = fresh()
+    thread = saver(tmp_path, state)
+    thread.begin(content(state))
+    trained(state, trainer(stop_at=1))
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        thread.end()
+
+
+def test_the_threads_of_training_are_not_fewer_for_the_one_that_writes(tmp_path, request):
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    torch.set_num_threads(2)
+    state = fresh()
+    thread = saver(tmp_path, state)
+    thread.begin(content(state))
+    assert thread.end()
+    assert torch.get_num_threads() == 2
+
+
+def test_weights_that_are_not_finite_are_not_written_and_the_last_good_checkpoint_stays(tmp_path, caplog):
+    state = fresh()
+    thread = saver(tmp_path, state)
+    trained(state, trainer(stop_at=1))
+    thread.begin(content(state))
+    trained(state, trainer(stop_at=2))
+    next(state.average.parameters()).fill_(torch.nan)
+    thread.begin(content(state))
+    assert thread.end() is None
+    assert "no checkpoint at step 2: the numbers in 'ema' are not finite" in caplog.text
+    assert "the last good one is step_00000001.pt" in caplog.text
+
+
+def often(command, *options):
+    return command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=2", "hydra.run.dir=run", *options)
+
+
+def test_a_stop_during_a_save_waits_for_it_and_saves_the_step_it_stopped_at(command, monkeypatch):
+    save = torch.save
+
+    def stopped(content, file):
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", stopped)
+    outcome = often(command)
+    steps = sorted(int(path.stem.removeprefix("step_")) for path in Path("run/checkpoints").glob("step_*.pt"))
+    assert outcome.code == 0, outcome.err
+    assert "stopped   at step" in outcome.out
+    assert steps[0] == 2
+    assert checkpoints.load(Path("run/checkpoints/last.pt"))["step"] == steps[-1] < 6
+
+
+def test_a_stop_whose_checkpoint_finds_no_room_ends_a_sweep(command, monkeypatch):
+    def full(content, file):
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0)
+    outcome = command("train", "-m", *TINY, "trainer.steps=4", "trainer.checkpoint_every=2", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert outcome.code == 130
+    assert "could not be saved" in outcome.out
+    assert not Path("sweep/1").exists()
+
+
+def test_the_count_of_skipped_steps_goes_on(command):
+    often(command, "trainer.stop_at=4")
+    path = Path("run/checkpoints/step_00000004.pt")
+    content = torch.load(path, weights_only=True)
+    content["facts"]["skipped"] = 3
+    torch.save(content, path)
+    often(command, "trainer.log_every=1", "resume=auto")
+    assert '"skipped": 3' in Path("run/metrics.jsonl").read_text().splitlines()[-1]
+    assert checkpoints.load(Path("run/checkpoints/last.pt"))["facts"]["skipped"] == 3
+
+
+def test_a_checkpoint_of_format_1_samples_and_goes_on(command):
+    sampled = command("sample", f"ckpt={FORMAT_1}", "n=2", "sampler.steps=2", "hydra.run.dir=out")
+    resumed = command("train", *RECIPE_OF_FORMAT_1, f"resume={FORMAT_1}", "hydra.run.dir=run")
+    assert (sampled.code, resumed.code) == (0, 0), sampled.err + resumed.err
+    assert "resumed   step 4 of" in resumed.out
+    assert "changed" not in resumed.out
+    written = checkpoints.load(Path("run/checkpoints/last.pt"))
+    assert (written["format"], written["step"]) == (checkpoints.FORMAT, 6)

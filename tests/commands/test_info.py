@@ -1,0 +1,128 @@
+"""ddpm-info: what a checkpoint says of itself, and the command that trains it again."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from ddpm_cli import checkpoints, data
+from ddpm_cli.config import overrides, values
+
+
+def printed_command(out):
+    name, *said = shlex.split(out.splitlines()[-1])
+    assert name == "ddpm-train"
+    return said
+
+
+def rewritten(path, **changes):
+    torch.save({**torch.load(path, weights_only=True), **changes}, path)
+
+
+def test_info_says_step_parameters_images_and_environment_and_leaves_nothing(command, trained):
+    before = sorted(Path().rglob("*"))
+    outcome = command("info", f"ckpt={trained}")
+    content = checkpoints.load(trained)
+    assert outcome.code == 0, outcome.err
+    assert "step        4 of 4, learning rate times 1" in outcome.out
+    assert "parameters  58,273" in outcome.out
+    assert f"1 x 8 x 8 (channels, height, width), fingerprint {content['data']}" in outcome.out
+    assert "classes     0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in outcome.out
+    assert f"torch       {torch.__version__}" in outcome.out
+    assert "    dim: 8" in outcome.out
+    assert sorted(Path().rglob("*")) == before
+
+
+UNUSUAL = [
+    *TINY,
+    *("trainer.steps=0", "model=convnext", "model.predicts=v", "schedule=sigmoid", "schedule.width=4.5", "loss=huber", "sampler=ancestral"),
+    *(
+        "trainer=dp",
+        "trainer.grad_clip=null",
+        "trainer.ema=1e-5",
+        "data=hub",
+        "data.label_column=null",
+        "data.size=[8,16]",
+        "data.channels=1",
+    ),
+    *(
+        "trainer.optimizer._target_=torch.optim.RMSprop",
+        "~trainer.optimizer.betas",
+        "~trainer.optimizer.fused",
+        "+trainer.optimizer.alpha=0.5",
+        "hydra.run.dir=run",
+    ),
+]
+NAME = 'it\'s $5 "off", a=b.parquet'
+
+
+def test_the_printed_command_composes_to_the_recipe_in_the_checkpoint(command, composed):
+    digits = Path(data.sources.__file__).with_name("digits.parquet")
+    Path(NAME).write_bytes(digits.read_bytes())
+    trained = command("train", *UNUSUAL, "data.name=" + values.quoted(NAME))
+    assert trained.code == 0, trained.err
+    said = printed_command(command("info", "ckpt=run/checkpoints/last.pt").out)
+    config = checkpoints.load(Path("run/checkpoints/last.pt"))["config"]
+    assert {"model=convnext", "schedule=sigmoid", "data=hub", "loss=huber", "trainer=dp", "sampler=ancestral"} <= set(said)
+    assert config.data.name == NAME
+    assert composed("train", *said) == config
+
+
+def test_the_command_of_a_resumed_run_trains_it_from_the_start(command, trained):
+    command("train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto")
+    said = printed_command(command("info", f"ckpt={trained}").out)
+    assert said[-1:] + [each for each in said if "resume" in each] == ["sampler.steps=3"]
+
+
+def test_an_option_that_came_after_the_checkpoint_keeps_its_default(command, trained):
+    config = OmegaConf.to_container(checkpoints.load(trained)["config"])
+    del config["trainer"]["workers"]
+    rewritten(trained, config=OmegaConf.to_yaml(OmegaConf.create(config)))
+    outcome = command("info", f"ckpt={trained}")
+    assert "workers" not in " ".join(printed_command(outcome.out))
+
+
+def test_no_control_character_reaches_the_screen(command, trained):
+    content = torch.load(trained, weights_only=True)
+    facts = {**content["facts"], "classes": ["a\x1b[31m", "b\nc"]}
+    rewritten(trained, facts=facts, environment={"torch\r": "1\x07"}, data="print\x1b[2J")
+    outcome = command("info", f"ckpt={trained}")
+    assert outcome.code == 0, outcome.err
+    assert "classes     a\\x1b[31m, b\\nc" in outcome.out
+    assert outcome.out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("key", ["'a b': 1", "'a=b': 1", "model: {'x;y': 1}"])
+def test_a_recipe_that_no_command_line_can_say_has_no_command(command, trained, key):
+    rewritten(trained, config=key)
+    outcome = command("info", f"ckpt={trained}")
+    assert (outcome.code, outcome.out.splitlines()[-1].endswith("cannot be said on a command line)")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ckpt=none.pt"], "there is no checkpoint at 'none.pt'"),
+        (["ckpt=none.pt", "+seed=1"], "seed is not an option; there are ckpt"),
+        ([], "ckpt must be given (str)"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(command, arguments, told):
+    outcome = command("info", *arguments)
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", f"error: {told}\n")
+    assert not list(Path().iterdir())
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cc", "Cs"]))
+
+
+@given(VALUES | st.lists(VALUES, max_size=3))
+def test_a_value_is_read_as_it_was_worded(value):
+    (override,) = OverridesParser.create().parse_overrides([f"x={overrides.worded(value)}"])
+    assert override.value() == value

@@ -1,0 +1,179 @@
+"""Sampling runs that go on: an image is the same in any batch, in any number of processes, after any restart."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_cli.generation.store import COLUMNS, Album
+
+SAMPLER = ["sampler=ancestral", "sampler.steps=4"]
+
+
+def png(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder, "png").glob("*.png"))}
+
+
+def pixels(folder):
+    return np.stack([np.asarray(Image.open(path)).astype(int) for path in sorted(Path(folder, "png").glob("*.png"))])
+
+
+@pytest.fixture
+def drawn(command, trained):
+    """Seven images in batches of three, each as a file and in arrays."""
+
+    def run(folder, *options):
+        return command("sample", f"ckpt={trained}", "n=7", "batch=3", *SAMPLER, "png=true", "npz=true", *options, f"hydra.run.dir={folder}")
+
+    assert run("whole").code == 0
+    return run
+
+
+def test_an_index_says_where_every_image_is(drawn):
+    lines = Path("whole/index.csv").read_text().splitlines()
+    assert lines[0].split(",") == COLUMNS
+    assert lines[1:] == [f"{i},,png/{i:08d}.png,npz/{i // 3 * 3:08d}.npz,{i % 3}" for i in range(7)]
+    assert np.array_equal(np.load("whole/npz/00000003.npz")["arr_0"][1, :, :, 0], np.asarray(Image.open("whole/png/00000004.png")))
+
+
+def test_samples_json_says_what_made_them(drawn):
+    told = json.loads(Path("whole/samples.json").read_text())
+    assert told["recipe"]["sampler"]["_target_"] == "ddpm_cli.samplers.ancestral"
+    assert (told["n"], told["batch"], told["evaluations"], told["shape"]) == (7, 3, 4, [1, 8, 8])
+    assert told["times"] == [1000, 750, 500, 250, 0]
+    assert len(told["recipe"]["ckpt (sha256)"]) == 64
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda index: index.write_text("".join(index.read_text().splitlines(keepends=True)[:-2])),
+        lambda index: index.write_text(index.read_text()[:-3]),
+        lambda index: index.unlink(),
+        lambda index: Path("whole/png/00000004.png").unlink(),
+        lambda index: Path("whole/npz/00000003.npz").write_bytes(b""),
+    ],
+    ids=["rows lost", "half a row", "no index", "no image", "empty array"],
+)
+def test_what_is_missing_is_drawn_again_and_comes_out_the_same(drawn, damage):
+    before, grid = png("whole"), Path("whole/grid.png").read_bytes()
+    damage(Path("whole/index.csv"))
+    outcome = drawn("whole")
+    assert outcome.code == 0, outcome.err
+    assert png("whole") == before
+    assert Path("whole/grid.png").read_bytes() == grid
+    assert Album(Path("whole"), png=True, npz=True).done == set(range(7))
+
+
+def test_a_folder_that_is_done_is_left_alone(drawn, monkeypatch):
+    monkeypatch.setattr("ddpm_cli.generation.generator.Drawing.of", None)
+    outcome = drawn("whole")
+    assert outcome.code == 0
+    assert "resumed    7 of 7 images are there" in outcome.out
+
+
+def test_more_images_join_those_that_are_there(drawn):
+    before = png("whole")
+    assert drawn("whole", "n=9", "batch=4").code == 0
+    after = png("whole")
+    assert len(after) == 9
+    assert np.abs(pixels("whole")[:7] - np.stack([np.asarray(Image.open(f"whole/png/{name}")) for name in before])).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("seed=1", "seed was 0 and is 1"),
+        ("sampler.steps=5", "sampler.steps was 4 and is 5"),
+        ("weights=raw", "weights was 'ema' and is 'raw'"),
+    ],
+)
+def test_images_of_another_kind_are_kept_apart(drawn, option, told):
+    before = png("whole")
+    outcome = drawn("whole", option)
+    assert outcome.code == 1
+    assert outcome.err == f"error: '{Path('whole').resolve()}' holds images of another kind ({told}); name another folder\n"
+    assert png("whole") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("samples.json", "[]", "does not say what made the images that are there; name another folder"),
+        ("samples.json", "{", "cannot be read"),
+        ("npz/00000000.npz", "no array", "remove it, and its images are drawn again"),
+    ],
+)
+def test_damaged_files_are_told_in_one_line(drawn, path, text, told):
+    Path("whole", path).write_text(text)
+    outcome = drawn("whole")
+    assert (outcome.code, outcome.err.splitlines()[-1].startswith("error: ")) == (1, True)
+    assert told in outcome.err.splitlines()[-1]
+
+
+def test_rows_that_are_no_rows_do_not_count(drawn):
+    with Path("whole/index.csv").open("a") as index:
+        index.write("x,,png/00000001.png,npz/00000000.npz,1\n\n8\n")
+    assert Album(Path("whole"), png=True, npz=True).done == set(range(7))
+
+
+def test_a_batch_of_its_own_choice_is_found_and_kept(command, trained):
+    options = [f"ckpt={trained}", "n=5", "batch=auto", "sampler.steps=2", "png=true", "hydra.run.dir=auto"]
+    out = command("sample", *options).out
+    chosen = json.loads(Path("auto/samples.json").read_text())["batch"]
+    assert f"batch      auto: {chosen} images at a time" in out
+    assert "auto:" not in command("sample", *options).out
+
+
+def test_a_grid_alone_is_refused_where_most_images_would_be_lost(command, trained):
+    outcome = command("sample", f"ckpt={trained}", "n=300", "hydra.run.dir=out")
+    told = "a grid shows the first 256 images, but n is 300: add png=true or npz=true for the others"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
+    assert not Path("out").exists()
+
+
+def started(checkpoint, *options):
+    """A sampling command in a process of its own."""
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    command = [
+        sys.executable,
+        "-m",
+        "ddpm_cli",
+        "sample",
+        f"ckpt={checkpoint}",
+        "n=200",
+        "png=true",
+        "sampler=ancestral",
+        "sampler.steps=50",
+    ]
+    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+
+
+def rows(folder):
+    index = Path(folder, "index.csv")
+    return index.read_text().count("\n") - 1 if index.exists() else 0
+
+
+@pytest.mark.slow
+def test_200_images_are_the_same_from_one_process_from_two_and_from_one_that_is_killed_twice(trained):
+    assert started(trained, "batch=64", "hydra.run.dir=one").wait(120) == 0
+    assert started(trained, "batch=16", "processes=2", "device=cpu", "hydra.run.dir=two").wait(180) == 0
+    for goal in (64, 128):
+        process, end = started(trained, "batch=64", "hydra.run.dir=killed"), time.monotonic() + 60
+        while rows("killed") < goal and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(random.Random(goal).random() / 4)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert started(trained, "batch=64", "hydra.run.dir=killed").wait(120) == 0
+    assert len(png("one")) == len(png("two")) == 200
+    assert png("killed") == png("one")
+    assert np.abs(pixels("two") - pixels("one")).max() <= 1

@@ -1,0 +1,72 @@
+"""A tiny training problem: recipe, state and batches."""
+
+from functools import partial
+
+import torch
+
+from ddpm_cli import losses, schedules
+from ddpm_cli.data import ImageSet
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.loading import Stream, batches
+from ddpm_cli.networks.unet import UNet
+from ddpm_cli.parallel import Ranks, network_state, wrapped
+from ddpm_cli.training import Trainer, TrainState
+
+DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
+
+IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+DATA = ImageSet(IMAGES, None, [])
+
+LABELLED = ImageSet(IMAGES, torch.arange(20) % 4, list("abcd"))
+
+RECIPE = {
+    **{"device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine"},
+    **{
+        "warmup": 2,
+        "grad_clip": 1.0,
+        "label_dropout": 0.1,
+        "ema": 0.9,
+        "log_every": 1,
+        "evaluate_every": 1,
+        "measures": [],
+        "measure_every": 1,
+        "measure_images": 2,
+        "best": "held_out",
+        "sample_every": 1,
+        "checkpoint_every": 1,
+        "keep_last": 1,
+        "bad_steps": 3,
+        "microbatch": None,
+        "processes": 1,
+        "workers": 0,
+        "precision": "fp32",
+        "compile": False,
+        "activation_checkpointing": False,
+        "minutes": None,
+        "keep_every": None,
+        "offset_noise": 0.0,
+        "input_perturbation": 0.0,
+    },
+}
+
+
+def trainer(**changes):
+    return Trainer(partial(torch.optim.AdamW, lr=1e-2), **{**RECIPE, **changes})
+
+
+def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
+    torch.manual_seed(0)
+    network = UNet(1, 1, classes, dim=dim, dim_mults=(1, 2), dropout=dropout)
+    denoiser = Denoiser(DIFFUSION, wrapped(network, parallel, Ranks()), conditional=classes > 0)
+    return TrainState.fresh(denoiser, partial(torch.optim.AdamW, lr=lr, fused=fused))
+
+
+def trained(state, recipe, steps=10, data=DATA):
+    stream = batches(Stream(data, 6, 0, True), start=state.step)
+    return list(recipe.fit(state, stream, losses.l2, steps=steps, seed=0))
+
+
+def weights(network):
+    return torch.cat([tensor.flatten() for tensor in network_state(network).values()])
