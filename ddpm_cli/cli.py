@@ -19,9 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddpm_cli.config.targets import ROOMS, config_dir, suggestion
-from ddpm_cli.config.values import located
-from ddpm_cli.run_folder.numbers import numbers
-from ddpm_cli.sweeps import BEGUN, kept, plug_in
+from ddpm_cli.config.values import path_override
+from ddpm_cli.run_folder.numbers import last_and_lowest
+from ddpm_cli.sweeps import BEGUN, plug_in, run_or_skip_job
 
 LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -41,9 +41,13 @@ def train_job(cfg: DictConfig, folder: Path) -> float | None:
         return trained(cfg, folder, False)
     plain = hydra_cfg.sweeper._target_.endswith(".BasicSweeper")
     number, overrides = hydra_cfg.job.num, list(hydra_cfg.overrides.task)
-    value = kept(partial(trained, cfg, folder), folder, number, overrides, worded=one_line, retried=plain)
+    value = run_or_skip_job(
+        partial(trained, cfg, folder), folder, number, overrides, worded=one_line, retried=plain
+    )
     if value is None and not plain:
-        raise ValueError(f"job {number} has no {wanted(cfg)} in its metrics.jsonl, which the sweeper needs (see trainer.evaluate_every)")
+        raise ValueError(
+            f"job {number} has no {wanted(cfg)} in its metrics.jsonl, which the sweeper needs (see trainer.evaluate_every)"
+        )
     return value
 
 
@@ -52,13 +56,25 @@ def trained(cfg: DictConfig, folder: Path, going_on: bool) -> float | None:
     hydra_cfg = HydraConfig.get()
     if going_on and any(folder.glob("checkpoints/step_*.pt")):
         cfg.resume = "auto"
-    own = [f"--config-dir={source.path}" for source in hydra_cfg.runtime.config_sources if source.provider == "command-line"]
-    said = [each for each in hydra_cfg.overrides.task if not each.startswith(("resume=", "trainer.stop_at="))]
-    again = shlex.join(["ddpm-train", *own, *said, located("hydra.run.dir", folder), "resume=auto"])
-    whole = command("train.command:train")(cfg, folder, named=named() or going_on, again=again, overrides=hydra_cfg.overrides.task)
+    own = [
+        f"--config-dir={source.path}"
+        for source in hydra_cfg.runtime.config_sources
+        if source.provider == "command-line"
+    ]
+    said = [
+        each
+        for each in hydra_cfg.overrides.task
+        if not each.startswith(("resume=", "trainer.stop_at="))
+    ]
+    again = shlex.join(
+        ["ddpm-train", *own, *said, path_override("hydra.run.dir", folder), "resume=auto"]
+    )
+    whole = command("train.command:train")(
+        cfg, folder, named=named() or going_on, again=again, overrides=hydra_cfg.overrides.task
+    )
     if not whole and hydra_cfg.mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt  # a sweep that is stopped starts no other job
-    return numbers(folder / "metrics.jsonl")[1].get(wanted(cfg))
+    return last_and_lowest(folder / "metrics.jsonl")[1].get(wanted(cfg))
 
 
 def wanted(cfg: DictConfig) -> str:
@@ -80,7 +96,10 @@ def evaluate_job(cfg: DictConfig, folder: Path) -> None:
 
 def named() -> bool:
     """Whether the user named the folder."""
-    return any(each.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for each in HydraConfig.get().overrides.hydra)
+    return any(
+        each.startswith(("hydra.run.dir=", "hydra.sweep.dir="))
+        for each in HydraConfig.get().overrides.hydra
+    )
 
 
 def launch(name: str, job: Callable[[DictConfig, Path], object]) -> None:
@@ -129,24 +148,28 @@ def outcome(name: str, job: Callable[[DictConfig, Path], object]) -> int:
 
 def lost(error: BaseException) -> bool:
     """Whether a launcher lost a process that it had started."""
-    return isinstance(error, RuntimeError) and type(error).__module__.startswith(("joblib.", "submitit."))
+    return isinstance(error, RuntimeError) and type(error).__module__.startswith(
+        ("joblib.", "submitit.")
+    )
 
 
 def concluded(folder: Path) -> bool:
     """Says what a sweep has come to; whether all of its jobs are done."""
     try:
-        whole = command("sweep.command:shown")(folder, None)
+        whole = command("sweep.command:show_sweep")(folder, None)
     except USER_ERRORS as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return False
     if not whole:
-        print(f"go on with:\n  {shlex.join(['ddpm-sweep', located('resume', folder)])}")
+        print(f"go on with:\n  {shlex.join(['ddpm-sweep', path_override('resume', folder)])}")
     return bool(whole)
 
 
 def refuse_trust_from_files(cfg: DictConfig) -> None:
     """Code of the user's own is trusted by the command line alone, never by a YAML file that came from elsewhere."""
-    if cfg.get("trust") and not any(each.startswith("trust=") for each in HydraConfig.get().overrides.task):
+    if cfg.get("trust") and not any(
+        each.startswith("trust=") for each in HydraConfig.get().overrides.task
+    ):
         raise ValueError("trust can be given on the command line only")
     if cfg.get("trust"):
         sys.path.insert(0, os.getcwd())
@@ -171,7 +194,9 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         text = f"{group}={choice} is not a choice; {suggestion(choice, list(error.options))}"
-    elif (names := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None) is not None:
+    elif (names := getattr(cause, "parent_node", None)) is not None and getattr(
+        cause, "key", None
+    ) is not None:
         text = f"{cause.full_key} is not an option; {suggestion(cause.full_key, [str(name) for name in names])}"
     elif text.startswith("Could not override") and (group := text.split("'")[1]) in ROOMS:
         text = f"{group} is not an option; {suggestion(group, [])}"
@@ -181,8 +206,12 @@ def one_line(error: BaseException) -> str:
 
 
 train, sample = partial(launch, "train", train_job), partial(launch, "sample", sample_job)
-doctor = partial(launch, "train", lambda cfg, folder: command("doctor:doctor")(cfg, folder, named=named()))
-compare = partial(launch, "compare", lambda cfg, folder: command("compare.command:compare")(cfg, folder))
+doctor = partial(
+    launch, "train", lambda cfg, folder: command("doctor:doctor")(cfg, folder, named=named())
+)
+compare = partial(
+    launch, "compare", lambda cfg, folder: command("compare.command:compare")(cfg, folder)
+)
 data = partial(launch, "data", lambda cfg, folder: command("data.command:data")(cfg, folder))
 evaluate = partial(launch, "eval", evaluate_job)
 info, plot = (

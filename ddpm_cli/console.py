@@ -14,9 +14,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 @contextmanager
-def said(path: Path | None, aloud: bool) -> Iterator[None]:
+def logging_to(path: Path | None, aloud: bool) -> Iterator[None]:
     """Shows what is logged and writes it into the file at `path`, if one is given; nothing at all where `aloud` is false."""
-    screen, file = logging.StreamHandler(sys.stdout), logging.FileHandler(path or os.devnull, delay=True)
+    screen, file = (
+        logging.StreamHandler(sys.stdout),
+        logging.FileHandler(path or os.devnull, delay=True),
+    )
     screen.setFormatter(logging.Formatter("%(message)s"))
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [screen, file] if aloud else [logging.NullHandler()]
@@ -24,7 +27,9 @@ def said(path: Path | None, aloud: bool) -> Iterator[None]:
     level, before = root.level, root.handlers
     root.handlers = handlers
     root.setLevel(logging.INFO)
-    tqdm.set_lock(RLock())  # its own is a semaphore that a process which leaves at once would leave behind
+    tqdm.set_lock(
+        RLock()
+    )  # its own is a semaphore that a process which leaves at once would leave behind
     try:
         with logging_redirect_tqdm() if aloud else warnings.catch_warnings(action="ignore"):
             yield

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
-from ddpm_cli.diffusion import GaussianDiffusion, moved
+from ddpm_cli.diffusion import GaussianDiffusion, to_device_of
 from ddpm_cli.shapes import Fitted, Images, Labels, Time
 
 Row: TypeAlias = tuple[float | Fitted, float | Fitted]
@@ -50,7 +50,9 @@ class Denoiser:
 
     def __post_init__(self) -> None:
         if self.predicts == "eps" and self.diffusion.alpha_bar[-1] == 0:
-            raise ValueError("predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1); use v or x0")
+            raise ValueError(
+                "predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1); use v or x0"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -63,8 +65,10 @@ class Denoiser:
         The network is fed t - 1 unrounded, 0..T-1, as public checkpoints expect. ValueError for a label where it takes none.
         """
         if label is not None and not self.conditional:
-            raise ValueError("this model takes no labels: it was built with model.conditional=false")
-        time = moved(torch.as_tensor(t, dtype=torch.float32) - 1, x_t).expand(len(x_t))
+            raise ValueError(
+                "this model takes no labels: it was built with model.conditional=false"
+            )
+        time = to_device_of(torch.as_tensor(t, dtype=torch.float32) - 1, x_t).expand(len(x_t))
         output = self.network(x_t, time, label).to(x_t.dtype)
         spread = BETWEEN.get(self.variance)
         if spread is None:

@@ -13,16 +13,20 @@ from torch import Tensor
 from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 
 
-def fit(coefficient: Coefficient, like: Images) -> Fitted:
+def broadcast_like(coefficient: Coefficient, like: Images) -> Fitted:
     """A float64 coefficient in the dtype and on the device of `like`, with axes to broadcast over.
 
     A number (0-dim) stays on the CPU, where kernels take it by value.
     """
     coefficient = coefficient.to(like.dtype)
-    return moved(coefficient.view(-1, *[1] * (like.ndim - 1)), like) if coefficient.ndim else coefficient
+    return (
+        to_device_of(coefficient.view(-1, *[1] * (like.ndim - 1)), like)
+        if coefficient.ndim
+        else coefficient
+    )
 
 
-def moved(tensor: Tensor, like: Tensor) -> Tensor:
+def to_device_of(tensor: Tensor, like: Tensor) -> Tensor:
     """A tensor of the CPU on the device of `like`, without a synchronisation."""
     return (tensor.pin_memory() if like.is_cuda else tensor).to(like.device, non_blocking=True)
 
@@ -44,7 +48,9 @@ class GaussianDiffusion:
         if len(betas) < 2:
             raise ValueError(f"steps must be at least 2, but is {len(betas)}")
         if not (low > 0 and betas[:-1].max() < 1 and high <= 1):
-            raise ValueError(f"betas must lie between 0 and 1, but run from {low:.3g} to {high:.3g}")
+            raise ValueError(
+                f"betas must lie between 0 and 1, but run from {low:.3g} to {high:.3g}"
+            )
         return cls(torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]))
 
     @property
@@ -55,7 +61,9 @@ class GaussianDiffusion:
     def at(self, t: Time) -> Coefficient:
         """alpha_bar at the times `t`: the one place where the table is read."""
         t = torch.as_tensor(t, dtype=torch.float64)
-        assert ((t == 0) | (t >= 1)).all() and (t <= self.steps).all(), f"no times of this process: {t}"
+        assert ((t == 0) | (t >= 1)).all() and (t <= self.steps).all(), (
+            f"no times of this process: {t}"
+        )
         low = t.floor().long()
         table, log_snr = self.alpha_bar, torch.logit(self.alpha_bar)
         between = log_snr[low] * (low + 1 - t) + log_snr[t.ceil().long()] * (t - low)
@@ -80,12 +88,14 @@ class GaussianDiffusion:
         high = torch.searchsorted(-falling, -log_snr).clamp(1, self.steps - 1)
         start, end = falling[high - 1], falling[high]
         between = ((start - log_snr) / (start - end)).clamp(0, 1)
-        return high + between.where(log_snr > end, torch.ones_like(between))  # an infinite end is no number to count with
+        return high + between.where(
+            log_snr > end, torch.ones_like(between)
+        )  # an infinite end is no number to count with
 
     def scales(self, t: Time, like: Images) -> tuple[Fitted, Fitted]:
         """(alpha_t, sigma_t), to be multiplied with images like `like`."""
         alpha_bar = self.at(t)
-        return fit(alpha_bar.sqrt(), like), fit((1 - alpha_bar).sqrt(), like)
+        return broadcast_like(alpha_bar.sqrt(), like), broadcast_like((1 - alpha_bar).sqrt(), like)
 
     def add_noise(self, x0: Images, eps: Images, t: Time) -> Images:
         """x_t ~ q(x_t | x_0) with the noise `eps` (Ho et al. 2020, eq. 4)."""
@@ -100,7 +110,10 @@ class GaussianDiffusion:
     def moved_along(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """x_s with the x_0 and the eps of x_t (Song et al. 2020, eq. 12 at sigma = 0); s may lie on either side of t."""
         sigma_ratio = ((1 - self.at(s)) / (1 - self.at(t))).sqrt()
-        return fit(sigma_ratio, x_t) * x_t + fit(self.at(s).sqrt() - sigma_ratio * self.at(t).sqrt(), x_t) * x0
+        return (
+            broadcast_like(sigma_ratio, x_t) * x_t
+            + broadcast_like(self.at(s).sqrt() - sigma_ratio * self.at(t).sqrt(), x_t) * x0
+        )
 
     def variance(self, t: Time, s: Time) -> Coefficient:
         """beta of the step: the variance of q(x_t | x_s)."""
@@ -113,8 +126,11 @@ class GaussianDiffusion:
     def posterior_mean(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7)."""
         now, then = self.at(t), self.at(s)
-        on_x0, on_x_t = then.sqrt() * self.variance(t, s) / (1 - now), (now / then).sqrt() * (1 - then) / (1 - now)
-        return fit(on_x0, x_t) * x0 + fit(on_x_t, x_t) * x_t
+        on_x0, on_x_t = (
+            then.sqrt() * self.variance(t, s) / (1 - now),
+            (now / then).sqrt() * (1 - then) / (1 - now),
+        )
+        return broadcast_like(on_x0, x_t) * x0 + broadcast_like(on_x_t, x_t) * x_t
 
     def log_variance(self, t: Time, s: Time, between: float | Images, like: Images) -> Fitted:
         """log of the reverse variance, from beta-tilde (between = 0) to beta (1) (Nichol & Dhariwal 2021, eq. 15).
@@ -123,6 +139,8 @@ class GaussianDiffusion:
         """
         t, s = torch.as_tensor(t, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
         clean = s == 0
-        small = self.posterior_variance(t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))).log()
+        small = self.posterior_variance(
+            t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))
+        ).log()
         large = self.variance(t, s).log()
-        return fit(small, like) + between * fit(large - small, like)
+        return broadcast_like(small, like) + between * broadcast_like(large - small, like)

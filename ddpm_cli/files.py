@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Has a file written beside its place and moved there: a reader sees all of it or the one before, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
@@ -18,4 +18,4 @@ def whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def save_text(path: Path, text: str) -> None:
     """Writes a text."""
-    whole(path, lambda partial: partial.write_text(text))
+    write_atomically(path, lambda partial: partial.write_text(text))

@@ -7,57 +7,76 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.build import bind, build, shared
+from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Loss
-from ddpm_cli.parallel import device_named, load_network, on_device
-from ddpm_cli.train_times import Draw, History
+from ddpm_cli.parallel import find_device, load_network, on_device
+from ddpm_cli.train_times import History, TimeSampler
 
-UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError)
+UNBUILDABLE = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+)
 
 
-def settled(cfg: DictConfig) -> dict[Any, Any]:
+def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
     """The configuration by itself: interpolated, and with the numbers of a schedule's file in place of its name."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     if "path" in cfg.schedule:
         betas = build(cfg, "schedule").tolist()
-        plain["schedule"] = {"_target_": "ddpm_cli.schedules.numbers", "betas": betas, "zero_snr": shared(cfg, "schedule").zero_snr}
+        plain["schedule"] = {
+            "_target_": "ddpm_cli.schedules.numbers",
+            "betas": betas,
+            "zero_snr": group_options(cfg, "schedule").zero_snr,
+        }
     return plain
 
 
-def process(cfg: DictConfig) -> GaussianDiffusion:
+def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
     betas = build(cfg, "schedule")
     try:
-        return GaussianDiffusion.from_betas(shared(cfg, "schedule").of(betas))
+        return GaussianDiffusion.from_betas(group_options(cfg, "schedule").of(betas))
     except ValueError as error:
         raise ValueError(f"schedule: {error}") from error
 
 
-def denoiser_of(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int = 0) -> Denoiser:
+def build_denoiser(
+    cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int = 0
+) -> Denoiser:
     """The network for images of `shape` [C, H, W] and so many classes, and what its output means."""
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
-    return build(cfg, "model", diffusion, build(cfg, "model.network", channels, outputs, labels_taken(cfg, classes)))
+    return build(
+        cfg,
+        "model",
+        diffusion,
+        build(cfg, "model.network", channels, outputs, label_count(cfg, classes)),
+    )
 
 
-def loss_of(cfg: DictConfig) -> Loss:
+def build_loss(cfg: DictConfig) -> Loss:
     """The loss; one that goes by another is given that."""
     if "of" in cfg.loss:
         return build(cfg, "loss", bind(cfg, "loss.of"))
     return bind(cfg, "loss")
 
 
-def draw_of(cfg: DictConfig, diffusion: GaussianDiffusion) -> Draw:
+def build_time_sampler(cfg: DictConfig, diffusion: GaussianDiffusion) -> TimeSampler:
     """The sampler of times, tried once."""
     draw = bind(cfg, "train_times")
     build(cfg, "train_times", torch.full((1,), 0.5, dtype=torch.float64), History(diffusion, 1))
     return draw
 
 
-def labels_taken(cfg: DictConfig, classes: int) -> int:
+def label_count(cfg: DictConfig, classes: int) -> int:
     """How many labels the network takes of images of so many classes; ValueError where it needs some and there are none."""
     if not cfg.model.get("conditional", False):
         return 0
@@ -66,7 +85,9 @@ def labels_taken(cfg: DictConfig, classes: int) -> int:
     return classes
 
 
-def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[str]) -> Denoiser:
+def load_denoiser(
+    content: dict[str, Any], *, weights: str, device: str, trust: list[str]
+) -> Denoiser:
     """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more.
 
     It is built without memory first: what does not fit the weights in the file is refused before any is taken.
@@ -77,12 +98,18 @@ def restored(content: dict[str, Any], *, weights: str, device: str, trust: list[
     if "path" in (recipe.get("schedule") or {}):
         raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
     try:
-        diffusion = process(recipe)
+        diffusion = build_diffusion(recipe)
         with torch.device("meta"):
-            outline = denoiser_of(recipe, diffusion, facts["shape"], len(facts["classes"])).network
+            outline = build_denoiser(
+                recipe, diffusion, facts["shape"], len(facts["classes"])
+            ).network
         load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
-        denoiser = denoiser_of(recipe, diffusion, facts["shape"], len(facts["classes"]))
+        denoiser = build_denoiser(recipe, diffusion, facts["shape"], len(facts["classes"]))
     except UNBUILDABLE as error:
-        raise error if isinstance(error, ValueError) else ValueError(f"the model of this checkpoint cannot be built: {error}") from error
+        raise (
+            error
+            if isinstance(error, ValueError)
+            else ValueError(f"the model of this checkpoint cannot be built: {error}")
+        ) from error
     load_network(denoiser.network, state)
-    return replace(denoiser, network=on_device(denoiser.network.eval(), device_named(device)))
+    return replace(denoiser, network=on_device(denoiser.network.eval(), find_device(device)))

@@ -7,7 +7,7 @@ from typing import Any
 PACED = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 
 
-def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def shorten_cadences(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """What follows the length of a run that minutes make shorter than its recipe: cadences, warm-up, the memory of the average."""
     share = steps / max(1, recipe["steps"])
     if share >= 1:
@@ -15,6 +15,12 @@ def shortened(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
     paced = {name: max(1, math.ceil(share * recipe[name])) for name in PACED}
     judged = "evaluate_every" if recipe["best"] == "held_out" else "measure_every"
     for seldom, often in (("checkpoint_every", judged), (judged, "checkpoint_every")):
-        if recipe[seldom] % recipe[often] == 0:  # so that checkpoints stay judged, which best.pt must be
+        if (
+            recipe[seldom] % recipe[often] == 0
+        ):  # so that checkpoints stay judged, which best.pt must be
             paced[seldom] = paced[often] * recipe[seldom] // recipe[often]
-    return {**paced, "warmup": int(share * recipe["warmup"]), "ema": max(0.0, 1 - (1 - recipe["ema"]) / share)}
+    return {
+        **paced,
+        "warmup": int(share * recipe["warmup"]),
+        "ema": max(0.0, 1 - (1 - recipe["ema"]) / share),
+    }

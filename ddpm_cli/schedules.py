@@ -32,19 +32,23 @@ class Ending:
 
 def linear(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Betas:
     """Betas even from `first` to `last` (Ho et al. 2020), scaled by 1000 / steps (Nichol & Dhariwal 2021)."""
-    first, last = rising(first, last)
+    first, last = check_rising(first, last)
     return (first + (last - first) * ramp(steps)) * 1000 / steps
 
 
 def quadratic(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Betas:
     """Square roots of the betas even from that of `first` to that of `last`, scaled by 1000 / steps."""
-    first, last = rising(first, last)
-    return (math.sqrt(first) + ramp(steps) * (math.sqrt(last) - math.sqrt(first))) ** 2 * 1000 / steps
+    first, last = check_rising(first, last)
+    return (
+        (math.sqrt(first) + ramp(steps) * (math.sqrt(last) - math.sqrt(first))) ** 2 * 1000 / steps
+    )
 
 
-def sigmoid(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02, width: float = 6.0) -> Betas:
+def sigmoid(
+    *, steps: int = 1000, first: float = 1e-4, last: float = 0.02, width: float = 6.0
+) -> Betas:
     """Betas along a sigmoid over [-width, width] from `first` to `last`, scaled by 1000 / steps."""
-    first, last = rising(first, last)
+    first, last = check_rising(first, last)
     if width <= 0:
         raise ValueError(f"width must be positive, but is {width}")
     return (first + (last - first) * torch.sigmoid((2 * ramp(steps) - 1) * width)) * 1000 / steps
@@ -55,33 +59,56 @@ def cosine(*, steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999)
     return betas_of(squared_cosine(steps, offset), max_beta)
 
 
-def shifted(*, size: int, steps: int = 1000, base: int = 64, offset: float = 0.008, max_beta: float = 0.999) -> Betas:
+def shifted(
+    *, size: int, steps: int = 1000, base: int = 64, offset: float = 0.008, max_beta: float = 0.999
+) -> Betas:
     """The cosine's SNR times (base / size)^2: larger images need more noise (Hoogeboom et al. 2023, eq. 4)."""
     if min(size, base) < 1:
         raise ValueError(f"size and base must be at least 1, but they are {size} and {base}")
     alpha_bar = squared_cosine(steps, offset)
-    return betas_of(alpha_bar / (alpha_bar + (size / base) ** 2 * (alpha_bar[0] - alpha_bar)), max_beta)
+    return betas_of(
+        alpha_bar / (alpha_bar + (size / base) ** 2 * (alpha_bar[0] - alpha_bar)), max_beta
+    )
 
 
-def sigmoid_alpha_bar(*, steps: int = 1000, start: float = -3.0, end: float = 3.0, tau: float = 1.0, max_beta: float = 0.999) -> Betas:
+def sigmoid_alpha_bar(
+    *,
+    steps: int = 1000,
+    start: float = -3.0,
+    end: float = 3.0,
+    tau: float = 1.0,
+    max_beta: float = 0.999,
+) -> Betas:
     """alpha_bar along a falling sigmoid of x / tau, x from `start` to `end`, scaled to [0, 1] (Jabri et al. 2022; Chen 2023, code 1)."""
     if not (start < end and tau > 0):
-        raise ValueError(f"start must be below end and tau positive, but they are {start}, {end} and {tau}")
-    along = torch.sigmoid((start + (end - start) * ramp(positive(steps) + 1)) / tau)
+        raise ValueError(
+            f"start must be below end and tau positive, but they are {start}, {end} and {tau}"
+        )
+    along = torch.sigmoid((start + (end - start) * ramp(check_positive(steps) + 1)) / tau)
     return betas_of(along[-1] - along, max_beta)
 
 
 def listed(*, path: str, quantity: Literal["alpha_bar", "betas"] = "alpha_bar") -> Betas:
     """The numbers of a text file, between blanks, commas or brackets; an alpha_bar_0 of 1 before the others is left out."""
     try:
-        words = [word for word in re.split(r"[\s,;\[\]]+", Path(path).expanduser().read_text()) if word]
+        words = [
+            word for word in re.split(r"[\s,;\[\]]+", Path(path).expanduser().read_text()) if word
+        ]
         values = torch.tensor([float(word) for word in words], dtype=torch.float64)
     except (OSError, ValueError) as error:
-        raise ValueError(f"path must be a file of numbers, but {path!r} is none: {error}") from error
+        raise ValueError(
+            f"path must be a file of numbers, but {path!r} is none: {error}"
+        ) from error
     finite = int(values.isfinite().sum())
     if not 2 <= finite == len(values) <= MOST:
-        raise ValueError(f"path must hold 2 to {MOST:,} finite numbers, but {path!r} holds {len(values):,}, {finite:,} finite")
-    return values if quantity == "betas" else betas_of(values if values[0] == 1 else torch.cat([values.new_ones(1), values]))
+        raise ValueError(
+            f"path must hold 2 to {MOST:,} finite numbers, but {path!r} holds {len(values):,}, {finite:,} finite"
+        )
+    return (
+        values
+        if quantity == "betas"
+        else betas_of(values if values[0] == 1 else torch.cat([values.new_ones(1), values]))
+    )
 
 
 def numbers(*, betas: list[float]) -> Betas:
@@ -93,7 +120,7 @@ def squared_cosine(steps: int, offset: float) -> AlphaBar:
     """alpha_bar_0..alpha_bar_T of the cosine schedule, but for a factor."""
     if offset < 0:
         raise ValueError(f"offset must be at least 0, but is {offset}")
-    time = torch.arange(positive(steps) + 1, dtype=torch.float64) / steps
+    time = torch.arange(check_positive(steps) + 1, dtype=torch.float64) / steps
     return torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
 
 
@@ -106,18 +133,20 @@ def betas_of(alpha_bar: AlphaBar, max_beta: float = 1.0) -> Betas:
 
 def ramp(steps: int) -> Betas:
     """`steps` numbers even from 0 to 1."""
-    return torch.linspace(0, 1, positive(steps), dtype=torch.float64)
+    return torch.linspace(0, 1, check_positive(steps), dtype=torch.float64)
 
 
-def positive(steps: int) -> int:
+def check_positive(steps: int) -> int:
     """`steps`, if there are any and they can be counted with."""
     if not 1 <= steps <= 10**6:
         raise ValueError(f"steps must be at least 1 and at most 1,000,000, but is {steps}")
     return steps
 
 
-def rising(first: float, last: float) -> tuple[float, float]:
+def check_rising(first: float, last: float) -> tuple[float, float]:
     """The ends of betas that grow."""
     if not 0 < first <= last:
-        raise ValueError(f"first must be positive and at most last, but they are {first} and {last}")
+        raise ValueError(
+            f"first must be positive and at most last, but they are {first} and {last}"
+        )
     return first, last

@@ -44,7 +44,7 @@ def words_at(seed: int, purpose: Purpose, *position: int, count: int = 1) -> lis
     return sequence_at(seed, purpose, *position).generate_state(count).tolist()
 
 
-def reseeded(words: Iterable[int], device: torch.device) -> Iterator[torch.Generator]:
+def reseed(words: Iterable[int], device: torch.device) -> Iterator[torch.Generator]:
     """One generator seeded anew for each image: a third cheaper than one each, for images that draw once."""
     generator = torch.Generator(device)
     return (generator.manual_seed(word) for word in words)

@@ -22,7 +22,7 @@ from ddpm_cli.loading import Stream, batches
 from ddpm_cli.networks.attention import Attention, LinearAttention
 from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import ALONE, Ranks, computed, on_device, scaler_for
+from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training, scaler_for
 from ddpm_cli.training import Progress, Trainer, TrainState
 
 Sides: TypeAlias = Mapping[str, Callable[[], object]]
@@ -47,19 +47,35 @@ class Task:
 
     def images(self, batches: int = 1) -> torch.Tensor:
         """Random bytes, enough for some batches."""
-        return torch.randint(0, 256, (batches * self.batch, self.channels, self.size, self.size), dtype=torch.uint8)
+        return torch.randint(
+            0, 256, (batches * self.batch, self.channels, self.size, self.size), dtype=torch.uint8
+        )
 
 
 class Einsum(nn.Module):
     """Attention of either kind with its products written out."""
 
-    def __init__(self, attention: Attention | LinearAttention, mix: Callable[..., torch.Tensor]) -> None:
+    def __init__(
+        self, attention: Attention | LinearAttention, mix: Callable[..., torch.Tensor]
+    ) -> None:
         super().__init__()
-        self.heads, self.to_qkv, self.to_out, self.mix = attention.heads, attention.to_qkv, attention.to_out, mix
+        self.heads, self.to_qkv, self.to_out, self.mix = (
+            attention.heads,
+            attention.to_qkv,
+            attention.to_out,
+            mix,
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = (rearrange(part, "b (h d) y x -> b h d (y x)", h=self.heads) for part in self.to_qkv(x).chunk(3, dim=1))
-        return self.to_out(rearrange(self.mix(q * q.shape[2] ** -0.5, k, v), "b h d (y x) -> b (h d) y x", y=x.shape[2]))
+        q, k, v = (
+            rearrange(part, "b (h d) y x -> b h d (y x)", h=self.heads)
+            for part in self.to_qkv(x).chunk(3, dim=1)
+        )
+        return self.to_out(
+            rearrange(
+                self.mix(q * q.shape[2] ** -0.5, k, v), "b h d (y x) -> b (h d) y x", y=x.shape[2]
+            )
+        )
 
 
 def pairs(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -114,7 +130,10 @@ def tutorial_sampling(task: Task) -> Iterator[torch.Tensor]:
     while True:
         for step in reversed(range(1, 1000)):
             t = torch.full((task.batch,), step, dtype=torch.long)
-            beta, rest, kept = (each[t].view(-1, 1, 1, 1) for each in (betas, (1 - alpha_bar[1:]).sqrt(), (1 / (1 - betas)).sqrt()))
+            beta, rest, kept = (
+                each[t].view(-1, 1, 1, 1)
+                for each in (betas, (1 - alpha_bar[1:]).sqrt(), (1 / (1 - betas)).sqrt())
+            )
             mean = kept * (x - beta * network(x, t.float()) / rest)
             variance = (betas * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]))[t].view(-1, 1, 1, 1)
             x = mean + variance.sqrt() * torch.randn_like(x)
@@ -125,28 +144,40 @@ def state_of(task: Task, precision: str = "fp32", recomputed: bool = False) -> T
     """The project's state before the first step."""
     optimizer = partial(torch.optim.AdamW, lr=1e-4, fused=True)
     state = TrainState.fresh(Denoiser(DIFFUSION, on_device(task.network(), CPU)), optimizer)
-    network = computed(state.denoiser.network, precision, compiled=False, recomputed=recomputed)
-    state.denoiser, state.scaler = replace(state.denoiser, network=network), scaler_for(precision, CPU)
+    network = prepare_for_training(
+        state.denoiser.network, precision, compiled=False, recomputed=recomputed
+    )
+    state.denoiser, state.scaler = (
+        replace(state.denoiser, network=network),
+        scaler_for(precision, CPU),
+    )
     return state
 
 
 def recipe(task: Task) -> Trainer:
     """The project's defaults, for so long that no benchmark reaches the end."""
-    options: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(config_dir() / "trainer/single.yaml"))
+    options: dict[str, Any] = OmegaConf.to_container(
+        OmegaConf.load(config_dir() / "trainer/single.yaml")
+    )
     changed = {"device": "cpu", "steps": 10**6, "batch_size": task.batch}
     kept = {name: value for name, value in options.items() if name not in ("_target_", "optimizer")}
     return Trainer(torch.optim.AdamW, **{**kept, **changed})
 
 
-def project(task: Task, state: TrainState, ranks: Ranks = ALONE) -> Iterator[Progress]:
+def project(task: Task, state: TrainState, ranks: ProcessGroup = ALONE) -> Iterator[Progress]:
     """Training as this project does it, a step at a time."""
-    stream = Stream(ImageSet(task.images(4), None, []), task.batch, 0, False, ranks.part(task.batch))
+    stream = Stream(
+        ImageSet(task.images(4), None, []), task.batch, 0, False, ranks.part(task.batch)
+    )
     return recipe(task).fit(state, batches(stream), losses.l2, steps=10**6, seed=0, ranks=ranks)
 
 
 def bare(task: Task, state: TrainState) -> Iterator[None]:
     """The project's network forward and backward and its optimizer, and nothing round them."""
-    (x, eps), t = torch.randn(2, task.batch, task.channels, task.size, task.size), torch.full((task.batch,), 500.0)
+    (x, eps), t = (
+        torch.randn(2, task.batch, task.channels, task.size, task.size),
+        torch.full((task.batch,), 500.0),
+    )
     while True:
         state.optimizer.zero_grad()
         F.mse_loss(state.denoiser.network(x, t).float(), eps).backward()

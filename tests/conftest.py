@@ -6,7 +6,9 @@ from tempfile import TemporaryDirectory
 from jaxtyping import install_import_hook
 
 install_import_hook("ddpm_cli", "checker.checked")
-os.environ["OMP_NUM_THREADS"] = "1"  # of the commands that tests start: several at once, whose threads would wait for one another's cores
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # of the commands that tests start: several at once, whose threads would wait for one another's cores
+)
 
 CACHE = TemporaryDirectory(prefix="ddpm-cli-tests-", ignore_cleanup_errors=True)
 os.environ["XDG_CACHE_HOME"] = CACHE.name
@@ -25,11 +27,17 @@ from omegaconf import DictConfig
 
 from ddpm_cli import cli
 from ddpm_cli.config.targets import config_dir
-from ddpm_cli.parallel import flops
+from ddpm_cli.parallel import count_flops
 
 torch.set_num_threads(1)
 
-TINY = ["model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=16", "trainer.warmup=0", "sampler.steps=3"]
+TINY = [
+    "model.network.dim=8",
+    "model.network.dim_mults=[1,2]",
+    "trainer.batch_size=16",
+    "trainer.warmup=0",
+    "sampler.steps=3",
+]
 """Overrides of a training run that take a fraction of a second."""
 
 
@@ -45,7 +53,7 @@ class Outcome:
 @pytest.fixture
 def cards(monkeypatch) -> None:
     """Runs end without their report.html, which takes a fifth of a tiny run; tests of it put an empty fixture of this name in place."""
-    monkeypatch.setattr("ddpm_cli.commands.train.finish.conclude", lambda run: None)
+    monkeypatch.setattr("ddpm_cli.commands.train.finish.write_report", lambda run: None)
 
 
 COUNTED: dict[tuple[object, ...], int | None] = {}
@@ -58,10 +66,10 @@ def brief(monkeypatch) -> None:
     def once(network, shape):
         key = (repr(network), *shape)
         if key not in COUNTED:
-            COUNTED[key] = flops(network, shape)
+            COUNTED[key] = count_flops(network, shape)
         return COUNTED[key]
 
-    monkeypatch.setattr("ddpm_cli.commands.train.setup.flops", once)
+    monkeypatch.setattr("ddpm_cli.commands.train.setup.count_flops", once)
     monkeypatch.setattr("ddpm_cli.training.held_out.IMAGES", 8)
 
 

@@ -62,7 +62,11 @@ def gaussian_oracle(diffusion, mean=0.3, variance=0.25):
 
     def denoise(x, t, label=None):
         alpha_bar = diffusion.at(t)
-        eps = (1 - alpha_bar).sqrt() * (x - alpha_bar.sqrt() * mean) / (alpha_bar * variance + 1 - alpha_bar)
+        eps = (
+            (1 - alpha_bar).sqrt()
+            * (x - alpha_bar.sqrt() * mean)
+            / (alpha_bar * variance + 1 - alpha_bar)
+        )
         return Estimate(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt(), 0.0)
 
     return denoise
@@ -75,7 +79,10 @@ def gaussian_reverse(diffusion, variance):
     def estimate(x, t, label=None):
         s, alpha_bar = math.ceil(t) - 1, diffusion.at(t)
         unsure = variance * (1 - alpha_bar) / (alpha_bar * variance + 1 - alpha_bar)
-        step = diffusion.posterior_variance(t, s) + unsure * diffusion.at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
+        step = (
+            diffusion.posterior_variance(t, s)
+            + unsure * diffusion.at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
+        )
         small, large = (diffusion.log_variance(t, s, end, x.double()) for end in (0.0, 1.0))
         return replace(denoise(x, t), between=float((step.log() - small) / (large - small)))
 
@@ -87,7 +94,11 @@ def correlated_oracle(diffusion, covariance):
 
     def denoise(x, t, label=None):
         alpha_bar, whole = diffusion.at(t), torch.eye(len(covariance), dtype=x.dtype)
-        gain = alpha_bar.sqrt() * covariance @ torch.linalg.inv(alpha_bar * covariance + (1 - alpha_bar) * whole)
+        gain = (
+            alpha_bar.sqrt()
+            * covariance
+            @ torch.linalg.inv(alpha_bar * covariance + (1 - alpha_bar) * whole)
+        )
         return Estimate(x, (x.flatten(1) @ gain.T).view_as(x), 0.0)
 
     return denoise
@@ -102,19 +113,28 @@ def filled(module):
     """Fills every parameter by a rule that depends on shapes alone."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            waves = torch.sin(torch.arange(1, parameter.numel() + 1, dtype=torch.float64)).reshape(parameter.shape)
-            kinds = {True: waves / math.sqrt(parameter[0].numel()), False: 0.1 * waves + float(name.endswith("weight"))}
+            waves = torch.sin(torch.arange(1, parameter.numel() + 1, dtype=torch.float64)).reshape(
+                parameter.shape
+            )
+            kinds = {
+                True: waves / math.sqrt(parameter[0].numel()),
+                False: 0.1 * waves + float(name.endswith("weight")),
+            }
             parameter.copy_(kinds[parameter.ndim > 1])
     return module
 
 
 def wave(*shape):
     """cos(0.37 i) in a shape."""
-    return torch.cos(0.37 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape).float()
+    return (
+        torch.cos(0.37 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape).float()
+    )
 
 
 def save(path, state, cfg, **about):
     """Writes the state of a run as a checkpoint, as the thread of one does."""
-    copied, complete = checkpoints.Memory().copy(snapshot.content(state, cfg, **about))
+    copied, complete = checkpoints.StagingBuffers().copy(
+        snapshot.take_snapshot(state, cfg, **about)
+    )
     complete()
-    checkpoints.write(path, copied)
+    checkpoints.write_checkpoint(path, copied)

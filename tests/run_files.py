@@ -10,7 +10,11 @@ def flattened(content, prefix=""):
     return {
         name: tensor
         for key, value in content.items()
-        for name, tensor in (flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}).items()
+        for name, tensor in (
+            flattened(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        ).items()
         if isinstance(tensor, torch.Tensor)
     }
 

@@ -9,7 +9,9 @@ from ddpm_cli.schedules import cosine, linear
 
 LINEAR, COSINE = GaussianDiffusion.from_betas(linear()), GaussianDiffusion.from_betas(cosine())
 
-TIMES = st.lists(st.floats(1, 1000), min_size=1, max_size=6, unique_by=lambda t: round(t, 1)).map(lambda times: [*sorted(times)[::-1], 0])
+TIMES = st.lists(st.floats(1, 1000), min_size=1, max_size=6, unique_by=lambda t: round(t, 1)).map(
+    lambda times: [*sorted(times)[::-1], 0]
+)
 
 FEW = settings(derandomize=True, max_examples=15, deadline=None)
 

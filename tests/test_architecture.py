@@ -23,11 +23,15 @@ def room(path):
 def imported(path):
     nodes = ast.walk(ast.parse(path.read_text()))
     modules = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-    return {module.split(".")[1] for module in modules if module.startswith("ddpm_cli.")} - {"config"}
+    return {module.split(".")[1] for module in modules if module.startswith("ddpm_cli.")} - {
+        "config"
+    }
 
 
 def functions(path):
-    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+    ]
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if room(path) in LAYERS], ids=str)
@@ -46,11 +50,18 @@ def test_every_file_has_a_room():
 
 
 def test_the_median_function_has_at_most_8_lines():
-    assert statistics.median(node.end_lineno - node.lineno + 1 for path in FILES for node in functions(path)) <= 8
+    assert (
+        statistics.median(
+            node.end_lineno - node.lineno + 1 for path in FILES for node in functions(path)
+        )
+        <= 8
+    )
 
 
 def test_the_package_has_fewer_than_10000_lines_that_are_not_blank():
-    assert sum(bool(line.strip()) for path in FILES for line in path.read_text().splitlines()) < 10000
+    assert (
+        sum(bool(line.strip()) for path in FILES for line in path.read_text().splitlines()) < 10000
+    )
 
 
 def test_config_imports_nothing_of_the_package():
@@ -58,5 +69,10 @@ def test_config_imports_nothing_of_the_package():
 
 
 def test_the_readme_lists_every_option():
-    outcome = subprocess.run([sys.executable, ROOT / "scripts/options", "--check"], capture_output=True, text=True, check=False)
+    outcome = subprocess.run(
+        [sys.executable, ROOT / "scripts/options", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert outcome.returncode == 0, outcome.stderr

@@ -9,7 +9,10 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 
 LINEAR = GaussianDiffusion.from_betas(schedules.linear())
-X0, EPS = torch.rand(2, 4, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+X0, EPS = (
+    torch.rand(2, 4, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2
+    - 1
+)
 TIMES = torch.tensor([1.0, 37.25, 500.0, 1000.0])
 ONE = torch.ones(1, 1, 1, 1, dtype=torch.float64)
 
@@ -17,7 +20,9 @@ ONE = torch.ones(1, 1, 1, 1, dtype=torch.float64)
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 def test_outputs_and_images_round_trip(predicts):
     target = Denoiser(LINEAR, Answer(None), predicts=predicts).target(X0, EPS, TIMES)
-    estimate = Denoiser(LINEAR, Answer(target), predicts=predicts)(LINEAR.add_noise(X0, EPS, TIMES), TIMES)
+    estimate = Denoiser(LINEAR, Answer(target), predicts=predicts)(
+        LINEAR.add_noise(X0, EPS, TIMES), TIMES
+    )
     torch.testing.assert_close(estimate.x0, X0, rtol=0, atol=1e-6)
 
 
@@ -26,10 +31,18 @@ def test_the_error_scale_turns_errors_of_the_output_into_errors_of_x0(predicts):
     denoiser = Denoiser(LINEAR, Answer(None), predicts=predicts)
     target, x_t = denoiser.target(X0, EPS, TIMES), LINEAR.add_noise(X0, EPS, TIMES)
     off = Denoiser(LINEAR, Answer(target + 0.01), predicts=predicts)(x_t, TIMES)
-    torch.testing.assert_close((off.x0 - X0).abs(), (0.01 * denoiser.error_scale(TIMES, X0)).abs().expand_as(X0), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        (off.x0 - X0).abs(),
+        (0.01 * denoiser.error_scale(TIMES, X0)).abs().expand_as(X0),
+        rtol=1e-6,
+        atol=1e-9,
+    )
 
 
-@pytest.mark.parametrize(("predicts", "weights"), [("eps", [5.0005e-4, 0.58570851, 1, 1]), ("x0", [5, 5, 1.089528, 0.084360]), ("v", None)])
+@pytest.mark.parametrize(
+    ("predicts", "weights"),
+    [("eps", [5.0005e-4, 0.58570851, 1, 1]), ("x0", [5, 5, 1.089528, 0.084360]), ("v", None)],
+)
 def test_min_snr_weights_agree_with_published_values(predicts, weights):
     times = [1, 101, 251, 501]
     denoiser = Denoiser(LINEAR, Answer(None), predicts=predicts)
@@ -47,15 +60,23 @@ def test_the_network_is_fed_one_less_unrounded():
 
 @pytest.mark.parametrize(("value", "fixed"), [(-1.0, "small"), (1.0, "large")])
 def test_learned_variance_at_its_ends_is_small_and_large(value, fixed):
-    learned = Denoiser(LINEAR, Answer(torch.cat([X0, torch.full_like(X0, value)], dim=1)), variance="learned")(EPS, 500)
+    learned = Denoiser(
+        LINEAR, Answer(torch.cat([X0, torch.full_like(X0, value)], dim=1)), variance="learned"
+    )(EPS, 500)
     same = Denoiser(LINEAR, Answer(X0), variance=fixed)(EPS, 500)
-    variances = [LINEAR.log_variance(500, 499, estimate.between, X0).expand_as(X0) for estimate in (learned, same)]
+    variances = [
+        LINEAR.log_variance(500, 499, estimate.between, X0).expand_as(X0)
+        for estimate in (learned, same)
+    ]
     torch.testing.assert_close(*variances)
     assert torch.equal(learned.output, same.output)
 
 
 def test_the_output_takes_the_dtype_of_the_images():
-    assert Denoiser(LINEAR, Answer(X0.to(torch.bfloat16)))(EPS.float(), 10).output.dtype == torch.float32
+    assert (
+        Denoiser(LINEAR, Answer(X0.to(torch.bfloat16)))(EPS.float(), 10).output.dtype
+        == torch.float32
+    )
 
 
 @pytest.mark.parametrize("label", [None, torch.tensor([0, -1, 2, 3])])
@@ -67,7 +88,9 @@ def test_a_conditional_network_is_given_the_label_as_it_is(label):
 
 
 def test_a_label_for_a_network_that_takes_none_is_refused():
-    with pytest.raises(ValueError, match=r"this model takes no labels: it was built with model\.conditional=false"):
+    with pytest.raises(
+        ValueError, match=r"this model takes no labels: it was built with model\.conditional=false"
+    ):
         Denoiser(LINEAR, Answer(X0))(EPS, 10, torch.tensor([0, 1, 2, 3]))
 
 

@@ -10,15 +10,22 @@ from ddpm_cli.diffusion import GaussianDiffusion
 
 LINEAR = GaussianDiffusion.from_betas(schedules.linear())
 COSINE = GaussianDiffusion.from_betas(schedules.cosine())
-ONE, NONE = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+ONE, NONE = (
+    torch.ones(1, 1, 1, 1, dtype=torch.float64),
+    torch.zeros(1, 1, 1, 1, dtype=torch.float64),
+)
 times = st.floats(1, 1000)
 
 
 def test_the_posterior_agrees_with_published_values():
     assert LINEAR.posterior_variance(2, 1).item() == pytest.approx(5.453187661e-5, rel=1e-9)
     assert LINEAR.posterior_variance(501, 500).item() == pytest.approx(0.01005133578, rel=1e-9)
-    assert LINEAR.posterior_mean(ONE, NONE, 501, 500).item() == pytest.approx(0.003058057076, rel=1e-9)
-    assert LINEAR.posterior_mean(NONE, ONE, 501, 500).item() == pytest.approx(0.9941043508, rel=1e-9)
+    assert LINEAR.posterior_mean(ONE, NONE, 501, 500).item() == pytest.approx(
+        0.003058057076, rel=1e-9
+    )
+    assert LINEAR.posterior_mean(NONE, ONE, 501, 500).item() == pytest.approx(
+        0.9941043508, rel=1e-9
+    )
 
 
 def test_time_zero_is_the_clean_image():
@@ -44,8 +51,12 @@ def test_time_of_is_the_inverse_of_log_snr(t):
 @given(times)
 @settings(derandomize=True, deadline=None)
 def test_noise_added_is_noise_found(t):
-    x0, eps = torch.randn(2, 1, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(LINEAR.noise_in(LINEAR.add_noise(x0, eps, t), x0, t), eps, rtol=1e-6, atol=1e-6)
+    x0, eps = torch.randn(
+        2, 1, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    torch.testing.assert_close(
+        LINEAR.noise_in(LINEAR.add_noise(x0, eps, t), x0, t), eps, rtol=1e-6, atol=1e-6
+    )
 
 
 @given(st.lists(times, min_size=3, max_size=3, unique=True))
@@ -53,15 +64,23 @@ def test_noise_added_is_noise_found(t):
 def test_steps_compose(unordered):
     s, r, t = sorted(unordered)
     whole = 1 - COSINE.variance(t, s)
-    assert whole.item() == pytest.approx(((1 - COSINE.variance(t, r)) * (1 - COSINE.variance(r, s))).item(), rel=1e-9, abs=1e-12)
+    assert whole.item() == pytest.approx(
+        ((1 - COSINE.variance(t, r)) * (1 - COSINE.variance(r, s))).item(), rel=1e-9, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(("t", "s"), [(500, 499), (900.5, 3), (2, 1)])
 def test_the_log_variance_runs_from_beta_tilde_to_beta(t, s):
-    assert LINEAR.log_variance(t, s, 0.0, ONE).exp().item() == pytest.approx(LINEAR.posterior_variance(t, s).item())
-    assert LINEAR.log_variance(t, s, 1.0, ONE).exp().item() == pytest.approx(LINEAR.variance(t, s).item())
+    assert LINEAR.log_variance(t, s, 0.0, ONE).exp().item() == pytest.approx(
+        LINEAR.posterior_variance(t, s).item()
+    )
+    assert LINEAR.log_variance(t, s, 1.0, ONE).exp().item() == pytest.approx(
+        LINEAR.variance(t, s).item()
+    )
     half = LINEAR.log_variance(t, s, 0.5 * ONE, ONE).exp().item()
-    assert half**2 == pytest.approx((LINEAR.posterior_variance(t, s) * LINEAR.variance(t, s)).item())
+    assert half**2 == pytest.approx(
+        (LINEAR.posterior_variance(t, s) * LINEAR.variance(t, s)).item()
+    )
 
 
 def test_the_last_step_borrows_the_variance_of_the_one_before():
@@ -71,7 +90,10 @@ def test_the_last_step_borrows_the_variance_of_the_one_before():
 def test_a_vector_of_times_is_one_time_per_image():
     x0, eps, t = torch.ones(3, 1, 2, 2), torch.zeros(3, 1, 2, 2), torch.tensor([1, 500, 1000])
     together = LINEAR.add_noise(x0, eps, t)
-    assert all(torch.equal(together[i : i + 1], LINEAR.add_noise(x0[:1], eps[:1], t[i].item())) for i in range(3))
+    assert all(
+        torch.equal(together[i : i + 1], LINEAR.add_noise(x0[:1], eps[:1], t[i].item()))
+        for i in range(3)
+    )
 
 
 def test_the_first_steps_have_noise_in_single_precision():

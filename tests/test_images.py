@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.files import whole
+from ddpm_cli.files import write_atomically
 from ddpm_cli.images import to_bytes, to_float
-from ddpm_cli.rendering.tiles import grid, labelled, save_gif, save_png
+from ddpm_cli.rendering.tiles import grid, labelled_rows, save_gif, save_png
 
 EVERY_BYTE = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
 
@@ -37,7 +37,7 @@ def test_small_images_are_enlarged_without_blur():
 
 def test_rows_of_any_length_stand_beside_their_labels():
     black = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-    picture = labelled([("ddim, 5 steps", black), ("one", black[:1])])
+    picture = labelled_rows([("ddim, 5 steps", black), ("one", black[:1])])
     margin = picture.shape[2] - (3 * 50 + 2)
     words, rows = picture[:, :, :margin], picture[:, :, margin:]
     assert picture.shape[1] == 2 * 52
@@ -48,15 +48,21 @@ def test_rows_of_any_length_stand_beside_their_labels():
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_labelled_rows_show_any_number_of_channels(channels):
-    assert labelled([("a", torch.zeros(2, channels, 64, 64, dtype=torch.uint8))]).shape[1] == 68
+    assert (
+        labelled_rows([("a", torch.zeros(2, channels, 64, 64, dtype=torch.uint8))]).shape[1] == 68
+    )
 
 
 def test_pictures_are_written_as_they_are(tmp_path):
-    colours = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    colours = torch.randint(
+        0, 256, (3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     save_png(tmp_path / "new/grey.png", EVERY_BYTE[0])
     save_png(tmp_path / "colours.png", colours)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "new/grey.png")), EVERY_BYTE[0, 0])
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "colours.png")).transpose(2, 0, 1), colours)
+    assert np.array_equal(
+        np.asarray(Image.open(tmp_path / "colours.png")).transpose(2, 0, 1), colours
+    )
 
 
 def test_films_have_their_frames(tmp_path):
@@ -74,5 +80,5 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        whole(path, fail)
+        write_atomically(path, fail)
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "old")]

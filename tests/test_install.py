@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*command, **options):
-    outcome = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    outcome = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, **options
+    )
     assert outcome.returncode == 0, outcome.stderr
     return outcome.stdout
 
@@ -25,8 +27,14 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_ships_the_yaml_the_digits_the_page_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    configs = {f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*.yaml")}
-    assert configs | {"ddpm_cli/data/sources/digits.parquet", "ddpm_cli/rendering/html/page.html"} <= names
+    configs = {
+        f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}"
+        for path in (ROOT / "configs").rglob("*.yaml")
+    }
+    assert (
+        configs | {"ddpm_cli/data/sources/digits.parquet", "ddpm_cli/rendering/html/page.html"}
+        <= names
+    )
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -37,7 +45,16 @@ def test_the_wheel_trains_and_samples_in_another_folder(wheel, tmp_path):
     here = {"cwd": tmp_path, "env": {"PYTHONPATH": str(site), "HOME": str(tmp_path), "PATH": ""}}
     where = run(sys.executable, "-c", "import ddpm_cli; print(ddpm_cli.__file__)", **here)
     run(sys.executable, "-m", "ddpm_cli", "train", "trainer.steps=20", "hydra.run.dir=run", **here)
-    run(sys.executable, "-m", "ddpm_cli", "sample", "ckpt=run/checkpoints/last.pt", "n=4", "hydra.run.dir=out", **here)
+    run(
+        sys.executable,
+        "-m",
+        "ddpm_cli",
+        "sample",
+        "ckpt=run/checkpoints/last.pt",
+        "n=4",
+        "hydra.run.dir=out",
+        **here,
+    )
     assert where.startswith(str(site))
     assert (tmp_path / "run/samples/step_00000020.png").exists()
     assert (tmp_path / "run/report.html").exists()

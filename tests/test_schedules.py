@@ -16,7 +16,16 @@ def alpha_bar(betas, index):
 @pytest.mark.parametrize(
     ("schedule", "values"),
     [
-        ("linear", {0: 0.9999, 1: 0.9997800921, 250: 0.5214230306, 500: 0.07779665837, 999: 4.035829765e-5}),
+        (
+            "linear",
+            {
+                0: 0.9999,
+                1: 0.9997800921,
+                250: 0.5214230306,
+                500: 0.07779665837,
+                999: 4.035829765e-5,
+            },
+        ),
         ("cosine", {250: 0.8458879865, 500: 0.4922851724, 999: 2.428766907e-9}),
         ("quadratic", {500: 0.33127458}),
         ("sigmoid", {500: 0.29888763}),
@@ -24,7 +33,9 @@ def alpha_bar(betas, index):
 )
 def test_alpha_bar_agrees_with_published_values(schedule, values):
     betas = getattr(schedules, schedule)()
-    assert [alpha_bar(betas, index) for index in values] == pytest.approx(list(values.values()), rel=1e-7)
+    assert [alpha_bar(betas, index) for index in values] == pytest.approx(
+        list(values.values()), rel=1e-7
+    )
 
 
 def test_single_betas_agree_with_published_values():
@@ -46,20 +57,31 @@ def test_betas_are_exact_numbers(schedule):
 
 
 def test_a_linear_schedule_of_few_steps_is_refused():
-    with pytest.raises(ValueError, match=r"betas must lie between 0 and 1, but run from 0\.01 to 2"):
+    with pytest.raises(
+        ValueError, match=r"betas must lie between 0 and 1, but run from 0\.01 to 2"
+    ):
         GaussianDiffusion.from_betas(schedules.linear(steps=10))
 
 
 @pytest.mark.parametrize("steps", [0, -3])
 def test_a_schedule_has_steps(steps):
-    with pytest.raises(ValueError, match=f"steps must be at least 1 and at most 1,000,000, but is {steps}"):
+    with pytest.raises(
+        ValueError, match=f"steps must be at least 1 and at most 1,000,000, but is {steps}"
+    ):
         schedules.cosine(steps=steps)
 
 
 def test_the_shifted_cosine_is_the_cosine_at_its_base_and_scales_the_snr_elsewhere():
-    torch.testing.assert_close(schedules.shifted(size=64), schedules.cosine(), rtol=1e-12, atol=1e-15)
-    large, cosine = (GaussianDiffusion.from_betas(betas) for betas in (schedules.shifted(size=256), schedules.cosine()))
-    torch.testing.assert_close(large.snr(torch.arange(1, 1000)), cosine.snr(torch.arange(1, 1000)) / 16)
+    torch.testing.assert_close(
+        schedules.shifted(size=64), schedules.cosine(), rtol=1e-12, atol=1e-15
+    )
+    large, cosine = (
+        GaussianDiffusion.from_betas(betas)
+        for betas in (schedules.shifted(size=256), schedules.cosine())
+    )
+    torch.testing.assert_close(
+        large.snr(torch.arange(1, 1000)), cosine.snr(torch.arange(1, 1000)) / 16
+    )
 
 
 def test_the_sigmoid_in_alpha_bar_is_the_published_formula():
@@ -73,9 +95,13 @@ def test_a_zero_terminal_snr_keeps_the_first_time_and_the_shape():
     before = GaussianDiffusion.from_betas(schedules.linear())
     after = GaussianDiffusion.from_betas(schedules.Ending(zero_snr=True).of(schedules.linear()))
     alpha, rescaled = before.alpha_bar.sqrt(), after.alpha_bar.sqrt()
-    assert (rescaled[1].item(), rescaled[-1].item()) == (pytest.approx(alpha[1].item(), rel=1e-12), 0)
+    assert (rescaled[1].item(), rescaled[-1].item()) == (
+        pytest.approx(alpha[1].item(), rel=1e-12),
+        0,
+    )
     torch.testing.assert_close(
-        rescaled[1:].diff() / alpha[1:].diff(), torch.full((999,), (alpha[1] / (alpha[1] - alpha[-1])).item()).double()
+        rescaled[1:].diff() / alpha[1:].diff(),
+        torch.full((999,), (alpha[1] / (alpha[1] - alpha[-1])).item()).double(),
     )
 
 
@@ -91,7 +117,10 @@ def test_numbers_of_a_file_are_a_schedule(tmp_path, text):
     [
         ("0.5", "path must hold 2 to 4,000 finite numbers, but .* holds 1, 1 finite"),
         ("1 " * 4001, "path must hold 2 to 4,000 finite numbers, but .* holds 4,001"),
-        ("0.9 much", "path must be a file of numbers, but .* is none: could not convert string to float: 'much'"),
+        (
+            "0.9 much",
+            "path must be a file of numbers, but .* is none: could not convert string to float: 'much'",
+        ),
         ("0.1 0.9", "betas must lie between 0 and 1, but run from -8 to 0.9"),
         ("0.9 nan", "but .* holds 2, 1 finite"),
     ],
@@ -106,7 +135,11 @@ def test_a_file_without_a_schedule_is_refused(tmp_path, text, said):
     ("schedule", "options", "said"),
     [
         ("shifted", {"size": 0}, "size and base must be at least 1, but they are 0 and 64"),
-        ("sigmoid_alpha_bar", {"start": 3.0}, "start must be below end and tau positive, but they are 3.0, 3.0 and 1.0"),
+        (
+            "sigmoid_alpha_bar",
+            {"start": 3.0},
+            "start must be below end and tau positive, but they are 3.0, 3.0 and 1.0",
+        ),
         ("sigmoid_alpha_bar", {"max_beta": 1.5}, r"max_beta must be in \(0, 1\], but is 1.5"),
         ("cosine", {"offset": -1.0}, "offset must be at least 0, but is -1.0"),
     ],

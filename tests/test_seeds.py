@@ -2,23 +2,34 @@
 
 import torch
 
-from ddpm_cli.seeds import Purpose, normal_like, reseeded, rng_at, words_at
+from ddpm_cli.seeds import Purpose, normal_like, reseed, rng_at, words_at
 
 CPU = torch.device("cpu")
 
 
 def test_the_numbers_of_the_purposes_never_change():
     names = "WEIGHTS ORDER FLIP TIMES NOISE DROPOUT SAMPLE_START SAMPLE_STEPS LABELS OFFSET PERTURBATION EVALUATION CROP".split()
-    assert [(purpose.name, purpose.value) for purpose in Purpose] == [(name, place) for place, name in enumerate(names)]
+    assert [(purpose.name, purpose.value) for purpose in Purpose] == [
+        (name, place) for place, name in enumerate(names)
+    ]
 
 
 def test_a_position_gives_the_same_numbers_for_ever():
     assert words_at(0, Purpose.NOISE, 3, count=2) == [3971982538, 2872774896]
-    assert rng_at(7, Purpose.ORDER, 1).permutation(5).tolist() == rng_at(7, Purpose.ORDER, 1).permutation(5).tolist()
+    assert (
+        rng_at(7, Purpose.ORDER, 1).permutation(5).tolist()
+        == rng_at(7, Purpose.ORDER, 1).permutation(5).tolist()
+    )
 
 
 def test_seeds_purposes_and_positions_are_all_told_apart():
-    positions = [(0, Purpose.NOISE, 0), (1, Purpose.NOISE, 0), (0, Purpose.TIMES, 0), (0, Purpose.NOISE, 1), (2**32, Purpose.NOISE, 0)]
+    positions = [
+        (0, Purpose.NOISE, 0),
+        (1, Purpose.NOISE, 0),
+        (0, Purpose.TIMES, 0),
+        (0, Purpose.NOISE, 1),
+        (2**32, Purpose.NOISE, 0),
+    ]
     assert len({words_at(*position)[0] for position in positions}) == len(positions)
 
 
@@ -28,11 +39,11 @@ def test_the_first_words_do_not_depend_on_how_many_are_asked_for():
 
 def test_the_noise_of_an_image_depends_on_its_word_alone():
     like = torch.zeros(3, 1, 4, 4)
-    whole, last = normal_like(like, reseeded([1, 2, 3], CPU)), normal_like(like[:1], reseeded([3], CPU))
+    whole, last = normal_like(like, reseed([1, 2, 3], CPU)), normal_like(like[:1], reseed([3], CPU))
     assert torch.equal(whole[2:], last)
 
 
 def test_keyed_noise_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
-    normal_like(torch.zeros(2, 1, 4, 4), reseeded([1, 2], CPU))
+    normal_like(torch.zeros(2, 1, 4, 4), reseed([1, 2], CPU))
     assert torch.equal(before, torch.get_rng_state())

@@ -6,16 +6,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from ddpm_cli.config import targets
+from ddpm_cli import config
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.models import draw_of, process
+from ddpm_cli.models import build_diffusion, build_time_sampler
 from ddpm_cli.schedules import cosine, linear
 from ddpm_cli.train_times import History, logit_normal, lognormal, loss_aware, stratified, uniform
 
 LINEAR = GaussianDiffusion.from_betas(linear())
 FINE = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
 EDGES = torch.tensor([0.0, 1e-9, 0.5, 1 - 2**-53], dtype=torch.float64)
-CHOICES = [path.stem for path in sorted((targets.config_dir() / "train_times").glob("*.yaml"))]
+CHOICES = [path.stem for path in sorted((config.config_dir() / "train_times").glob("*.yaml"))]
 
 
 def told(losses, kept=1):
@@ -30,8 +30,8 @@ def told(losses, kept=1):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_sampler_draws_times_of_the_process(composed, choice, zero_snr):
     cfg = composed("train", f"train_times={choice}", f"schedule.zero_snr={zero_snr}")
-    diffusion = process(cfg)
-    times, weight = draw_of(cfg, diffusion)(EDGES, History(diffusion, 1))
+    diffusion = build_diffusion(cfg)
+    times, weight = build_time_sampler(cfg, diffusion)(EDGES, History(diffusion, 1))
     assert times.dtype == torch.int64
     assert times.min() >= 1
     assert times.max() <= diffusion.steps
@@ -63,14 +63,18 @@ def test_loss_aware_times_are_in_proportion_to_the_root_of_the_mean_squared_loss
     history = told([1.0, 1.0, 2.0, 4.0])
     history.note([1], [3.0])
     times, _ = loss_aware(FINE, history, kept=1, floor=1e-9)
-    assert (times.bincount()[1:] / len(FINE)).tolist() == pytest.approx([0.3, 0.1, 0.2, 0.4], abs=1e-3)
+    assert (times.bincount()[1:] / len(FINE)).tolist() == pytest.approx(
+        [0.3, 0.1, 0.2, 0.4], abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("floor", [0.001, 0.5, 1.0])
 def test_the_weights_of_loss_aware_times_make_the_mean_over_even_ones(floor):
     values = torch.tensor([5.0, -1.0, 2.0, 0.1], dtype=torch.float64)
     times, weight = loss_aware(FINE, told([1.0, 0.2, 2.0, 4.0]), kept=1, floor=floor)
-    assert (values[times - 1] * weight).mean().item() == pytest.approx(values.mean().item(), abs=2e-3)
+    assert (values[times - 1] * weight).mean().item() == pytest.approx(
+        values.mean().item(), abs=2e-3
+    )
 
 
 def test_a_history_keeps_the_newest_losses_and_passes_over_what_is_not_finite():
@@ -83,7 +87,10 @@ def test_a_history_keeps_the_newest_losses_and_passes_over_what_is_not_finite():
 def test_lognormal_times_have_normal_logarithms_of_the_noise_level():
     times, weight = lognormal(FINE, History(LINEAR), mean=-0.5, std=0.8)
     levels = LINEAR.level(times).log()
-    assert (levels.mean().item(), levels.std().item()) == (pytest.approx(-0.5, abs=0.01), pytest.approx(0.8, abs=0.01))
+    assert (levels.mean().item(), levels.std().item()) == (
+        pytest.approx(-0.5, abs=0.01),
+        pytest.approx(0.8, abs=0.01),
+    )
     assert weight == 1
 
 
@@ -91,15 +98,24 @@ def test_logit_normal_times_are_logit_normal_between_the_ends_of_log_snr():
     times, weight = logit_normal(FINE, History(LINEAR), mean=0.5, std=0.7)
     ends = LINEAR.log_snr(torch.tensor([1, 1000]))
     along = torch.logit((LINEAR.log_snr(times) - ends[0]) / (ends[1] - ends[0]), eps=1e-6)
-    assert (along.mean().item(), along.std().item()) == (pytest.approx(0.5, abs=0.02), pytest.approx(0.7, abs=0.02))
+    assert (along.mean().item(), along.std().item()) == (
+        pytest.approx(0.5, abs=0.02),
+        pytest.approx(0.7, abs=0.02),
+    )
     assert weight == 1
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        (["train_times=lognormal", "train_times.std=0"], "train_times.std must be positive, but is 0"),
-        (["train_times=loss_aware", "train_times.kept=0"], r"train_times.kept must be 1 to 1,000 and train_times.floor in \(0, 1\]"),
+        (
+            ["train_times=lognormal", "train_times.std=0"],
+            "train_times.std must be positive, but is 0",
+        ),
+        (
+            ["train_times=loss_aware", "train_times.kept=0"],
+            r"train_times.kept must be 1 to 1,000 and train_times.floor in \(0, 1\]",
+        ),
         (["train_times=loss_aware", "train_times.floor=0"], r"but they are 10 and 0"),
     ],
 )
@@ -107,4 +123,4 @@ def test_options_that_mean_nothing_are_refused(composed, override, said):
     cfg = composed("train", *override)
     assert OmegaConf.is_config(cfg)
     with pytest.raises(ValueError, match=said):
-        draw_of(cfg, process(cfg))
+        build_time_sampler(cfg, build_diffusion(cfg))

@@ -10,19 +10,29 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.loading import Stream, batches
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import Ranks, network_state, wrapped
+from ddpm_cli.parallel import ProcessGroup, network_state, wrap_network
 from ddpm_cli.training import Trainer, TrainState
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 
-IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(
+    0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+)
 
 DATA = ImageSet(IMAGES, None, [])
 
 LABELLED = ImageSet(IMAGES, torch.arange(20) % 4, list("abcd"))
 
 RECIPE = {
-    **{"device": "cpu", "parallel": "none", "steps": 10, "epochs": None, "stop_at": None, "batch_size": 6, "lr_schedule": "cosine"},
+    **{
+        "device": "cpu",
+        "parallel": "none",
+        "steps": 10,
+        "epochs": None,
+        "stop_at": None,
+        "batch_size": 6,
+        "lr_schedule": "cosine",
+    },
     **{
         "warmup": 2,
         "grad_clip": 1.0,
@@ -59,7 +69,9 @@ def trainer(**changes):
 def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
     torch.manual_seed(0)
     network = UNet(1, 1, classes, dim=dim, dim_mults=(1, 2), dropout=dropout)
-    denoiser = Denoiser(DIFFUSION, wrapped(network, parallel, Ranks()), conditional=classes > 0)
+    denoiser = Denoiser(
+        DIFFUSION, wrap_network(network, parallel, ProcessGroup()), conditional=classes > 0
+    )
     return TrainState.fresh(denoiser, partial(torch.optim.AdamW, lr=lr, fused=fused))
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ddpm_cli import checkpoints
-from ddpm_cli.parallel import Ranks
+from ddpm_cli.parallel import ProcessGroup
 
 Found = TypeVar("Found", bound=tuple[Path, dict[str, Any]] | None)
 
 
-def agreed(ranks: Ranks, find: Callable[[], Found]) -> Found:
+def agree_on_checkpoint(ranks: ProcessGroup, find: Callable[[], Found]) -> Found:
     """The checkpoint that the first process finds, read by every one."""
     found: Any = find() if ranks.first else None
     path = ranks.shared(found and found[0])

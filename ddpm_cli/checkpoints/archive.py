@@ -7,8 +7,26 @@ from pathlib import Path
 
 from ddpm_cli.parallel.group import FAILURES
 
-STORAGES = [f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")]
-WRITTEN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *STORAGES}  # the names that `save` pickles
+STORAGES = [
+    f"torch {kind}Storage"
+    for kind in (
+        "Float",
+        "Double",
+        "Half",
+        "BFloat16",
+        "Long",
+        "Int",
+        "Short",
+        "Char",
+        "Byte",
+        "Bool",
+    )
+]
+WRITTEN = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    *STORAGES,
+}  # the names that `save` pickles
 UNREADABLE = (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, *FAILURES)
 
 
@@ -16,8 +34,14 @@ def check_archive(path: Path) -> None:
     """Refuses a file that is no archive as torch writes it: nothing compressed, sums of all members right, no foreign name pickled."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        stored = all(each.compress_type == zipfile.ZIP_STORED for each in members) and len(set(archive.namelist())) == len(members)
-        if not stored or sum(each.file_size for each in members) > path.stat().st_size or archive.testzip():
+        stored = all(each.compress_type == zipfile.ZIP_STORED for each in members) and len(
+            set(archive.namelist())
+        ) == len(members)
+        if (
+            not stored
+            or sum(each.file_size for each in members) > path.stat().st_size
+            or archive.testzip()
+        ):
             raise zipfile.BadZipFile("compressed, repeated or damaged members")
         pickled = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
         opcodes = [opcode for each in pickled for opcode in pickletools.genops(each)]

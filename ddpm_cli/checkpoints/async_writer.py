@@ -17,13 +17,13 @@ from ddpm_cli import checkpoints
 log = logging.getLogger(__name__)
 
 
-def alone_in_its_kernels() -> None:
+def use_one_thread() -> None:
     """Keeps this thread's kernels from spreading over the cores that training computes on; threads that compute already keep theirs."""
     torch.set_num_threads(1)
 
 
 @dataclass
-class Saver:
+class AsyncWriter:
     """The thread that writes the checkpoints of one run in `folder`, one at a time.
 
     On the CPU parameters, average and moments are copied while the next forward and backward pass run, which do not change them: it is
@@ -34,8 +34,10 @@ class Saver:
     optimizer: Optimizer
     last: int
     every: int | None
-    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", alone_in_its_kernels))
-    memory: checkpoints.Memory = field(default_factory=checkpoints.Memory)
+    thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", use_one_thread)
+    )
+    memory: checkpoints.StagingBuffers = field(default_factory=checkpoints.StagingBuffers)
     copied: Event = field(default_factory=Event)
     begun: tuple[int, bool, Future[Path | Exception]] | None = None
     best_lost: bool = False  # the last one that was to be the best has failed
@@ -55,15 +57,23 @@ class Saver:
         self.copied.clear()
         self.begun = content["step"], best, self.thread.submit(self.write, copy, complete, best)
 
-    def write(self, copy: Mapping[str, Any], complete: Callable[[], None], best: bool) -> Path | Exception:
+    def write(
+        self, copy: Mapping[str, Any], complete: Callable[[], None], best: bool
+    ) -> Path | Exception:
         """The file, or why there is none; what goes wrong with the copy is no matter of the disk and is raised."""
         try:
             complete()
         finally:
             self.copied.set()
         try:
-            return checkpoints.keep(self.folder / "checkpoints", copy, last=self.last, every=self.every, best=best)
-        except (OSError, RuntimeError, ValueError) as error:  # torch tells of a full disk by either of the first two
+            return checkpoints.write_and_prune(
+                self.folder / "checkpoints", copy, last=self.last, every=self.every, best=best
+            )
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # torch tells of a full disk by either of the first two
             return error
 
     def look(self) -> None:

@@ -14,6 +14,16 @@ def environment() -> dict[str, str]:
     """Versions, and the commit of the sources where they are a checkout, for whoever must do it again."""
     root = Path(__file__).resolve().parents[2]
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    git = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip() if (root / ".git").exists() else ""
+    git = (
+        subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+        if (root / ".git").exists()
+        else ""
+    )
     versions = {name: version(name) for name in ("ddpm-cli", "torchvision", "datasets", "numpy")}
-    return {"python": platform.python_version(), "machine": platform.platform(), "git": git, "torch": str(torch.__version__), **versions}
+    return {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "git": git,
+        "torch": str(torch.__version__),
+        **versions,
+    }

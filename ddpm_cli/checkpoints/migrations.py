@@ -30,13 +30,19 @@ def with_stream(content: Content) -> Content:
     return {**content, "format": 4, "stream": []}
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_scaler_and_counts, 2: with_loss_and_history, 3: with_stream}
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {
+    1: with_scaler_and_counts,
+    2: with_loss_and_history,
+    3: with_stream,
+}
 
 
-def migrated(content: Content) -> Content:
+def to_newest_format(content: Content) -> Content:
     """The content in the newest format; ValueError where it is of a newer one than this version knows."""
     while (number := content["format"]) != FORMAT:
         if number not in MIGRATIONS:
-            raise ValueError(f"has format {str(number)[:20]}, but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli")
+            raise ValueError(
+                f"has format {str(number)[:20]}, but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli"
+            )
         content = MIGRATIONS[number](content)
     return content

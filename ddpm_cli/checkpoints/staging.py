@@ -11,7 +11,7 @@ Place: TypeAlias = tuple[Hashable, ...]
 
 
 @dataclass
-class Memory:
+class StagingBuffers:
     """Room for the tensors of one run, made at the first copy and used again by each that follows; pinned where they come from a GPU."""
 
     room: dict[Place, Tensor] = field(default_factory=dict)
@@ -27,11 +27,13 @@ class Memory:
             pairs.append((self.at(place, tensor), tensor))
             return pairs[-1][0]
 
-        copied = mapped(content, placed)
+        copied = map_tensors(content, placed)
         for mine, its in pairs:
             if its.device.type != "cpu":
                 mine.copy_(its, non_blocking=its.is_cuda)
-        arrivals = [arrival(device) for device in {its.device for _, its in pairs if its.is_cuda}]
+        arrivals = [
+            record_event(device) for device in {its.device for _, its in pairs if its.is_cuda}
+        ]
 
         def complete() -> None:
             for mine, its in pairs:
@@ -46,18 +48,20 @@ class Memory:
         """The room for a tensor at its place in the content."""
         mine = self.room.get(place)
         if mine is None or (mine.shape, mine.dtype) != (tensor.shape, tensor.dtype):
-            mine = self.room[place] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+            mine = self.room[place] = torch.empty(
+                tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda
+            )
         return mine
 
 
-def mapped(tree: Any, leaf: Callable[[Place, Tensor], Tensor], place: Place = ()) -> Any:
+def map_tensors(tree: Any, leaf: Callable[[Place, Tensor], Tensor], place: Place = ()) -> Any:
     """A tree of mappings with other tensors in the places of its own."""
     if isinstance(tree, Mapping):
-        return {key: mapped(each, leaf, (*place, key)) for key, each in tree.items()}
+        return {key: map_tensors(each, leaf, (*place, key)) for key, each in tree.items()}
     return leaf(place, tree) if isinstance(tree, Tensor) else tree
 
 
-def arrival(device: torch.device) -> torch.cuda.Event:
+def record_event(device: torch.device) -> torch.cuda.Event:
     """What has been asked of a GPU so far; a thread that waits for it sleeps."""
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))

@@ -9,10 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli import checkpoints
-from ddpm_cli.config.build import bound
-from ddpm_cli.config.schema import check
-from ddpm_cli.console import said
-from ddpm_cli.reports.reproduce import command
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.config.schema import check_config
+from ddpm_cli.console import logging_to
+from ddpm_cli.reports.reproduce import train_command
 from ddpm_cli.text import printable
 
 log = logging.getLogger(__name__)
@@ -28,14 +28,14 @@ class Options:
 
 def info(cfg: DictConfig) -> None:
     """Shows what the checkpoint says; whatever it holds, only printable characters reach the screen."""
-    check(cfg, (), Options)
-    content = checkpoints.load(Path(bound(Options, cfg)().ckpt).expanduser())
-    with said(None, aloud=True):
-        for line in lines(content):
+    check_config(cfg, (), Options)
+    content = checkpoints.load(Path(bind_options(Options, cfg)().ckpt).expanduser())
+    with logging_to(None, aloud=True):
+        for line in checkpoint_lines(content):
             log.info("%s", printable(line))
 
 
-def lines(content: dict[str, Any]) -> Iterator[str]:
+def checkpoint_lines(content: dict[str, Any]) -> Iterator[str]:
     """What is shown, line by line."""
     facts, tensors = content["facts"], content["network"].values()
     yield f"step        {content['step']:,} of {facts['steps']:,}, learning rate times {facts['lr_scale']:g}"
@@ -43,5 +43,9 @@ def lines(content: dict[str, Any]) -> Iterator[str]:
     yield f"images      {' x '.join(map(str, facts['shape']))} (channels, height, width), fingerprint {content['data']}"
     yield f"classes     {', '.join(facts['classes']) or 'none'}"
     yield from (f"{name:<11} {value}" for name, value in content["environment"].items())
-    yield from ["", "recipe", *(f"  {line}" for line in OmegaConf.to_yaml(content["config"]).splitlines())]
-    yield from ["", "the command that trains it again", f"  {command(content)}"]
+    yield from [
+        "",
+        "recipe",
+        *(f"  {line}" for line in OmegaConf.to_yaml(content["config"]).splitlines()),
+    ]
+    yield from ["", "the command that trains it again", f"  {train_command(content)}"]

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import bound
-from ddpm_cli.config.schema import check
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.config.schema import check_config
 from ddpm_cli.config.values import at_least
-from ddpm_cli.console import said
-from ddpm_cli.reports.curves import draw
-from ddpm_cli.run_folder.curves import Curves, folders, labels
+from ddpm_cli.console import logging_to
+from ddpm_cli.reports.curves import draw_curves
+from ddpm_cli.run_folder.curves import Curves, curve_labels, run_folders
 from ddpm_cli.text import printable
 
 log = logging.getLogger(__name__)
@@ -45,19 +45,24 @@ class Options:
 
 def plot(cfg: DictConfig) -> None:
     """Draws the curves and shows where each ends and where it is lowest; all is read before anything is written."""
-    check(cfg, (), Options)
-    options = bound(Options, cfg)()
-    paths = dict.fromkeys(folder for each in options.runs for folder in folders(Path(each).expanduser()))
+    check_config(cfg, (), Options)
+    options = bind_options(Options, cfg)()
+    paths = dict.fromkeys(
+        folder for each in options.runs for folder in run_folders(Path(each).expanduser())
+    )
     curves = [Curves.read(path) for path in paths]
-    named = dict(zip(map(printable, labels(curves)), curves, strict=True))
+    named = dict(zip(map(printable, curve_labels(curves)), curves, strict=True))
     out = Path(options.out).expanduser()
-    drawn = draw(named, options.metrics, out, smooth=options.smooth, over=options.x)
-    with said(None, aloud=True):
-        for line in [*table(named, [name for panel in drawn for name in panel], options.smooth), f"written    {out}"]:
+    drawn = draw_curves(named, options.metrics, out, smooth=options.smooth, over=options.x)
+    with logging_to(None, aloud=True):
+        for line in [
+            *curve_table(named, [name for panel in drawn for name in panel], options.smooth),
+            f"written    {out}",
+        ]:
             log.info("%s", printable(line))
 
 
-def table(named: Mapping[str, Curves], metrics: Sequence[str], smooth: int) -> Iterator[str]:
+def curve_table(named: Mapping[str, Curves], metrics: Sequence[str], smooth: int) -> Iterator[str]:
     """Where each curve ends and where it is lowest."""
     wide, width = (max(len(each) for each in ["metric", *texts]) for texts in (named, metrics))
     yield f"{'run':<{wide}}  {'metric':<{width}}  last step       last     lowest    at step"

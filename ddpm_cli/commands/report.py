@@ -6,10 +6,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import bound
-from ddpm_cli.config.schema import check
-from ddpm_cli.console import said
-from ddpm_cli.reports.run_page import WRONG, card_of
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.config.schema import check_config
+from ddpm_cli.console import logging_to
+from ddpm_cli.reports.run_page import WRONG, write_run_page
 from ddpm_cli.text import printable
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,17 @@ class Options:
 
 def report(cfg: DictConfig) -> None:
     """Writes the card of a run anew, and says where it is."""
-    check(cfg, (), Options)
-    options = bound(Options, cfg)()
-    with said(None, aloud=True):
+    check_config(cfg, (), Options)
+    options = bind_options(Options, cfg)()
+    with logging_to(None, aloud=True):
         try:
-            path = card_of(Path(options.run).expanduser().resolve(), options.device, options.trust)
+            path = write_run_page(
+                Path(options.run).expanduser().resolve(), options.device, options.trust
+            )
         except WRONG as error:
-            raise error if isinstance(error, ValueError | OSError) else ValueError(f"no card can be made of this run: {error}") from error
+            raise (
+                error
+                if isinstance(error, ValueError | OSError)
+                else ValueError(f"no card can be made of this run: {error}")
+            ) from error
         log.info("written    %s", printable(str(path)))

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.schema import check_node, options_of
 from ddpm_cli.config.targets import SHARED, locate, target_of
-from ddpm_cli.config.values import plain
+from ddpm_cli.config.values import to_plain
 
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:
@@ -16,20 +16,26 @@ def build(cfg: DictConfig, key: str, *args: Any) -> Any:
     try:
         return bind(cfg, key)(*args)
     except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
-        raise error if str(error).startswith((f"{key}.", f"{key} ")) else ValueError(f"{key}: {error}") from error
+        raise (
+            error
+            if str(error).startswith((f"{key}.", f"{key} "))
+            else ValueError(f"{key}: {error}")
+        ) from error
 
 
 def bind(cfg: DictConfig, key: str) -> partial[Any]:
     """The target of the node at `key` with the node's options, to be called later."""
     check_node(cfg, key)
-    return bound(target_of(cfg, key), OmegaConf.select(cfg, key))
+    return bind_options(target_of(cfg, key), OmegaConf.select(cfg, key))
 
 
-def shared(cfg: DictConfig, key: str) -> Any:
+def group_options(cfg: DictConfig, key: str) -> Any:
     """The options that all targets of a group share, as their dataclass."""
-    return bound(locate(SHARED[key]), OmegaConf.select(cfg, key))()
+    return bind_options(locate(SHARED[key]), OmegaConf.select(cfg, key))()
 
 
-def bound(target: Callable[..., Any], node: DictConfig) -> partial[Any]:
+def bind_options(target: Callable[..., Any], node: DictConfig) -> partial[Any]:
     """A target with those of a node's options that are its own, as plain Python values."""
-    return partial(target, **{name: plain(node[name]) for name in options_of(target) if name in node})
+    return partial(
+        target, **{name: to_plain(node[name]) for name in options_of(target) if name in node}
+    )

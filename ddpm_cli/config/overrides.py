@@ -11,19 +11,26 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from ddpm_cli.config.targets import GROUPS, config_dir
-from ddpm_cli.config.values import differences, quoted
+from ddpm_cli.config.values import option_differences, quote
 
 Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
-NOT_THE_RECIPE: dict[str, Any] = {"resume": None, "trust": []}  # how one command went on, and whom it trusted: never taken from a file
+NOT_THE_RECIPE: dict[str, Any] = {
+    "resume": None,
+    "trust": [],
+}  # how one command went on, and whom it trusted: never taken from a file
 
 
 @contextmanager
 def composing() -> Iterator[None]:
     """Has the YAML files at hand where no command of Hydra's has brought them, as in a process of several."""
-    with nullcontext() if GlobalHydra.instance().is_initialized() else initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with (
+        nullcontext()
+        if GlobalHydra.instance().is_initialized()
+        else initialize_config_dir(str(config_dir()), version_base="1.3")
+    ):
         yield
 
 
@@ -34,67 +41,94 @@ def choices(group: str) -> list[str]:
     return hydra.config_loader.get_group_options(group)
 
 
-def overrides(wanted: Plain) -> list[str]:
+def overrides_for(wanted: Plain) -> list[str]:
     """The overrides of `ddpm-train` that compose the plain configuration `wanted` from the YAML files there are today.
 
     ValueError where none do. An option of ours that `wanted` does not have yet keeps its default.
     """
-    defaults = composed([])
+    defaults = compose_train([])
     groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
-    chosen = [f"{group}={choice}" for group in groups if (choice := nearest(defaults, group, wanted)) is not None]
-    return [*chosen, *changes(composed(chosen) if chosen else defaults, wanted)]
+    chosen = [
+        f"{group}={choice}"
+        for group in groups
+        if (choice := nearest_choice(defaults, group, wanted)) is not None
+    ]
+    return [*chosen, *override_changes(compose_train(chosen) if chosen else defaults, wanted)]
 
 
-def composed(said: list[str]) -> Plain:
+def compose_train(said: list[str]) -> Plain:
     """What `ddpm-train` would run with these overrides, as plain values."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    return composed_from(tuple(source.path for source in hydra.config_loader.get_sources()), tuple(said))
+    return compose_from(
+        tuple(source.path for source in hydra.config_loader.get_sources()), tuple(said)
+    )
 
 
 @cache
-def composed_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
+def compose_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
     """The same from these folders of YAML files: the jobs of a sweep ask for much that is alike."""
     cfg: Any = OmegaConf.to_container(compose("train", list(said)), resolve=True)
     return cfg
 
 
-def nearest(defaults: Plain, group: str, wanted: Plain) -> str | None:
+def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
     """The choice of a group most like what is wanted, of several one that leaves something open; None for the one composed anyway."""
 
     def unlike(found: Plain) -> tuple[bool, int, bool]:
-        apart = [before for _, before, _ in differences(found, wanted[group]) if before != "???"]
-        return found.get("_target_") != wanted[group].get("_target_"), len(apart), "???" not in found.values()
+        apart = [
+            before for _, before, _ in option_differences(found, wanted[group]) if before != "???"
+        ]
+        return (
+            found.get("_target_") != wanted[group].get("_target_"),
+            len(apart),
+            "???" not in found.values(),
+        )
 
     if wanted[group] == defaults[group]:
         return None
-    found = {choice: unlike(composed([f"{group}={choice}"])[group]) for choice in choices(group)}
+    found = {
+        choice: unlike(compose_train([f"{group}={choice}"])[group]) for choice in choices(group)
+    }
     best = min(found, key=lambda choice: found[choice])
     return best if found[best] < unlike(defaults[group]) else None
 
 
-def changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
+def override_changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
     """The overrides that make `wanted` of `found`, option by option."""
     target = wanted.get("_target_")
-    settled = prefix == "" or (target == found.get("_target_") and str(target).startswith("ddpm_cli."))
+    settled = prefix == "" or (
+        target == found.get("_target_") and str(target).startswith("ddpm_cli.")
+    )
     for name in {**found, **wanted}:
         key, before, after = f"{prefix}{name}", found.get(name, ABSENT), wanted.get(name, ABSENT)
         if not KEY.fullmatch(key):
             raise ValueError(f"{key!r} cannot be said on a command line")
         if isinstance(after, dict) and after and (before is ABSENT or isinstance(before, dict)):
-            yield from changes({} if before is ABSENT else before, after, f"{key}.")
+            yield from override_changes({} if before is ABSENT else before, after, f"{key}.")
         elif after is ABSENT:
             yield from () if settled else (f"~{key}",)
         elif before is ABSENT or before != after:
-            yield f"{'+' * (before is ABSENT)}{key}={worded(after)}"
+            yield f"{'+' * (before is ABSENT)}{key}={override_value(after)}"
 
 
-def worded(value: Any) -> str:
+def override_value(value: Any) -> str:
     """A value in the grammar of overrides."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{worded(str(name))}:{worded(each)}" for name, each in value.items()) + "}"
+        return (
+            "{"
+            + ",".join(
+                f"{override_value(str(name))}:{override_value(each)}"
+                for name, each in value.items()
+            )
+            + "}"
+        )
     if isinstance(value, list):
-        return "[" + ",".join(map(worded, value)) + "]"
+        return "[" + ",".join(map(override_value, value)) + "]"
     if isinstance(value, str):
-        return value if WORD.fullmatch(value) else quoted(value)
-    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
+        return value if WORD.fullmatch(value) else quote(value)
+    return (
+        {None: "null", True: "true", False: "false"}[value]
+        if value is None or isinstance(value, bool)
+        else repr(value)
+    )

@@ -26,7 +26,11 @@ ELSEWHERE = {
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
     "loss.of": "loss=uncertain takes it",
 }
-SHARED = {"sampler": "ddpm_cli.samplers.Grid", "data": "ddpm_cli.data.Preparation", "schedule": "ddpm_cli.schedules.Ending"}
+SHARED = {
+    "sampler": "ddpm_cli.samplers.Grid",
+    "data": "ddpm_cli.data.Preparation",
+    "schedule": "ddpm_cli.schedules.Ending",
+}
 GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
 
 
@@ -45,7 +49,9 @@ def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
     if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
         advice = "a module of your own is trusted by trust=[MODULE] on the command line"
-        raise ValueError(f"{key}._target_ must name a function or class of {room[:-1]}, but is {name!r} ({advice})")
+        raise ValueError(
+            f"{key}._target_ must name a function or class of {room[:-1]}, but is {name!r} ({advice})"
+        )
     return found
 
 

@@ -21,17 +21,23 @@ def fits(value: Any, kind: Any) -> bool:
     if origin in (list, tuple, Sequence):
         return isinstance(value, list) and all(fits(each, args[0]) for each in value)
     if kind in (int, float):
-        return isinstance(value, (int, kind)) and not isinstance(value, bool) and math.isfinite(value)
+        return (
+            isinstance(value, (int, kind)) and not isinstance(value, bool) and math.isfinite(value)
+        )
     return isinstance(value, kind)
 
 
-def wording(kind: Any) -> str:
+def type_text(kind: Any) -> str:
     """A type in the user's words."""
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return ("one of " if len(args) > 1 else "") + ", ".join(map(str, args))
     if origin in (Union, UnionType):
-        return " or ".join(wording(each) for each in args if not str(each).startswith("<class 'torch."))
+        return " or ".join(
+            type_text(each) for each in args if not str(each).startswith("<class 'torch.")
+        )
     if origin in (list, tuple, Sequence):
-        return f"a list of {len(args) if origin is tuple else ''} {wording(args[0])}".replace("  ", " ")
+        return f"a list of {len(args) if origin is tuple else ''} {type_text(args[0])}".replace(
+            "  ", " "
+        )
     return "null" if kind is NoneType else getattr(kind, "__name__", str(kind))

@@ -17,26 +17,30 @@ def at_least(options: object, **lowest: int) -> None:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Lists and dicts instead of OmegaConf's."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(key, old value, new value) of every option in which two plain configurations differ."""
     for name in {**old, **new}:
         before, after, key = old.get(name), new.get(name), f"{prefix}{name}"
         if isinstance(before, dict) and isinstance(after, dict):
-            yield from differences(before, after, f"{key}.")
+            yield from option_differences(before, after, f"{key}.")
         elif before != after:
             yield key, before, after
 
 
-def located(name: str, path: Path) -> str:
+def path_override(name: str, path: Path) -> str:
     """The override that names a path, quoted where Hydra's grammar would read it otherwise: at =, commas, letters beyond ASCII."""
-    return f"{name}={path if PLAIN.fullmatch(str(path)) else quoted(str(path))}"
+    return f"{name}={path if PLAIN.fullmatch(str(path)) else quote(str(path))}"
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A text between quotes; a backslash speaks for itself but before a quote."""
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text) + "'"
+    return (
+        "'"
+        + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
+        + "'"
+    )

@@ -26,7 +26,15 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from ddpm_cli.data.decoding import RECORD, Decoded, Records, ahead, cores, gone_through, words
+from ddpm_cli.data.decoding import (
+    RECORD,
+    Decoded,
+    Records,
+    content_hash,
+    core_count,
+    decode_all,
+    prefetch,
+)
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.shapes import Bytes
@@ -35,47 +43,62 @@ VERSION = 1  # of an entry and of how images are prepared
 ATTEMPTS = 3  # to build what is found damaged
 DAMAGE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 SPENT = (errno.EDQUOT, errno.ENOSPC, errno.EROFS)
-UNWRITABLE = (errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, *SPENT)
+UNWRITABLE = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    *SPENT,
+)
 BLOCK = 2**20  # bytes read at once to be compared
 log = logging.getLogger(__name__)
 
 
-def on_disk(source: Source, preparation: Preparation, *, threads: int, aloud: bool) -> Decoded:
+def decode_to_disk(
+    source: Source, preparation: Preparation, *, threads: int, aloud: bool
+) -> Decoded:
     """The images of the cache, which one process puts there first where they are not yet, while others wait."""
-    root = root_of(preparation)
-    entry = root / key(source, preparation)
+    root = cache_root(preparation)
+    entry = root / cache_key(source, preparation)
     for _ in range(ATTEMPTS):
-        with locked(entry, aloud):
+        with lock_entry(entry, aloud):
             if not entry.is_dir():
-                build(entry, source, preparation, aloud)
+                write_entry(entry, source, preparation, aloud)
             found = entry.stat().st_ino
         try:
-            return opened(entry, source, preparation, threads=threads, aloud=aloud)
+            return open_entry(entry, source, preparation, threads=threads, aloud=aloud)
         except DAMAGE as error:
             log.warning("warning: the cache in %s is damaged and is built anew: %s", entry, error)
-        with locked(entry, aloud):
-            if entry.is_dir() and entry.stat().st_ino == found:  # and not another that was built since
+        with lock_entry(entry, aloud):
+            if (
+                entry.is_dir() and entry.stat().st_ino == found
+            ):  # and not another that was built since
                 shutil.rmtree(entry)
-    raise ValueError(f"what is written to the cache in {str(root)!r} is read otherwise: is the disk damaged?")
+    raise ValueError(
+        f"what is written to the cache in {str(root)!r} is read otherwise: is the disk damaged?"
+    )
 
 
-def root_of(preparation: Preparation) -> Path:
+def cache_root(preparation: Preparation) -> Path:
     """The folder of all entries."""
     if preparation.cache != "disk":
         return Path(os.path.expanduser(preparation.cache))
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ddpm-cli"
 
 
-def key(source: Source, preparation: Preparation) -> str:
+def cache_key(source: Source, preparation: Preparation) -> str:
     """The name of an entry: a hash of what decides about its bytes."""
     decisive = [VERSION, source.version(), source.count, *preparation.kept, preparation.crop]
     return hashlib.blake2b(json.dumps(decisive).encode(), digest_size=16).hexdigest()
 
 
 @contextmanager
-def locked(entry: Path, aloud: bool) -> Iterator[None]:
+def lock_entry(entry: Path, aloud: bool) -> Iterator[None]:
     """Has an entry to itself among the processes of all runs; a process that is killed has it no more."""
-    with writable(entry.parent):
+    with tell_unwritable(entry.parent):
         entry.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(entry.with_suffix(".lock"))
         try:
@@ -91,88 +114,122 @@ def locked(entry: Path, aloud: bool) -> Iterator[None]:
 
 
 @contextmanager
-def writable(root: Path) -> Iterator[None]:
+def tell_unwritable(root: Path) -> Iterator[None]:
     """Tells in the user's words that the cache cannot be written to."""
     try:
         yield
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        raise ValueError(f"data.cache must be a folder that can be written to, but {str(root)!r} cannot: {error.strerror}") from error
+        raise ValueError(
+            f"data.cache must be a folder that can be written to, but {str(root)!r} cannot: {error.strerror}"
+        ) from error
 
 
-def build(entry: Path, source: Source, preparation: Preparation, aloud: bool) -> None:
+def write_entry(entry: Path, source: Source, preparation: Preparation, aloud: bool) -> None:
     """Writes an entry beside its place, and moves it there when all of it is on the disk."""
     unfinished, began = entry.with_suffix(".partial"), time.perf_counter()
-    remove(unfinished)  # of one that was killed
-    check_room(entry.parent, source.count, preparation)
+    remove_entry(unfinished)  # of one that was killed
+    check_free_space(entry.parent, source.count, preparation)
     unfinished.mkdir()
     try:
         with (unfinished / "images").open("wb") as file:
-            records, unreadable = gone_through(source, preparation, partial(append, file), threads=cores(), aloud=aloud)
-            synced(file)
-        save(unfinished, records, unreadable, time.perf_counter() - began)
+            records, unreadable = decode_all(
+                source, preparation, partial(append_images, file), threads=core_count(), aloud=aloud
+            )
+            sync(file)
+        save_records(unfinished, records, unreadable, time.perf_counter() - began)
         unfinished.rename(entry)
         if aloud:
             log.info("cached    %s prepared images in %s", f"{len(records):,}", entry)
     finally:
-        remove(unfinished)
+        remove_entry(unfinished)
 
 
-def append(file: BinaryIO, first: int, images: Bytes) -> None:
+def append_images(file: BinaryIO, first: int, images: Bytes) -> None:
     """Writes images behind those before them."""
     file.write(images.numpy().data)
 
 
-def remove(path: Path) -> None:
+def remove_entry(path: Path) -> None:
     """Removes a folder, or the file in its place."""
     shutil.rmtree(path, ignore_errors=True)
     if path.is_file():
         path.unlink()
 
 
-def check_room(folder: Path, count: int, preparation: Preparation) -> None:
+def check_free_space(folder: Path, count: int, preparation: Preparation) -> None:
     """Refuses what the disk cannot take."""
-    needed, free = count * math.prod(preparation.kept) / 2**30, shutil.disk_usage(folder).free / 2**30
+    needed, free = (
+        count * math.prod(preparation.kept) / 2**30,
+        shutil.disk_usage(folder).free / 2**30,
+    )
     if needed > free:
         remedy = "choose data.cache=FOLDER elsewhere, or a smaller data.size"
-        raise ValueError(f"{count:,} prepared images take {needed:.1f} GiB, and {free:.1f} are free in {str(folder)!r}: {remedy}")
+        raise ValueError(
+            f"{count:,} prepared images take {needed:.1f} GiB, and {free:.1f} are free in {str(folder)!r}: {remedy}"
+        )
 
 
-def save(folder: Path, records: Records, unreadable: Sequence[tuple[str, str]], seconds: float) -> None:
+def save_records(
+    folder: Path, records: Records, unreadable: Sequence[tuple[str, str]], seconds: float
+) -> None:
     """Writes what is known of the images, and the sum of that."""
     with (folder / "records").open("wb") as file:
         file.write(records.tobytes())
-        synced(file)
+        sync(file)
     facts = {"count": len(records), "unreadable": unreadable, "seconds": round(seconds, 1)}
     with (folder / "facts.json").open("wb") as file:
-        file.write(json.dumps({**facts, "sum": total(facts, records)}).encode())
-        synced(file)
+        file.write(json.dumps({**facts, "sum": entry_checksum(facts, records)}).encode())
+        sync(file)
 
 
-def synced(file: BinaryIO) -> None:
+def sync(file: BinaryIO) -> None:
     """Sees to it that all that was written is on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def total(facts: dict[str, Any], records: Records) -> str:
+def entry_checksum(facts: dict[str, Any], records: Records) -> str:
     """The sum of an entry but for its pixels, for which the words in the records stand."""
-    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode() + records.tobytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(
+        json.dumps(facts, sort_keys=True).encode() + records.tobytes(), digest_size=16
+    ).hexdigest()
 
 
-def opened(entry: Path, source: Source, preparation: Preparation, *, threads: int, aloud: bool) -> Decoded:
+def open_entry(
+    entry: Path, source: Source, preparation: Preparation, *, threads: int, aloud: bool
+) -> Decoded:
     """An entry, its images mapped into memory; ValueError or the like where a byte of it is not what was written."""
-    facts, records = json.loads((entry / "facts.json").read_bytes()), np.fromfile(entry / "records", dtype=RECORD)
+    facts, records = (
+        json.loads((entry / "facts.json").read_bytes()),
+        np.fromfile(entry / "records", dtype=RECORD),
+    )
     size, shape = (entry / "images").stat().st_size, (len(records), *preparation.kept)
-    if facts.pop("sum") != total(facts, records) or len(records) + len(facts["unreadable"]) != source.count or size != math.prod(shape):
+    if (
+        facts.pop("sum") != entry_checksum(facts, records)
+        or len(records) + len(facts["unreadable"]) != source.count
+        or size != math.prod(shape)
+    ):
         raise ValueError("it is not what was written")
-    compare(entry / "images", records, preparation.kept, threads, aloud)
-    images = torch.from_file(str(entry / "images"), size=size, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
-    return Decoded(images.view(shape), records, [(name, why) for name, why in facts["unreadable"]], entry, facts["seconds"])
+    check_images(entry / "images", records, preparation.kept, threads, aloud)
+    images = (
+        torch.from_file(str(entry / "images"), size=size, dtype=torch.uint8)
+        if size
+        else torch.empty(0, dtype=torch.uint8)
+    )
+    return Decoded(
+        images.view(shape),
+        records,
+        [(name, why) for name, why in facts["unreadable"]],
+        entry,
+        facts["seconds"],
+    )
 
 
-def compare(path: Path, records: Records, shape: tuple[int, ...], threads: int, aloud: bool) -> None:
+def check_images(
+    path: Path, records: Records, shape: tuple[int, ...], threads: int, aloud: bool
+) -> None:
     """Compares the bytes of all images with their words, which is quicker by far than to decode them."""
     at_once = max(1, BLOCK // math.prod(shape))
 
@@ -180,12 +237,19 @@ def compare(path: Path, records: Records, shape: tuple[int, ...], threads: int, 
         expected = records["word"][first : first + at_once]
         offset, count = (math.prod(shape) * each for each in (first, len(expected)))
         content = np.fromfile(path, np.uint8, count=count, offset=offset).reshape(-1, *shape)
-        return not np.array_equal(words(torch.from_numpy(content)), expected)
+        return not np.array_equal(content_hash(torch.from_numpy(content)), expected)
 
     firsts = range(0, len(records), at_once)
-    bar = tqdm(total=len(firsts), desc="comparing", delay=2, leave=False, dynamic_ncols=True, disable=not aloud)
+    bar = tqdm(
+        total=len(firsts),
+        desc="comparing",
+        delay=2,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not aloud,
+    )
     with bar, ThreadPoolExecutor(threads) as pool:
-        for wrong in ahead(pool, differing, firsts, 4 * threads):
+        for wrong in prefetch(pool, differing, firsts, 4 * threads):
             bar.update()
             if wrong:
                 raise ValueError("an image is not what was written")

@@ -22,8 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
-from ddpm_cli.data.image_arrays import Pictures
-from ddpm_cli.data.preparation import Preparation, fitted, upright
+from ddpm_cli.data.image_arrays import ImageArray
+from ddpm_cli.data.preparation import Preparation, prepare_image, rotate_upright
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.shapes import Bytes
 
@@ -42,13 +42,23 @@ RECORD = np.dtype(
 )
 VISIBLE = 1  # level of 255; by less brightness grows where there is nothing, as JPEG leaves it on a plain ground
 BLOCK = 2**22  # bytes of images decoded by a thread before it hands them over
-UNKNOWN = (ImportError, NotImplementedError)  # kinds of files and places that are not supported here
+UNKNOWN = (
+    ImportError,
+    NotImplementedError,
+)  # kinds of files and places that are not supported here
 DAMAGED = (EOFError, OSError, SyntaxError, struct.error, zlib.error)
 FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, *DAMAGED, *UNKNOWN)
 UNREADABLE = (*FAULTS, Image.DecompressionBombError)
-MACHINE = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT)  # which no image is to blame for
+MACHINE = (
+    errno.EIO,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ETIMEDOUT,
+)  # which no image is to blame for
 Records: TypeAlias = NDArray[Any]
-Words: TypeAlias = NDArray[np.uint64]
+Hashes: TypeAlias = NDArray[np.uint64]
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -60,15 +70,20 @@ class Decoded:
     folder: where they lie, if on a disk. seconds: that the decoding took.
     """
 
-    images: Pictures
+    images: ImageArray
     records: Records
     unreadable: Sequence[tuple[str, str]]
     folder: Path | None = None
     seconds: float = 0.0
 
 
-def gone_through(
-    source: Source, preparation: Preparation, keep: Callable[[int, Bytes], object], *, threads: int, aloud: bool
+def decode_all(
+    source: Source,
+    preparation: Preparation,
+    keep: Callable[[int, Bytes], object],
+    *,
+    threads: int,
+    aloud: bool,
 ) -> tuple[Records, list[tuple[str, str]]]:
     """What is known of the images that can be read, and (name, reason) of those that cannot.
 
@@ -76,10 +91,26 @@ def gone_through(
     """
     records, count, unreadable = np.zeros(source.count, dtype=RECORD), 0, []
     at_once = max(1, min(32, BLOCK // math.prod(preparation.kept)))
-    blocks = (range(source.count)[first : first + at_once] for first in range(0, source.count, at_once))
-    bar = tqdm(total=source.count, desc="decoding", unit=" images", delay=2, leave=False, dynamic_ncols=True, disable=not aloud)
-    with bar, ThreadPoolExecutor(threads) as pool, catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-        for images, found, bad in ahead(pool, partial(block, source, preparation), blocks, 2 * threads):
+    blocks = (
+        range(source.count)[first : first + at_once] for first in range(0, source.count, at_once)
+    )
+    bar = tqdm(
+        total=source.count,
+        desc="decoding",
+        unit=" images",
+        delay=2,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not aloud,
+    )
+    with (
+        bar,
+        ThreadPoolExecutor(threads) as pool,
+        catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+    ):
+        for images, found, bad in prefetch(
+            pool, partial(decode_block, source, preparation), blocks, 2 * threads
+        ):
             keep(count, images)
             records[count : count + len(found)] = found
             count += len(found)
@@ -88,26 +119,40 @@ def gone_through(
     return records[:count], unreadable
 
 
-def block(source: Source, preparation: Preparation, indices: range) -> tuple[Bytes, Records, list[tuple[str, str]]]:
+def decode_block(
+    source: Source, preparation: Preparation, indices: range
+) -> tuple[Bytes, Records, list[tuple[str, str]]]:
     """Some images with what is to be known of each, and what is wrong with those that cannot be read."""
     readable, facts, bad = [torch.empty(0, *preparation.kept, dtype=torch.uint8)], [], []
     for index in indices:
         try:
             image = source.open(index)
-            size, mode = (upright(image), image.mode) if isinstance(image, Image.Image) else (image.shape[1::-1], str(image.dtype))
-            readable.append(fitted(image, preparation.kept, preparation.crop)[None])
+            size, mode = (
+                (rotate_upright(image), image.mode)
+                if isinstance(image, Image.Image)
+                else (image.shape[1::-1], str(image.dtype))
+            )
+            readable.append(prepare_image(image, preparation.kept, preparation.crop)[None])
             facts.append((index, *size, mode.encode()))
         except UNREADABLE as error:
-            bad.append((source.name(index), fault(error)))
-    images, records, told = torch.cat(readable), np.zeros(len(facts), dtype=RECORD), ["place", "width", "height", "mode"]
+            bad.append((source.name(index), fault_text(error)))
+    images, records, told = (
+        torch.cat(readable),
+        np.zeros(len(facts), dtype=RECORD),
+        ["place", "width", "height", "mode"],
+    )
     records[told] = np.array(facts, dtype=records[told].dtype)
-    records["word"], records["look"] = words(images), looks(images)
+    records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
-    records["low"], records["high"], records["plain"] = low.amin(1), high.amax(1), (low == high).all(1)
+    records["low"], records["high"], records["plain"] = (
+        low.amin(1),
+        high.amax(1),
+        (low == high).all(1),
+    )
     return images, records, bad
 
 
-def fault(error: Exception) -> str:
+def fault_text(error: Exception) -> str:
     """What is wrong with an image, in one line and without its name; raises what no image is to blame for."""
     if isinstance(error, OSError) and error.errno in MACHINE:
         raise error
@@ -117,7 +162,9 @@ def fault(error: Exception) -> str:
     return " ".join((told or str(error)).split()) or type(error).__name__
 
 
-def ahead(pool: Executor, function: Callable[[Item], Found], items: Iterable[Item], count: int) -> Iterator[Found]:
+def prefetch(
+    pool: Executor, function: Callable[[Item], Found], items: Iterable[Item], count: int
+) -> Iterator[Found]:
     """What a function makes of the items, in their order, with at most `count` of them begun."""
     begun: deque[Future[Found]] = deque()
     for item in items:
@@ -128,18 +175,25 @@ def ahead(pool: Executor, function: Callable[[Item], Found], items: Iterable[Ite
         yield begun.popleft().result()
 
 
-def words(images: Bytes) -> Words:
+def content_hash(images: Bytes) -> Hashes:
     """64 bits that stand for each image: whether it is held out, unchanged, and the same as another follows from them."""
-    digests = (hashlib.blake2b(image.data, digest_size=8).digest() for image in images.contiguous().numpy())
+    digests = (
+        hashlib.blake2b(image.data, digest_size=8).digest() for image in images.contiguous().numpy()
+    )
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
-def looks(images: Bytes) -> Words:
+def perceptual_hash(images: Bytes) -> Hashes:
     """64 bits of which near copies share most: whether brightness grows from each of 8 x 9 cells to the next (a difference hash)."""
     cells = adaptive_avg_pool2d(images.float().mean(1, keepdim=True), (8, 9)).flatten(0, 1)
-    return np.packbits(cells.diff(dim=2).flatten(1).numpy() > VISIBLE, axis=1).view(">u8").astype(np.uint64).flatten()
+    return (
+        np.packbits(cells.diff(dim=2).flatten(1).numpy() > VISIBLE, axis=1)
+        .view(">u8")
+        .astype(np.uint64)
+        .flatten()
+    )
 
 
-def cores() -> int:
+def core_count() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,9 +8,9 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.config.overrides import choices
-from ddpm_cli.data import ImageSet, Pictures
+from ddpm_cli.data import ImageArray, ImageSet
 from ddpm_cli.evaluation import metric_names
-from ddpm_cli.metrics import Extractor, Moments, extracted, frechet_distance, moments
+from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
 from ddpm_cli.metrics.kernel import row_means
 from ddpm_cli.shapes import Features, Indices
 
@@ -19,7 +19,7 @@ AT_ONCE = 32  # through an extractor, which may enlarge them
 
 
 @dataclass(frozen=True)
-class Reference:
+class TrainingFeatures:
     """Features of training images, and what of them is found once: moments, and how alike they are to one another."""
 
     features: Features
@@ -33,22 +33,28 @@ class Reference:
         return float(row_means(self.features, self.features, itself=True).mean())
 
 
-def fd(generated: Features, reference: Reference) -> float:
+def fd_score(generated: Features, reference: TrainingFeatures) -> float:
     """The Fréchet distance."""
     return frechet_distance(moments(generated), reference.moments)
 
 
-def kid(generated: Features, reference: Reference) -> float:
+def kid_score(generated: Features, reference: TrainingFeatures) -> float:
     """The kernel distance, as `kernel_distance` has it."""
-    within, across = row_means(generated, generated, itself=True), row_means(generated, reference.features, itself=False)
+    within, across = (
+        row_means(generated, generated, itself=True),
+        row_means(generated, reference.features, itself=False),
+    )
     return float(within.mean() + reference.alike - 2 * across.mean())
 
 
-SCORES: dict[str, Callable[[Features, Reference], float]] = {"fd": fd, "kid": kid}
+SCORES: dict[str, Callable[[Features, TrainingFeatures], float]] = {
+    "fd": fd_score,
+    "kid": kid_score,
+}
 
 
 @dataclass(frozen=True)
-class Gauge:
+class TrainingSetMetrics:
     """Measures of samples, named fd_X and kid_X with X of `extractors`, against at most 10,000 of the training images."""
 
     names: Sequence[str]
@@ -56,38 +62,46 @@ class Gauge:
     training: ImageSet
 
     @property
-    def images(self) -> Pictures:
+    def images(self) -> ImageArray:
         """The training images that samples are compared with, spread evenly over all."""
         count = len(self.training.images)
-        return self.training.chosen(spread(min(MOST, count), count)).images
+        return self.training.chosen(evenly_spaced(min(MOST, count), count)).images
 
     @cached_property
-    def references(self) -> dict[str, Reference]:
+    def references(self) -> dict[str, TrainingFeatures]:
         """What samples are compared with, found when it is first asked for."""
-        return {name: Reference(each) for name, each in self.features(self.images).items()}
+        return {name: TrainingFeatures(each) for name, each in self.features(self.images).items()}
 
     @torch.no_grad()
-    def features(self, images: Pictures) -> dict[str, Features]:
+    def features(self, images: ImageArray) -> dict[str, Features]:
         """All features of images, by name."""
-        return {name: extracted(each.extract, images, at_once=AT_ONCE) for name, each in self.extractors.items()}
+        return {
+            name: extract_features(each.extract, images, at_once=AT_ONCE)
+            for name, each in self.extractors.items()
+        }
 
     def scores(self, generated: Mapping[str, Features]) -> dict[str, float]:
         """Every measure of samples that have these features."""
         parted = {name: name.split("_", 1) for name in self.names}
-        return {name: SCORES[score](generated[of], self.references[of]) for name, (score, of) in parted.items()}
+        return {
+            name: SCORES[score](generated[of], self.references[of])
+            for name, (score, of) in parted.items()
+        }
 
 
-def spread(n: int, count: int) -> Indices:
+def evenly_spaced(n: int, count: int) -> Indices:
     """n places among `count`, spread evenly."""
     return torch.arange(n) * count // n
 
 
-def nodes(cfg: DictConfig) -> dict[str, object]:
+def sample_metric_nodes(cfg: DictConfig) -> dict[str, object]:
     """The features that trainer.measures goes by, as their YAML files say; ValueError where one is no measure."""
     if not (names := cfg.trainer.measures):
         return {}
     known = [f"{score}_{each}" for score in SCORES for each in choices("features")]
     for name in names:
         if name not in known:
-            raise ValueError(f"trainer.measures must be among {', '.join(known)}, but {name!r} is not")
-    return metric_names.nodes(names)
+            raise ValueError(
+                f"trainer.measures must be among {', '.join(known)}, but {name!r} is not"
+            )
+    return metric_names.feature_nodes(names)

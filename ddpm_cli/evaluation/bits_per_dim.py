@@ -7,39 +7,41 @@ from typing import TypeAlias
 
 import torch
 
-from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.losses import Distribution, Noised, bound, per_image
-from ddpm_cli.samplers import Denoise, clipped
-from ddpm_cli.seeds import Purpose, normal_like, reseeded, words_at
+from ddpm_cli.samplers import Denoise, clip_x0
+from ddpm_cli.seeds import Purpose, normal_like, reseed, words_at
 from ddpm_cli.shapes import Images, PerImage, PerTime
 
 NoiseAt: TypeAlias = Callable[[int], Images]
 
 
-def keyed(like: Images, seed: int, indices: Sequence[int], steps: int) -> NoiseAt:
+def noise_at_times(like: Images, seed: int, indices: Sequence[int], steps: int) -> NoiseAt:
     """The noise at each time 0..steps: of an image a function of (seed, its index, t), whatever the batch."""
     words = [words_at(seed, Purpose.EVALUATION, index, count=steps + 1) for index in indices]
-    return lambda t: normal_like(like, reseeded([each[t] for each in words], like.device))
+    return lambda t: normal_like(like, reseed([each[t] for each in words], like.device))
 
 
-def prior(diffusion: GaussianDiffusion, x0: Images) -> PerImage:
+def prior_bits(diffusion: GaussianDiffusion, x0: Images) -> PerImage:
     """L_T = KL(q(x_T | x_0) || N(0, 1)) in bits per dimension (Ho et al. 2020, eq. 5)."""
     alpha_bar = diffusion.at(diffusion.steps)
-    twice = fit(alpha_bar, x0) * x0.square() + fit(-alpha_bar - torch.log1p(-alpha_bar), x0)
+    twice = broadcast_like(alpha_bar, x0) * x0.square() + broadcast_like(
+        -alpha_bar - torch.log1p(-alpha_bar), x0
+    )
     return per_image(twice) / (2 * math.log(2))
 
 
-def terms(
+def bound_terms(
     denoise: Denoise, diffusion: GaussianDiffusion, x0: Images, noise: NoiseAt, cdf: Distribution
 ) -> Iterator[tuple[int, PerImage, PerImage]]:
     """(t, L_t in bits per dimension, mean squared error of x_0's estimate) for t = 1..T, L_1 the decoder's; the estimate clipped."""
     for t in range(1, diffusion.steps + 1):
         batch = Noised.at(diffusion, x0, noise(t), t)
-        estimate = clipped(denoise)(batch.x_t, t)
+        estimate = clip_x0(denoise)(batch.x_t, t)
         yield t, bound(diffusion, estimate, batch, cdf), per_image((estimate.x0 - x0).square())
 
 
-def rates(last: float, bits: PerTime) -> PerTime:
+def bound_rates(last: float, bits: PerTime) -> PerTime:
     """L_T + the sum of L_s over s > t: the bits that tell x_t, for t = 1..T (Ho et al. 2020, figure 5)."""
     return last + bits.flip(0).cumsum(0).flip(0) - bits
 
@@ -48,12 +50,19 @@ def even_levels(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """Times from 1 to T in equal steps of ln(sigma / alpha); ValueError where the last is infinite."""
     first, last = diffusion.log_snr(torch.tensor([1, diffusion.steps])).tolist()
     if math.isinf(last):
-        raise ValueError("nll=ode needs some signal at the end of the schedule, but its SNR there is 0 (the last beta is 1); use nll=bound")
+        raise ValueError(
+            "nll=ode needs some signal at the end of the schedule, but its SNR there is 0 (the last beta is 1); use nll=bound"
+        )
     return diffusion.time_of(torch.linspace(first, last, steps + 1, dtype=torch.float64)).tolist()
 
 
-def flow(
-    denoise: Denoise, diffusion: GaussianDiffusion, x0: Images, noise: NoiseAt, cdf: Distribution, times: Sequence[float]
+def flow_bits(
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x0: Images,
+    noise: NoiseAt,
+    cdf: Distribution,
+    times: Sequence[float],
 ) -> Iterator[PerImage]:
     """Bits per dimension after every step of Heun's method from 1 to T, as if x were normal there: the last are those of the flow.
 
@@ -61,12 +70,12 @@ def flow(
     the bound's decoder P. In y = x_t / alpha the slope is dy/d(sigma / alpha) = eps, its divergence what the estimate's trace leaves.
     """
     batch, probe = Noised.at(diffusion, x0, noise(1), 1), torch.ones_like(x0).copysign(noise(0))
-    decoder = bound(diffusion, clipped(denoise)(batch.x_t, 1), batch, cdf)
-    y, gained = batch.x_t / fit(diffusion.at(1).sqrt(), x0), torch.zeros_like(decoder)
+    decoder = bound(diffusion, clip_x0(denoise)(batch.x_t, 1), batch, cdf)
+    y, gained = batch.x_t / broadcast_like(diffusion.at(1).sqrt(), x0), torch.zeros_like(decoder)
     for t, s in pairwise(times):
         now, then = float(diffusion.level(t)), float(diffusion.level(s))
-        eps, trace = tangent(denoise, diffusion, y, t, probe)
-        later_eps, later_trace = tangent(denoise, diffusion, y + (then - now) * eps, s, probe)
+        eps, trace = flow_slope(denoise, diffusion, y, t, probe)
+        later_eps, later_trace = flow_slope(denoise, diffusion, y + (then - now) * eps, s, probe)
         y = y + (then - now) * (eps + later_eps) / 2
         gained = gained + math.log(then / now) * (trace + later_trace) / 2
         alpha, sigma = diffusion.scales(s, y)
@@ -74,10 +83,12 @@ def flow(
         yield decoder + (apart + gained) / math.log(2)
 
 
-def tangent(denoise: Denoise, diffusion: GaussianDiffusion, y: Images, t: float, probe: Images) -> tuple[Images, PerImage]:
+def flow_slope(
+    denoise: Denoise, diffusion: GaussianDiffusion, y: Images, t: float, probe: Images
+) -> tuple[Images, PerImage]:
     """eps at y = x_t / alpha, and the trace of d x_0 / d y over the dimensions (Hutchinson 1990): v (d x_0 / d y) v of a probe v."""
     with torch.enable_grad():
         place = y.detach().requires_grad_()
-        x0 = denoise(fit(diffusion.at(t).sqrt(), y) * place, t).x0
+        x0 = denoise(broadcast_like(diffusion.at(t).sqrt(), y) * place, t).x0
         (pulled,) = torch.autograd.grad(x0, place, probe)
     return (y - x0.detach()) / float(diffusion.level(t)), per_image(pulled * probe)

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.data import Pictures, select
-from ddpm_cli.data.cache import writable
-from ddpm_cli.files import whole
+from ddpm_cli.data import ImageArray, select_images
+from ddpm_cli.data.cache import tell_unwritable
+from ddpm_cli.files import write_atomically
 from ddpm_cli.metrics import Extractor
-from ddpm_cli.parallel import Ranks
+from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Features, Indices
 
 VERSION = 1  # of a file of features
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FeatureKey:
     """The features of a set of images, or of their mirror images, by an extractor."""
 
     of: str
@@ -36,57 +36,70 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Sets:
+class FeatureCache:
     """Sets of images by name, extractors by name, and the processes that share the work.
 
     kept: the folder where features are kept, if they are, of those sets that have fingerprints.
     """
 
-    pictures: Mapping[str, Pictures]
+    pictures: Mapping[str, ImageArray]
     fingerprints: Mapping[str, str]
     extractors: Mapping[str, Extractor]
     device: torch.device
     kept: Path | None
-    ranks: Ranks
+    ranks: ProcessGroup
 
-    def found(self, wanted: Wanted) -> Features:
+    def found(self, wanted: FeatureKey) -> Features:
         """The features of a set, from the disk if they are there; for the first process, the others have some or none."""
         if self.kept is None or wanted.of not in self.fingerprints:
             return self.made(wanted)
         title = self.title(wanted)
         path = self.kept / hashlib.blake2b(title.encode(), digest_size=16).hexdigest() / "features"
-        there = read(path, title) if self.ranks.first else None
+        there = read_features(path, title) if self.ranks.first else None
         if self.ranks.shared(there is not None):
             return torch.empty(0, 0) if there is None else there
         made = self.made(wanted)
         if self.ranks.first:
-            write(path, title, made)
+            write_features(path, title, made)
         return made
 
-    def title(self, wanted: Wanted) -> str:
+    def title(self, wanted: FeatureKey) -> str:
         """What decides about features."""
-        decisive = [VERSION, self.fingerprints[wanted.of], self.extractors[wanted.by].name, self.device.type, wanted.mirrored]
+        decisive = [
+            VERSION,
+            self.fingerprints[wanted.of],
+            self.extractors[wanted.by].name,
+            self.device.type,
+            wanted.mirrored,
+        ]
         return " ".join(map(str, decisive))
 
-    def made(self, wanted: Wanted) -> Features:
+    def made(self, wanted: FeatureKey) -> Features:
         """The features of a set, a share of them from each process, in order; of others than the first process some of them."""
         pictures, extract = self.pictures[wanted.of], self.extractors[wanted.by].extract
 
         @torch.no_grad()
         def looked_at(some: Indices) -> tuple[int, Features]:
-            images = select(pictures, some)
+            images = select_images(pictures, some)
             bar.update()
             return int(some[0]), extract(images.flip(-1) if wanted.mirrored else images).cpu()
 
-        mine = torch.split(torch.arange(len(pictures)), AT_ONCE)[self.ranks.rank :: self.ranks.count]
-        bar = tqdm(total=len(mine), desc=f"{wanted.of} {wanted.by}", leave=False, disable=not self.ranks.first)
-        with bar, side_by_side(self.device) as pool:
+        mine = torch.split(torch.arange(len(pictures)), AT_ONCE)[
+            self.ranks.rank :: self.ranks.count
+        ]
+        bar = tqdm(
+            total=len(mine),
+            desc=f"{wanted.of} {wanted.by}",
+            leave=False,
+            disable=not self.ranks.first,
+        )
+        with bar, single_core_threads(self.device) as pool:
             found = dict(pool.map(looked_at, mine))
         return torch.cat(self.ranks.in_order(found) or [torch.empty(0, 0)])
 
 
 @contextmanager
-def side_by_side(device: torch.device) -> Iterator[Executor]:
+def single_core_threads(device: torch.device) -> Iterator[Executor]:
     """Threads of which each has a core of its own: sums over several cores would have other last digits for another number of them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -97,25 +110,30 @@ def side_by_side(device: torch.device) -> Iterator[Executor]:
         torch.set_num_threads(threads)
 
 
-def read(path: Path, title: str) -> Features | None:
+def read_features(path: Path, title: str) -> Features | None:
     """The features in a file; None where there is none, or where it is not what was written, which is told."""
     if not path.exists():
         return None
     content = path.read_bytes()
-    if content[:SUM] != total(title, content[SUM:]):
+    if content[:SUM] != feature_checksum(title, content[SUM:]):
         log.warning("warning: the features in %s are damaged and are made anew", path)
         return None
     return torch.from_numpy(np.load(io.BytesIO(content[SUM:]), allow_pickle=False))
 
 
-def write(path: Path, title: str, features: Features) -> None:
+def write_features(path: Path, title: str, features: Features) -> None:
     """Writes features and their sum."""
     file = io.BytesIO()
     np.save(file, features.numpy())
-    with writable(path.parent.parent):
-        whole(path, lambda partial: partial.write_bytes(total(title, file.getvalue()) + file.getvalue()))
+    with tell_unwritable(path.parent.parent):
+        write_atomically(
+            path,
+            lambda partial: partial.write_bytes(
+                feature_checksum(title, file.getvalue()) + file.getvalue()
+            ),
+        )
 
 
-def total(title: str, content: bytes) -> bytes:
+def feature_checksum(title: str, content: bytes) -> bytes:
     """The sum of features and of what they are."""
     return hashlib.blake2b(title.encode() + content, digest_size=SUM).digest()

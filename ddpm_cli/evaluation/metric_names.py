@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.config.build import build
 from ddpm_cli.config.overrides import choices
-from ddpm_cli.config.values import plain
-from ddpm_cli.evaluation.feature_cache import Wanted
+from ddpm_cli.config.values import to_plain
+from ddpm_cli.evaluation.feature_cache import FeatureKey
 from ddpm_cli.metrics import (
     Copies,
     Extractor,
@@ -27,12 +27,18 @@ from ddpm_cli.metrics.memorization import FEWEST
 from ddpm_cli.shapes import Features
 
 FAMILIES = ("fd", "kid", "prc", "is", "copies")
-PUBLISHED = {"fid": "fd_inception", "kid": "kid_inception", "prc": "prc_inception", "is": "is_inception", "copies": "copies_pixels"}
+PUBLISHED = {
+    "fid": "fd_inception",
+    "kid": "kid_inception",
+    "prc": "prc_inception",
+    "is": "is_inception",
+    "copies": "copies_pixels",
+}
 NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019)
-Known: TypeAlias = Mapping[Wanted, Features]
+Known: TypeAlias = Mapping[FeatureKey, Features]
 
 
-def by_name(metrics: Sequence[str]) -> list[str]:
+def full_names(metrics: Sequence[str]) -> list[str]:
     """The metrics by their full names, FAMILY_FEATURES, each once; ValueError names one that there is not."""
     known = choices("features")
     for asked in metrics:
@@ -43,54 +49,73 @@ def by_name(metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(PUBLISHED.get(asked, asked) for asked in metrics))
 
 
-def nodes(metrics: Sequence[str]) -> dict[str, object]:
+def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
     """The nodes of the features that metrics go by."""
     names = dict.fromkeys(name.partition("_")[2] for name in metrics if name != "nll")
-    return {name: plain(compose("compare", [f"features={name}"]).features) for name in names}
+    return {name: to_plain(compose("compare", [f"features={name}"]).features) for name in names}
 
 
 @torch.no_grad()
-def extractors(nodes: Mapping[str, object], trust: Sequence[str], device: torch.device, shape: Sequence[int]) -> dict[str, Extractor]:
+def build_extractors(
+    nodes: Mapping[str, object], trust: Sequence[str], device: torch.device, shape: Sequence[int]
+) -> dict[str, Extractor]:
     """The extractors of these nodes, each tried on a black image of `shape`."""
     found: dict[str, Extractor] = {}
     for name, node in nodes.items():
-        found[name] = build(OmegaConf.create({"features": node, "trust": list(trust)}), "features", device)
+        found[name] = build(
+            OmegaConf.create({"features": node, "trust": list(trust)}), "features", device
+        )
         found[name].extract(torch.zeros(1, *shape, dtype=torch.uint8))
     return found
 
 
-def wanted(metric: str, reference: str, held_out: int) -> list[Wanted]:
+def required_features(metric: str, reference: str, held_out: int) -> list[FeatureKey]:
     """The features that a metric takes, those of the generated images first."""
     family, _, by = metric.partition("_")
     unseen = "held_out" if held_out >= FEWEST else "training"
-    others = {"copies": [("generated", True), ("training", False), (unseen, False), (unseen, True)], "is": []}
-    return [Wanted("generated", by), *(Wanted(of, by, mirrored) for of, mirrored in others.get(family, [(reference, False)]))]
+    others = {
+        "copies": [("generated", True), ("training", False), (unseen, False), (unseen, True)],
+        "is": [],
+    }
+    return [
+        FeatureKey("generated", by),
+        *(
+            FeatureKey(of, by, mirrored)
+            for of, mirrored in others.get(family, [(reference, False)])
+        ),
+    ]
 
 
-def numbers(metric: str, known: Known, reference: str, by: Extractor) -> dict[str, Number]:
+def metric_numbers(metric: str, known: Known, reference: str, by: Extractor) -> dict[str, Number]:
     """What a metric finds, by the names of its numbers."""
     family, _, name = metric.partition("_")
-    generated = known[Wanted("generated", name)]
+    generated = known[FeatureKey("generated", name)]
     if family == "is" and by.head is not None:
         return {metric: class_score(by.head(generated).cpu())}
-    theirs = known[Wanted(reference, name)]
+    theirs = known[FeatureKey(reference, name)]
     if family == "kid":
         return {metric: kernel_distance(generated, theirs)}
     if family == "prc":
-        return {f"{each}_{name}": number for each, number in precision_recall(generated, theirs, k=NEIGHBOURS).items()}
+        return {
+            f"{each}_{name}": number
+            for each, number in precision_recall(generated, theirs, k=NEIGHBOURS).items()
+        }
     against = moments(theirs)
-    return {metric: frechet(generated, against), f"{metric}_infinity": frechet_infinity(generated, against)}
+    return {
+        metric: frechet(generated, against),
+        f"{metric}_infinity": frechet_infinity(generated, against),
+    }
 
 
-def copied(metric: str, known: Known) -> Copies:
+def find_copies(metric: str, known: Known) -> Copies:
     """The copies of training images among the generated ones."""
     by = metric.partition("_")[2]
-    turned = known.get(Wanted("held_out", by, True))
+    turned = known.get(FeatureKey("held_out", by, True))
     return copies(
-        known[Wanted("generated", by)],
-        known[Wanted("generated", by, True)],
-        known[Wanted("training", by)],
-        held_out=None if turned is None else known[Wanted("held_out", by)],
+        known[FeatureKey("generated", by)],
+        known[FeatureKey("generated", by, True)],
+        known[FeatureKey("training", by)],
+        held_out=None if turned is None else known[FeatureKey("held_out", by)],
         held_out_mirrored=turned,
-        training_mirrored=known.get(Wanted("training", by, True)),
+        training_mirrored=known.get(FeatureKey("training", by, True)),
     )

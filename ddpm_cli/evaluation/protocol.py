@@ -35,7 +35,17 @@ class Protocol:
     def text(self) -> str:
         """The protocol in a line."""
         seed = "" if self.seed is None else f"seed {self.seed}"
-        said = [self.metric, self.by, self.images, f"n {self.n}", self.sampler, self.steering, seed, self.weights, self.precision]
+        said = [
+            self.metric,
+            self.by,
+            self.images,
+            f"n {self.n}",
+            self.sampler,
+            self.steering,
+            seed,
+            self.weights,
+            self.precision,
+        ]
         return " | ".join([*filter(None, said), f"ddpm-cli {self.version}"])
 
     @property
@@ -45,7 +55,7 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricResult:
     """A number of a metric, with its protocol."""
 
     metric: str
@@ -54,20 +64,35 @@ class Measured:
 
     def row(self, step: int) -> dict[str, Any]:
         """The number of a checkpoint's step, as files of rows hold it."""
-        number = {name: rounded(value) for name, value in asdict(self.number).items()}
-        return {"step": step, "metric": self.metric, **number, "protocol": self.protocol.text, "protocol_id": self.protocol.id}
+        number = {name: round_figure(value) for name, value in asdict(self.number).items()}
+        return {
+            "step": step,
+            "metric": self.metric,
+            **number,
+            "protocol": self.protocol.text,
+            "protocol_id": self.protocol.id,
+        }
 
 
-def rounded(value: float) -> float | None:
+def round_figure(value: float) -> float | None:
     """A figure without the digits in which another order of its sums would show; null where it is not finite, as JSON has it."""
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
-def table(found: Sequence[Measured]) -> list[str]:
+def results_table(found: Sequence[MetricResult]) -> list[str]:
     """Lines of a table: metric, value, interval, protocol; below it the protocols."""
-    cells = [(each.metric, f"{n.value:.4g}", f"[{n.low:.4g}, {n.high:.4g}]", each.protocol.id) for each in found for n in [each.number]]
+    cells = [
+        (each.metric, f"{n.value:.4g}", f"[{n.low:.4g}, {n.high:.4g}]", each.protocol.id)
+        for each in found
+        for n in [each.number]
+    ]
     head = ("metric", "value", "95% interval", "protocol")
-    name, value, interval, _ = (max(len(row[column]) for row in [head, *cells]) for column in range(4))
-    lines = [f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:>{interval}}  {row[3]}" for row in [head, *cells]]
+    name, value, interval, _ = (
+        max(len(row[column]) for row in [head, *cells]) for column in range(4)
+    )
+    lines = [
+        f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:>{interval}}  {row[3]}"
+        for row in [head, *cells]
+    ]
     protocols = {each.protocol.id: each.protocol.text for each in found}
     return [*lines, *(f"{key}  {text}" for key, text in protocols.items())]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.generation.trajectory import Noises
 from ddpm_cli.samplers import Denoise, Noise, Sampler, inverse
 from ddpm_cli.samplers.grids import even
@@ -30,7 +30,13 @@ class Inpainting:
     resample: int
 
     def __call__(
-        self, denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, **options: Any
+        self,
+        denoise: Denoise,
+        diffusion: GaussianDiffusion,
+        x: Images,
+        times: Sequence[float],
+        noise: Noise,
+        **options: Any,
     ) -> Iterator[Images]:
         image = self.image.expand_as(x)
         for t, s in pairwise(times):
@@ -38,18 +44,24 @@ class Inpainting:
                 *_, painted = self.sampler(denoise, diffusion, x, [t, s], noise, **options)
                 kept = diffusion.add_noise(image, noise(image), s) if s > 0 else image
                 painted = torch.where(self.mask, painted, kept)
-                x = back(diffusion, painted, s, t, noise(x)) if again else painted
+                x = diffuse_again(diffusion, painted, s, t, noise(x)) if again else painted
             yield x
 
 
-def back(diffusion: GaussianDiffusion, x_s: Images, s: float, t: float, noise: Images) -> Images:
+def diffuse_again(
+    diffusion: GaussianDiffusion, x_s: Images, s: float, t: float, noise: Images
+) -> Images:
     """x_t ~ q(x_t | x_s), s < t."""
     kept = diffusion.at(t) / diffusion.at(s)
-    return fit(kept.sqrt(), x_s) * x_s + fit((1 - kept).sqrt(), x_s) * noise
+    return broadcast_like(kept.sqrt(), x_s) * x_s + broadcast_like((1 - kept).sqrt(), x_s) * noise
 
 
-def started(
-    diffusion: GaussianDiffusion, times: Sequence[float], image: Images, noise: Images, strength: float
+def start_from_image(
+    diffusion: GaussianDiffusion,
+    times: Sequence[float],
+    image: Images,
+    noise: Images,
+    strength: float,
 ) -> tuple[Images, Sequence[float]]:
     """Where an image, [1, C, H, W], is taken up, and the times from there (SDEdit, Meng et al. 2022).
 
@@ -57,18 +69,25 @@ def started(
     """
     skipped = len(times) - 1 - round(strength * (len(times) - 1))
     x = image.expand_as(noise)
-    return noise if skipped == 0 else x if skipped == len(times) - 1 else diffusion.add_noise(x, noise, times[skipped]), times[skipped:]
+    return noise if skipped == 0 else x if skipped == len(times) - 1 else diffusion.add_noise(
+        x, noise, times[skipped]
+    ), times[skipped:]
 
 
-def noise_of(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
+def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
     """The x_T that DDIM makes an image of, found by its inverse; the image is taken for x_1."""
-    *_, noise = inverse(denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2)
+    *_, noise = inverse(
+        denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2
+    )
     return noise
 
 
-def between(one: Noises, other: Noises, places: PerImage) -> Noises:
+def interpolate_noise(one: Noises, other: Noises, places: PerImage) -> Noises:
     """All randomness on the way from that of one batch (places 0) to that of another (1)."""
-    return Noises(slerp(one.start, other.start, places), lambda like: slerp(one.steps(like), other.steps(like), places))
+    return Noises(
+        slerp(one.start, other.start, places),
+        lambda like: slerp(one.steps(like), other.steps(like), places),
+    )
 
 
 def slerp(one: Images, other: Images, places: PerImage) -> Images:
@@ -77,6 +96,8 @@ def slerp(one: Images, other: Images, places: PerImage) -> Images:
     angle = cosine.acos()
 
     def weight(share: PerImage) -> Fitted:
-        return torch.where(angle.sin() > 1e-4, (share * angle).sin() / angle.sin(), share)[:, None, None, None]
+        return torch.where(angle.sin() > 1e-4, (share * angle).sin() / angle.sin(), share)[
+            :, None, None, None
+        ]
 
     return weight(1 - places) * one + weight(places) * other

@@ -10,7 +10,9 @@ from ddpm_cli.shapes import Bytes, Images, Time
 FRAMES = 50  # of a film, at most
 
 
-def frames(draw: Callable[[Callable[[Denoise], Denoise]], Iterator[Images]]) -> tuple[list[Bytes], list[Bytes]]:
+def collect_states(
+    draw: Callable[[Callable[[Denoise], Denoise]], Iterator[Images]],
+) -> tuple[list[Bytes], list[Bytes]]:
     """x_t and the estimate made at it, as they begin and after every step; the last of both is the image. `draw` shows them."""
     estimates: list[Images] = []
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from PIL import Image
 
 from ddpm_cli.data.decoding import UNREADABLE
-from ddpm_cli.data.preparation import fitted
+from ddpm_cli.data.preparation import prepare_image
 from ddpm_cli.images import to_float
 from ddpm_cli.shapes import Images, Mask
 
 WHITE = 128  # and brighter
 
 
-def opened(path: str) -> Image.Image:
+def open_image(path: str) -> Image.Image:
     """The image in a file; ValueError where there is none."""
     try:
         image = Image.open(Path(path).expanduser())
@@ -24,17 +24,17 @@ def opened(path: str) -> Image.Image:
     return image
 
 
-def read(path: str, shape: Sequence[int]) -> Images:
+def read_image(path: str, shape: Sequence[int]) -> Images:
     """An image in [-1, 1], cropped and resized as those that were trained on: [1, C, H, W]."""
-    return to_float(fitted(opened(path), tuple(shape))[None])
+    return to_float(prepare_image(open_image(path), tuple(shape))[None])
 
 
 def read_mask(path: str, shape: Sequence[int]) -> Mask:
     """Where a mask is white, cropped and resized as the image."""
-    return fitted(opened(path), (1, *shape[1:]))[None] >= WHITE
+    return prepare_image(open_image(path), (1, *shape[1:]))[None] >= WHITE
 
 
-def digest(path: str) -> str:
+def file_sha256(path: str) -> str:
     """The SHA-256 of a file."""
     with Path(path).expanduser().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

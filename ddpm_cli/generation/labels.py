@@ -11,10 +11,10 @@ def check_label(label: str | int | None, denoiser: Denoiser, classes: list[str])
         needed = "a class-conditional checkpoint (trained with model.conditional=true)"
         raise ValueError(f"label={label} needs {needed}; this one is unconditional")
     if label != "all":
-        class_named(label, classes)
+        class_number(label, classes)
 
 
-def class_named(label: str | int, classes: list[str]) -> int:
+def class_number(label: str | int, classes: list[str]) -> int:
     """The number of a class by its name, or by its number where no class is called that."""
     names = {name: number for number, name in enumerate(classes)}
     text = str(label)
@@ -23,4 +23,6 @@ def class_named(label: str | int, classes: list[str]) -> int:
     if text.isdecimal() and int(text) < len(classes):
         return int(text)
     known = ", ".join(classes[:20]) + ", ..." * (len(classes) > 20)
-    raise ValueError(f"label must be all, or one of the {len(classes)} classes ({known}) or its number, but is {label!r}")
+    raise ValueError(
+        f"label must be all, or one of the {len(classes)} classes ({known}) or its number, but is {label!r}"
+    )

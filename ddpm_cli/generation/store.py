@@ -16,8 +16,8 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.config.values import differences
-from ddpm_cli.files import save_text, whole
+from ddpm_cli.config.values import option_differences
+from ddpm_cli.files import save_text, write_atomically
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
 
@@ -25,7 +25,7 @@ COLUMNS = ["index", "label", "png", "npz", "row"]
 
 
 @dataclass(frozen=True)
-class Album:
+class ImageStore:
     """A folder of images: png/INDEX.png each, or npz/FIRST.npz a batch, with `index.csv` and `samples.json`.
 
     An image counts once its row stands in the index, which is written after its files; these are moved to their places when they
@@ -44,9 +44,14 @@ class Album:
     def begin(self, made_by: Mapping[str, Any]) -> None:
         """Writes what the images are made by; ValueError where the folder holds images that were made by something else."""
         recipe = made_by["recipe"]
-        changed = [f"{key} was {old!r} and is {new!r}" for key, old, new in differences(self.made_by.get("recipe", recipe), recipe)]
+        changed = [
+            f"{key} was {old!r} and is {new!r}"
+            for key, old, new in option_differences(self.made_by.get("recipe", recipe), recipe)
+        ]
         if changed:
-            raise ValueError(f"{str(self.folder)!r} holds images of another kind ({'; '.join(changed)}); name another folder")
+            raise ValueError(
+                f"{str(self.folder)!r} holds images of another kind ({'; '.join(changed)}); name another folder"
+            )
         save_text(self.folder / "samples.json", json.dumps(made_by, indent=2) + "\n")
         if self.kept and self.index.exists():  # of a process that was killed half a row may be left
             save_text(self.index, self.index.read_text().rpartition("\n")[0] + "\n")
@@ -60,9 +65,15 @@ class Album:
         try:
             found = json.loads(path.read_text()) if path.exists() else {}
         except ValueError as error:
-            raise ValueError(f"{str(path)!r} cannot be read ({error}); name another folder") from error
-        if path.exists() and not (isinstance(found, dict) and isinstance(found.get("recipe"), dict)):
-            raise ValueError(f"{str(path)!r} does not say what made the images that are there; name another folder")
+            raise ValueError(
+                f"{str(path)!r} cannot be read ({error}); name another folder"
+            ) from error
+        if path.exists() and not (
+            isinstance(found, dict) and isinstance(found.get("recipe"), dict)
+        ):
+            raise ValueError(
+                f"{str(path)!r} does not say what made the images that are there; name another folder"
+            )
         return found
 
     @property
@@ -91,7 +102,10 @@ class Album:
         return {
             int(row["index"]): row
             for row in rows
-            if list(row) == COLUMNS and row["index"].isdecimal() and None not in row.values() and all(there(row[kind]) for kind in kinds)
+            if list(row) == COLUMNS
+            and row["index"].isdecimal()
+            and None not in row.values()
+            and all(there(row[kind]) for kind in kinds)
         }
 
     def images(self, indices: Sequence[int]) -> dict[int, Pixels]:
@@ -100,13 +114,22 @@ class Album:
 
         def pixels(row: Mapping[str, str]) -> NDArray[np.uint8]:
             try:
-                return arrays(row["npz"])[int(row["row"])] if self.npz else np.array(Image.open(self.folder / row["png"]))
+                return (
+                    arrays(row["npz"])[int(row["row"])]
+                    if self.npz
+                    else np.array(Image.open(self.folder / row["png"]))
+                )
             except (OSError, ValueError, LookupError, SyntaxError, BadZipFile) as error:
                 path = str(self.folder / (row["npz"] if self.npz else row["png"]))
-                raise ValueError(f"cannot read {path!r}: {error}; remove it, and its images are drawn again") from error
+                raise ValueError(
+                    f"cannot read {path!r}: {error}; remove it, and its images are drawn again"
+                ) from error
 
         found = {index: torch.from_numpy(pixels(self.rows[index])) for index in indices}
-        return {index: rearrange(image if image.ndim == 3 else image[..., None], "h w c -> c h w") for index, image in found.items()}
+        return {
+            index: rearrange(image if image.ndim == 3 else image[..., None], "h w c -> c h w")
+            for index, image in found.items()
+        }
 
     def keep(self, indices: Sequence[int], labels: Sequence[str], images: Bytes) -> None:
         """Writes images as they are asked for, then their rows."""
@@ -115,7 +138,7 @@ class Album:
         shard = f"npz/{indices[0]:08d}.npz"
         if self.npz:
             array = rearrange(images, "b c h w -> b h w c").numpy()
-            whole(self.folder / shard, lambda partial: save_npz(partial, array))
+            write_atomically(self.folder / shard, lambda partial: save_npz(partial, array))
         rows = []
         for row, (index, label, image) in enumerate(zip(indices, labels, images, strict=True)):
             name = f"png/{index:08d}.png" if self.png else ""

@@ -9,7 +9,7 @@ import torch
 
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.samplers import Denoise, Grid, Noise, Sampler, clipped, labelled
+from ddpm_cli.samplers import Denoise, Grid, Noise, Sampler, clip_x0, with_label
 from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
 from ddpm_cli.shapes import Images, Labels, Time
 
@@ -22,11 +22,16 @@ class Noises:
     steps: Noise
 
     @classmethod
-    def keyed(cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device) -> "Noises":
+    def keyed(
+        cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device
+    ) -> "Noises":
         """The noise of the images `indices`, drawn image by image, so that none knows of the others in its batch."""
         words = [words_at(seed, Purpose.SAMPLE_STEPS, index)[0] for index in indices]
         generators = [torch.Generator(device).manual_seed(word) for word in words]
-        return cls(start(shape, seed, indices).to(device), lambda like: normal_like(like, generators))
+        return cls(
+            initial_noise(shape, seed, indices).to(device),
+            lambda like: normal_like(like, generators),
+        )
 
 
 def trajectory(
@@ -45,18 +50,32 @@ def trajectory(
     `seen` may look at the estimates.
     """
     noises = Noises.keyed(shape, seed, indices, denoiser.device)
-    denoise = clipped(denoiser if labels is None else labelled(denoiser, labels.to(noises.start.device)))
+    denoise = clip_x0(
+        denoiser if labels is None else with_label(denoiser, labels.to(noises.start.device))
+    )
     yield noises.start
-    yield from sampler(seen(denoise), denoiser.diffusion, noises.start, grid.times(denoiser.diffusion), noises.steps)
+    yield from sampler(
+        seen(denoise),
+        denoiser.diffusion,
+        noises.start,
+        grid.times(denoiser.diffusion),
+        noises.steps,
+    )
 
 
-def rehearse(denoise: Denoise, diffusion: GaussianDiffusion, sampler: Sampler, noises: Noises) -> None:
+def try_one_step(
+    denoise: Denoise, diffusion: GaussianDiffusion, sampler: Sampler, noises: Noises
+) -> None:
     """One step that ends in noise: what network or sampler refuse is told before anything is drawn."""
     next(iter(sampler(denoise, diffusion, noises.start, [diffusion.steps, 1], noises.steps)))
 
 
-def evaluations(
-    wrap: Callable[[Denoise], Denoise], diffusion: GaussianDiffusion, sampler: Sampler, times: Sequence[float], x: Images
+def count_evaluations(
+    wrap: Callable[[Denoise], Denoise],
+    diffusion: GaussianDiffusion,
+    sampler: Sampler,
+    times: Sequence[float],
+    x: Images,
 ) -> int:
     """How often a network is evaluated for one image: counted, with one that answers nothing in its place."""
     asked = []
@@ -69,7 +88,10 @@ def evaluations(
     return sum(asked)
 
 
-def start(shape: Sequence[int], seed: int, indices: Sequence[int]) -> Images:
+def initial_noise(shape: Sequence[int], seed: int, indices: Sequence[int]) -> Images:
     """x_T, the same on every device: from generators of 128 bits, for words of 32 would meet among 50,000 images."""
-    noise = [rng_at(seed, Purpose.SAMPLE_START, index).standard_normal(tuple(shape), dtype=np.float32) for index in indices]
+    noise = [
+        rng_at(seed, Purpose.SAMPLE_START, index).standard_normal(tuple(shape), dtype=np.float32)
+        for index in indices
+    ]
     return torch.from_numpy(np.stack(noise))

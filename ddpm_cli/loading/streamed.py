@@ -15,11 +15,11 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from numpy.typing import NDArray
 
-from ddpm_cli.data.decoding import FAULTS, UNREADABLE, ahead, fault, words
-from ddpm_cli.data.image_set import kept_out
-from ddpm_cli.data.preparation import Preparation, fitted
-from ddpm_cli.data.sources.source import Rows, named, undecoded
-from ddpm_cli.loading.shuffled import Batch, Chance, windowed
+from ddpm_cli.data.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
+from ddpm_cli.data.image_set import is_held_out
+from ddpm_cli.data.preparation import Preparation, prepare_image
+from ddpm_cli.data.sources.source import Rows, cell_name, open_cell
+from ddpm_cli.loading.shuffled import Batch, Chance, cut_window
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Larger, Pixels
 
@@ -65,7 +65,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Window:
+class ShuffleWindow:
     """Rows that are shuffled together: where they begin, and their order and chances, functions of the seed, the process and that place."""
 
     start: Position
@@ -75,7 +75,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StreamedRow:
     """What became of a row: its image and label, or why it cannot be read; neither where it is held out. position: behind it."""
 
     position: Position
@@ -86,7 +86,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Share:
+class StreamShare:
     """What one process of several reads of a stream, and how it prepares its images."""
 
     rows: Rows
@@ -95,7 +95,7 @@ class Share:
     rank: int = 0
     ranks: int = 1
 
-    def windows(self, start: Position, going: Callable[[], bool]) -> Iterator[Window]:
+    def windows(self, start: Position, going: Callable[[], bool]) -> Iterator[ShuffleWindow]:
         """Windows without end, epoch after epoch; ValueError where rows cannot be read."""
         before, state = start.before, start.state
         try:
@@ -111,30 +111,42 @@ class Share:
                     raise ValueError(f"there are none for process {self.rank + 1} of {self.ranks}")
                 state = None
         except (*FAULTS, RuntimeError) as error:
-            raise ValueError(f"the rows of the stream cannot be read on after {before:,}: {fault(error)}") from error
+            raise ValueError(
+                f"the rows of the stream cannot be read on after {before:,}: {fault_text(error)}"
+            ) from error
 
-    def window(self, start: Position, rows: list[dict[str, Any]]) -> Window:
+    def window(self, start: Position, rows: list[dict[str, Any]]) -> ShuffleWindow:
         """A window and its randomness."""
-        rngs = [rng_at(self.seed, purpose, self.rank, start.before, axis) for purpose, axis in CHANCES]
+        rngs = [
+            rng_at(self.seed, purpose, self.rank, start.before, axis) for purpose, axis in CHANCES
+        ]
         order = rng_at(self.seed, Purpose.ORDER, self.rank, start.before).permutation(len(rows))
-        return Window(start, rows, order, np.stack([rng.random(len(rows)) for rng in rngs], axis=1))
+        return ShuffleWindow(
+            start, rows, order, np.stack([rng.random(len(rows)) for rng in rngs], axis=1)
+        )
 
-    def seen(self, place: tuple[Window, int]) -> Seen:
+    def seen(self, place: tuple[ShuffleWindow, int]) -> StreamedRow:
         """The row at a place of the order of a window, with its image decoded."""
         window, done = place
         row = window.rows[number := int(window.order[done])]
-        found = Seen(replace(window.start, done=done + 1), window.start.before + number)
+        found = StreamedRow(replace(window.start, done=done + 1), window.start.before + number)
         try:
-            image = fitted(undecoded(row[self.rows.image]), self.preparation.kept, self.preparation.crop)
+            image = prepare_image(
+                open_cell(row[self.rows.image]), self.preparation.kept, self.preparation.crop
+            )
         except UNREADABLE as error:
-            return replace(found, fault=f"{named(row[self.rows.image], found.index)}: {fault(error)}")
-        if kept_out(words(image[None]), self.preparation.holdout)[0]:
+            return replace(
+                found, fault=f"{cell_name(row[self.rows.image], found.index)}: {fault_text(error)}"
+            )
+        if is_held_out(content_hash(image[None]), self.preparation.holdout)[0]:
             return found
-        return replace(found, image=self.varied(image, *window.chances[number]), label=self.label(row))
+        return replace(
+            found, image=self.varied(image, *window.chances[number]), label=self.label(row)
+        )
 
     def varied(self, image: Larger, flip: Chance, down: Chance, across: Chance) -> Pixels:
         """The window of an image that chances choose, mirrored or not."""
-        cut = windowed(image, down, across, self.preparation.shape)
+        cut = cut_window(image, down, across, self.preparation.shape)
         return cut.flip(2) if self.preparation.flip and flip < 0.5 else cut
 
     def label(self, row: Mapping[str, Any]) -> int:
@@ -142,43 +154,62 @@ class Share:
         if self.rows.label is None or (label := row[self.rows.label]) is None:
             return -1
         if not -1 <= label < (classes := self.rows.table.features[self.rows.label].num_classes):
-            raise ValueError(f"labels must be less than {classes}, the classes there are, but one is {label}")
+            raise ValueError(
+                f"labels must be less than {classes}, the classes there are, but one is {label}"
+            )
         return int(label)
 
-    def trained(self, rows: Iterator[Seen]) -> Iterator[Seen]:
+    def trained(self, rows: Iterator[StreamedRow]) -> Iterator[StreamedRow]:
         """Those with an image to train on; ValueError where one cannot be read and on_error=stop, or where an epoch has none."""
         skipped, some = 0, True
         for row in rows:
             if row.position.state is None and row.position.done == 1:
                 if not some:
-                    raise ValueError(f"process {self.rank + 1} of {self.ranks} finds no image to train on in its share of the stream")
+                    raise ValueError(
+                        f"process {self.rank + 1} of {self.ranks} finds no image to train on in its share of the stream"
+                    )
                 some = False
             if row.fault and self.preparation.on_error == "stop":
                 raise ValueError(f"cannot read {row.fault} (data.on_error=skip goes without)")
-            if row.fault and (skipped := skipped + 1).bit_count() == 1:  # the first, second, fourth, eighth, ...
-                log.warning("warning: images that cannot be read and are skipped: %s so far, now %s", f"{skipped:,}", row.fault)
+            if (
+                row.fault and (skipped := skipped + 1).bit_count() == 1
+            ):  # the first, second, fourth, eighth, ...
+                log.warning(
+                    "warning: images that cannot be read and are skipped: %s so far, now %s",
+                    f"{skipped:,}",
+                    row.fault,
+                )
             if row.image is not None:
                 some = True
                 yield row
 
-    def batch(self, rows: Sequence[Seen], first: int) -> Batch:
+    def batch(self, rows: Sequence[StreamedRow], first: int) -> Batch:
         """The batch of some rows, from place `first` of the global one on."""
         labels = torch.tensor([row.label for row in rows]) if self.rows.label else None
         images = torch.stack([row.image for row in rows if row.image is not None])
-        return Batch(images, labels, torch.tensor([row.index for row in rows]), first, str(rows[-1].position))
+        return Batch(
+            images, labels, torch.tensor([row.index for row in rows]), first, str(rows[-1].position)
+        )
 
 
-def streamed(share: Share, part: slice, position: str = "", *, threads: int = 1, pin: bool = False) -> Iterator[Batch]:
+def streamed_batches(
+    share: StreamShare, part: slice, position: str = "", *, threads: int = 1, pin: bool = False
+) -> Iterator[Batch]:
     """One process's parts of batches, from a position on, the same for any number of threads; in pinned memory if a GPU takes them."""
     start, size = Position.of(position) if position else Position(), part.stop - part.start
 
-    def places(window: Window) -> range:
+    def places(window: ShuffleWindow) -> range:
         return range(start.done if window.start.before == start.before else 0, len(window.rows))
 
-    with pools(threads) as (reader, decoders, going):
+    with reader_pools(threads) as (reader, decoders, going):
         reading = share.windows(start, going)
-        windows = ahead(reader, lambda _: next(reading), repeat(None), 2)
-        seen = ahead(decoders, share.seen, ((window, place) for window in windows for place in places(window)), 2 * size + threads)
+        windows = prefetch(reader, lambda _: next(reading), repeat(None), 2)
+        seen = prefetch(
+            decoders,
+            share.seen,
+            ((window, place) for window in windows for place in places(window)),
+            2 * size + threads,
+        )
         trained = share.trained(seen)
         while True:
             batch = share.batch(list(islice(trained, size)), part.start)
@@ -186,7 +217,7 @@ def streamed(share: Share, part: slice, position: str = "", *, threads: int = 1,
 
 
 @contextmanager
-def pools(threads: int) -> Iterator[tuple[Executor, Executor, Callable[[], bool]]]:
+def reader_pools(threads: int) -> Iterator[tuple[Executor, Executor, Callable[[], bool]]]:
     """A thread that reads and some that decode, and whether they are still wanted."""
     stopped = Event()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as decoders:

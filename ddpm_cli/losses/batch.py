@@ -28,20 +28,27 @@ class Noised:
     perturbed: bool = False
 
     @classmethod
-    def at(cls, diffusion: GaussianDiffusion, x0: Images, eps: Images, t: Time, label: Labels | None = None) -> "Noised":
+    def at(
+        cls,
+        diffusion: GaussianDiffusion,
+        x0: Images,
+        eps: Images,
+        t: Time,
+        label: Labels | None = None,
+    ) -> "Noised":
         """The batch that q(x_t | x_0) gives with this noise."""
         return cls(x0, eps, diffusion.add_noise(x0, eps, t), t, label)
 
     def split(self, size: int) -> Iterator["Noised"]:
         """The batch in parts of `size` images, the last perhaps of fewer."""
         for part in (slice(first, first + size) for first in range(0, len(self.x0), size)):
-            yield Noised(*(sliced(getattr(self, each.name), part) for each in fields(self)))
+            yield Noised(*(slice_label(getattr(self, each.name), part) for each in fields(self)))
 
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
 
-def sliced(value: Any, part: slice) -> Any:
+def slice_label(value: Any, part: slice) -> Any:
     """A part of what there is one of for each image; what there is one of for all, as it is."""
     return value[part] if isinstance(value, torch.Tensor) and value.ndim else value
 

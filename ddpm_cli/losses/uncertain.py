@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import moved
+from ddpm_cli.diffusion import to_device_of
 from ddpm_cli.losses.batch import Loss, Noised
 from ddpm_cli.shapes import PerImage
 
@@ -34,4 +34,4 @@ class Uncertain(nn.Module):
     def log_spread(self, t: Tensor, steps: int) -> PerImage:
         """u(t)."""
         phases = math.pi / steps * torch.arange(len(self.u)) * t[:, None]
-        return moved(phases.cos().float(), self.u) @ self.u
+        return to_device_of(phases.cos().float(), self.u) @ self.u

@@ -5,28 +5,45 @@ predicts.
 """
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import fit
+from ddpm_cli.diffusion import broadcast_like
 from ddpm_cli.losses.batch import Noised
-from ddpm_cli.losses.simple import DISTANCES, Measure, measured
+from ddpm_cli.losses.simple import DISTANCES, Measure, weighted_distance
 from ddpm_cli.shapes import Coefficient, PerImage
 
 
-def min_snr(denoiser: Denoiser, batch: Noised, *, gamma: float = 5.0, distance: Measure = "l2") -> PerImage:
+def min_snr(
+    denoiser: Denoiser, batch: Noised, *, gamma: float = 5.0, distance: Measure = "l2"
+) -> PerImage:
     """Weight min(SNR, gamma) on x_0: no time weighs more than gamma (Hang et al. 2023, section 3.4)."""
     if gamma <= 0:
         raise ValueError(f"loss.gamma must be positive, but is {gamma}")
-    return weighted(denoiser, batch, denoiser.diffusion.snr(batch.t).clamp(max=gamma), distance)
+    return weigh_losses(denoiser, batch, denoiser.diffusion.snr(batch.t).clamp(max=gamma), distance)
 
 
-def p2(denoiser: Denoiser, batch: Noised, *, gamma: float = 1.0, k: float = 1.0, distance: Measure = "l2") -> PerImage:
+def p2(
+    denoiser: Denoiser,
+    batch: Noised,
+    *,
+    gamma: float = 1.0,
+    k: float = 1.0,
+    distance: Measure = "l2",
+) -> PerImage:
     """Weight SNR / (k + SNR)^gamma on x_0: less of what is nearly clean (Choi et al. 2022, eq. 8)."""
     if gamma < 0 or k <= 0:
-        raise ValueError(f"loss.gamma must be at least 0 and loss.k positive, but they are {gamma} and {k}")
+        raise ValueError(
+            f"loss.gamma must be at least 0 and loss.k positive, but they are {gamma} and {k}"
+        )
     snr = denoiser.diffusion.snr(batch.t)
-    return weighted(denoiser, batch, snr / (k + snr) ** gamma, distance)
+    return weigh_losses(denoiser, batch, snr / (k + snr) ** gamma, distance)
 
 
-def weighted(denoiser: Denoiser, batch: Noised, on_x0: Coefficient, measure: Measure) -> PerImage:
+def weigh_losses(
+    denoiser: Denoiser, batch: Noised, on_x0: Coefficient, measure: Measure
+) -> PerImage:
     """The distance of output and target, both times the root of a weight on the squared error of x_0."""
-    root = fit(on_x0.sqrt(), batch.x_t) * denoiser.error_scale(batch.t, batch.x_t)
-    return measured(denoiser, batch, lambda output, target, **how: DISTANCES[measure](root * output, root * target, **how))
+    root = broadcast_like(on_x0.sqrt(), batch.x_t) * denoiser.error_scale(batch.t, batch.x_t)
+    return weighted_distance(
+        denoiser,
+        batch,
+        lambda output, target, **how: DISTANCES[measure](root * output, root * target, **how),
+    )

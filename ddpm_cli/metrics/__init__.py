@@ -1,10 +1,10 @@
 """Metrics: how far two sets of images are apart and which are copies, as features tell it, each figure with its interval."""
 
 from ddpm_cli.metrics.extractors import clip, dinov2, inception, lite0
-from ddpm_cli.metrics.features import Extractor, extracted, pixels
+from ddpm_cli.metrics.features import Extractor, extract_features, pixels
 from ddpm_cli.metrics.frechet import Moments, frechet, frechet_distance, frechet_infinity, moments
 from ddpm_cli.metrics.inception_score import class_score
 from ddpm_cli.metrics.intervals import Number, of_mean, of_share
 from ddpm_cli.metrics.kernel import kernel_distance
 from ddpm_cli.metrics.memorization import Copies, copies
-from ddpm_cli.metrics.precision_recall import nearest, precision_recall
+from ddpm_cli.metrics.precision_recall import nearest_neighbours, precision_recall

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import torch
 from torch.nn.functional import interpolate
 
-from ddpm_cli.data import Pictures, select
+from ddpm_cli.data import ImageArray, select_images
 from ddpm_cli.images import to_float
 from ddpm_cli.shapes import Bytes, Features
 
@@ -30,15 +30,20 @@ def pixels(device: torch.device, *, side: int) -> Extractor:
     """The pixels in [-1, 1] of images [B, C, H, W], averaged down to at most `side` pixels a side: [B, C x height x width]."""
     if side < 1:
         raise ValueError(f"features.side must be at least 1, but is {side}")
-    return Extractor(f"pixels-{side}", lambda images: averaged(images.to(device), side), None)
+    return Extractor(f"pixels-{side}", lambda images: average_down(images.to(device), side), None)
 
 
-def averaged(images: Bytes, side: int) -> Features:
+def average_down(images: Bytes, side: int) -> Features:
     """Images as floats, averaged down, a row each."""
     height, width = (min(side, length) for length in images.shape[2:])
     return interpolate(to_float(images), (height, width), mode="area").flatten(1)
 
 
-def extracted(extract: Extract, images: Pictures, *, at_once: int = 256) -> Features:
+def extract_features(extract: Extract, images: ImageArray, *, at_once: int = 256) -> Features:
     """The features of any number of images [N, D], from so many images at once as floats."""
-    return torch.cat([extract(select(images, some)).cpu() for some in torch.split(torch.arange(len(images)), at_once)])
+    return torch.cat(
+        [
+            extract(select_images(images, some)).cpu()
+            for some in torch.split(torch.arange(len(images)), at_once)
+        ]
+    )

@@ -8,7 +8,11 @@ from ddpm_cli.metrics.intervals import Number, of_mean
 from ddpm_cli.shapes import Covariance, Each, Features, Mean, Values
 
 ROWS = 4096  # in double precision at a time
-PARTS = {1: 1.0, 2: 0.5, 4: -0.5}  # the intercept of the least-squares line through distances at 1/n, 2/n and 4/n
+PARTS = {
+    1: 1.0,
+    2: 0.5,
+    4: -0.5,
+}  # the intercept of the least-squares line through distances at 1/n, 2/n and 4/n
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ def moments(features: Features) -> Moments:
 
 def frechet_distance(one: Moments, other: Moments) -> float:
     """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), never below 0 (Dowson & Landau 1982; Heusel et al. 2017, eq. 6)."""
-    side = root(one.covariance)
-    return distance(one, other, torch.linalg.eigvalsh(side @ other.covariance @ side))
+    side = symmetric_root(one.covariance)
+    return distance_from_spectrum(one, other, torch.linalg.eigvalsh(side @ other.covariance @ side))
 
 
 def frechet(generated: Features, reference: Moments) -> Number:
@@ -44,7 +48,9 @@ def frechet(generated: Features, reference: Moments) -> Number:
     endlessly many images: compare it at one N alone. So taken it holds for fewer images than features, too (89 to 97 of 100 intervals,
     D = 64 and N from 24 to 512); where the two sets are drawn alike, it is too wide by up to the root of 2.
     """
-    return of_mean(*linearised(generated, reference, root(reference.covariance)))
+    return of_mean(
+        *distance_and_influences(generated, reference, symmetric_root(reference.covariance))
+    )
 
 
 def frechet_infinity(generated: Features, reference: Moments) -> Number:
@@ -56,15 +62,24 @@ def frechet_infinity(generated: Features, reference: Moments) -> Number:
     if len(generated) < 8:
         raise ValueError(f"quarters take at least 8 images, but there are {len(generated)}")
     order = torch.randperm(len(generated), generator=torch.Generator().manual_seed(0))
-    side, value, influences = root(reference.covariance), 0.0, torch.zeros(len(generated), dtype=torch.float64)
+    side, value, influences = (
+        symmetric_root(reference.covariance),
+        0.0,
+        torch.zeros(len(generated), dtype=torch.float64),
+    )
     for parts, weight in PARTS.items():
-        found = [linearised(part, reference, side) for part in generated[order].tensor_split(parts)]
+        found = [
+            distance_and_influences(part, reference, side)
+            for part in generated[order].tensor_split(parts)
+        ]
         value += weight * sum(each for each, _ in found) / parts
         influences = influences + weight * torch.cat([each for _, each in found])
     return of_mean(value, influences)
 
 
-def linearised(generated: Features, reference: Moments, side: Covariance) -> tuple[float, Each]:
+def distance_and_influences(
+    generated: Features, reference: Moments, side: Covariance
+) -> tuple[float, Each]:
     """The distance and the influence of each image on it, by the infinitesimal jackknife (Efron 1982); `side` is the root of C'.
 
     2 (m - m').(x - m) + (x - m)^T (I - A) (x - m) but for a constant, where A = C'^(1/2) (C'^(1/2) C C'^(1/2))^(-1/2) C'^(1/2) is the
@@ -75,17 +90,19 @@ def linearised(generated: Features, reference: Moments, side: Covariance) -> tup
     half = side @ vectors * torch.where(values > values.max() * 1e-12, values, torch.inf).pow(-0.25)
     bend = torch.eye(len(values), dtype=torch.float64) - half @ half.T
     apart = [rows.double() - found.mean for rows in torch.split(generated, ROWS)]
-    influences = [2 * rows @ (found.mean - reference.mean) + (rows @ bend * rows).sum(dim=1) for rows in apart]
-    return distance(found, reference, values), torch.cat(influences)
+    influences = [
+        2 * rows @ (found.mean - reference.mean) + (rows @ bend * rows).sum(dim=1) for rows in apart
+    ]
+    return distance_from_spectrum(found, reference, values), torch.cat(influences)
 
 
-def root(covariance: Covariance) -> Covariance:
+def symmetric_root(covariance: Covariance) -> Covariance:
     """The symmetric root of a covariance."""
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
-def distance(one: Moments, other: Moments, mixed: Values) -> float:
+def distance_from_spectrum(one: Moments, other: Moments, mixed: Values) -> float:
     """The Fréchet distance, given the eigenvalues of C'^(1/2) C C'^(1/2)."""
     traces = one.covariance.trace() + other.covariance.trace() - 2 * mixed.clamp(min=0).sqrt().sum()
     return max(0.0, float((one.mean - other.mean).square().sum() + traces))

@@ -29,9 +29,17 @@ def of_mean(value: float, influences: Each) -> Number:
     count = len(influences)
     if count < 2:
         raise ValueError(f"an interval takes at least 2 images, but there are {count}")
-    generator, spread = torch.Generator().manual_seed(0), (influences - influences.mean()) * math.sqrt(count / (count - 1))
+    generator, spread = (
+        torch.Generator().manual_seed(0),
+        (influences - influences.mean()) * math.sqrt(count / (count - 1)),
+    )
     parts = torch.split(torch.arange(RESAMPLES), max(1, AT_ONCE // count))
-    means = torch.cat([spread[torch.randint(count, (len(part), count), generator=generator)].mean(dim=1) for part in parts])
+    means = torch.cat(
+        [
+            spread[torch.randint(count, (len(part), count), generator=generator)].mean(dim=1)
+            for part in parts
+        ]
+    )
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Number(value, value + low, value + high)
 
@@ -43,4 +51,8 @@ def of_share(count: int, total: int) -> Number:
     share, square = count / total, DEVIATIONS**2 / total
     centre = (share + square / 2) / (1 + square)
     reach = math.sqrt(square * share * (1 - share) + square**2 / 4) / (1 + square)
-    return Number(share, max(0.0, centre - reach) if count else 0.0, min(1.0, centre + reach) if count < total else 1.0)
+    return Number(
+        share,
+        max(0.0, centre - reach) if count else 0.0,
+        min(1.0, centre + reach) if count < total else 1.0,
+    )

@@ -3,7 +3,7 @@
 import torch
 
 from ddpm_cli.metrics.intervals import Number, of_mean
-from ddpm_cli.metrics.precision_recall import BLOCK, alike
+from ddpm_cli.metrics.precision_recall import BLOCK, equal_features
 from ddpm_cli.shapes import Each, Features, Others
 
 ROUNDING = 1e-12  # of sums, beside the kernel's mean
@@ -17,8 +17,13 @@ def kernel_distance(generated: Features, reference: Others) -> Number:
     2 (mean_x' k(x, x') - mean_y k(x, y)).
     """
     if min(len(generated), len(reference)) < 2:
-        raise ValueError(f"pairs take at least 2 images in either set, but there are {len(generated)} and {len(reference)}")
-    within, across = row_means(generated, generated, itself=True), row_means(generated, reference, itself=False)
+        raise ValueError(
+            f"pairs take at least 2 images in either set, but there are {len(generated)} and {len(reference)}"
+        )
+    within, across = (
+        row_means(generated, generated, itself=True),
+        row_means(generated, reference, itself=False),
+    )
     apart = within.mean() + row_means(reference, reference, itself=True).mean() - 2 * across.mean()
     value = float(apart) if abs(apart) > ROUNDING * within.mean() else 0.0
     return of_mean(value, 2 * (within - across))
@@ -29,10 +34,14 @@ def row_means(one: Features, other: Others, *, itself: bool) -> Each:
     found = []
     for rows in torch.split(torch.arange(len(one)), BLOCK):
         same = torch.zeros(len(rows), 1, dtype=torch.int64)
-        x, total, count = one[rows].double(), torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.int64)
+        x, total, count = (
+            one[rows].double(),
+            torch.zeros(len(rows), dtype=torch.float64),
+            torch.zeros(len(rows), dtype=torch.int64),
+        )
         for columns in torch.split(torch.arange(len(other)), BLOCK):
             y = other[columns].double()
-            left_out = rows[:, None] == columns if itself else alike(x, y)
+            left_out = rows[:, None] == columns if itself else equal_features(x, y)
             same = same[:, -1:] + left_out.cumsum(dim=1)
             kept = ~(left_out & (same == 1))
             total = total + ((x @ y.T / one.shape[1] + 1) ** 3 * kept).sum(dim=1)

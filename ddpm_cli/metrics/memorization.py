@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ddpm_cli.metrics.intervals import Number, of_share
-from ddpm_cli.metrics.precision_recall import nearest
+from ddpm_cli.metrics.precision_recall import nearest_neighbours
 from ddpm_cli.shapes import Each, Features, Indices, Others, Truths
 
 AMONG = 50  # neighbours, whose mean distance the nearest one's is compared with
@@ -36,7 +36,9 @@ class Copies:
     def told(self) -> str:
         """The verdict in a sentence: a model copies if it is so improbable (1%) that images which it never saw come so close."""
         share = f"{self.share.value:.1%} [{100 * self.share.low:.1f}, {100 * self.share.high:.1f}] of the samples"
-        verdict = "the model copies" if self.chance < DOUBT else "no more than images that it never saw"
+        verdict = (
+            "the model copies" if self.chance < DOUBT else "no more than images that it never saw"
+        )
         return f"copies: {share} are as close to a training image as the closest {self.nominal:.0%} of {self.against}: {verdict}"
 
 
@@ -59,9 +61,13 @@ def copies(
     none held out, 5 in 100.
     """
     if len(training) < 3:
-        raise ValueError(f"copies are found among at least 3 training images, but there are {len(training)}")
+        raise ValueError(
+            f"copies are found among at least 3 training images, but there are {len(training)}"
+        )
     apart = held_out is not None and len(held_out) >= FEWEST
-    never_seen, never_seen_mirrored = (held_out, held_out_mirrored) if apart else (training, training_mirrored)
+    never_seen, never_seen_mirrored = (
+        (held_out, held_out_mirrored) if apart else (training, training_mirrored)
+    )
     assert never_seen is not None and never_seen_mirrored is not None
     others = ratios(never_seen, never_seen_mirrored, training, alone=True)[0].sort().values
     rank = max(1, int(CLOSEST * (len(others) + 1)))
@@ -74,31 +80,40 @@ def copies(
         threshold=float(others[rank - 1]),
         share=of_share(count, len(found)),
         nominal=rank / (len(others) + 1),
-        chance=at_least(count, len(found), rank, len(others)),
+        chance=tail_probability(count, len(found), rank, len(others)),
         against="held-out images are" if apart else "training images are to one another",
     )
 
 
-def ratios(images: Features, mirrored: Features, training: Others, *, alone: bool) -> tuple[Each, Indices, Truths]:
+def ratios(
+    images: Features, mirrored: Features, training: Others, *, alone: bool
+) -> tuple[Each, Indices, Truths]:
     """Ratio, place of the nearest, and whether it is nearest to the mirror image; `alone`: without equal training images."""
     k, besides = min(AMONG, len(training)), images if alone else None
-    plain, place = nearest(images, training, k, besides=besides)
-    turned, place_turned = nearest(mirrored, training, k, besides=besides)
+    plain, place = nearest_neighbours(images, training, k, besides=besides)
+    turned, place_turned = nearest_neighbours(mirrored, training, k, besides=besides)
     flipped = turned[:, 0] < plain[:, 0]
     distances = torch.where(flipped[:, None], turned, plain)
     among = distances.isfinite()
     mean = distances.where(among, 0).sum(dim=1) / among.sum(dim=1).clamp(min=1)
-    ratio = (distances[:, 0] / mean.clamp(min=torch.finfo(torch.float64).tiny)).nan_to_num(posinf=1.0)
+    ratio = (distances[:, 0] / mean.clamp(min=torch.finfo(torch.float64).tiny)).nan_to_num(
+        posinf=1.0
+    )
     return ratio, torch.where(flipped, place_turned[:, 0], place[:, 0]), flipped
 
 
-def at_least(count: int, total: int, rank: int, others: int) -> float:
+def tail_probability(count: int, total: int, rank: int, others: int) -> float:
     """How probable it is that `count` or more of `total` numbers lie up to the rank-th of so many others drawn alike (beta-binomial)."""
     every = range(count, total + 1)
-    ways = (log_ways(each, rank - 1) + log_ways(total - each, others - rank) - log_ways(total, others) for each in every)
+    ways = (
+        log_binomial(each, rank - 1)
+        + log_binomial(total - each, others - rank)
+        - log_binomial(total, others)
+        for each in every
+    )
     return min(1.0, math.fsum(map(math.exp, ways)))
 
 
-def log_ways(one: int, other: int) -> float:
+def log_binomial(one: int, other: int) -> float:
     """The logarithm of the number of orders of `one` things and `other` things."""
     return math.lgamma(one + other + 1) - math.lgamma(one + 1) - math.lgamma(other + 1)

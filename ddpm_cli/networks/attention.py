@@ -18,9 +18,11 @@ class Attention(nn.Module):
         self.to_out = Pointwise(heads * head_dim, channels)
 
     def forward(self, x: Images) -> Images:
-        q, k, v = rearrange(self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads)
+        q, k, v = rearrange(
+            self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads
+        )
         out = scaled_dot_product_attention(q, k, v)
-        return self.to_out(joined(out, x.shape[2]))
+        return self.to_out(join_heads(out, x.shape[2]))
 
 
 class LinearAttention(nn.Module):
@@ -33,9 +35,11 @@ class LinearAttention(nn.Module):
         self.to_out = nn.Sequential(Pointwise(heads * head_dim, channels), GroupNorm(1, channels))
 
     def forward(self, x: Images) -> Images:
-        q, k, v = rearrange(self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads)
+        q, k, v = rearrange(
+            self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads
+        )
         context = self.scale * (k.softmax(dim=-2).transpose(-1, -2) @ v)
-        return self.to_out(joined(q.softmax(dim=-1) @ context, x.shape[2]))
+        return self.to_out(join_heads(q.softmax(dim=-1) @ context, x.shape[2]))
 
 
 class Attend(nn.Module):
@@ -50,6 +54,6 @@ class Attend(nn.Module):
         return x + self.attention(self.norm(x))
 
 
-def joined(out: Heads, rows: int) -> Maps:
+def join_heads(out: Heads, rows: int) -> Maps:
     """What the heads say as maps, channels last in memory."""
     return rearrange(out, "b h (y x) d -> b y x (h d)", y=rows).permute(0, 3, 1, 2)

@@ -17,7 +17,9 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Maps) -> Maps:
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(
+            0, 3, 1, 2
+        )
 
 
 class GroupNorm(nn.GroupNorm):
@@ -26,4 +28,6 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x: Maps) -> Maps:
         kind = x.device.type
         with torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext():
-            return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+            return F.group_norm(
+                x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps
+            )

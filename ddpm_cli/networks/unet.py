@@ -16,7 +16,7 @@ from ddpm_cli.shapes import Features, Labels, Maps, NetworkTimes
 Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
 
 
-def directly(part: nn.Module, *inputs: Maps | Features) -> Maps:
+def call_directly(part: nn.Module, *inputs: Maps | Features) -> Maps:
     """Calls a part; operator.call does the same, but ends torch.compile's graph."""
     return part(*inputs)
 
@@ -29,7 +29,9 @@ class Stage(nn.Module):
         self.first, self.second, self.attend = first, second, attend
 
     def forward(self, x: Maps, embedding: Features, through: Through) -> Maps:
-        return through(self.attend, through(self.second, through(self.first, x, embedding), embedding))
+        return through(
+            self.attend, through(self.second, through(self.first, x, embedding), embedding)
+        )
 
 
 class UNet(nn.Module):
@@ -57,29 +59,47 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
-        check_numbers(dropout, groups=groups, convnext_mult=convnext_mult, heads=heads, head_dim=head_dim)
+        check_unet_options(
+            dropout, groups=groups, convnext_mult=convnext_mult, heads=heads, head_dim=head_dim
+        )
         check_widths(dim, dim_mults, groups if block == "resnet" else 1)
         time = 4 * dim
         convnext = partial(convnext_block, mult=convnext_mult, dropout=dropout)
-        new: Callable[..., Block] = {"resnet": partial(resnet_block, groups=groups, dropout=dropout), "convnext": convnext}[block]
+        new: Callable[..., Block] = {
+            "resnet": partial(resnet_block, groups=groups, dropout=dropout),
+            "convnext": convnext,
+        }[block]
 
         def stage(first_in: int, first_out: int) -> Stage:
             linear = LinearAttention(first_out, heads=heads, head_dim=head_dim)
-            return Stage(new(first_in, first_out, time), new(first_out, first_out, time), Attend(first_out, linear))
+            return Stage(
+                new(first_in, first_out, time),
+                new(first_out, first_out, time),
+                Attend(first_out, linear),
+            )
 
-        self.through: Through = directly  # or torch's checkpoint
+        self.through: Through = call_directly  # or torch's checkpoint
         self.classes, self.divisor = classes, 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(in_channels, stem, 7, padding=3)
-        self.time = nn.Sequential(SinusoidalEmbedding(dim), nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time))
+        self.time = nn.Sequential(
+            SinusoidalEmbedding(dim), nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time)
+        )
         self.label = nn.Embedding(classes + 1, time) if classes else None
         self.down = nn.ModuleList(stage(a, b) for a, b in pairwise([stem, *widths]))
-        self.shrink = nn.ModuleList(nn.Conv2d(width, width, 4, stride=2, padding=1) for width in widths[:-1])
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(width, width, 4, stride=2, padding=1) for width in widths[:-1]
+        )
         last = widths[-1]
         self.middle_first, self.middle_second = new(last, last, time), new(last, last, time)
         self.middle_attend = Attend(last, Attention(last, heads=heads, head_dim=head_dim))
         self.up = nn.ModuleList(stage(2 * b, a) for a, b in reversed(list(pairwise(widths))))
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(width, width, 4, stride=2, padding=1) for width in reversed(widths[:-1]))
-        self.head = nn.Sequential(new(widths[0], widths[0], None), Pointwise(widths[0], out_channels))
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose2d(width, width, 4, stride=2, padding=1)
+            for width in reversed(widths[:-1])
+        )
+        self.head = nn.Sequential(
+            new(widths[0], widths[0], None), Pointwise(widths[0], out_channels)
+        )
 
     def forward(self, x: Maps, t: NetworkTimes, label: Labels | None = None) -> Maps:
         check_size(x.shape[2:], self.divisor)
@@ -105,7 +125,7 @@ class UNet(nn.Module):
         return self.time(t) + self.label(label.where(label >= 0, self.classes))
 
 
-def check_numbers(dropout: float, **counts: int) -> None:
+def check_unet_options(dropout: float, **counts: int) -> None:
     """Refuses a count below 1 and a dropout that is no probability."""
     for name, count in counts.items():
         if count < 1:
@@ -120,13 +140,21 @@ def check_widths(dim: int, mults: Sequence[int], groups: int) -> None:
         rule = "dim must be even and at least 4, dim_mults 1 to 16 positive numbers"
         raise ValueError(f"{rule}, but they are {dim} and {list(mults)[:17]}")
     if uneven := [dim * mult for mult in mults if dim * mult % groups]:
-        raise ValueError(f"ResNet widths (dim times dim_mults) must be multiples of {groups}, but one is {uneven[0]}")
+        raise ValueError(
+            f"ResNet widths (dim times dim_mults) must be multiples of {groups}, but one is {uneven[0]}"
+        )
 
 
 def check_size(sides: Sequence[int], divisor: int) -> None:
     """Refuses an image that cannot be halved often enough, and names the nearest sizes that can."""
     for side in sides:
-        nearest = " and ".join(str(size) for size in (side // divisor * divisor, (side // divisor + 1) * divisor) if size)
+        nearest = " and ".join(
+            str(size)
+            for size in (side // divisor * divisor, (side // divisor + 1) * divisor)
+            if size
+        )
         if side % divisor:
-            rule = f"image sides must be multiples of {divisor} for {divisor.bit_length()} dim_mults"
+            rule = (
+                f"image sides must be multiples of {divisor} for {divisor.bit_length()} dim_mults"
+            )
             raise ValueError(f"{rule}, but one is {side}; the nearest that work: {nearest}")

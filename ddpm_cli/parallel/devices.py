@@ -9,42 +9,61 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ddpm_cli.parallel.group import ALONE, Ranks, places
+from ddpm_cli.parallel.group import ALONE, ProcessGroup, launched_rank
 
 
-def device_named(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """The device called `name`; `auto` is CUDA, else MPS, else the CPU. Of several processes each takes a GPU of its own."""
-    _, count, place = places()
+    _, count, place = launched_rank()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() and count == 1 else "cpu"
+        name = (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available() and count == 1
+            else "cpu"
+        )
     if count > 1:
         name = own_device(name, place)
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, and be there, but is {name!r}") from error
+        raise ValueError(
+            f"device must be auto, cpu, cuda, cuda:N or mps, and be there, but is {name!r}"
+        ) from error
 
 
 def own_device(name: str, place: int) -> str:
     """The device of one of several processes; ValueError where there is none for it."""
     if name == "cuda" and place >= torch.cuda.device_count():
-        raise ValueError(f"every process needs a GPU of its own: there are {torch.cuda.device_count()}, and this is process {place + 1}")
+        raise ValueError(
+            f"every process needs a GPU of its own: there are {torch.cuda.device_count()}, and this is process {place + 1}"
+        )
     if name not in ("cpu", "cuda"):
         raise ValueError(f"device must be auto, cpu or cuda for several processes, but is {name!r}")
     return "cpu" if name == "cpu" else f"cuda:{place}"
 
 
-def described(device: torch.device, parallel: str = "none", ranks: Ranks = ALONE) -> str:
+def device_text(device: torch.device, parallel: str = "none", ranks: ProcessGroup = ALONE) -> str:
     """The device in words, what DataParallel has to work with where it is asked for, and the processes where there are several."""
-    details = {"cuda": lambda: f" ({torch.cuda.get_device_name(device)})", "cpu": lambda: f" ({torch.get_num_threads()} threads)"}
+    details = {
+        "cuda": lambda: f" ({torch.cuda.get_device_name(device)})",
+        "cpu": lambda: f" ({torch.get_num_threads()} threads)",
+    }
     told, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
     if parallel != "dp":
-        return told if ranks.count == 1 else f"{told}, {ranks.count} processes ({dist.get_backend()})"
-    over = f"over {count} GPUs" if count > 1 else f"of one: {count} GPUs are visible, batches stay whole"
+        return (
+            told if ranks.count == 1 else f"{told}, {ranks.count} processes ({dist.get_backend()})"
+        )
+    over = (
+        f"over {count} GPUs"
+        if count > 1
+        else f"of one: {count} GPUs are visible, batches stay whole"
+    )
     return f"{told}, DataParallel {over}"
 
 
-def wrapped(network: nn.Module, parallel: str, ranks: Ranks) -> nn.Module:
+def wrap_network(network: nn.Module, parallel: str, ranks: ProcessGroup) -> nn.Module:
     """The network as it is trained: over several GPUs by DataParallel, over several processes by DistributedDataParallel."""
     if parallel == "dp":
         return nn.DataParallel(network)
@@ -56,14 +75,14 @@ def wrapped(network: nn.Module, parallel: str, ranks: Ranks) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Late:
+class AsyncScalar:
     """Numbers on their way from a device: read later, they are waited for, and not what the device was given since."""
 
     numbers: Tensor
     arrival: torch.cuda.Event | None
 
     @classmethod
-    def sent(cls, numbers: Tensor) -> "Late":
+    def sent(cls, numbers: Tensor) -> "AsyncScalar":
         """The numbers, copied without waiting."""
         here = numbers.to("cpu", non_blocking=numbers.is_cuda)
         arrival = torch.cuda.Event() if numbers.is_cuda else None  # type: ignore[no-untyped-call]
@@ -78,6 +97,6 @@ class Late:
         return self.numbers.tolist()
 
 
-def unsynchronised(network: nn.Module) -> AbstractContextManager[None]:
+def without_sync(network: nn.Module) -> AbstractContextManager[None]:
     """Within it gradients are added up in this process only."""
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()

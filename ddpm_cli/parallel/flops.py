@@ -14,7 +14,7 @@ SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class FlopCount:
     """per_image: FLOPs of an image, forward and backward, if they could be counted. peak: FLOP/s of all devices together."""
 
     per_image: float | None
@@ -28,13 +28,18 @@ class Arithmetic:
         return {"tflops": flops / 1e12, "peak_share": flops / self.peak}
 
 
-def flops(network: nn.Module, shape: Sequence[int]) -> int | None:
+def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
     """FLOPs of one image [C, H, W] forward and backward, counted without computing; what is computed again is not counted.
 
     None for a network that looks at its numbers, for there are none.
     """
-    weights = {name: torch.empty_like(each, device="meta").requires_grad_() for name, each in network.named_parameters()}
-    buffers = {name: torch.empty_like(each, device="meta") for name, each in network.named_buffers()}
+    weights = {
+        name: torch.empty_like(each, device="meta").requires_grad_()
+        for name, each in network.named_parameters()
+    }
+    buffers = {
+        name: torch.empty_like(each, device="meta") for name, each in network.named_buffers()
+    }
     inputs = torch.zeros(1, *shape, device="meta"), torch.zeros(1, device="meta")
     with FlopCounterMode(display=False) as counter:
         try:
@@ -45,20 +50,24 @@ def flops(network: nn.Module, shape: Sequence[int]) -> int | None:
 
 
 @lru_cache
-def peak(device: torch.device, dtype: torch.dtype) -> float:
+def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
     """FLOP/s of a convolution that suits the machine, the best of what fits into a fifth of a second."""
     images, channels, side = (64, 256, 64) if device.type == "cuda" else (4, 128, 64)
-    layer = nn.Conv2d(channels, channels, 3, padding=1, device=device, dtype=dtype).to(memory_format=torch.channels_last)
-    maps = torch.ones(images, channels, side, side, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    layer = nn.Conv2d(channels, channels, 3, padding=1, device=device, dtype=dtype).to(
+        memory_format=torch.channels_last
+    )
+    maps = torch.ones(images, channels, side, side, device=device, dtype=dtype).to(
+        memory_format=torch.channels_last
+    )
     seconds: list[float] = []
     end = time.perf_counter() + SECONDS
     while len(seconds) < 2 or time.perf_counter() < end:
-        seconds.append(elapsed(layer, maps))
+        seconds.append(seconds_elapsed(layer, maps))
     return 2 * images * channels**2 * 9 * side**2 / min(seconds)
 
 
 @torch.no_grad()
-def elapsed(layer: nn.Module, maps: torch.Tensor) -> float:
+def seconds_elapsed(layer: nn.Module, maps: torch.Tensor) -> float:
     """Seconds that a layer takes, the device having finished."""
     start = time.perf_counter()
     layer(maps)[0, 0, 0, 0].item()

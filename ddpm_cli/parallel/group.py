@@ -16,7 +16,17 @@ from torch.distributed.rendezvous import rendezvous
 
 Found = TypeVar("Found")
 LOST = 1.0  # seconds in which torch's agent, which looks ten times in one, sees a process that was killed
-FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class EchoError(ValueError):
@@ -26,7 +36,7 @@ class EchoError(ValueError):
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """This process among `count` that work together, `here` of them on this machine; alone, nothing is exchanged."""
 
     rank: int = 0
@@ -45,7 +55,11 @@ class Ranks:
 
     def dealt(self, total: int) -> Iterator[int]:
         """The numbers below `total`, each to the process that asks for one first: nobody waits longer than for a last one."""
-        return iter(range(total)) if self.store is None else takewhile(lambda each: each < total, map(self.ticket, repeat(self.store)))
+        return (
+            iter(range(total))
+            if self.store is None
+            else takewhile(lambda each: each < total, map(self.ticket, repeat(self.store)))
+        )
 
     def ticket(self, store: Store) -> int:
         """The next number that no process has had."""
@@ -91,14 +105,14 @@ class Ranks:
         return things[0]
 
 
-ALONE = Ranks()
+ALONE = ProcessGroup()
 
 
 @dataclass
-class Vote:
+class AnyRankFlag:
     """A question put to all processes at every step; the answer is that of the step before, so that nobody waits for it."""
 
-    ranks: Ranks
+    ranks: ProcessGroup
     asked: tuple[Tensor, Any] | None = None
 
     def __call__(self, mine: bool) -> bool:
@@ -114,37 +128,44 @@ class Vote:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
+def join_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The group that torch's elastic launch has started this process in, or this process alone; NCCL on GPUs, gloo on the CPU."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    if places()[1] == 1:
-        yield Ranks()
+    if launched_rank()[1] == 1:
+        yield ProcessGroup()
         return
     agents, rank, count = next(rendezvous("env://"))
-    store = PrefixStore(f"attempt {restarts()}", agents)  # which outlives a restart, with the addresses of processes that are gone
+    store = PrefixStore(
+        f"attempt {restart_count()}", agents
+    )  # which outlives a restart, with the addresses of processes that are gone
     backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, device_id=own)
     try:
-        yield Ranks(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]), store)
+        yield ProcessGroup(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]), store)
     except FAILURES as error:
-        if isinstance(error, RuntimeError):  # perhaps of a process that was lost, which is to be seen first
+        if isinstance(
+            error, RuntimeError
+        ):  # perhaps of a process that was lost, which is to be seen first
             time.sleep(LOST)
         if device.type == "cpu":  # NCCL would wait for processes that wait for this one
             dist.destroy_process_group()
         if store.add("failures", 1) > 1:
             raise EchoError(store.get("failure").decode()) from error
-        store.set("failure", f"{'ValueError' if isinstance(error, OSError) else type(error).__name__}: {error}")
+        store.set(
+            "failure",
+            f"{'ValueError' if isinstance(error, OSError) else type(error).__name__}: {error}",
+        )
         raise
     dist.destroy_process_group()
 
 
-def restarts() -> int:
+def restart_count() -> int:
     """How often torchrun has started the processes anew after one was lost."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
 
 
-def places() -> tuple[int, int, int]:
+def launched_rank() -> tuple[int, int, int]:
     """(rank, number of processes, place on this machine) that torch's elastic launch gave this process; (0, 1, 0) without it."""
     if not dist.is_torchelastic_launched():
         return 0, 1, 0

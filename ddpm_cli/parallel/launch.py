@@ -20,48 +20,52 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ddpm_cli.parallel.group import EchoError, places, restarts
+from ddpm_cli.parallel.group import EchoError, launched_rank, restart_count
 
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
-AGENTS = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
+AGENTS = [
+    logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")
+]
 ECHO = f"{EchoError.__name__}: "
 FINISHED = "finished"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-def launched() -> bool:
+def is_launched() -> bool:
     """Whether torch's elastic launch, torchrun's or ours, has started this process."""
     return dist.is_torchelastic_launched()
 
 
-def restarted() -> bool:
+def is_restarted() -> bool:
     """Whether torchrun has started this process anew after one was lost."""
-    return launched() and restarts() > 0
+    return is_launched() and restart_count() > 0
 
 
-def check_named(named: bool) -> None:
+def check_folder_is_named(named: bool) -> None:
     """Refuses processes of torchrun that would each make a folder of their own."""
-    if places()[1] > 1 and not named:
-        raise ValueError("processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER")
+    if launched_rank()[1] > 1 and not named:
+        raise ValueError(
+            "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
+        )
 
 
-def processes(asked: int | str, device: str) -> int:
+def process_count(asked: int | str, device: str) -> int:
     """How many processes are asked for: `auto` is one for each GPU."""
     if asked == "auto":
         return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
     return int(asked)
 
 
-def spread(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> bool:
+def run_in_processes(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> bool:
     """Calls job(*args, **options) in `count` processes of this machine, or in this one where that is one or was launched itself.
 
     What the job returns in one process; of several True, or False where a signal asked them to stop.
 
     Raises ValueError with the message of the one that failed first, KeyboardInterrupt where one could not stop as asked.
     """
-    if count <= 1 or launched():
+    if count <= 1 or is_launched():
         return job(*args, **options)
-    with TemporaryDirectory() as folder, quiet():
+    with TemporaryDirectory() as folder, quiet_agent():
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -76,18 +80,22 @@ def spread(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> 
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
-            elastic_launch(config, ranked)(max(1, torch.get_num_threads() // count), job, args, options)
+            elastic_launch(config, run_rank)(
+                max(1, torch.get_num_threads() // count), job, args, options
+            )
         except SignalException:
             if not list(Path(folder).rglob(FINISHED)):
-                print(f"error: {unfinished(Path(folder))}", file=sys.stderr)
+                print(f"error: {unfinished_reason(Path(folder))}", file=sys.stderr)
                 raise KeyboardInterrupt from None
             return False
         except ChildFailedError as error:
-            raise ValueError(told(error)) from None
+            raise ValueError(failure_text(error)) from None
     return True
 
 
-def ranked(threads: int, job: Callable[..., object], args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+def run_rank(
+    threads: int, job: Callable[..., object], args: tuple[Any, ...], options: Mapping[str, Any]
+) -> None:
     """One of the processes: what the user did wrong arrives at the parent in one line."""
     torch.set_num_threads(threads)
     try:
@@ -96,38 +104,40 @@ def ranked(threads: int, job: Callable[..., object], args: tuple[Any, ...], opti
         raise ValueError(str(error)) from error
 
 
-def unfinished(folder: Path) -> str:
+def unfinished_reason(folder: Path) -> str:
     """Why processes that were asked to stop did not end well."""
-    reports = [json.loads(path.read_text())["message"]["message"] for path in folder.rglob("error.json")]
-    causes = [text for kind, text in map(words, reports) if kind == "ValueError"]
+    reports = [
+        json.loads(path.read_text())["message"]["message"] for path in folder.rglob("error.json")
+    ]
+    causes = [text for kind, text in map(split_failure, reports) if kind == "ValueError"]
     return next(iter(causes), "stopped before there was anything to save")
 
 
-def finished() -> None:
+def mark_finished() -> None:
     """Leaves a mark that this process has saved what was to be saved."""
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(report).with_name(FINISHED).touch()
 
 
-def told(error: ChildFailedError) -> str:
+def failure_text(error: ChildFailedError) -> str:
     """The message of the process that failed first; of what is no mistake of the user's the traceback is shown, once."""
-    rank, failure = min(error.failures.items(), key=lambda each: order(each[1]))
+    rank, failure = min(error.failures.items(), key=lambda each: failure_order(each[1]))
     if not isinstance(failure.message, dict):
         return f"process {rank} ended: {failure.message}"
-    kind, text = words(failure.message["message"])
+    kind, text = split_failure(failure.message["message"])
     if kind == "ValueError":
         return text
     print(failure.message["extraInfo"]["py_callstack"], file=sys.stderr)
     return f"process {rank} failed: {kind}: {text}"
 
 
-def words(message: str) -> tuple[str, str]:
+def split_failure(message: str) -> tuple[str, str]:
     """The kind of an error and what it says, an echo's being those of the first."""
     kind, _, text = message.removeprefix(ECHO).partition(": ")
     return kind, text
 
 
-def order(failure: ProcessFailure) -> int:
+def failure_order(failure: ProcessFailure) -> int:
     """What came first: one that was killed, for the others lose their connection to it; echoes come last."""
     if not isinstance(failure.message, dict):
         return 0
@@ -135,7 +145,7 @@ def order(failure: ProcessFailure) -> int:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_agent() -> Iterator[None]:
     """Keeps torch's agent from telling what is told here; its handlers of signals are gone afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     silence = logging.NullHandler()
@@ -152,7 +162,7 @@ def quiet() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave() -> None:
+def exit_now() -> None:
     """Ends this process at once and well: one that returns after a signal waits for the agent, which waits for it."""
     logging.shutdown()
     sys.stdout.flush()

@@ -15,7 +15,11 @@ from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
-TYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES: dict[str, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 
 
 class Autocast(nn.Module):
@@ -37,12 +41,17 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
         torch.backends.cudnn.allow_tf32 = True
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in network.parameters():
-        if parameter.shape[2:] == (1, 1):  # both layouts are one: let the strides be those that gradients come with
+        if parameter.shape[2:] == (
+            1,
+            1,
+        ):  # both layouts are one: let the strides be those that gradients come with
             parameter.data = parameter.data.flatten().view(parameter.shape)
     return network
 
 
-def computed(network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool) -> nn.Module:
+def prepare_for_training(
+    network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool
+) -> nn.Module:
     """The network as it is trained in one process. recomputed: activations within its parts are not kept for the backward pass."""
     if recomputed:
         recompute(network)
@@ -54,7 +63,7 @@ def computed(network: nn.Module, precision: Precision, *, compiled: bool, recomp
     return network
 
 
-def sampled(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
+def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
     """The network as it samples: weights cast once, no gradient."""
     network = network.eval().requires_grad_(False)
     if precision != "fp32":
@@ -68,7 +77,9 @@ def sampled(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.M
 def recompute(network: nn.Module) -> None:
     """Has a network compute its parts again in the backward pass, with the dropout they had (Chen et al. 2016)."""
     if not hasattr(network, "through"):
-        raise ValueError(f"trainer.activation_checkpointing is not for {type(network).__name__}: it calls no part by `self.through`")
+        raise ValueError(
+            f"trainer.activation_checkpointing is not for {type(network).__name__}: it calls no part by `self.through`"
+        )
     setattr(network, "through", partial(checkpoint, use_reentrant=False))  # noqa: B010
 
 
@@ -76,7 +87,9 @@ def check_compiler() -> None:
     """Refuses what could only fail in the first step."""
     names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
     if not any(map(shutil.which, names)):
-        raise ValueError(f"compile=true needs a C++ compiler, but none of {', '.join(names)} is there")
+        raise ValueError(
+            f"compile=true needs a C++ compiler, but none of {', '.join(names)} is there"
+        )
 
 
 def scaler_for(precision: Precision, device: torch.device) -> GradScaler:
@@ -84,7 +97,7 @@ def scaler_for(precision: Precision, device: torch.device) -> GradScaler:
     return GradScaler(device.type, enabled=precision == "fp16")
 
 
-def overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:
+def has_overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:
     """Whether the gradient alone is not finite: the scaler's to answer, as long as it does not scale down what is finite itself."""
     scale = scaler.scale(torch.ones_like(loss))
     return loss.isfinite() & ~norm.isfinite() & (scale >= 1) & scaler.is_enabled()

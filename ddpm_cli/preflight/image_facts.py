@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import Records
-from ddpm_cli.data.image_arrays import Pictures
+from ddpm_cli.data.image_arrays import ImageArray
 from ddpm_cli.data.image_set import ImageSet
-from ddpm_cli.preflight.duplicates import Places, exact, near
+from ddpm_cli.preflight.duplicates import Places, exact_copies, near_copies
 from ddpm_cli.shapes import Labels
 
 
 @dataclass(frozen=True)
-class Report:
+class ImageFacts:
     """Facts of the images that can be read, which are named by their places among these.
 
     sizes: (width, height) of the smallest, the median and the largest by area. enlarged: smaller than prepared. leaked: held out, with a
@@ -33,50 +33,54 @@ class Report:
     leaked: Places
 
 
-def report(images: Pictures, records: Records, data: ImageSet, holdout: float) -> Report:
+def image_facts(images: ImageArray, records: Records, data: ImageSet, holdout: float) -> ImageFacts:
     """The report on a whole set: its images as they are kept, their records, and the set that is trained on."""
-    out, pairs = np.zeros(len(records), dtype=bool), near(images, records)
+    out, pairs = np.zeros(len(records), dtype=bool), near_copies(images, records)
     held_out = data.parted(holdout)[1].places
     assert held_out is not None
     out[held_out.numpy()] = True
     mixed = pairs[out[pairs[:, 0]] != out[pairs[:, 1]]]
     leaked = out & np.isin(records["word"], records["word"][mixed])
-    return Report(
-        sizes=sizes(records),
-        enlarged=np.flatnonzero(enlarged(records, data.images.shape)),
-        modes=modes(records),
+    return ImageFacts(
+        sizes=image_sizes(records),
+        enlarged=np.flatnonzero(is_enlarged(records, data.images.shape)),
+        modes=mode_counts(records),
         classes=per_class(data.labels, data.classes),
         unlabelled=0 if data.labels is None else int((data.labels < 0).sum()),
         plain=np.flatnonzero(records["plain"]),
-        exact=exact(records),
+        exact=exact_copies(records),
         near=pairs,
         held_out=np.flatnonzero(out),
         leaked=np.flatnonzero(leaked),
     )
 
 
-def sizes(records: Records) -> list[tuple[int, int]]:
+def image_sizes(records: Records) -> list[tuple[int, int]]:
     """(width, height) of the smallest image, the median and the largest by area; none of no images."""
     order = np.argsort(records["width"].astype(np.int64) * records["height"], kind="stable")
     chosen = order[[0, len(order) // 2, -1]] if len(order) else order
     return [(width, height) for width, height in records[chosen][["width", "height"]].tolist()]
 
 
-def enlarged(records: Records, shape: Sequence[int]) -> NDArray[np.bool_]:
+def is_enlarged(records: Records, shape: Sequence[int]) -> NDArray[np.bool_]:
     """Whether each image has fewer pixels, in a side, than it is prepared to."""
     return (records["width"] < shape[-1]) | (records["height"] < shape[-2])
 
 
-def modes(records: Records) -> dict[str, int]:
+def mode_counts(records: Records) -> dict[str, int]:
     """How many images have each of Pillow's modes, or are arrays of a type; the most first."""
     names, counts = np.unique(records["mode"], return_counts=True)
-    found = {name.decode(): count for name, count in zip(names.tolist(), counts.tolist(), strict=True)}
+    found = {
+        name.decode(): count for name, count in zip(names.tolist(), counts.tolist(), strict=True)
+    }
     return dict(sorted(found.items(), key=lambda each: -each[1]))
 
 
 def per_class(labels: Labels | None, classes: Sequence[str]) -> dict[str, int]:
     """How many images each class has; a label beyond the classes is called by its number."""
-    found, counts = np.unique([] if labels is None else labels[labels >= 0].numpy(), return_counts=True)
+    found, counts = np.unique(
+        [] if labels is None else labels[labels >= 0].numpy(), return_counts=True
+    )
     known = dict(zip(found.tolist(), counts.tolist(), strict=True))
     beyond = {str(label): count for label, count in known.items() if label >= len(classes)}
     return {name: known.get(place, 0) for place, name in enumerate(classes)} | beyond

@@ -14,7 +14,7 @@ from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.learning import EXACT
 from ddpm_cli.shapes import Images, Labels, Maps, NetworkTimes, Times
-from ddpm_cli.training import noised
+from ddpm_cli.training import noise_batch
 
 
 class Oracle(nn.Module):
@@ -28,28 +28,50 @@ class Oracle(nn.Module):
         return self.answer
 
 
-def oracle(denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any) -> Iterator[Finding]:
+def check_oracle(
+    denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any
+) -> Iterator[Finding]:
     """Whether a network that knows the noise has no loss, as it must, and one that errs at the last time has some.
 
     `noise` are options of `noised`. Of the bound the first is so but at t = 1, which is its decoder's, and with the smallest variance.
     """
-    found = noised(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
+    found = noise_batch(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
     times = torch.as_tensor(found.t).clamp(min=2)
-    worst = loss(*knowing(denoiser, found, times)).abs().max().item()
+    worst = loss(*denoiser_that_knows(denoiser, found, times)).abs().max().item()
     if worst < EXACT:
         yield Finding("ok", "a network that knows the noise has no loss")
     else:
         level: Literal["warning", "error"] = "warning" if math.isfinite(worst) else "error"
-        yield Finding(level, f"a network that knows the noise has a loss of {worst:.2g}, not 0: loss and parameterisation disagree")
-    if (loss(*knowing(denoiser, found, torch.full_like(times, denoiser.diffusion.steps), error=1.0)) == 0).all():
+        yield Finding(
+            level,
+            f"a network that knows the noise has a loss of {worst:.2g}, not 0: loss and parameterisation disagree",
+        )
+    if (
+        loss(
+            *denoiser_that_knows(
+                denoiser, found, torch.full_like(times, denoiser.diffusion.steps), error=1.0
+            )
+        )
+        == 0
+    ).all():
         remedy = "choose another loss, or schedule.zero_snr=false"
-        yield Finding("warning", f"the loss gives no weight to the last time, from which sampling starts: {remedy}")
+        yield Finding(
+            "warning",
+            f"the loss gives no weight to the last time, from which sampling starts: {remedy}",
+        )
 
 
-def knowing(denoiser: Denoiser, found: Noised, t: Times, error: float = 0.0) -> tuple[Denoiser, Noised]:
+def denoiser_that_knows(
+    denoiser: Denoiser, found: Noised, t: Times, error: float = 0.0
+) -> tuple[Denoiser, Noised]:
     """A network that knows the noise of these images at other times, or errs by so much, and the batch."""
-    batch = replace(Noised.at(denoiser.diffusion, found.x0.double(), found.eps.double(), t, found.label), perturbed=found.perturbed)
+    batch = replace(
+        Noised.at(denoiser.diffusion, found.x0.double(), found.eps.double(), t, found.label),
+        perturbed=found.perturbed,
+    )
     target = denoiser.target(batch.x0, batch.eps, t) + error
     learned = denoiser.variance == "learned"
     answer = torch.cat([target, -torch.ones_like(target)], dim=1) if learned else target
-    return replace(denoiser, network=Oracle(answer), variance="learned" if learned else "small"), batch
+    return replace(
+        denoiser, network=Oracle(answer), variance="learned" if learned else "small"
+    ), batch

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpm_cli.files import whole
+from ddpm_cli.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,5 +21,9 @@ def save_figure(path: Path, size: tuple[float, float], draw: "Callable[[Figure],
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # its font has not the letters of all names
-        whole(path, lambda partial: figure.savefig(partial, format=path.suffix[1:], dpi=120))
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # its font has not the letters of all names
+        write_atomically(
+            path, lambda partial: figure.savefig(partial, format=path.suffix[1:], dpi=120)
+        )

@@ -5,23 +5,25 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ddpm_cli.config.overrides import NOT_THE_RECIPE, overrides
-from ddpm_cli.pacing import shortened
+from ddpm_cli.config.overrides import NOT_THE_RECIPE, overrides_for
+from ddpm_cli.pacing import shorten_cadences
 
 
-def command(content: dict[str, Any]) -> str:
+def train_command(content: dict[str, Any]) -> str:
     """The command that trains it again to its end."""
     wanted: Any = OmegaConf.to_container(content["config"], resolve=True)
     try:
         if isinstance(wanted.get("trainer"), dict):
-            wanted["trainer"] = counted(wanted["trainer"], content["facts"]["steps"])
-        return shlex.join(["ddpm-train", *overrides({**wanted, **NOT_THE_RECIPE})])
+            wanted["trainer"] = length_in_steps(wanted["trainer"], content["facts"]["steps"])
+        return shlex.join(["ddpm-train", *overrides_for({**wanted, **NOT_THE_RECIPE})])
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         return f"(none: {error})"
 
 
-def counted(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
+def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
     """The trainer's options with a length that was set by minutes or epochs said in steps, and what follows from it."""
-    paced = shortened(trainer, steps) if trainer.get("minutes") is not None else {}
-    absent: dict[str, Any] = {name: None for name in ("minutes", "epochs", "stop_at") if name in trainer}
+    paced = shorten_cadences(trainer, steps) if trainer.get("minutes") is not None else {}
+    absent: dict[str, Any] = {
+        name: None for name in ("minutes", "epochs", "stop_at") if name in trainer
+    }
     return {**trainer, **paced, **absent, "steps": steps}

@@ -9,34 +9,38 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from ddpm_cli.checkpoints import newest_first
-from ddpm_cli.checkpoints.folder import newest_good
+from ddpm_cli.checkpoints.folder import newest_readable
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.files import whole
-from ddpm_cli.models import restored
+from ddpm_cli.files import write_atomically
+from ddpm_cli.models import load_denoiser
 from ddpm_cli.parallel.group import FAILURES
 from ddpm_cli.rendering.html import Section, page, pairs
 from ddpm_cli.reports import run_sections
 from ddpm_cli.run_folder.curves import Curves
-from ddpm_cli.run_folder.rows import rows
+from ddpm_cli.run_folder.rows import metric_rows
 
 WRONG = (*FAILURES, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
-def card_of(folder: Path, device: str, trust: list[str]) -> Path:
+def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
     """Writes the card of the run in a folder, from its newest checkpoint that can be read."""
     if not (paths := newest_first(folder)):
-        raise ValueError(f"run must be the folder of a training run, but there is no checkpoint in {str(folder / 'checkpoints')!r}")
-    _, content = newest_good(paths)
-    return card(folder, content, restored(content, weights="ema", device=device, trust=trust))
+        raise ValueError(
+            f"run must be the folder of a training run, but there is no checkpoint in {str(folder / 'checkpoints')!r}"
+        )
+    _, content = newest_readable(paths)
+    return render_run_page(
+        folder, content, load_denoiser(content, weights="ema", device=device, trust=trust)
+    )
 
 
-def card(folder: Path, content: Mapping[str, Any], denoiser: Denoiser) -> Path:
+def render_run_page(folder: Path, content: Mapping[str, Any], denoiser: Denoiser) -> Path:
     """Writes `report.html`.
 
     content: what the newest checkpoint holds, as it is loaded. denoiser: with the average of the weights.
     """
     path, told = folder / "report.html", folder / "metrics.jsonl"
-    curves = Curves(folder, {}, list(rows(told)) if told.is_file() else [])
+    curves = Curves(folder, {}, list(metric_rows(told)) if told.is_file() else [])
     sections = [
         Section("What was trained", [pairs(run_sections.trained(folder, content, curves))]),
         Section("Samples", run_sections.samples(folder)),
@@ -49,5 +53,5 @@ def card(folder: Path, content: Mapping[str, Any], denoiser: Denoiser) -> Path:
         Section("Environment", [pairs(content["environment"])]),
     ]
     text = page(f"Run {folder.name}", sections)
-    whole(path, lambda partial: partial.write_bytes(text.encode()))
+    write_atomically(path, lambda partial: partial.write_bytes(text.encode()))
     return path

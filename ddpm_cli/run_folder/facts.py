@@ -6,18 +6,24 @@ from pathlib import Path
 LINE = re.compile(r"\S+ \S+ (?P<level>[A-Z]+) \S+: (?P<text>.*)")
 
 
-def said(folder: Path) -> dict[str, str]:
+def log_facts(folder: Path) -> dict[str, str]:
     """What the run said last of itself, by the first word of the line: device, data, schedule, model, length."""
-    words = (text.partition(" ") for level, text in logged(folder) if level == "INFO")
+    words = (text.partition(" ") for level, text in log_lines(folder) if level == "INFO")
     return {name: rest.strip() for name, _, rest in words if rest.startswith(" ")}
 
 
-def warned(folder: Path) -> list[str]:
+def log_warnings(folder: Path) -> list[str]:
     """The warnings and errors of the log, each once."""
-    return list(dict.fromkeys(text.removeprefix("warning: ") for level, text in logged(folder) if level in ("WARNING", "ERROR")))
+    return list(
+        dict.fromkeys(
+            text.removeprefix("warning: ")
+            for level, text in log_lines(folder)
+            if level in ("WARNING", "ERROR")
+        )
+    )
 
 
-def logged(folder: Path) -> list[tuple[str, str]]:
+def log_lines(folder: Path) -> list[tuple[str, str]]:
     """Level and text of every line of the log."""
     path = folder / "train.log"
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Journal:
+class RunLogger:
     """The log of one run in `folder`: `metrics.jsonl`, `samples.jsonl`, `incidents.jsonl`, `tensorboard/` and pictures.
 
     Of several processes the first one writes. A full disk ends no run: rows wait in `unwritten` until the disk takes them,
@@ -31,20 +31,20 @@ class Journal:
     unwritten: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def opened(cls, folder: Path, step: int, writes: bool = True) -> "Journal":
+    def opened(cls, folder: Path, step: int, writes: bool = True) -> "RunLogger":
         """The journal from `step` on: what was written after it, by a run that went on, is cut."""
         if not writes:
             return cls(folder, None, writes=False)
         for name in ("metrics.jsonl", "samples.jsonl", "incidents.jsonl"):
-            trim(folder / name, step)
-        return cls(folder, board(folder, step))
+            cut_rows(folder / name, step)
+        return cls(folder, tensorboard_writer(folder, step))
 
     def cut(self, step: int) -> None:
         """Goes back to `step`: its numbers after it are cut, its incidents stay."""
         for name in ("metrics.jsonl", "samples.jsonl"):
             waiting = self.unwritten.get(name, [])
             waiting[:] = [row for row in waiting if json.loads(row)["step"] <= step]
-            self.attempt(partial(trim, self.folder / name, step))
+            self.attempt(partial(cut_rows, self.folder / name, step))
         self.close()
         self.show(lambda tensorboard: None, step)
 
@@ -55,7 +55,13 @@ class Journal:
             for name, number in row.items():
                 tensorboard.add_scalar(name, number, step)
 
-        self.row("metrics.jsonl", {"step": step, **{name: number if math.isfinite(number) else None for name, number in row.items()}})
+        self.row(
+            "metrics.jsonl",
+            {
+                "step": step,
+                **{name: number if math.isfinite(number) else None for name, number in row.items()},
+            },
+        )
         self.show(write)
 
     def row(self, name: str, row: Mapping[str, object]) -> None:
@@ -66,7 +72,7 @@ class Journal:
     def flush(self) -> None:
         """Writes the rows that wait."""
         for name, waiting in self.unwritten.items():
-            if waiting and self.attempt(partial(append, self.folder / name, "".join(waiting))):
+            if waiting and self.attempt(partial(append_text, self.folder / name, "".join(waiting))):
                 waiting.clear()
 
     def picture(self, path: str, picture: Picture, step: int) -> None:
@@ -83,7 +89,7 @@ class Journal:
         """Has something written for TensorBoard, whose writer does not outlive an error and is opened anew at the next."""
 
         def attempted() -> None:
-            self.tensorboard = self.tensorboard or board(self.folder, step)
+            self.tensorboard = self.tensorboard or tensorboard_writer(self.folder, step)
             write(self.tensorboard)
 
         if not self.attempt(attempted):
@@ -103,21 +109,27 @@ class Journal:
         try:
             write()
         except OSError as error:
-            log.warning("warning: cannot write into %s: %s; training goes on", self.folder, error.strerror or error)
+            log.warning(
+                "warning: cannot write into %s: %s; training goes on",
+                self.folder,
+                error.strerror or error,
+            )
             return False
         return True
 
 
-def board(folder: Path, step: int) -> SummaryWriter:
+def tensorboard_writer(folder: Path, step: int) -> SummaryWriter:
     """TensorBoard's writer from `step` on."""
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
 
-def trim(path: Path, step: int) -> None:
+def cut_rows(path: Path, step: int) -> None:
     """Cuts the rows after `step`, and a last one that was never finished."""
     if path.is_file():
         rows = path.read_text().splitlines(keepends=True)
-        save_text(path, "".join(row for row in rows if row.endswith("\n") and step_of(row, path) <= step))
+        save_text(
+            path, "".join(row for row in rows if row.endswith("\n") and step_of(row, path) <= step)
+        )
 
 
 def step_of(row: str, path: Path) -> int:
@@ -128,7 +140,7 @@ def step_of(row: str, path: Path) -> int:
         raise ValueError(f"{str(path)!r} has a row without a step: {row[:60]!r}") from error
 
 
-def append(path: Path, text: str) -> None:
+def append_text(path: Path, text: str) -> None:
     """Adds a text to a file, all of it or nothing."""
     with path.open("ab", buffering=0) as file:
         size = file.tell()

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 
-def asked(folder: Path) -> list[str]:
+def typed_overrides(folder: Path) -> list[str]:
     """The overrides that the run was started with, of equal ones the last; none where they cannot be read."""
     path = folder / ".hydra/overrides.yaml"
     try:
@@ -13,4 +13,6 @@ def asked(folder: Path) -> list[str]:
     except (yaml.YAMLError, ValueError, RecursionError):
         return []
     own = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-    return [*reversed(dict.fromkeys(reversed(own)))]  # a text that is named a million times is in memory once
+    return [
+        *reversed(dict.fromkeys(reversed(own)))
+    ]  # a text that is named a million times is in memory once

@@ -8,7 +8,7 @@ SAMPLES = "step_" + "[0-9]" * 8 + ".png"
 PREVIEWS = 16
 
 
-def picture_at(path: Path) -> bytes | None:
+def read_png(path: Path) -> bytes | None:
     """The picture in a file; None where there is none that can be seen."""
     try:
         with Image.open(path, formats=["PNG"]) as opened:
@@ -18,6 +18,9 @@ def picture_at(path: Path) -> bytes | None:
         return None
 
 
-def samples(folder: Path) -> dict[int, Path]:
+def sample_grids(folder: Path) -> dict[int, Path]:
     """The grids of samples by step."""
-    return {int(path.stem.removeprefix("step_")): path for path in sorted((folder / "samples").glob(SAMPLES))}
+    return {
+        int(path.stem.removeprefix("step_")): path
+        for path in sorted((folder / "samples").glob(SAMPLES))
+    }

@@ -9,7 +9,13 @@ from ddpm_cli.shapes import Images
 
 
 def ancestral(
-    denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, *, draws: int = 1
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x: Images,
+    times: Sequence[float],
+    noise: Noise,
+    *,
+    draws: int = 1,
 ) -> Iterator[Images]:
     """Draws from p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2); each step the mean of `draws` draws."""
     if draws < 1:

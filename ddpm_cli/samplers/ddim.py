@@ -3,13 +3,19 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.samplers.contract import Denoise, Noise
 from ddpm_cli.shapes import Images
 
 
 def ddim(
-    denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, *, eta: float = 0.0
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x: Images,
+    times: Sequence[float],
+    noise: Noise,
+    *,
+    eta: float = 0.0,
 ) -> Iterator[Images]:
     """Steps from x_t to x_s by (Song et al. 2020, eq. 12): deterministic at eta = 0, ancestral at 1.
 
@@ -22,13 +28,20 @@ def ddim(
         eps = diffusion.noise_in(x, x0, t)
         variance = eta**2 * diffusion.posterior_variance(t, s)
         kept = (1 - diffusion.at(s) - variance).clamp(min=0)
-        x = fit(diffusion.at(s).sqrt(), x) * x0 + fit(kept.sqrt(), x) * eps
+        x = broadcast_like(diffusion.at(s).sqrt(), x) * x0 + broadcast_like(kept.sqrt(), x) * eps
         if eta > 0 and s > 0:
-            x = x + fit(variance.sqrt(), x) * noise(x)
+            x = x + broadcast_like(variance.sqrt(), x) * noise(x)
         yield x
 
 
-def inverse(denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], *, rounds: int) -> Iterator[Images]:
+def inverse(
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x: Images,
+    times: Sequence[float],
+    *,
+    rounds: int,
+) -> Iterator[Images]:
     """From an image to the noise that DDIM makes it of: the steps of `ddim` at eta = 0 undone, over strictly rising times >= 1.
 
     A step solves x_s = ddim(x_t) for x_t by rounds of fixed-point iteration. One round is Euler's (Song et al. 2020, section 4.3), which

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.samplers.contract import Denoise, Noise
 from ddpm_cli.shapes import Coefficient, Images
 
@@ -31,11 +31,14 @@ def dpmpp_2m(
         ahead = x0
         if earlier is not None and not (lower_order_final and s == times[-1]):
             ratio = (diffusion.log_snr(max(s, 1)) / 2 - here) / (here - earlier[1])
-            ahead = x0 + fit(0.5 * ratio, x) * (x0 - earlier[0])
+            ahead = x0 + broadcast_like(0.5 * ratio, x) * (x0 - earlier[0])
         alpha, sigma = diffusion.at(s).sqrt(), (1 - diffusion.at(s)).sqrt()
         kept = (here - diffusion.log_snr(s) / 2).exp()
-        x = fit(sigma / (1 - diffusion.at(t)).sqrt() * kept**eta, x) * x + fit(alpha * (1 - kept ** (1 + eta)), x) * ahead
+        x = (
+            broadcast_like(sigma / (1 - diffusion.at(t)).sqrt() * kept**eta, x) * x
+            + broadcast_like(alpha * (1 - kept ** (1 + eta)), x) * ahead
+        )
         if eta > 0 and s > 0:
-            x = x + fit(sigma * (1 - kept ** (2 * eta)).sqrt(), x) * noise(x)
+            x = x + broadcast_like(sigma * (1 - kept ** (2 * eta)).sqrt(), x) * noise(x)
         earlier = x0, here
         yield x

@@ -32,7 +32,9 @@ def leading(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 
 def quadratic(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """From T to 1 in equal steps of the square root (Song et al. 2020, section D.2)."""
-    return torch.linspace(math.sqrt(diffusion.steps), 1, steps, dtype=torch.float64).square().tolist()
+    return (
+        torch.linspace(math.sqrt(diffusion.steps), 1, steps, dtype=torch.float64).square().tolist()
+    )
 
 
 def log_snr(diffusion: GaussianDiffusion, steps: int) -> list[float]:
@@ -42,17 +44,25 @@ def log_snr(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 
 def karras(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """To 1 in equal steps of (sigma / alpha)^(1 / 7), from T or the level 80 (Karras et al. 2022, eq. 5 and table 1)."""
-    return by_level(diffusion, steps, 80.0, lambda level: level ** (1 / RHO), lambda root: root**RHO)
+    return by_level(
+        diffusion, steps, 80.0, lambda level: level ** (1 / RHO), lambda root: root**RHO
+    )
 
 
-def by_level(diffusion: GaussianDiffusion, steps: int, highest: float, there: Change, back: Change) -> list[float]:
+def by_level(
+    diffusion: GaussianDiffusion, steps: int, highest: float, there: Change, back: Change
+) -> list[float]:
     """In equal steps of a function of the noise level: above the highest there is nothing to see."""
     first, last = diffusion.level(diffusion.steps).clamp(max=highest), diffusion.level(1)
-    levels = back(torch.linspace(float(there(first)), float(there(last)), steps, dtype=torch.float64))
+    levels = back(
+        torch.linspace(float(there(first)), float(there(last)), steps, dtype=torch.float64)
+    )
     return diffusion.time_of(-2 * levels.log()).tolist()
 
 
-SPACINGS = {spacing.__name__: spacing for spacing in (even, trailing, leading, quadratic, log_snr, karras)}
+SPACINGS = {
+    spacing.__name__: spacing for spacing in (even, trailing, leading, quadratic, log_snr, karras)
+}
 
 
 @dataclass(frozen=True)
@@ -70,5 +80,7 @@ class Grid:
         """Strictly decreasing times from noise to 0, steps + 1 of them."""
         steps = diffusion.steps if self.steps == "all" else self.steps
         if not 1 <= steps <= diffusion.steps:
-            raise ValueError(f"sampler.steps must be between 1 and {diffusion.steps}, the schedule's steps, but is {steps}")
+            raise ValueError(
+                f"sampler.steps must be between 1 and {diffusion.steps}, the schedule's steps, but is {steps}"
+            )
         return [*SPACINGS[self.spacing](diffusion, steps), 0.0]

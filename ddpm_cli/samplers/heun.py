@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.samplers.contract import Denoise, Noise
 from ddpm_cli.shapes import Images
 
@@ -33,22 +33,34 @@ def heun(
         raise ValueError(f"{rule}, but they are {churn} and {churn_noise}")
     for t, s in pairwise(times):
         level = diffusion.level(t)
-        if churn and level.isfinite() and churn_min <= level <= (math.inf if churn_max is None else churn_max):
-            x, t = churned(diffusion, x, t, churn, churn_noise * noise(x))
+        if (
+            churn
+            and level.isfinite()
+            and churn_min <= level <= (math.inf if churn_max is None else churn_max)
+        ):
+            x, t = add_churn(diffusion, x, t, churn, churn_noise * noise(x))
         x0 = denoise(x, t).x0
-        euler, now, then = diffusion.moved_along(x0, x, t, s), diffusion.level(t), diffusion.level(s)
+        euler, now, then = (
+            diffusion.moved_along(x0, x, t, s),
+            diffusion.level(t),
+            diffusion.level(s),
+        )
         if s > 0 and now.isfinite():
-            straight = fit((diffusion.at(s) / diffusion.at(t)).sqrt(), x) * x
-            slope = euler - fit(diffusion.at(s).sqrt(), x) * denoise(euler, s).x0
-            euler = 0.5 * (euler + straight + fit(1 - now / then, x) * slope)
+            straight = broadcast_like((diffusion.at(s) / diffusion.at(t)).sqrt(), x) * x
+            slope = euler - broadcast_like(diffusion.at(s).sqrt(), x) * denoise(euler, s).x0
+            euler = 0.5 * (euler + straight + broadcast_like(1 - now / then, x) * slope)
         x = euler
         yield x
 
 
-def churned(diffusion: GaussianDiffusion, x: Images, t: float, more: float, noise: Images) -> tuple[Images, float]:
+def add_churn(
+    diffusion: GaussianDiffusion, x: Images, t: float, more: float, noise: Images
+) -> tuple[Images, float]:
     """x_t with its noise level raised by the share `more`, as far as the process goes; and the time of that level."""
     before = diffusion.level(t)
     later = diffusion.time_of(-2 * (before * (1 + more)).log())
     added = (diffusion.level(later).square() - before.square()).clamp(min=0).sqrt()
     alpha = diffusion.at(later).sqrt()
-    return fit(alpha / diffusion.at(t).sqrt(), x) * x + fit(alpha * added, x) * noise, float(later)
+    return broadcast_like(alpha / diffusion.at(t).sqrt(), x) * x + broadcast_like(
+        alpha * added, x
+    ) * noise, float(later)

@@ -7,15 +7,23 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ddpm_cli.diffusion import GaussianDiffusion, fit
+from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.samplers.contract import Denoise, Noise
 from ddpm_cli.shapes import Coefficient, Images
 
-Known: TypeAlias = list[tuple[Images, Coefficient]]  # estimates of x_0 and their log(alpha / sigma), the newest first
+Known: TypeAlias = list[
+    tuple[Images, Coefficient]
+]  # estimates of x_0 and their log(alpha / sigma), the newest first
 
 
 def unipc(
-    denoise: Denoise, diffusion: GaussianDiffusion, x: Images, times: Sequence[float], noise: Noise, *, order: Literal[1, 2, 3] = 2
+    denoise: Denoise,
+    diffusion: GaussianDiffusion,
+    x: Images,
+    times: Sequence[float],
+    noise: Noise,
+    *,
+    order: Literal[1, 2, 3] = 2,
 ) -> Iterator[Images]:
     """UniPC-p with data prediction and B(h) = e^h - 1, `bh2` (Zhao et al. 2023, algorithms 5 and 6); one evaluation a step.
 
@@ -27,25 +35,36 @@ def unipc(
         x0, here = denoise(x, t).x0, diffusion.log_snr(t) / 2
         if known and known[0][1].isfinite():
             used = min(order, place, len(times) - place)
-            x = step(diffusion, corrected, known[:used], times[place - 1], t, x0)
+            x = unipc_step(diffusion, corrected, known[:used], times[place - 1], t, x0)
         known, corrected = [(x0, here), *[each for each in known if each[1].isfinite()]][:order], x
-        x = step(diffusion, x, known[: min(order, len(times) - 1 - place)], t, s)
+        x = unipc_step(diffusion, x, known[: min(order, len(times) - 1 - place)], t, s)
         yield x
 
 
-def step(diffusion: GaussianDiffusion, x: Images, known: Known, t: float, s: float, arrived: Images | None = None) -> Images:
+def unipc_step(
+    diffusion: GaussianDiffusion,
+    x: Images,
+    known: Known,
+    t: float,
+    s: float,
+    arrived: Images | None = None,
+) -> Images:
     """x_s from x_t and the estimates up to t; corrected where that at s, `arrived`, is there."""
     (x0, here), there = known[0], diffusion.log_snr(s) / 2
     h = there - here
     others = [(estimate, float((level - here) / h)) for estimate, level in known[1:]]
     others += [] if arrived is None else [(arrived, 1.0)]
     moved = diffusion.moved_along(x0, x, t, s)
-    for weight, (estimate, ratio) in zip(weights(float(h), [ratio for _, ratio in others]), others, strict=True):
-        moved = moved + fit(diffusion.at(s).sqrt() * (-(-h).expm1()) * weight / ratio, x) * (estimate - x0)
+    for weight, (estimate, ratio) in zip(
+        unipc_weights(float(h), [ratio for _, ratio in others]), others, strict=True
+    ):
+        moved = moved + broadcast_like(
+            diffusion.at(s).sqrt() * (-(-h).expm1()) * weight / ratio, x
+        ) * (estimate - x0)
     return moved
 
 
-def weights(h: float, ratios: Sequence[float]) -> list[float]:
+def unipc_weights(h: float, ratios: Sequence[float]) -> list[float]:
     """The solution of sum_m rho_m r_m^(k-1) = k! phi_(k+1)(-h) (-h) / B, k = 1..q (Zhao et al. 2023, eq. 5); 1/2 for q = 1."""
     if len(ratios) < 2:
         return [0.5] * len(ratios)

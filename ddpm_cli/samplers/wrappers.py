@@ -11,12 +11,12 @@ from ddpm_cli.samplers.contract import Denoise
 from ddpm_cli.shapes import Images, Labels, Time
 
 
-def clipped(denoise: Denoise) -> Denoise:
+def clip_x0(denoise: Denoise) -> Denoise:
     """Clips x_0 to [-1, 1], before anything is derived from it."""
-    return changed(denoise, lambda x0: x0.clamp(-1, 1))
+    return map_x0(denoise, lambda x0: x0.clamp(-1, 1))
 
 
-def thresholded(denoise: Denoise, *, quantile: float) -> Denoise:
+def threshold_x0(denoise: Denoise, *, quantile: float) -> Denoise:
     """Dynamic thresholding (Saharia et al. 2022, section 2.3): clips x_0 at this quantile of |x_0| and scales it into [-1, 1].
 
     Images that stay within [-1, 1] are left alone.
@@ -28,10 +28,10 @@ def thresholded(denoise: Denoise, *, quantile: float) -> Denoise:
         limit = x0.abs().flatten(1).quantile(quantile, dim=1).clamp(min=1)[:, None, None, None]
         return x0.clamp(-limit, limit) / limit
 
-    return changed(denoise, squeezed)
+    return map_x0(denoise, squeezed)
 
 
-def changed(denoise: Denoise, change: Callable[[Images], Images]) -> Denoise:
+def map_x0(denoise: Denoise, change: Callable[[Images], Images]) -> Denoise:
     """A denoiser with its estimate of x_0 changed."""
 
     def estimated(x_t: Images, t: Time, *label: Labels | None) -> Estimate:
@@ -41,12 +41,12 @@ def changed(denoise: Denoise, change: Callable[[Images], Images]) -> Denoise:
     return estimated
 
 
-def labelled(denoise: Denoise, label: Labels) -> Denoise:
+def with_label(denoise: Denoise, label: Labels) -> Denoise:
     """A denoiser of images with these labels."""
     return lambda x_t, t: denoise(x_t, t, label)
 
 
-def guided(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
+def with_guidance(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
     """Classifier-free guidance (Ho & Salimans 2022): scale 0 is unconditional, 1 conditional; both halves in one batch."""
     labels = torch.cat([label, torch.full_like(label, -1)])
 
@@ -59,7 +59,7 @@ def guided(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
     return guide
 
 
-def autoguided(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
+def with_autoguidance(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
     """Guidance away from a weaker model of the same images (Karras et al. 2024, eq. 3): scale 0 is the guide, 1 the model itself.
 
     The estimate's output stays the model's own, for the guide's may mean something else.
@@ -72,12 +72,14 @@ def autoguided(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
     return estimated
 
 
-def within(diffusion: GaussianDiffusion, interval: Sequence[float], inside: Denoise, outside: Denoise) -> Denoise:
+def within_interval(
+    diffusion: GaussianDiffusion, interval: Sequence[float], inside: Denoise, outside: Denoise
+) -> Denoise:
     """One denoiser at noise levels sigma / alpha in an interval, another elsewhere (Kynkaanniemi et al. 2024)."""
     low, high = interval
     return lambda x_t, t: (inside if low <= diffusion.level(t) <= high else outside)(x_t, t)
 
 
-def aligned(denoise: Denoise, own: GaussianDiffusion, other: GaussianDiffusion) -> Denoise:
+def at_levels_of(denoise: Denoise, own: GaussianDiffusion, other: GaussianDiffusion) -> Denoise:
     """A denoiser of the process `own`, asked at times of another: at each one it is given that of the same SNR."""
     return lambda x_t, t, label=None: denoise(x_t, own.time_of(other.log_snr(t)), label)

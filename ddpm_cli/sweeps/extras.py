@@ -22,7 +22,13 @@ def plug_in(arguments: Sequence[str]) -> None:
     for choice, extra in EXTRAS.items():
         *groups, name = choice.replace("=", "/").split("/")
         there = reduce(lambda node, group: node.get(group, {}), groups, ConfigStore.instance().repo)
-        there.pop(f"{name}.yaml", None)  # Hydra would take it for the schema of ours, and refuse one with defaults
+        there.pop(
+            f"{name}.yaml", None
+        )  # Hydra would take it for the schema of ours, and refuse one with defaults
         kind = "sweeper" if extra == "optuna" else "launcher"
-        if choice in arguments and not (find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{extra}_{kind}")):
-            raise ValueError(f"{choice} needs a plugin that is not installed: pip install 'ddpm-cli[{extra}]'")
+        if choice in arguments and not (
+            find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{extra}_{kind}")
+        ):
+            raise ValueError(
+                f"{choice} needs a plugin that is not installed: pip install 'ddpm-cli[{extra}]'"
+            )

@@ -11,8 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ddpm_cli.files import save_text
-from ddpm_cli.run_folder.evaluations import evaluations
-from ddpm_cli.run_folder.numbers import Numbers, numbers
+from ddpm_cli.run_folder.evaluations import last_evaluations
+from ddpm_cli.run_folder.numbers import Numbers, last_and_lowest
 
 STATE, LOCK = "job.json", "job.lock"
 STATES = ("running", "done", "failed", "stopped")
@@ -46,15 +46,22 @@ class Job:
             return None
         try:
             content = json.loads(path.read_text())
-            said, state = [str(each) for each in content["overrides"]], STATES[STATES.index(content["state"])]
-            return cls(folder, int(content["number"]), said, state, str(content["error"]), content["value"]).seen()
+            said, state = (
+                [str(each) for each in content["overrides"]],
+                STATES[STATES.index(content["state"])],
+            )
+            return cls(
+                folder, int(content["number"]), said, state, str(content["error"]), content["value"]
+            ).seen()
         except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{str(path)!r} or the numbers beside it are not those of a job: {error}") from error
+            raise ValueError(
+                f"{str(path)!r} or the numbers beside it are not those of a job: {error}"
+            ) from error
 
     def seen(self) -> "Job":
         """The same job with its numbers as they are now."""
-        last, lowest = numbers(self.folder / "metrics.jsonl")
-        measured, protocols = evaluations(self.folder / "evaluations.jsonl")
+        last, lowest = last_and_lowest(self.folder / "metrics.jsonl")
+        measured, protocols = last_evaluations(self.folder / "evaluations.jsonl")
         return replace(self, last=last, lowest=lowest, measured=measured, protocols=protocols)
 
     def facts(self) -> dict[str, Any]:
@@ -71,7 +78,7 @@ class Job:
         return [{"metric": name, "protocol": text} for name, text in found.items()]
 
 
-def kept(
+def run_or_skip_job(
     job: Callable[[bool], float | None],
     folder: Path,
     number: int,
@@ -85,61 +92,75 @@ def kept(
 
     Raises ValueError for a job that runs in another process or is another one.
     """
-    with held(folder, number):
+    with hold_lock(folder, number):
         before = Job.read(folder)
         if before and (before.number, before.overrides) != (number, overrides):
             was = " ".join(sorted({*before.overrides} - {*overrides})) or "another"
             now = " ".join(sorted({*overrides} - {*before.overrides})) or "none of it"
-            raise ValueError(f"job {number} was {was} and is {now}: {str(folder)!r} holds another command's job; name another folder")
+            raise ValueError(
+                f"job {number} was {was} and is {now}: {str(folder)!r} holds another command's job; name another folder"
+            )
         if before and before.state == "done":
             print(f"job       {number} is done already, in {folder}")
             return before.value
-        if before and before.state == "failed" and not retried and overtaken(folder, number):
-            raise ValueError(f"job {number} failed before, and stays so, for the sampler learned from that: {before.error}")
-        return followed(lambda: job(before is not None), Job(folder, number, overrides), worded)
+        if before and before.state == "failed" and not retried and has_later_job(folder, number):
+            raise ValueError(
+                f"job {number} failed before, and stays so, for the sampler learned from that: {before.error}"
+            )
+        return run_and_record(
+            lambda: job(before is not None), Job(folder, number, overrides), worded
+        )
 
 
-def followed(job: Callable[[], float | None], state: Job, worded: Callable[[BaseException], str]) -> float | None:
+def run_and_record(
+    job: Callable[[], float | None], state: Job, worded: Callable[[BaseException], str]
+) -> float | None:
     """What the job returns, with its state written when it begins and when it ends, however that is."""
-    save(state)
+    save_job(state)
     try:
         value = job()
     except BaseException as error:
         failed = isinstance(error, Exception)
         text = worded(error) or type(error).__name__
-        save(replace(state, state="failed" if failed else "stopped", error=text if failed else "").seen())
+        save_job(
+            replace(
+                state, state="failed" if failed else "stopped", error=text if failed else ""
+            ).seen()
+        )
         raise
-    save(replace(state, state="done", value=value).seen())
+    save_job(replace(state, state="done", value=value).seen())
     return value
 
 
-def save(job: Job) -> None:
+def save_job(job: Job) -> None:
     """Writes the state of a job; of the processes of torchrun the first one does."""
-    if first():
+    if is_first_process():
         save_text(job.folder / STATE, json.dumps(job.facts(), indent=1) + "\n")
 
 
-def first() -> bool:
+def is_first_process() -> bool:
     """Whether this process is the only one or the first of torchrun's."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
-def held(folder: Path, number: int) -> Iterator[None]:
+def hold_lock(folder: Path, number: int) -> Iterator[None]:
     """Holds a job's lock, which a process that is killed lets go."""
     lock = FileLock(folder / LOCK)
     try:
-        if first():
+        if is_first_process():
             lock.acquire(timeout=PATIENCE)
     except Timeout:
-        raise ValueError(f"job {number} is running in another process, in {str(folder)!r}") from None
+        raise ValueError(
+            f"job {number} is running in another process, in {str(folder)!r}"
+        ) from None
     try:
         yield
     finally:
         lock.release()
 
 
-def alive(folder: Path) -> bool:
+def is_running(folder: Path) -> bool:
     """Whether a process holds a job's lock."""
     lock = FileLock(folder / LOCK)
     try:
@@ -150,6 +171,9 @@ def alive(folder: Path) -> bool:
     return False
 
 
-def overtaken(folder: Path, number: int) -> bool:
+def has_later_job(folder: Path, number: int) -> bool:
     """Whether a later job has begun."""
-    return any((found := Job.read(path.parent)) and found.number > number for path in folder.parent.glob(f"*/{STATE}"))
+    return any(
+        (found := Job.read(path.parent)) and found.number > number
+        for path in folder.parent.glob(f"*/{STATE}")
+    )

@@ -12,14 +12,20 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.files import save_text
-from ddpm_cli.sweeps.job import STATE, Job, alive, first
+from ddpm_cli.sweeps.job import STATE, Job, is_first_process, is_running
 
 COMMAND, MANIFEST = "sweep.json", "manifest.json"
 OWN = ("hydra.sweep.dir=", "hydra.mode=")  # said anew whenever a sweep goes on
 NUMBER = r"[-+]?\d[\d.]*(e[-+]?\d+)?"
-ELSEWHERE = re.compile(r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL)  # a choice of a group that may lie outside of its folder
-HARMLESS = re.compile(rf"hydra/(launcher|sweeper|sweeper/sampler)=\w+|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)")
-BEGUN: ContextVar[list[Path] | None] = ContextVar("the sweeps that this command has begun; None where it notes none", default=None)
+ELSEWHERE = re.compile(
+    r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL
+)  # a choice of a group that may lie outside of its folder
+HARMLESS = re.compile(
+    rf"hydra/(launcher|sweeper|sweeper/sampler)=\w+|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)"
+)
+BEGUN: ContextVar[list[Path] | None] = ContextVar(
+    "the sweeps that this command has begun; None where it notes none", default=None
+)
 
 
 @dataclass(frozen=True)
@@ -43,36 +49,49 @@ class Started(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Refuses a folder of another sweep by SystemExit, for Hydra makes warnings of errors."""
         begun = BEGUN.get()
-        if begun is None or not first():
+        if begun is None or not is_first_process():
             return
-        sweep = described(config)
+        sweep = sweep_of_config(config)
         try:
-            before = read(sweep.folder) if (sweep.folder / COMMAND).exists() else sweep
+            before = read_sweep(sweep.folder) if (sweep.folder / COMMAND).exists() else sweep
         except ValueError as error:
             raise SystemExit(f"error: {error}") from error
         if before.overrides != sweep.overrides:
-            raise SystemExit(f"error: {str(sweep.folder)!r} holds another command's sweep (see its {COMMAND}); name another folder")
+            raise SystemExit(
+                f"error: {str(sweep.folder)!r} holds another command's sweep (see its {COMMAND}); name another folder"
+            )
         if running := [job.number for job in before.jobs if job.state == "running"]:
-            raise SystemExit(f"error: job {running[0]} of the sweep is running in another process; go on once it has ended")
+            raise SystemExit(
+                f"error: job {running[0]} of the sweep is running in another process; go on once it has ended"
+            )
         begun.append(sweep.folder)
-        note(sweep)
+        save_command(sweep)
 
 
-def described(config: DictConfig) -> Sweep:
+def sweep_of_config(config: DictConfig) -> Sweep:
     """The sweep of a configuration, before its first job."""
-    told: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # as they were said, ${} and all
-    own = [str(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
-    folder, said = Path(config.hydra.sweep.dir).absolute(), [each for each in told["hydra"] if not each.startswith(OWN)]
+    told: Any = OmegaConf.to_container(
+        config.hydra.overrides, resolve=False
+    )  # as they were said, ${} and all
+    own = [
+        str(source.path)
+        for source in config.hydra.runtime.config_sources
+        if source.provider == "command-line"
+    ]
+    folder, said = (
+        Path(config.hydra.sweep.dir).absolute(),
+        [each for each in told["hydra"] if not each.startswith(OWN)],
+    )
     return Sweep(folder, told["task"], said, next(iter(own), None), os.getcwd(), [])
 
 
-def note(sweep: Sweep) -> None:
+def save_command(sweep: Sweep) -> None:
     """Writes a sweep's command."""
     facts = {name: value for name, value in asdict(sweep).items() if name not in ("folder", "jobs")}
     save_text(sweep.folder / COMMAND, json.dumps(facts, indent=1) + "\n")
 
 
-def read(folder: Path) -> Sweep:
+def read_sweep(folder: Path) -> Sweep:
     """The sweep in a folder, with its jobs as they are now; ValueError where there is none."""
     path = folder / COMMAND
     if not path.is_file():
@@ -84,17 +103,32 @@ def read(folder: Path) -> Sweep:
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is not the command of a sweep") from error
     found = [job for each in folder.glob(f"*/{STATE}") if (job := Job.read(each.parent))]
-    jobs = [replace(job, state="killed") if job.state == "running" and not alive(job.folder) else job for job in found]
-    return Sweep(folder, **said, config_dir=own and str(own), cwd=cwd, jobs=sorted(jobs, key=lambda job: job.number))
+    jobs = [
+        replace(job, state="killed")
+        if job.state == "running" and not is_running(job.folder)
+        else job
+        for job in found
+    ]
+    return Sweep(
+        folder,
+        **said,
+        config_dir=own and str(own),
+        cwd=cwd,
+        jobs=sorted(jobs, key=lambda job: job.number),
+    )
 
 
 def save_manifest(sweep: Sweep) -> None:
     """Writes all jobs with what became of them."""
     jobs = [{"folder": job.folder.name, **job.facts()} for job in sweep.jobs]
-    save_text(sweep.folder / MANIFEST, json.dumps({"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}, indent=1) + "\n")
+    save_text(
+        sweep.folder / MANIFEST,
+        json.dumps({"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}, indent=1)
+        + "\n",
+    )
 
 
-def again(sweep: Sweep, *, trust: bool) -> list[str]:
+def resume_arguments(sweep: Sweep, *, trust: bool) -> list[str]:
     """The arguments of `ddpm-train` that go on with a sweep.
 
     What of them may run code, or takes effect in another folder, is said by a file alone: without `trust` it is refused by ValueError.
@@ -102,11 +136,23 @@ def again(sweep: Sweep, *, trust: bool) -> list[str]:
     said = [*sweep.overrides, *sweep.hydra]
     if flags := [each for each in said if each.startswith("-")]:
         raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")
-    doubtful = [each for each in said if {"hydra", "trust"} & {*re.split(r"\W+", each.partition("=")[0])} and not HARMLESS.fullmatch(each)]
+    doubtful = [
+        each
+        for each in said
+        if {"hydra", "trust"} & {*re.split(r"\W+", each.partition("=")[0])}
+        and not HARMLESS.fullmatch(each)
+    ]
     doubtful += [each for each in said if ELSEWHERE.match(each)]
     doubtful += [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
     doubtful += [f"to run in {sweep.cwd!r}"] * (sweep.cwd != os.getcwd())
     if doubtful and not trust:
-        raise ValueError(f"the sweep's command says what {COMMAND} alone is not trusted with; if it is yours, add trust=true: {doubtful}")
+        raise ValueError(
+            f"the sweep's command says what {COMMAND} alone is not trusted with; if it is yours, add trust=true: {doubtful}"
+        )
     own = [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
-    return [*own, "-m", *said, f"hydra.sweep.dir={json.dumps(str(sweep.folder.absolute()), ensure_ascii=False)}"]
+    return [
+        *own,
+        "-m",
+        *said,
+        f"hydra.sweep.dir={json.dumps(str(sweep.folder.absolute()), ensure_ascii=False)}",
+    ]

@@ -19,7 +19,7 @@ def step_unless(skipped: Flag, optimizer: Optimizer) -> None:
         optimizer.step()
 
 
-def tried(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
+def try_optimizer(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
     """The optimizer, after a step with it; ValueError where its options or its kind do not go with this loop."""
     parameter = nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.zeros_like(parameter)

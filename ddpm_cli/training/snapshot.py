@@ -7,13 +7,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints.environment import environment
 from ddpm_cli.checkpoints.migrations import FORMAT
-from ddpm_cli.loading import Position
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
 from ddpm_cli.training.state import TrainState
 from ddpm_cli.training.verdict import Verdict
 
 
-def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def take_snapshot(
+    state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """What a checkpoint holds, its tensors where training has them.
 
     data: the fingerprint of the images. facts: what the run found out: their shape [C, H, W], names of the classes, steps in all.
@@ -36,14 +37,14 @@ def content(state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str
     }
 
 
-def restore(state: TrainState, content: Mapping[str, Any], *, moments: bool = True, past: bool = True) -> None:
+def restore_snapshot(
+    state: TrainState, content: Mapping[str, Any], *, moments: bool = True, past: bool = True
+) -> None:
     """Puts what a loaded checkpoint remembers into `state`.
 
     Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times and the verdict do.
     """
     facts = content["facts"]
-    if not all(map(Position.readable, content["stream"])):
-        raise ValueError("the checkpoint's positions in the stream cannot be read")
     load_network(state.denoiser.network, content["network"])
     load_network(state.average, content["ema"])
     if moments:

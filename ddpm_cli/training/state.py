@@ -11,12 +11,12 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.parallel import Late, Ranks
+from ddpm_cli.parallel import AsyncScalar, ProcessGroup
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.shapes import Flag, PerImage
-from ddpm_cli.train_times import Draw, Drawn, History, uniform
-from ddpm_cli.training.noising import uniforms
-from ddpm_cli.training.verdict import Verdict, kinds
+from ddpm_cli.train_times import History, SampledTimes, TimeSampler, uniform
+from ddpm_cli.training.noising import keyed_uniforms
+from ddpm_cli.training.verdict import Verdict, tensor_kinds
 
 
 @dataclass
@@ -38,41 +38,59 @@ class TrainState:
     skipped: int = 0
     scaler: GradScaler = field(default_factory=partial(GradScaler, "cpu", enabled=False))
     extra: nn.Module = field(default_factory=nn.Module)
-    draw: Draw = uniform
+    draw: TimeSampler = uniform
     history: History = field(init=False)
-    waiting: tuple[list[int], Late] | None = None
+    waiting: tuple[list[int], AsyncScalar] | None = None
     verdict: Verdict = field(default_factory=Verdict)
     position: str = ""
     positions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.history = History(self.denoiser.diffusion, getattr(self.draw, "keywords", {}).get("kept", 0))
+        self.history = History(
+            self.denoiser.diffusion, getattr(self.draw, "keywords", {}).get("kept", 0)
+        )
 
     @classmethod
     def fresh(
-        cls, denoiser: Denoiser, optimizer: Callable[..., Optimizer], *, extra: nn.Module | None = None, draw: Draw = uniform
+        cls,
+        denoiser: Denoiser,
+        optimizer: Callable[..., Optimizer],
+        *,
+        extra: nn.Module | None = None,
+        draw: TimeSampler = uniform,
     ) -> "TrainState":
         """The state before the first step: the average is the network."""
-        average, extra = copy.deepcopy(denoiser.network).eval().requires_grad_(False), extra or nn.Module()
-        return cls(denoiser, average, optimizer([*denoiser.network.parameters(), *extra.parameters()]), extra=extra, draw=draw)
+        average, extra = (
+            copy.deepcopy(denoiser.network).eval().requires_grad_(False),
+            extra or nn.Module(),
+        )
+        return cls(
+            denoiser,
+            average,
+            optimizer([*denoiser.network.parameters(), *extra.parameters()]),
+            extra=extra,
+            draw=draw,
+        )
 
     @property
     def learned(self) -> list[nn.Parameter]:
         """All parameters that the optimizer changes."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def drawn(self, seed: int, batch_size: int) -> Drawn:
+    def drawn(self, seed: int, batch_size: int) -> SampledTimes:
         """The times and weights of the next global batch."""
-        return self.draw(uniforms(seed, Purpose.TIMES, self.step, batch_size), self.history)
+        return self.draw(keyed_uniforms(seed, Purpose.TIMES, self.step, batch_size), self.history)
 
-    def remember(self, drawn: Drawn, first: int, losses: PerImage, ranks: Ranks) -> None:
+    def remember(
+        self, drawn: SampledTimes, first: int, losses: PerImage, ranks: ProcessGroup
+    ) -> None:
         """Brings this process's losses of a step, from place `first` of the global batch on, into the history of all."""
         if not self.history.kept:
             return
         self.recall()
         every = losses.new_zeros(len(drawn[0]))
         every[first : first + len(losses)] = losses
-        self.waiting = drawn[0].tolist(), Late.sent(ranks.total(every))
+        self.waiting = drawn[0].tolist(), AsyncScalar.sent(ranks.total(every))
 
     def recall(self) -> None:
         """Takes the losses that wait into the history."""
@@ -86,27 +104,42 @@ class TrainState:
         if not self.history.kept:
             return {}
         times, last = (self.waiting[0], self.waiting[1].read()) if self.waiting else ([], [])
-        waiting = {"times": torch.tensor(times, dtype=torch.int64), "last": torch.tensor(last, dtype=torch.float64)}
-        return {"losses": self.history.losses.clone(), "counts": self.history.counts.clone(), **waiting}
+        waiting = {
+            "times": torch.tensor(times, dtype=torch.int64),
+            "last": torch.tensor(last, dtype=torch.float64),
+        }
+        return {
+            "losses": self.history.losses.clone(),
+            "counts": self.history.counts.clone(),
+            **waiting,
+        }
 
     def recollect(self, past: Mapping[str, Tensor]) -> None:
         """Puts back what the sampler of times went by; ValueError where that is of another one."""
         mine = self.past
-        if kinds(past) != kinds(mine) or any(past[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}):
+        if tensor_kinds(past) != tensor_kinds(mine) or any(
+            past[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}
+        ):
             raise ValueError("the checkpoint's history of losses is not of this sampler of times")
         if not mine:
             return
         times, counts = past["times"], past["counts"]
-        known = ((times >= 1) & (times <= len(counts))).all() and ((counts >= 0) & (counts < 2**40)).all()
+        known = ((times >= 1) & (times <= len(counts))).all() and (
+            (counts >= 0) & (counts < 2**40)
+        ).all()
         if times.shape != past["last"].shape or not known:
-            raise ValueError("the checkpoint's history of losses has times or counts that are none of this schedule")
+            raise ValueError(
+                "the checkpoint's history of losses has times or counts that are none of this schedule"
+            )
         self.history.losses.copy_(past["losses"])
         self.history.counts.copy_(past["counts"])
-        self.waiting = (past["times"].tolist(), Late.sent(past["last"])) if len(past["times"]) else None
+        self.waiting = (
+            (past["times"].tolist(), AsyncScalar.sent(past["last"])) if len(past["times"]) else None
+        )
 
 
 @torch.no_grad()
-def average_towards(average: nn.Module, network: nn.Module, decay: float, skipped: Flag) -> None:
+def update_ema(average: nn.Module, network: nn.Module, decay: float, skipped: Flag) -> None:
     """average <- decay average + (1 - decay) network, for the parameters; buffers are copied. Nothing where the step was skipped."""
     mine: list[Tensor] = list(average.parameters())
     its: list[Tensor] = list(network.parameters())

@@ -13,15 +13,22 @@ from torch.optim import Optimizer
 from ddpm_cli.config.values import at_least
 from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Loss, Noised
-from ddpm_cli.parallel import ALONE, Precision, Ranks, overflowed, unsynchronised
+from ddpm_cli.parallel import ALONE, Precision, ProcessGroup, has_overflowed, without_sync
 from ddpm_cli.seeds import LONGEST, Purpose, words_at
 from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
-from ddpm_cli.train_times import Drawn
-from ddpm_cli.training.noising import noised
+from ddpm_cli.train_times import SampledTimes
+from ddpm_cli.training.noising import noise_batch
 from ddpm_cli.training.optimizers import step_unless
-from ddpm_cli.training.state import TrainState, average_towards
+from ddpm_cli.training.state import TrainState, update_ema
 
-CADENCES = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every", "keep_every")
+CADENCES = (
+    "log_every",
+    "evaluate_every",
+    "measure_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_every",
+)
 POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
 FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -105,17 +112,27 @@ class Trainer:
     keep_every: int | None
 
     def __post_init__(self) -> None:
-        at_least(self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0), measure_images=2)
+        at_least(
+            self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0), measure_images=2
+        )
         if self.best not in (known := ["held_out", *self.measures]):
-            raise ValueError(f"best must be one of {', '.join(known)} (trainer.measures adds others), but is {self.best!r}")
+            raise ValueError(
+                f"best must be one of {', '.join(known)} (trainer.measures adds others), but is {self.best!r}"
+            )
         if self.parallel != "ddp" and self.processes != 1:
-            raise ValueError(f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}")
+            raise ValueError(
+                f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}"
+            )
         if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):
-            raise ValueError(f"minutes must be positive and without epochs, but they are {self.minutes} and {self.epochs}")
+            raise ValueError(
+                f"minutes must be positive and without epochs, but they are {self.minutes} and {self.epochs}"
+            )
         if self.parallel == "dp" and self.compile:
             raise ValueError("compile=true does not go with trainer=dp; use trainer=ddp")
         if self.steps >= LONGEST:
-            raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early")
+            raise ValueError(
+                f"steps must be less than {LONGEST:,}, but is {self.steps}; trainer.stop_at ends a long run early"
+            )
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
         if min(self.offset_noise, self.input_perturbation) < 0:
@@ -129,15 +146,30 @@ class Trainer:
     def length(self, images: int | None) -> int:
         """The steps of the whole run over a data set of so many images, if that is known, where no minutes set them."""
         if self.epochs is not None and images is None:
-            raise ValueError(f"trainer.epochs={self.epochs} needs the number of images, which the stream does not tell; give steps")
-        return self.steps if self.epochs is None or images is None else math.ceil(self.epochs * images / self.batch_size)
+            raise ValueError(
+                f"trainer.epochs={self.epochs} needs the number of images, which the stream does not tell; give steps"
+            )
+        return (
+            self.steps
+            if self.epochs is None or images is None
+            else math.ceil(self.epochs * images / self.batch_size)
+        )
 
     def lr_factor(self, step: int, steps: int) -> float:
         """What the learning rate is multiplied with: a function of (step, steps) alone."""
-        return min(1.0, (step + 1) / (self.warmup + 1)) * LR_SCHEDULES[self.lr_schedule](step / max(1, steps))
+        return min(1.0, (step + 1) / (self.warmup + 1)) * LR_SCHEDULES[self.lr_schedule](
+            step / max(1, steps)
+        )
 
     def fit(
-        self, state: TrainState, batches: Iterator[Batch], loss: Loss, *, steps: int, seed: int, ranks: Ranks = ALONE
+        self,
+        state: TrainState,
+        batches: Iterator[Batch],
+        loss: Loss,
+        *,
+        steps: int,
+        seed: int,
+        ranks: ProcessGroup = ALONE,
     ) -> Iterator[Progress]:
         """Trains from `state.step` to the end, changing `state`; yields after every step. `batches`: this process's part of each."""
         groups = state.optimizer.param_groups
@@ -146,36 +178,68 @@ class Trainer:
         for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
             factor = state.lr_scale * self.lr_factor(step, steps)
             for group in groups:
-                group["lr"] = group["initial_lr"] * factor  # a scheduler of torch's warns where fp16's first step overflows
+                group["lr"] = (
+                    group["initial_lr"] * factor
+                )  # a scheduler of torch's warns where fp16's first step overflows
             taken, drawn = next(batches), state.drawn(seed, self.batch_size)
             batch = self.noised(state, taken, seed, drawn)
             losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
             state.remember(drawn, taken.first, losses / batch.weight, ranks)
             state.position = taken.position
-            yield Progress(state.step, mean, norm, float(groups[0]["lr"]), skipped, overflow, losses, taken.indices, batch.t, batch.weight)
+            yield Progress(
+                state.step,
+                mean,
+                norm,
+                float(groups[0]["lr"]),
+                skipped,
+                overflow,
+                losses,
+                taken.indices,
+                batch.t,
+                batch.weight,
+            )
 
-    def noised(self, state: TrainState, batch: Batch, seed: int, drawn: Drawn) -> Noised:
+    def noised(self, state: TrainState, batch: Batch, seed: int, drawn: SampledTimes) -> Noised:
         """The next batch at the times that were drawn for all of it, with the noise of this recipe."""
         place = seed, state.step, state.denoiser.device
         kept, offset, perturbation = self.label_dropout, self.offset_noise, self.input_perturbation
-        return noised(state.denoiser, batch, *place, drawn=drawn, label_dropout=kept, offset_noise=offset, input_perturbation=perturbation)
+        return noise_batch(
+            state.denoiser,
+            batch,
+            *place,
+            drawn=drawn,
+            label_dropout=kept,
+            offset_noise=offset,
+            input_perturbation=perturbation,
+        )
 
-    def advance(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
+    def advance(
+        self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: ProcessGroup
+    ) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
         network, optimizer = state.denoiser.network, state.optimizer
         optimizer.zero_grad()
         losses = self.backward(state, batch, loss, seed, ranks)
         mean = ranks.total(losses.sum()) / self.batch_size
         state.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(state.learned, math.inf if self.grad_clip is None else self.grad_clip)
-        skipped, overflow = ~(mean.isfinite() & norm.isfinite()), overflowed(state.scaler, mean, norm)
+        norm = nn.utils.clip_grad_norm_(
+            state.learned, math.inf if self.grad_clip is None else self.grad_clip
+        )
+        skipped, overflow = (
+            ~(mean.isfinite() & norm.isfinite()),
+            has_overflowed(state.scaler, mean, norm),
+        )
         step_unless(skipped, optimizer)
-        average_towards(state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
+        update_ema(
+            state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped
+        )
         state.scaler.update()
         state.step += 1
         return losses, mean, norm, skipped, overflow
 
-    def backward(self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: Ranks) -> PerImage:
+    def backward(
+        self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: ProcessGroup
+    ) -> PerImage:
         """The losses of this process's images; the gradient of their mean over the global batch is left in the parameters.
 
         Gradients are exchanged with the last microbatch, as their mean over the processes: hence `ranks.count`.
@@ -184,9 +248,14 @@ class Trainer:
         losses = []
         for place, part in enumerate(parts):
             torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, ranks.rank, place)[0])
-            with unsynchronised(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
+            with without_sync(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
                 losses.append(part.weight * loss(state.denoiser, part))
                 state.scaler.scale(losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
         for parameter in state.extra.parameters():
-            parameter.grad = ranks.total(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad) / ranks.count
+            parameter.grad = (
+                ranks.total(
+                    torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                )
+                / ranks.count
+            )
         return torch.cat(losses).detach()

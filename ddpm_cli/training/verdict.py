@@ -11,7 +11,10 @@ from ddpm_cli.shapes import Columns, Each
 
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
-SURE, PATIENCE = 3.0, 5  # standard errors by which the loss has risen for certain; evaluations without a better one that are flat
+SURE, PATIENCE = (
+    3.0,
+    5,
+)  # standard errors by which the loss has risen for certain; evaluations without a better one that are flat
 SHOWN, LEVELS = 512, 16  # evaluations of which losses are kept by time, and parts of the times
 
 
@@ -40,9 +43,18 @@ class Verdict:
         if not (held_out.isfinite().all() and training.isfinite().all()):
             return False
         self.latest = step, held_out.mean().item(), training.mean().item()
-        if self.held_out.shape != held_out.shape or self.training.shape != training.shape or held_out.mean() < self.held_out.mean():
-            self.word, self.since, self.held_out, self.training = IMPROVING, step, held_out, training
-        elif rises(held_out - self.held_out) and training.mean() < self.training.mean():
+        if (
+            self.held_out.shape != held_out.shape
+            or self.training.shape != training.shape
+            or held_out.mean() < self.held_out.mean()
+        ):
+            self.word, self.since, self.held_out, self.training = (
+                IMPROVING,
+                step,
+                held_out,
+                training,
+            )
+        elif has_risen(held_out - self.held_out) and training.mean() < self.training.mean():
             self.word = OVERFITTING
         elif step - self.since >= PATIENCE * every:
             self.word = FLAT
@@ -76,28 +88,50 @@ class Verdict:
             return {}
         steps = torch.tensor([self.word, self.since, self.best_step])
         best = torch.tensor([self.best] if self.best_step else [], dtype=torch.float64)
-        return {"steps": steps, "held_out": self.held_out, "training": self.training, "best": best, "by_time": self.by_time}
+        return {
+            "steps": steps,
+            "held_out": self.held_out,
+            "training": self.training,
+            "best": best,
+            "by_time": self.by_time,
+        }
 
     @classmethod
     def recalled(cls, past: Mapping[str, Tensor], step: int) -> "Verdict":
         """The verdict in a checkpoint of a step; ValueError where it is none."""
         if not past:
             return cls()
-        mine, its = (kinds(each) for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past))
+        mine, its = (
+            tensor_kinds(each)
+            for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past)
+        )
         fits = mine == its and (len(past["steps"]), past["by_time"].shape[1]) == (3, LEVELS)
         word, since, best_step = past["steps"].tolist() if fits else (-1, 0, 0)
-        if not (0 <= word < len(WORDS) and 0 <= since <= step and 0 <= best_step <= step and len(past["best"]) == (best_step > 0)):
+        if not (
+            0 <= word < len(WORDS)
+            and 0 <= since <= step
+            and 0 <= best_step <= step
+            and len(past["best"]) == (best_step > 0)
+        ):
             raise ValueError("the checkpoint's verdict on its run is none")
         best = past["best"].tolist()[0] if len(past["best"]) else math.inf
-        return cls(word, since, past["held_out"].clone(), past["training"].clone(), best, best_step, past["by_time"].clone())
+        return cls(
+            word,
+            since,
+            past["held_out"].clone(),
+            past["training"].clone(),
+            best,
+            best_step,
+            past["by_time"].clone(),
+        )
 
 
-def rises(change: Each) -> bool:
+def has_risen(change: Each) -> bool:
     """Whether a mean is above 0 for certain."""
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())
 
 
-def kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, int]]:
+def tensor_kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, int]]:
     """Types and numbers of axes."""
     return {name: (tensor.dtype, tensor.ndim) for name, tensor in tensors.items()}

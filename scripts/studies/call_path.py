@@ -49,7 +49,11 @@ COUNTED: dict[str, Command] = {
     "ddpm-sample": ("sample", CKPT, "n=4", "png=true", "sampler.steps=3", "device=cpu"),
     "ddpm-eval": ("evaluate", CKPT, *JUDGED),
 }
-READERS: dict[str, Command] = {"ddpm-info": ("info", CKPT), "ddpm-plot": ("plot", "runs=[first]"), "ddpm-sweep": ("sweep", "show=jobs")}
+READERS: dict[str, Command] = {
+    "ddpm-info": ("info", CKPT),
+    "ddpm-plot": ("plot", "runs=[first]"),
+    "ddpm-sweep": ("sweep", "show=jobs"),
+}
 LIBRARIES = ("torch", "datasets", "torchvision", "tensorboard")
 MANY = 10  # an optimizer of a network has more parameters
 
@@ -182,7 +186,9 @@ def show_modules(answers: Mapping[str, Mapping[str, Any]]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Study all commands in a temporary folder and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--list", action="store_true", help="print the functions too")
     options = parser.parse_args(arguments)
     with TemporaryDirectory() as name:

@@ -53,7 +53,11 @@ def main() -> None:
     every = files_by_name(package, functions=False)
     functions = files_by_name(package, functions=True)
     shared = {name: files for name, files in every.items() if len(files) > 1}
-    participles = {name: files for name, files in functions.items() if PARTICIPLE.fullmatch(name) and name not in VERBS}
+    participles = {
+        name: files
+        for name, files in functions.items()
+        if PARTICIPLE.fullmatch(name) and name not in VERBS
+    }
     show("names that several files define", shared)
     print()
     show("functions named by a bare participle", participles)

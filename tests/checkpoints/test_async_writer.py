@@ -12,8 +12,8 @@ from problems import save
 from training_problem import fresh, trained, trainer
 
 from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints.async_writer import Saver
-from ddpm_cli.commands.train import loop
+from ddpm_cli.checkpoints.async_writer import AsyncWriter
+from ddpm_cli.commands.train import finish
 from ddpm_cli.training import snapshot
 
 CFG = OmegaConf.create({"seed": 0})
@@ -26,26 +26,28 @@ RECIPE_OF_FORMAT_1 = (
 
 
 def content(state):
-    return snapshot.content(state, CFG, **ABOUT)
+    return snapshot.take_snapshot(state, CFG, **ABOUT)
 
 
 def leaves(content):
-    return torch.utils._pytree.tree_leaves([content[part] for part in ("network", "ema", "optimizer")])
+    return torch.utils._pytree.tree_leaves(
+        [content[part] for part in ("network", "ema", "optimizer")]
+    )
 
 
 def saver(folder, state):
-    return Saver(folder, state.optimizer, last=9, every=None)
+    return AsyncWriter(folder, state.optimizer, last=9, every=None)
 
 
 def late(monkeypatch):
     """Has the thread begin its copy only when the next step is well under way."""
-    copy = checkpoints.Memory.copy
+    copy = checkpoints.StagingBuffers.copy
 
     def delayed(memory, content):
         copied, complete = copy(memory, content)
         return copied, lambda: [time.sleep(0.2), complete()]
 
-    monkeypatch.setattr(checkpoints.Memory, "copy", delayed)
+    monkeypatch.setattr(checkpoints.StagingBuffers, "copy", delayed)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -69,9 +71,12 @@ def test_the_rest_from_a_checkpoint_of_the_thread_is_bit_for_bit_the_whole(tmp_p
     trained(going_on, trainer(stop_at=4))
     writing.begin(content(going_on))
     trained(going_on, trainer())
-    snapshot.restore(resumed, checkpoints.load(writing.end()))
+    snapshot.restore_snapshot(resumed, checkpoints.load(writing.end()))
     trained(resumed, trainer())
-    assert all(torch.equal(*pair) for pair in zip(leaves(content(going_on)), leaves(content(resumed)), strict=True))
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(leaves(content(going_on)), leaves(content(resumed)), strict=True)
+    )
 
 
 def test_a_disk_slower_than_the_checkpoints_come_gets_them_one_by_one(tmp_path, monkeypatch):
@@ -100,7 +105,9 @@ def test_a_copy_that_fails_is_no_matter_of_the_disk(tmp_path, monkeypatch):
     def fails():
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(checkpoints.Memory, "copy", lambda memory, content: (content, fails))
+    monkeypatch.setattr(
+        checkpoints.StagingBuffers, "copy", lambda memory, content: (content, fails)
+    )
     state = fresh()
     thread = saver(tmp_path, state)
     thread.begin(content(state))
@@ -119,7 +126,9 @@ def test_the_threads_of_training_are_not_fewer_for_the_one_that_writes(tmp_path,
     assert torch.get_num_threads() == 2
 
 
-def test_weights_that_are_not_finite_are_not_written_and_the_last_good_checkpoint_stays(tmp_path, caplog):
+def test_weights_that_are_not_finite_are_not_written_and_the_last_good_checkpoint_stays(
+    tmp_path, caplog
+):
     state = fresh()
     thread = saver(tmp_path, state)
     trained(state, trainer(stop_at=1))
@@ -133,7 +142,14 @@ def test_weights_that_are_not_finite_are_not_written_and_the_last_good_checkpoin
 
 
 def often(command, *options):
-    return command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=2", "hydra.run.dir=run", *options)
+    return command(
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "trainer.checkpoint_every=2",
+        "hydra.run.dir=run",
+        *options,
+    )
 
 
 def test_a_stop_during_a_save_waits_for_it_and_saves_the_step_it_stopped_at(command, monkeypatch):
@@ -146,7 +162,9 @@ def test_a_stop_during_a_save_waits_for_it_and_saves_the_step_it_stopped_at(comm
 
     monkeypatch.setattr(torch, "save", stopped)
     outcome = often(command)
-    steps = sorted(int(path.stem.removeprefix("step_")) for path in Path("run/checkpoints").glob("step_*.pt"))
+    steps = sorted(
+        int(path.stem.removeprefix("step_")) for path in Path("run/checkpoints").glob("step_*.pt")
+    )
     assert outcome.code == 0, outcome.err
     assert "stopped   at step" in outcome.out
     assert steps[0] == 2
@@ -159,8 +177,16 @@ def test_a_stop_whose_checkpoint_finds_no_room_ends_a_sweep(command, monkeypatch
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    monkeypatch.setattr(loop, "RETRY_SECONDS", 0)
-    outcome = command("train", "-m", *TINY, "trainer.steps=4", "trainer.checkpoint_every=2", "seed=1,2", "hydra.sweep.dir=sweep")
+    monkeypatch.setattr(finish, "RETRY_SECONDS", 0)
+    outcome = command(
+        "train",
+        "-m",
+        *TINY,
+        "trainer.steps=4",
+        "trainer.checkpoint_every=2",
+        "seed=1,2",
+        "hydra.sweep.dir=sweep",
+    )
     assert outcome.code == 130
     assert "could not be saved" in outcome.out
     assert not Path("sweep/1").exists()

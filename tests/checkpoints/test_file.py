@@ -29,7 +29,10 @@ ABOUT = {"data": "print", "facts": {"shape": [1, 8, 8], "classes": ["a"], "steps
 def state(seed=0, dim=8):
     torch.manual_seed(seed)
     diffusion = GaussianDiffusion.from_betas(schedules.cosine(steps=10))
-    fresh = TrainState.fresh(Denoiser(diffusion, UNet(1, 1, dim=dim, dim_mults=(1, 2))), partial(torch.optim.Adam, lr=1e-3))
+    fresh = TrainState.fresh(
+        Denoiser(diffusion, UNet(1, 1, dim=dim, dim_mults=(1, 2))),
+        partial(torch.optim.Adam, lr=1e-3),
+    )
     fresh.denoiser(torch.zeros(1, 1, 8, 8), 3).output.sum().backward()
     fresh.optimizer.step()
     fresh.step = 3
@@ -49,27 +52,42 @@ class Touch:
 
 def test_what_is_saved_comes_back(saved):
     content, other = checkpoints.load(saved), state(seed=1)
-    snapshot.restore(other, content)
+    snapshot.restore_snapshot(other, content)
     assert (content["config"], content["data"], other.step) == (CFG, "print", 3)
     assert content["facts"] == {**ABOUT["facts"], "lr_scale": 1.0, "skipped": 0}
-    pairs = zip(state().denoiser.network.parameters(), other.denoiser.network.parameters(), strict=True)
+    pairs = zip(
+        state().denoiser.network.parameters(), other.denoiser.network.parameters(), strict=True
+    )
     assert all(torch.equal(one, two) for one, two in pairs)
-    assert torch.equal(other.optimizer.state_dict()["state"][0]["exp_avg"], state().optimizer.state_dict()["state"][0]["exp_avg"])
+    assert torch.equal(
+        other.optimizer.state_dict()["state"][0]["exp_avg"],
+        state().optimizer.state_dict()["state"][0]["exp_avg"],
+    )
 
 
 def test_weights_of_another_network_are_refused(saved):
     with pytest.raises(ValueError, match="the weights do not fit this network"):
-        snapshot.restore(state(dim=16), checkpoints.load(saved))
+        snapshot.restore_snapshot(state(dim=16), checkpoints.load(saved))
 
 
-@pytest.mark.parametrize("damage", [lambda file: b"", lambda file: file[:3000], lambda file: b"x" + file, lambda file: b"\x80\x04."])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: b"",
+        lambda file: file[:3000],
+        lambda file: b"x" + file,
+        lambda file: b"\x80\x04.",
+    ],
+)
 def test_damaged_files_are_told_in_one_line(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
     with pytest.raises(ValueError, match="it is damaged, or no checkpoint, or would run code"):
         checkpoints.load(saved)
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))]
+)
 def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write({"format": 1, "step": Touch()}, tmp_path / "bad.pt")
@@ -96,29 +114,80 @@ def altered(saved, change):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda content: content.update(step=-1), "'step' and 'steps' must be at least 0 and less than 100,000,000"),
-        (lambda content: content.update(step=10**12), "'step' and 'steps' must be at least 0 and less than 100,000,000"),
+        (
+            lambda content: content.update(step=-1),
+            "'step' and 'steps' must be at least 0 and less than 100,000,000",
+        ),
+        (
+            lambda content: content.update(step=10**12),
+            "'step' and 'steps' must be at least 0 and less than 100,000,000",
+        ),
         (lambda content: content.update(step=True), "'step' is missing or not what it should be"),
-        (lambda content: content["facts"].update(shape=[1, 10**6, 8]), "'shape' must be three numbers"),
-        (lambda content: content["facts"].update(shape=[True, 8, 8]), "'shape' must be three numbers"),
+        (
+            lambda content: content["facts"].update(shape=[1, 10**6, 8]),
+            "'shape' must be three numbers",
+        ),
+        (
+            lambda content: content["facts"].update(shape=[True, 8, 8]),
+            "'shape' must be three numbers",
+        ),
         (lambda content: content["facts"].update(shape=[8, 8]), "'shape' must be three numbers"),
         (lambda content: content["facts"].update(classes=[1]), "'classes' must be names"),
-        (lambda content: content["network"].update({1: torch.zeros(1)}), "'network' must hold names and dense tensors"),
-        (lambda content: content["ema"].update(x=torch.zeros(1).expand(9)), "'ema' must hold names and dense tensors"),
-        (lambda content: content["ema"].update(x=torch.tensor(float("nan"))), "the numbers in 'ema' are not finite"),
-        (lambda content: content["facts"].update(skipped=4), "'skipped' must be at least 0 and at most the step, 3, but is 4"),
-        (lambda content: content["facts"].pop("skipped"), "'skipped' is missing or not what it should be"),
-        (lambda content: content["facts"].pop("lr_scale"), "'lr_scale' is missing or not what it should be"),
-        (lambda content: content["facts"].update(lr_scale=0.0), "'lr_scale' must be between 0 and 1"),
-        (lambda content: content["scaler"].update(scale=1.0), "'scaler' must be empty or hold scale, growth_factor,"),
+        (
+            lambda content: content["network"].update({1: torch.zeros(1)}),
+            "'network' must hold names and dense tensors",
+        ),
+        (
+            lambda content: content["ema"].update(x=torch.zeros(1).expand(9)),
+            "'ema' must hold names and dense tensors",
+        ),
+        (
+            lambda content: content["ema"].update(x=torch.tensor(float("nan"))),
+            "the numbers in 'ema' are not finite",
+        ),
+        (
+            lambda content: content["facts"].update(skipped=4),
+            "'skipped' must be at least 0 and at most the step, 3, but is 4",
+        ),
+        (
+            lambda content: content["facts"].pop("skipped"),
+            "'skipped' is missing or not what it should be",
+        ),
+        (
+            lambda content: content["facts"].pop("lr_scale"),
+            "'lr_scale' is missing or not what it should be",
+        ),
+        (
+            lambda content: content["facts"].update(lr_scale=0.0),
+            "'lr_scale' must be between 0 and 1",
+        ),
+        (
+            lambda content: content["scaler"].update(scale=1.0),
+            "'scaler' must be empty or hold scale, growth_factor,",
+        ),
         *(
-            (lambda content, scale=scale: content["scaler"].update(SCALER, scale=scale), "'scaler' must be empty or hold scale,")
+            (
+                lambda content, scale=scale: content["scaler"].update(SCALER, scale=scale),
+                "'scaler' must be empty or hold scale,",
+            )
             for scale in ("big", math.inf, -1.0, 10**400, 1e300)
         ),
-        (lambda content: content["environment"].update({None: "x"}), "'environment' must hold names and texts"),
-        (lambda content: content["optimizer"][0].update(exp_avg=torch.tensor([math.nan])), "the moments in 'optimizer' are not finite"),
-        (lambda content: content["optimizer"][0].update(step=torch.tensor(-1.0)), "a count in 'optimizer' is negative"),
-        (lambda content: content.update(config="seed: 0x" + 4000 * "f"), "its configuration is not plain text that can be read"),
+        (
+            lambda content: content["environment"].update({None: "x"}),
+            "'environment' must hold names and texts",
+        ),
+        (
+            lambda content: content["optimizer"][0].update(exp_avg=torch.tensor([math.nan])),
+            "the moments in 'optimizer' are not finite",
+        ),
+        (
+            lambda content: content["optimizer"][0].update(step=torch.tensor(-1.0)),
+            "a count in 'optimizer' is negative",
+        ),
+        (
+            lambda content: content.update(config="seed: 0x" + 4000 * "f"),
+            "its configuration is not plain text that can be read",
+        ),
         (lambda content: content.update(format="1"), "is not a checkpoint"),
         (lambda content: content.update(format=True), "is not a checkpoint"),
         (lambda content: content.update(format=0), "is not a checkpoint"),
@@ -131,26 +200,47 @@ def test_contradictions_are_told(saved, change, told):
 
 @pytest.mark.parametrize(
     "moment",
-    [torch.tensor(1.0), torch.empty(0), torch.zeros(3, 3), torch.zeros(1).expand(16), torch.zeros(16, dtype=torch.int64), None, "x"],
+    [
+        torch.tensor(1.0),
+        torch.empty(0),
+        torch.zeros(3, 3),
+        torch.zeros(1).expand(16),
+        torch.zeros(16, dtype=torch.int64),
+        None,
+        "x",
+    ],
 )
 def test_moments_of_other_shapes_never_reach_a_fused_kernel(saved, moment):
-    content = checkpoints.load(altered(saved, lambda content: content["optimizer"][0].update(exp_avg=moment)))
-    with pytest.raises(ValueError, match="the optimizer's state does not fit Adam and this network"):
-        snapshot.restore(state(), content)
+    content = checkpoints.load(
+        altered(saved, lambda content: content["optimizer"][0].update(exp_avg=moment))
+    )
+    with pytest.raises(
+        ValueError, match="the optimizer's state does not fit Adam and this network"
+    ):
+        snapshot.restore_snapshot(state(), content)
 
 
 @pytest.mark.parametrize("moments", [None, 3, {"step": torch.tensor(1.0)}])
 def test_moments_that_are_none_are_told(saved, moments):
-    content = checkpoints.load(altered(saved, lambda content: content["optimizer"].update({0: moments})))
-    with pytest.raises(ValueError, match="the optimizer's state does not fit Adam and this network"):
-        snapshot.restore(state(), content)
+    content = checkpoints.load(
+        altered(saved, lambda content: content["optimizer"].update({0: moments}))
+    )
+    with pytest.raises(
+        ValueError, match="the optimizer's state does not fit Adam and this network"
+    ):
+        snapshot.restore_snapshot(state(), content)
 
 
-@pytest.mark.parametrize("change", [dict.clear, lambda moments: moments.pop(0), lambda moments: moments.update({135: {}})])
+@pytest.mark.parametrize(
+    "change",
+    [dict.clear, lambda moments: moments.pop(0), lambda moments: moments.update({135: {}})],
+)
 def test_an_optimizer_that_misses_a_parameter_never_starts_afresh(saved, change):
     content = checkpoints.load(altered(saved, lambda content: change(content["optimizer"])))
-    with pytest.raises(ValueError, match=r"the optimizer's state is of \d+ parameters, but the network has 135"):
-        snapshot.restore(state(), content)
+    with pytest.raises(
+        ValueError, match=r"the optimizer's state is of \d+ parameters, but the network has 135"
+    ):
+        snapshot.restore_snapshot(state(), content)
 
 
 def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path):
@@ -158,7 +248,7 @@ def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path)
     lazy.optimizer.state.pop(lazy.optimizer.param_groups[0]["params"][0])
     save(tmp_path / "x.pt", lazy, CFG, **ABOUT)
     content = checkpoints.load(tmp_path / "x.pt")
-    snapshot.restore(other, content)
+    snapshot.restore_snapshot(other, content)
     assert content["optimizer"][0] == {}
     assert optimizer_state(other.optimizer).keys() == content["optimizer"].keys()
 
@@ -182,7 +272,9 @@ def test_a_file_of_format_1_is_read_as_one_of_the_newest():
     assert (content["facts"]["lr_scale"], content["facts"]["skipped"]) == (1.0, 0)
 
 
-@pytest.mark.parametrize("field", ["config", "step", "data", "network", "ema", "optimizer", "environment", "facts"])
+@pytest.mark.parametrize(
+    "field", ["config", "step", "data", "network", "ema", "optimizer", "environment", "facts"]
+)
 def test_a_migration_makes_up_nothing_that_is_missing(tmp_path, field):
     torch.save({**torch.load(FORMAT_1, weights_only=True), field: None}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=f"'{field}' is missing or not what it should be"):
@@ -195,7 +287,7 @@ def test_an_optimizer_of_format_1_that_had_made_no_step_has_nothing_to_remember(
 
 
 def test_copies_are_taken_again_into_the_same_memory():
-    memory, live = checkpoints.Memory(), {"a": torch.zeros(2, 3).t(), "b": {"c": 1}}
+    memory, live = checkpoints.StagingBuffers(), {"a": torch.zeros(2, 3).t(), "b": {"c": 1}}
     first, complete = memory.copy(live)
     complete()
     live["a"] += 1
@@ -239,14 +331,26 @@ def test_names_that_torch_allows_but_we_do_not_write_are_refused(saved):
 
 def test_formats_of_the_future_are_told(saved):
     torch.save({**torch.load(saved, weights_only=True), "format": 99}, saved)
-    with pytest.raises(ValueError, match="has format 99, but this version reads formats 1 to 4: upgrade ddpm-cli"):
+    with pytest.raises(
+        ValueError, match="has format 99, but this version reads formats 1 to 4: upgrade ddpm-cli"
+    ):
         checkpoints.load(saved)
 
 
 SLY = ['a: "\\x24{oc.env:HOME}"', '"\\e[31mred": 1', "a: " + "x" * 70_000, "a: " + "[" * 2000]
 
 
-@pytest.mark.parametrize("text", ["a: ${oc.env:HOME}", "a: &x [1]\nb: [*x, *x]", "[1, 2]", "a: [", "a: !!python/object:os.system 1", *SLY])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: ${oc.env:HOME}",
+        "a: &x [1]\nb: [*x, *x]",
+        "[1, 2]",
+        "a: [",
+        "a: !!python/object:os.system 1",
+        *SLY,
+    ],
+)
 def test_configurations_are_plain_text(saved, text):
     torch.save({**torch.load(saved, weights_only=True), "config": text}, saved)
     with pytest.raises(ValueError, match="its configuration is not plain text that can be read"):
@@ -278,7 +382,9 @@ def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
     for step in (1, 2, 10):
         kept = state()
         kept.step = step
-        checkpoints.keep(tmp_path / "checkpoints", snapshot.content(kept, CFG, **ABOUT), last=2)
+        checkpoints.write_and_prune(
+            tmp_path / "checkpoints", snapshot.take_snapshot(kept, CFG, **ABOUT), last=2
+        )
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["last.pt", "step_00000002.pt", "step_00000010.pt"]
     assert checkpoints.load(tmp_path / "checkpoints/last.pt")["step"] == 10

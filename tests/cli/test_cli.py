@@ -25,27 +25,48 @@ def photographs(tmp_path):
     ("overrides", "told"),
     [
         (["model.network.dimm=8"], "model.network.dimm is not an option; did you mean dim?"),
-        (["+model.network.dimm=8"], "model.network.dimm is not an option of ddpm_cli.networks.unet.UNet; did you mean dim?"),
+        (
+            ["+model.network.dimm=8"],
+            "model.network.dimm is not an option of ddpm_cli.networks.unet.UNet; did you mean dim?",
+        ),
         (["+sead=1"], "sead is not an option; did you mean seed?"),
         (["modle=resnet"], "modle is not an option; did you mean model?"),
         (["trainer.batch_size=abc"], "trainer.batch_size must be int, but is 'abc'"),
         (["trainer.batch_size=1.5"], "trainer.batch_size must be int, but is 1.5"),
         (["data.flip=1"], "data.flip must be bool, but is 1"),
         (["trainer.optimizer.lr=fast"], "trainer.optimizer.lr must be float, but is 'fast'"),
-        (["model.predicts=velocity"], "model.predicts must be one of eps, x0, v, but is 'velocity'"),
+        (
+            ["model.predicts=velocity"],
+            "model.predicts must be one of eps, x0, v, but is 'velocity'",
+        ),
         (["data.channels=6"], "data.channels must be one of 1, 2, 3, 4, 5, but is 6"),
         (["model=vgg"], "model=vgg is not a choice; there are convnext, resnet"),
         (["loss=hubert"], "loss=hubert is not a choice; did you mean huber?"),
-        (["data=folder", "data.path=nowhere"], "data: path must be a folder, but there is none at 'nowhere'"),
+        (
+            ["data=folder", "data.path=nowhere"],
+            "data: path must be a folder, but there is none at 'nowhere'",
+        ),
         (
             ["data=folder", "data.path=empty"],
             "data: path must hold images (.jpg, .png, ...), in it or in folders below, but 'empty' holds none",
         ),
         (["data=folder"], "data.path must be given (str)"),
-        (["data.size=9"], "image sides must be multiples of 4 for 3 dim_mults, but one is 9; the nearest that work: 8 and 12"),
-        (["model.network.dim=12"], "model.network: ResNet widths (dim times dim_mults) must be multiples of 8, but one is 12"),
-        (["trainer.batch_size=1798"], "trainer.batch_size must be at most 1797, the images there are, but is 1798"),
-        (["schedule=linear", "schedule.steps=10"], "schedule: betas must lie between 0 and 1, but run from 0.01 to 2"),
+        (
+            ["data.size=9"],
+            "image sides must be multiples of 4 for 3 dim_mults, but one is 9; the nearest that work: 8 and 12",
+        ),
+        (
+            ["model.network.dim=12"],
+            "model.network: ResNet widths (dim times dim_mults) must be multiples of 8, but one is 12",
+        ),
+        (
+            ["trainer.batch_size=1798"],
+            "trainer.batch_size must be at most 1797, the images there are, but is 1798",
+        ),
+        (
+            ["schedule=linear", "schedule.steps=10"],
+            "schedule: betas must lie between 0 and 1, but run from 0.01 to 2",
+        ),
         (["model.network.heads=0"], "model.network: heads must be at least 1, but is 0"),
         (["model.network.groups=0"], "model.network: groups must be at least 1, but is 0"),
         (["model.network.dropout=2"], "model.network: dropout must be between 0 and 1, but is 2"),
@@ -54,7 +75,10 @@ def photographs(tmp_path):
             "model.network: dim must be even and at least 4, dim_mults 1 to 16 positive numbers, but they are 0 and [1, 2, 4]",
         ),
         (["loss=huber", "loss.delta=0"], "loss.delta must be positive, but is 0"),
-        (["schedule=linear", "schedule.first=1"], "schedule: first must be positive and at most last, but they are 1 and 0.02"),
+        (
+            ["schedule=linear", "schedule.first=1"],
+            "schedule: first must be positive and at most last, but they are 1 and 0.02",
+        ),
         (["trainer.optimizer.lr=inf"], "trainer.optimizer.lr must be float, but is inf"),
         (["trainer.optimizer.lr=-1"], "trainer.optimizer: Invalid learning rate: -1"),
         (["~trainer"], "trainer must be given: a choice of the group, or a node with _target_"),
@@ -64,8 +88,14 @@ def photographs(tmp_path):
         ),
         (["trainer.ema=1"], "trainer: ema must be at least 0 and less than 1, but is 1"),
         (["seed=-1"], "seed must be at least 0, but is -1"),
-        (["loss=hybrid"], "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'"),
-        (["resume=auto"], "resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named"),
+        (
+            ["loss=hybrid"],
+            "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'",
+        ),
+        (
+            ["resume=auto"],
+            "resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named",
+        ),
         (["resume=none.pt"], "there is no checkpoint at 'none.pt'"),
     ],
 )
@@ -84,15 +114,25 @@ def test_a_truncated_image_is_named(command, photographs):
 
 def test_a_folder_of_images_trains(command, photographs):
     (photographs / "7.jpg").unlink()
-    outcome = command("train", *TINY, "data=folder", "data.path=photos", "data.size=[24,16]", "data.holdout=0.0", "trainer.steps=2")
+    outcome = command(
+        "train",
+        *TINY,
+        "data=folder",
+        "data.path=photos",
+        "data.size=[24,16]",
+        "data.holdout=0.0",
+        "trainer.steps=2",
+    )
     assert outcome.code == 0, outcome.err
     assert "data      19 images, 24 x 16, 3 channels, no classes" in outcome.out
 
 
 def test_a_hub_data_set_without_network_fails_at_once_in_one_line(command, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.data.sources.hub.online", lambda: False)
+    monkeypatch.setattr("ddpm_cli.data.sources.hub.is_online", lambda: False)
     err = command("train", "data=flowers", "model.network.dim=8").err
-    assert err.startswith("error: data: cannot load the data set 'huggan/flowers-102-categories': https://huggingface.co cannot be reached")
+    assert err.startswith(
+        "error: data: cannot load the data set 'huggan/flowers-102-categories': https://huggingface.co cannot be reached"
+    )
     assert err.count("\n") == 1
 
 
@@ -100,7 +140,10 @@ def test_a_mistake_in_a_users_own_yaml_is_told(command):
     Path("mine/model").mkdir(parents=True)
     Path("mine/model/wide.yaml").write_text("defaults: [resnet, _self_]\nnetwork:\n  dimm: 64\n")
     err = command("train", "--config-dir", "mine", "model=wide").err
-    assert err == "error: model.network.dimm is not an option of ddpm_cli.networks.unet.UNet; did you mean dim?\n"
+    assert (
+        err
+        == "error: model.network.dimm is not an option of ddpm_cli.networks.unet.UNet; did you mean dim?\n"
+    )
 
 
 OWN_SAMPLER = """
@@ -122,10 +165,20 @@ def own_sampler(tmp_path):
 
 
 def test_a_sampler_of_ones_own_is_a_function_and_a_yaml_file(command, trained, own_sampler):
-    mine = ["--config-dir", "mine", f"ckpt={trained}", "sampler=halving", "n=2", "hydra.run.dir=out"]
+    mine = [
+        "--config-dir",
+        "mine",
+        f"ckpt={trained}",
+        "sampler=halving",
+        "n=2",
+        "hydra.run.dir=out",
+    ]
     refused = command("sample", *mine)
     trusted = command("sample", *mine, "trust=[my_samplers]")
-    assert "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_samplers.halving'" in refused.err
+    assert (
+        "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_samplers.halving'"
+        in refused.err
+    )
     assert trusted.code == 0, trusted.err
     assert "sampler    halving, 5 steps" in trusted.out
 
@@ -141,7 +194,9 @@ def test_a_refused_command_leaves_the_run_in_its_folder_alone(command, trained):
     before = {path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()}
     assert command("train", "hydra.run.dir=trained", "seed=3").code == 1
     assert command("sample", f"ckpt={trained}", "n=0", "hydra.run.dir=trained").code == 1
-    assert {path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()
+    } == before
 
 
 def test_a_path_that_hydra_cannot_read_is_told_how_to_be_quoted(command):
@@ -161,7 +216,10 @@ def test_trust_is_given_on_the_command_line_alone(command, own_sampler):
     Path("mine/experiment").mkdir()
     Path("mine/experiment/sly.yaml").write_text("# @package _global_\ntrust: [my_samplers]\n")
     outcome = command("train", "--config-dir", "mine", "+experiment=sly", "sampler=halving")
-    assert (outcome.code, outcome.err) == (1, "error: trust can be given on the command line only\n")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: trust can be given on the command line only\n",
+    )
 
 
 def test_one_command_has_all_names(command, monkeypatch, capfd):
@@ -169,7 +227,8 @@ def test_one_command_has_all_names(command, monkeypatch, capfd):
     from ddpm_cli.cli import main
 
     with pytest.raises(
-        SystemExit, match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, report, sweep, but is 'fly'"
+        SystemExit,
+        match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, report, sweep, but is 'fly'",
     ):
         main()
 
@@ -189,9 +248,15 @@ assert "torch" not in sys.modules, "torch was imported"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [('"--help"', ["model: convnext, resnet", "ddpm-train -m"]), ('"--cfg", "job"', ["seed: 0"])]
+    ("arguments", "told"),
+    [('"--help"', ["model: convnext, resnet", "ddpm-train -m"]), ('"--cfg", "job"', ["seed: 0"])],
 )
 def test_help_and_configuration_import_no_torch(arguments, told):
-    outcome = subprocess.run([sys.executable, "-c", PROBE.format(arguments=arguments)], capture_output=True, text=True, check=False)
+    outcome = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert outcome.returncode == 0, outcome.stderr
     assert all(text in outcome.stdout for text in told)

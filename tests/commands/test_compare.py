@@ -10,7 +10,7 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from ddpm_cli.commands.compare.tradeoff import Measured, cheapest, front
+from ddpm_cli.commands.compare.tradeoff import SettingResult, cheapest_setting, pareto_front
 
 HALVING = """
 from itertools import pairwise
@@ -20,7 +20,14 @@ def twice(denoise, diffusion, x, times, noise):
         x = (denoise(x, t).x0 + denoise(x, t).x0) / 2
         yield x
 """
-FEW = ["samplers=[ddim,ancestral]", "steps=[2,3]", "n=8", "batch=3", "columns=4", "hydra.run.dir=out"]
+FEW = [
+    "samplers=[ddim,ancestral]",
+    "steps=[2,3]",
+    "n=8",
+    "batch=3",
+    "columns=4",
+    "hydra.run.dir=out",
+]
 
 
 def rows():
@@ -29,30 +36,56 @@ def rows():
 
 
 def point(evaluations, distance):
-    return Measured("ddim", evaluations, evaluations, 1.0, distance)
+    return SettingResult("ddim", evaluations, evaluations, 1.0, distance)
 
 
 def test_every_setting_is_counted_timed_and_measured(command, trained):
     outcome = command("compare", f"ckpt={trained}", *FEW)
     assert outcome.code == 0, outcome.err
     settings = [(row["sampler"], row["steps"], float(row["evaluations"])) for row in rows()]
-    assert settings == [("ddim", "2", 2), ("ddim", "3", 3), ("ancestral", "2", 2), ("ancestral", "3", 3)]
+    assert settings == [
+        ("ddim", "2", 2),
+        ("ddim", "3", 3),
+        ("ancestral", "2", 2),
+        ("ancestral", "3", 3),
+    ]
     assert all(float(row["seconds"]) > 0 and float(row["distance"]) > 0 for row in rows())
-    assert sorted(path.name for path in Path("out").iterdir()) == ["compare.log", "compare.yaml", "contact.png", "pareto.png", "table.csv"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "compare.log",
+        "compare.yaml",
+        "contact.png",
+        "pareto.png",
+        "table.csv",
+    ]
 
 
 def test_the_screen_shows_the_table_and_names_the_cheapest(command, trained):
     out = command("compare", f"ckpt={trained}", *FEW).out
     assert "reference  1,797 images, 64 features of each" in out
-    assert re.search(r"halves     0\.3\d\d from one another, which no model can be expected to beat", out)
-    assert "warning: n=8 images are fewer than their 64 features: the distances are too large" in out
+    assert re.search(
+        r"halves     0\.3\d\d from one another, which no model can be expected to beat", out
+    )
+    assert (
+        "warning: n=8 images are fewer than their 64 features: the distances are too large" in out
+    )
     assert re.search(r"ancestral +3 +3 +\d+\.\d +\d+\.\d{3}\n", out)
-    assert re.search(r"cheapest   (ddim|ancestral), [23] steps: [23] evaluations, distance [\d.]+, within 5% of the best \(.*\)\n", out)
+    assert re.search(
+        r"cheapest   (ddim|ancestral), [23] steps: [23] evaluations, distance [\d.]+, within 5% of the best \(.*\)\n",
+        out,
+    )
     assert "fingerprints differ" not in out
 
 
 def test_all_settings_draw_from_the_same_seeds(command, trained):
-    outcome = command("compare", f"ckpt={trained}", "samplers=[ddim,ddim]", "steps=[2]", "n=4", "batch=3", "hydra.run.dir=out")
+    outcome = command(
+        "compare",
+        f"ckpt={trained}",
+        "samplers=[ddim,ddim]",
+        "steps=[2]",
+        "n=4",
+        "batch=3",
+        "hydra.run.dir=out",
+    )
     assert outcome.code == 0, outcome.err
     sheet = np.asarray(Image.open("out/contact.png"))
     assert np.array_equal(sheet[:52], sheet[52:])
@@ -60,19 +93,46 @@ def test_all_settings_draw_from_the_same_seeds(command, trained):
 
 
 def test_the_contact_sheet_shows_what_ddpm_sample_draws(command, trained):
-    command("compare", f"ckpt={trained}", "samplers=[ddim]", "steps=[3]", "n=4", "columns=2", "hydra.run.dir=out")
-    command("sample", f"ckpt={trained}", "n=4", "sampler.steps=3", "npz=true", "hydra.run.dir=drawn")
-    sheet, image = np.asarray(Image.open("out/contact.png")), np.load("drawn/npz/00000000.npz")["arr_0"][1, :, :, 0]
+    command(
+        "compare",
+        f"ckpt={trained}",
+        "samplers=[ddim]",
+        "steps=[3]",
+        "n=4",
+        "columns=2",
+        "hydra.run.dir=out",
+    )
+    command(
+        "sample", f"ckpt={trained}", "n=4", "sampler.steps=3", "npz=true", "hydra.run.dir=drawn"
+    )
+    sheet, image = (
+        np.asarray(Image.open("out/contact.png")),
+        np.load("drawn/npz/00000000.npz")["arr_0"][1, :, :, 0],
+    )
     assert np.array_equal(sheet[2:50:6, -50:-2:6, 0], image)
 
 
 def test_evaluations_are_those_that_were_made_and_a_sampler_may_be_ones_own(command, trained):
     Path("mine/sampler").mkdir(parents=True)
     Path("my_twice.py").write_text(HALVING)
-    Path("mine/sampler/twice.yaml").write_text("_target_: my_twice.twice\nsteps: 5\nspacing: even\n")
-    own = ["--config-dir", "mine", f"ckpt={trained}", "samplers=[twice]", "steps=[4]", "n=5", "batch=3", "hydra.run.dir=out"]
+    Path("mine/sampler/twice.yaml").write_text(
+        "_target_: my_twice.twice\nsteps: 5\nspacing: even\n"
+    )
+    own = [
+        "--config-dir",
+        "mine",
+        f"ckpt={trained}",
+        "samplers=[twice]",
+        "steps=[4]",
+        "n=5",
+        "batch=3",
+        "hydra.run.dir=out",
+    ]
     refused = command("compare", *own)
-    assert "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_twice.twice'" in refused.err
+    assert (
+        "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_twice.twice'"
+        in refused.err
+    )
     assert not Path("out").exists()
     assert command("compare", *own, "trust=[my_twice]").code == 0
     assert rows()[0]["evaluations"] == "8.0"
@@ -80,7 +140,14 @@ def test_evaluations_are_those_that_were_made_and_a_sampler_may_be_ones_own(comm
 
 def test_all_is_a_number_of_steps(command):
     command("train", *TINY, "schedule.steps=20", "trainer.steps=1", "hydra.run.dir=short")
-    outcome = command("compare", "ckpt=short/checkpoints/last.pt", "samplers=[ddim]", "steps=[2,all]", "n=2", "hydra.run.dir=out")
+    outcome = command(
+        "compare",
+        "ckpt=short/checkpoints/last.pt",
+        "samplers=[ddim]",
+        "steps=[2,all]",
+        "n=2",
+        "hydra.run.dir=out",
+    )
     assert outcome.code == 0, outcome.err
     assert [row["steps"] for row in rows()] == ["2", "20"]
 
@@ -91,7 +158,10 @@ def test_other_images_may_be_the_reference(command, trained):
         Image.new("L", (8, 8), 40 * index).save(f"photos/{index}.png")
     own = ["data=folder", "data.path=photos", "data.size=8"]
     wrong = command("compare", f"ckpt={trained}", *FEW, *own)
-    assert wrong.err == "error: no images to measure against (they are of 3x8x8, the checkpoint's of 1x8x8); data=... names others\n"
+    assert (
+        wrong.err
+        == "error: no images to measure against (they are of 3x8x8, the checkpoint's of 1x8x8); data=... names others\n"
+    )
     right = command("compare", f"ckpt={trained}", *FEW, *own, "data.channels=1")
     assert right.code == 0, right.err
     assert "reference  5 images" in right.out
@@ -100,12 +170,17 @@ def test_other_images_may_be_the_reference(command, trained):
 def test_images_that_the_checkpoint_was_not_trained_on_are_told(command, trained):
     torch.save({**torch.load(trained, weights_only=True), "data": "others"}, "other.pt")
     out = command("compare", "ckpt=other.pt", *FEW).out
-    assert "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)" in out
+    assert (
+        "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)"
+        in out
+    )
 
 
 def test_images_that_are_gone_are_told_in_one_line(command, trained):
     content = torch.load(trained, weights_only=True)
-    gone = content["config"].replace("_target_: ddpm_cli.data.digits", "_target_: ddpm_cli.data.folder\n  path: gone")
+    gone = content["config"].replace(
+        "_target_: ddpm_cli.data.digits", "_target_: ddpm_cli.data.folder\n  path: gone"
+    )
     torch.save({**content, "config": gone}, "gone.pt")
     outcome = command("compare", "ckpt=gone.pt", *FEW)
     told = "no images to measure against (data: path must be a folder, but there is none at 'gone'); data=... names others"
@@ -117,15 +192,27 @@ def test_images_that_are_gone_are_told_in_one_line(command, trained):
     ("options", "told"),
     [
         (["samplers=[ddim,euler]"], "samplers must be among "),
-        (["samplers=[]"], "samplers and steps must each name at least one: nothing would be compared"),
+        (
+            ["samplers=[]"],
+            "samplers and steps must each name at least one: nothing would be compared",
+        ),
         (["samplers=ddim"], "samplers must be a list of str, but is 'ddim'"),
         (["steps=[5,many]"], "steps must be a list of int or all, but is [5, 'many']"),
-        (["steps=[3,2000]"], "ddim with steps=2000: sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
+        (
+            ["steps=[3,2000]"],
+            "ddim with steps=2000: sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000",
+        ),
         (["n=1"], "n must be at least 2, but is 1"),
         (["columns=0"], "columns must be at least 1, but is 0"),
         (["features.side=0"], "features.side must be at least 1, but is 0"),
-        (["features._target_=os.system"], "features._target_ must name a function or class of ddpm_cli.metrics, but is 'os.system'"),
-        (["sampler=ddim"], "sampler is not an option; ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers"),
+        (
+            ["features._target_=os.system"],
+            "features._target_ must name a function or class of ddpm_cli.metrics, but is 'os.system'",
+        ),
+        (
+            ["sampler=ddim"],
+            "sampler is not an option; ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
+        ),
         (["model=convnext"], "model is not an option; it comes with the checkpoint"),
         (["ckpt=none.pt"], "there is no checkpoint at 'none.pt'"),
     ],
@@ -139,10 +226,19 @@ def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, traine
 
 
 def test_the_pareto_front_is_what_no_cheaper_setting_beats():
-    points = [point(20, 0.5), point(5, 2.0), point(10, 2.5), point(10, 1.0), point(50, 0.6), point(50, 0.49)]
-    assert front(points) == [point(5, 2.0), point(10, 1.0), point(20, 0.5), point(50, 0.49)]
+    points = [
+        point(20, 0.5),
+        point(5, 2.0),
+        point(10, 2.5),
+        point(10, 1.0),
+        point(50, 0.6),
+        point(50, 0.49),
+    ]
+    assert pareto_front(points) == [point(5, 2.0), point(10, 1.0), point(20, 0.5), point(50, 0.49)]
 
 
 def test_the_cheapest_is_within_5_percent_of_the_best():
-    assert cheapest([point(5, 2.0), point(50, 1.0), point(10, 1.06), point(20, 1.05)]) == point(20, 1.05)
-    assert cheapest([point(50, 0.0), point(10, 0.0), point(5, 0.1)]) == point(10, 0.0)
+    assert cheapest_setting(
+        [point(5, 2.0), point(50, 1.0), point(10, 1.06), point(20, 1.05)]
+    ) == point(20, 1.05)
+    assert cheapest_setting([point(50, 0.0), point(10, 0.0), point(5, 0.1)]) == point(10, 0.0)

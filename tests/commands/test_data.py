@@ -10,14 +10,16 @@ from conftest import TINY
 from PIL import Image
 
 from ddpm_cli import preflight
-from ddpm_cli.data import ImageSet, Preparation, folder, prepared
+from ddpm_cli.data import ImageSet, Preparation, folder, load_image_set
 
 PHOTOS = ["data=folder", "data.path=photos", "data.size=16", "hydra.run.dir=out"]
 SKIP = "data.on_error=skip"
 
 
 def noise(seed, height=20, width=24):
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )
 
 
 @pytest.fixture
@@ -68,15 +70,25 @@ def test_a_report_names_copies_and_images_of_one_colour(command, photos):
     assert lines(outcome, "enlarged") == ["1 of 6 images are smaller than 16 x 16"]
     assert lines(outcome, "modes") == ["RGB 6"]
     assert lines(outcome, "one colour") == ["1 of 6 images", f"{photos}/dogs/plain.png"]
-    assert lines(outcome, "copies") == ["1 of 6 images are exact copies of others", f"{photos}/cats/1.png = {photos}/cats/2.png"]
+    assert lines(outcome, "copies") == [
+        "1 of 6 images are exact copies of others",
+        f"{photos}/cats/1.png = {photos}/cats/2.png",
+    ]
 
 
 def test_all_that_is_said_is_in_the_file_for_machines(command, photos):
     command("data", *PHOTOS)
     found = written()
     assert (found["images"], found["readable"], found["unreadable"]) == (6, 6, [])
-    assert (found["modes"], found["classes"], found["sizes"]) == ({"RGB": 6}, {"cats": 4, "dogs": 2}, [[8, 9], [24, 20], [24, 20]])
-    assert (found["exact"], found["near"]) == ([[f"{photos}/cats/1.png", f"{photos}/cats/2.png"]], [])
+    assert (found["modes"], found["classes"], found["sizes"]) == (
+        {"RGB": 6},
+        {"cats": 4, "dogs": 2},
+        [[8, 9], [24, 20], [24, 20]],
+    )
+    assert (found["exact"], found["near"]) == (
+        [[f"{photos}/cats/1.png", f"{photos}/cats/2.png"]],
+        [],
+    )
     assert (found["plain"], found["enlarged"]) == ([f"{photos}/dogs/plain.png"], 1)
     assert (found["bytes"], Path(found["folder"]).is_dir()) == (6 * 3 * 16 * 16, True)
 
@@ -93,7 +105,10 @@ def test_files_that_cannot_be_read_are_listed_before_a_run_would_stop(command, d
     outcome = command("data", *PHOTOS)
     told = lines(outcome, "unreadable")
     assert outcome.code == 1
-    assert outcome.err == "error: ddpm-train would stop here: 25 of 31 images cannot be read (data.on_error=skip goes without)\n"
+    assert (
+        outcome.err
+        == "error: ddpm-train would stop here: 25 of 31 images cannot be read (data.on_error=skip goes without)\n"
+    )
     assert told[0] == f"{damaged}/dogs/00.jpg: it is no image of a known format"
     assert (len(told), told[-1]) == (21, "and 5 more, in data.json")
     assert len(written()["unreadable"]) == 25
@@ -131,7 +146,9 @@ def test_what_the_prepared_images_take_is_told(command, photos, cache, told):
     assert line.startswith(told)
 
 
-@pytest.mark.parametrize("options", [["data.crop=random"], ["data.channels=4"], ["data.channels=2", "data.cache=off"]])
+@pytest.mark.parametrize(
+    "options", [["data.crop=random"], ["data.channels=4"], ["data.channels=2", "data.cache=off"]]
+)
 def test_a_report_is_of_the_images_as_the_network_sees_them(command, photos, options):
     outcome = command("data", *PHOTOS, *options)
     assert outcome.code == 0, outcome.err
@@ -151,7 +168,10 @@ def test_no_name_breaks_a_line_or_a_picture(command, photos):
     [
         (["data.sise=8"], "data.sise is not an option; did you mean size?"),
         (["+seed=0"], "seed is not an option; there are data, trust"),
-        (["data=folder", "data.path=nowhere"], "data: path must be a folder, but there is none at 'nowhere'"),
+        (
+            ["data=folder", "data.path=nowhere"],
+            "data: path must be a folder, but there is none at 'nowhere'",
+        ),
         (["data.size=0"], "data.size must be one positive number or [height, width], but is 0"),
     ],
 )
@@ -162,13 +182,15 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(command, options, told)
 
 
 def parts(place, holdout):
-    data = prepared(folder(path=str(place)), Preparation(size=16, channels=3, flip=False, holdout=holdout))
+    data = load_image_set(
+        folder(path=str(place)), Preparation(size=16, channels=3, flip=False, holdout=holdout)
+    )
     return data.parted(holdout)
 
 
 @pytest.mark.parametrize("holdout", [0.0, 0.5])
 def test_a_run_is_told_of_copies_and_plain_images_wherever_they_are_parted(photos, holdout):
-    assert [found.text for found in preflight.contents(parts(photos, holdout))] == [
+    assert [found.text for found in preflight.check_image_sets(parts(photos, holdout))] == [
         "1 of 6 images are exact copies of others (ddpm-data says more)",
         "1 of 6 images are of one colour (ddpm-data says more)",
         "1 of 6 images are smaller than 16 x 16 and are enlarged (ddpm-data says more)",
@@ -177,16 +199,18 @@ def test_a_run_is_told_of_copies_and_plain_images_wherever_they_are_parted(photo
 
 def test_a_run_is_told_of_classes_of_one_image(photos):
     (photos / "dogs/plain.png").unlink()
-    told = [found.text for found in preflight.contents(parts(photos, 0.0))]
+    told = [found.text for found in preflight.check_image_sets(parts(photos, 0.0))]
     assert "1 of 2 classes have fewer than 2 images (ddpm-data says more)" in told
 
 
 def test_images_of_which_nothing_is_known_are_not_spoken_of():
     unknown = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
-    assert not list(preflight.contents([ImageSet(unknown, None, [])]))
+    assert not list(preflight.check_image_sets([ImageSet(unknown, None, [])]))
 
 
 def test_training_warns_of_what_the_report_names(command, photos):
-    outcome = command("train", *TINY, *PHOTOS, "trainer.batch_size=4", "trainer.steps=1", "data.holdout=0")
+    outcome = command(
+        "train", *TINY, *PHOTOS, "trainer.batch_size=4", "trainer.steps=1", "data.holdout=0"
+    )
     assert outcome.code == 0, outcome.err
     assert "warning: 1 of 6 images are exact copies of others (ddpm-data says more)" in outcome.out

@@ -50,7 +50,9 @@ def small_disk(monkeypatch, free):
 
 def test_the_doctor_says_what_a_run_would_meet_and_writes_nothing(command):
     outcome = command("doctor", *TINY)
-    levels = [line.split()[0] for line in outcome.out.splitlines() if not line.startswith("cached")]  # by whatever test came first
+    levels = [
+        line.split()[0] for line in outcome.out.splitlines() if not line.startswith("cached")
+    ]  # by whatever test came first
     assert outcome.code == 0, outcome.err
     assert levels == ["device", "data", "schedule", "model", "length", *["ok"] * 7, "estimate"]
     assert not list(Path().iterdir())
@@ -67,7 +69,10 @@ def test_a_run_tells_warnings_once_and_an_estimate_and_goes_on(command):
     outcome = command("train", *WARNED)
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("warning: ") == 1
-    assert "warning: sampling starts from pure noise, which training never saw: expect tints" in outcome.out
+    assert (
+        "warning: sampling starts from pure noise, which training never saw: expect tints"
+        in outcome.out
+    )
     assert "estimate  about " in outcome.out
     assert "ok " not in outcome.out
 
@@ -80,16 +85,23 @@ def test_a_gradient_that_is_not_finite_stops_a_run_before_its_first_step(command
     assert [path.name for path in Path("run").iterdir()] == ["train.log"]
     assert diagnosis.code == 1
     assert "error     the gradient of stem.weight" in diagnosis.out
-    assert diagnosis.err.startswith("error: ddpm-train would stop here: the gradient of stem.weight")
+    assert diagnosis.err.startswith(
+        "error: ddpm-train would stop here: the gradient of stem.weight"
+    )
 
 
 def test_a_disk_that_is_too_small_is_a_warning_or_an_error(command, monkeypatch):
     small_disk(monkeypatch, 2**21)
-    warned = command("train", *TINY, "trainer.steps=2", "trainer.checkpoint_every=1", "hydra.run.dir=warned")
+    warned = command(
+        "train", *TINY, "trainer.steps=2", "trainer.checkpoint_every=1", "hydra.run.dir=warned"
+    )
     small_disk(monkeypatch, 1000)
     refused = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=refused")
     assert warned.code == 0, warned.err
-    assert "warning: disk: 4 checkpoints of 910.5 KiB take 3.6 MiB at most, 2.0 MiB are free" in warned.out
+    assert (
+        "warning: disk: 4 checkpoints of 910.5 KiB take 3.6 MiB at most, 2.0 MiB are free"
+        in warned.out
+    )
     assert refused.code == 1
     assert "1000 bytes are free: not even one fits" in refused.err
     assert not Path("refused/checkpoints").exists()
@@ -121,13 +133,17 @@ def test_the_doctor_looks_at_a_run_that_would_go_on_and_leaves_it_alone(command,
     outcome = command("doctor", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto")
     assert outcome.code == 0, outcome.err
     assert "resumed   step 4 of" in outcome.out
-    assert {path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()
+    } == before
 
 
 def test_the_checks_change_no_bit_of_a_run(command, monkeypatch):
     command("train", *TINY, "model.network.dropout=0.1", "trainer.steps=3", "hydra.run.dir=with")
-    monkeypatch.setattr(checks, "findings", lambda run: iter(()))
+    monkeypatch.setattr(checks, "preflight_findings", lambda run: iter(()))
     command("train", *TINY, "model.network.dropout=0.1", "trainer.steps=3", "hydra.run.dir=without")
-    one, other = (torch.load(f"{name}/checkpoints/last.pt", weights_only=True) for name in ("with", "without"))
+    one, other = (
+        torch.load(f"{name}/checkpoints/last.pt", weights_only=True) for name in ("with", "without")
+    )
     assert all(torch.equal(one["network"][name], other["network"][name]) for name in one["network"])
     assert len(one["network"]) > 50

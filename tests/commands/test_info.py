@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddpm_cli import checkpoints, data
-from ddpm_cli.config import overrides, values
+from ddpm_cli import checkpoints, config, data
+from ddpm_cli.config import overrides
 
 
 def printed_command(out):
@@ -41,7 +41,15 @@ def test_info_says_step_parameters_images_and_environment_and_leaves_nothing(com
 
 UNUSUAL = [
     *TINY,
-    *("trainer.steps=0", "model=convnext", "model.predicts=v", "schedule=sigmoid", "schedule.width=4.5", "loss=huber", "sampler=ancestral"),
+    *(
+        "trainer.steps=0",
+        "model=convnext",
+        "model.predicts=v",
+        "schedule=sigmoid",
+        "schedule.width=4.5",
+        "loss=huber",
+        "sampler=ancestral",
+    ),
     *(
         "trainer=dp",
         "trainer.grad_clip=null",
@@ -65,13 +73,20 @@ NAME = 'it\'s $5 "off", a=b.parquet'
 def test_the_printed_command_composes_to_the_recipe_in_the_checkpoint(command, composed):
     digits = Path(data.sources.__file__).with_name("digits.parquet")
     Path(NAME).write_bytes(digits.read_bytes())
-    trained = command("train", *UNUSUAL, "data.name=" + values.quoted(NAME))
+    trained = command("train", *UNUSUAL, "data.name=" + config.quote(NAME))
     assert trained.code == 0, trained.err
     said = printed_command(command("info", "ckpt=run/checkpoints/last.pt").out)
-    config = checkpoints.load(Path("run/checkpoints/last.pt"))["config"]
-    assert {"model=convnext", "schedule=sigmoid", "data=hub", "loss=huber", "trainer=dp", "sampler=ancestral"} <= set(said)
-    assert config.data.name == NAME
-    assert composed("train", *said) == config
+    recipe = checkpoints.load(Path("run/checkpoints/last.pt"))["config"]
+    assert {
+        "model=convnext",
+        "schedule=sigmoid",
+        "data=hub",
+        "loss=huber",
+        "trainer=dp",
+        "sampler=ancestral",
+    } <= set(said)
+    assert recipe.data.name == NAME
+    assert composed("train", *said) == recipe
 
 
 def test_the_command_of_a_resumed_run_trains_it_from_the_start(command, trained):
@@ -102,7 +117,10 @@ def test_no_control_character_reaches_the_screen(command, trained):
 def test_a_recipe_that_no_command_line_can_say_has_no_command(command, trained, key):
     rewritten(trained, config=key)
     outcome = command("info", f"ckpt={trained}")
-    assert (outcome.code, outcome.out.splitlines()[-1].endswith("cannot be said on a command line)")) == (0, True)
+    assert (
+        outcome.code,
+        outcome.out.splitlines()[-1].endswith("cannot be said on a command line)"),
+    ) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +137,16 @@ def test_mistakes_are_told_in_one_line(command, arguments, told):
     assert not list(Path().iterdir())
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cc", "Cs"]))
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cc", "Cs"]))
+)
 
 
 @given(VALUES | st.lists(VALUES, max_size=3))
 def test_a_value_is_read_as_it_was_worded(value):
-    (override,) = OverridesParser.create().parse_overrides([f"x={overrides.worded(value)}"])
+    (override,) = OverridesParser.create().parse_overrides([f"x={overrides.override_value(value)}"])
     assert override.value() == value

@@ -9,9 +9,8 @@ from conftest import TINY
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ddpm_cli.commands.plot import Options
-from ddpm_cli.reports.curves import panels, show
-from ddpm_cli.run_folder.curves import Curves, labels
+from ddpm_cli.reports.curves import curve_panels, draw_panels
+from ddpm_cli.run_folder.curves import Curves, curve_labels
 
 LOSSES = [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}, {"step": 30, "loss": 0.375}]
 
@@ -33,13 +32,15 @@ def table(outcome):
 
 
 def called(*configs):
-    return labels([Curves(Path(f"runs/{place}"), config, []) for place, config in enumerate(configs)])
+    return curve_labels(
+        [Curves(Path(f"runs/{place}"), config, []) for place, config in enumerate(configs)]
+    )
 
 
 def drawn(panels, *curves, x="step"):
     """The lines of a figure."""
-    figure, options = Figure(), Options(runs=["a"], metrics=None, out="curves.png", smooth=1, x=x)
-    show(figure, panels, {str(run.folder): run for run in curves}, options)
+    figure = Figure()
+    draw_panels(figure, panels, {str(run.folder): run for run in curves}, 1, x)
     return [line for axes in figure.axes for line in axes.lines]
 
 
@@ -50,11 +51,18 @@ def here(tmp_path, monkeypatch):
 
 def test_two_runs_are_drawn_together_and_called_by_what_differs(command):
     for lr in ("1e-3", "3e-3"):
-        run = ["trainer.steps=4", "trainer.log_every=2", f"trainer.optimizer.lr={lr}", f"hydra.run.dir=runs/{lr}"]
+        run = [
+            "trainer.steps=4",
+            "trainer.log_every=2",
+            f"trainer.optimizer.lr={lr}",
+            f"hydra.run.dir=runs/{lr}",
+        ]
         assert command("train", *TINY, *run).code == 0
     outcome = command("plot", "runs=[runs]")
     metrics = ("loss", "held_out", "training")
-    assert [row[:3] for row in table(outcome)] == [[f"lr={lr}", name, "4"] for lr in (0.001, 0.003) for name in metrics]
+    assert [row[:3] for row in table(outcome)] == [
+        [f"lr={lr}", name, "4"] for lr in (0.001, 0.003) for name in metrics
+    ]
     assert outcome.out.splitlines()[-1] == "written    curves.png"
     assert Image.open("curves.png").format == "PNG"
 
@@ -91,13 +99,21 @@ def test_more_panels_make_a_taller_picture(command):
 
 def test_images_are_steps_times_the_batch_size():
     config = {"trainer": {"batch_size": 7}}
-    assert [line.get_xdata().tolist() for line in drawn([("loss",)], Curves(Path("a"), config, LOSSES), x="images")] == [[70, 140, 210]]
+    assert [
+        line.get_xdata().tolist()
+        for line in drawn([("loss",)], Curves(Path("a"), config, LOSSES), x="images")
+    ] == [[70, 140, 210]]
 
 
 def test_a_run_keeps_its_colour_and_what_is_held_out_is_solid_beside_dashed_training():
     rows = [{"step": 1.0, "held_out": 0.6, "training": 0.5}]
     lines = drawn([("held_out", "training")], *[Curves(Path(name), {}, rows) for name in "ab"])
-    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [("C0", "-"), ("C0", "--"), ("C1", "-"), ("C1", "--")]
+    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [
+        ("C0", "-"),
+        ("C0", "--"),
+        ("C1", "-"),
+        ("C1", "--"),
+    ]
 
 
 def test_more_runs_than_the_cycle_has_colours_have_one_each():
@@ -106,10 +122,17 @@ def test_more_runs_than_the_cycle_has_colours_have_one_each():
 
 
 def test_held_out_is_drawn_beside_training_where_any_run_has_it():
-    assert panels(None, ["loss", "lr"]) == [("loss",)]
-    assert panels(None, ["loss", "training", "held_out"]) == [("loss",), ("held_out", "training")]
-    assert panels(None, ["loss", "lr", "fd_pixels", "kid_lite0"]) == [("loss",), ("fd_pixels",), ("kid_lite0",)]
-    assert panels(["lr", "loss"], ["loss", "held_out", "lr"]) == [("lr",), ("loss",)]
+    assert curve_panels(None, ["loss", "lr"]) == [("loss",)]
+    assert curve_panels(None, ["loss", "training", "held_out"]) == [
+        ("loss",),
+        ("held_out", "training"),
+    ]
+    assert curve_panels(None, ["loss", "lr", "fd_pixels", "kid_lite0"]) == [
+        ("loss",),
+        ("fd_pixels",),
+        ("kid_lite0",),
+    ]
+    assert curve_panels(["lr", "loss"], ["loss", "held_out", "lr"]) == [("lr",), ("loss",)]
 
 
 def test_a_run_without_a_metric_is_left_out_of_its_panel(command):
@@ -122,7 +145,14 @@ def test_a_run_without_a_metric_is_left_out_of_its_panel(command):
 
 
 def test_what_is_no_number_is_left_out_and_a_null_is_a_gap(here):
-    written("a", [{"step": 1, "loss": 1.0, "classes": ["x"], "note": "y", "good": True}, {"step": 2, "loss": None}, {"step": 3, "lr": 1}])
+    written(
+        "a",
+        [
+            {"step": 1, "loss": 1.0, "classes": ["x"], "note": "y", "good": True},
+            {"step": 2, "loss": None},
+            {"step": 3, "lr": 1},
+        ],
+    )
     curves = Curves.read(Path("a"))
     assert curves.names == ["loss", "lr"]
     np.testing.assert_equal(curves.points("loss", 1), ([1, 2], [1, np.nan]))
@@ -139,30 +169,42 @@ def test_a_metric_without_any_number_is_told_as_such(command):
 
 
 def test_a_smooth_point_is_the_mean_of_the_rows_up_to_it_without_the_gaps(here):
-    written("a", [{"step": step, "loss": loss} for step, loss in enumerate([1.0, 3.0, None, 5.0, 8.0])])
+    written(
+        "a", [{"step": step, "loss": loss} for step, loss in enumerate([1.0, 3.0, None, 5.0, 8.0])]
+    )
     curves = Curves.read(Path("a"))
     np.testing.assert_equal(curves.points("loss", 2)[1], [1, 2, np.nan, 5, 6.5])
     np.testing.assert_equal(curves.points("loss", 10**15)[1], [1, 2, np.nan, 3, 4.25])
 
 
 def test_a_target_is_called_by_its_node_and_an_option_by_its_last_word():
-    one = {"seed": 0, "loss": {"_target_": "ddpm_cli.losses.l2"}, "trainer": {"lr": 0.1, "clip": None}}
-    other = {"seed": 0, "loss": {"_target_": "ddpm_cli.losses.huber", "delta": 1.0}, "trainer": {"lr": 0.2, "clip": 1.0}}
+    one = {
+        "seed": 0,
+        "loss": {"_target_": "ddpm_cli.losses.l2"},
+        "trainer": {"lr": 0.1, "clip": None},
+    }
+    other = {
+        "seed": 0,
+        "loss": {"_target_": "ddpm_cli.losses.huber", "delta": 1.0},
+        "trainer": {"lr": 0.2, "clip": 1.0},
+    }
     assert called(one, other) == ["loss=l2, lr=0.1, clip=null", "loss=huber, lr=0.2, clip=1.0"]
 
 
 def test_options_that_end_alike_are_called_in_full():
-    assert called({"a": {"steps": 1}, "b": {"steps": 2}}, {"a": {"steps": 3}, "b": {"steps": 4}}) == [
-        "a.steps=1, b.steps=2",
-        "a.steps=3, b.steps=4",
-    ]
+    assert called(
+        {"a": {"steps": 1}, "b": {"steps": 2}}, {"a": {"steps": 3}, "b": {"steps": 4}}
+    ) == ["a.steps=1, b.steps=2", "a.steps=3, b.steps=4"]
 
 
 def test_folders_name_the_runs_that_options_do_not_tell_apart():
     assert called({"lr": 1}, {"lr": 1}) == ["0", "1"]
     assert called({"lr": 1}, {}) == ["0", "1"]
     assert called({"lr": 1}, {"lr": 2}, {"lr": 1}) == ["0: lr=1", "lr=2", "2: lr=1"]
-    assert labels([Curves(Path("a/run"), {}, []), Curves(Path("b/run"), {}, [])]) == ["a/run", "b/run"]
+    assert curve_labels([Curves(Path("a/run"), {}, []), Curves(Path("b/run"), {}, [])]) == [
+        "a/run",
+        "b/run",
+    ]
 
 
 def test_how_a_run_went_on_is_no_difference(command):
@@ -184,19 +226,34 @@ def test_labels_are_no_formulas_and_reach_the_screen_in_printable_characters(com
     [
         ([], "runs must be given (a list of str)"),
         (["runs=[]"], "runs and metrics must each name at least one: nothing would be drawn"),
-        (["runs=[a]", "metrics=[]"], "runs and metrics must each name at least one: nothing would be drawn"),
+        (
+            ["runs=[a]", "metrics=[]"],
+            "runs and metrics must each name at least one: nothing would be drawn",
+        ),
         (["runs=a"], "runs must be a list of str, but is 'a'"),
         (["runs=[none]"], "runs must be folders, but there is none at 'none'"),
         (["runs=[bare]"], "there is no metrics.jsonl in 'bare', nor in a folder in it"),
         (["runs=[a,empty]"], "'empty/metrics.jsonl' has no rows"),
         (["runs=[torn]"], "'torn/metrics.jsonl' has no rows"),
-        (["runs=[broken]"], "line 1 of 'broken/metrics.jsonl' must be a JSON object with a step and numbers, but is '[1, 2]'"),
+        (
+            ["runs=[broken]"],
+            "line 1 of 'broken/metrics.jsonl' must be a JSON object with a step and numbers, but is '[1, 2]'",
+        ),
         (["runs=[a]", "metrics=[loss,fame]"], "metrics must be among loss, but 'fame' is not"),
-        (["runs=[a]", "out=curves.pdf"], "out must be a file that ends in .png or .svg, but is 'curves.pdf'"),
-        (["runs=[a]", "out=folder.png"], "out must be a file that ends in .png or .svg, but is 'folder.png'"),
+        (
+            ["runs=[a]", "out=curves.pdf"],
+            "out must be a file that ends in .png or .svg, but is 'curves.pdf'",
+        ),
+        (
+            ["runs=[a]", "out=folder.png"],
+            "out must be a file that ends in .png or .svg, but is 'folder.png'",
+        ),
         (["runs=[a]", "smooth=0"], "smooth must be at least 1, but is 0"),
         (["runs=[a]", "x=hours"], "x must be one of step, images, but is 'hours'"),
-        (["runs=[a]", "x=images"], "x=images takes trainer.batch_size from 'a/.hydra/config.yaml', which does not say it"),
+        (
+            ["runs=[a]", "x=images"],
+            "x=images takes trainer.batch_size from 'a/.hydra/config.yaml', which does not say it",
+        ),
     ],
 )
 def test_mistakes_are_told_in_one_line_and_nothing_is_written(command, options, told):

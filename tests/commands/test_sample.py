@@ -28,9 +28,20 @@ def test_the_screen_says_what_is_sampled_with_what(command, trained):
 
 
 def test_every_form_of_output(command, trained):
-    outcome = command("sample", f"ckpt={trained}", "n=12", "sampler.steps=20", "png=true", "npz=true", "film=true", "hydra.run.dir=out")
+    outcome = command(
+        "sample",
+        f"ckpt={trained}",
+        "n=12",
+        "sampler.steps=20",
+        "png=true",
+        "npz=true",
+        "film=true",
+        "hydra.run.dir=out",
+    )
     assert outcome.code == 0
-    assert [path.name for path in sorted(Path("out/png").iterdir())] == [f"{index:08d}.png" for index in range(12)]
+    assert [path.name for path in sorted(Path("out/png").iterdir())] == [
+        f"{index:08d}.png" for index in range(12)
+    ]
     array = np.load("out/npz/00000000.npz")["arr_0"]
     assert (array.shape, array.dtype) == ((12, 8, 8, 1), np.uint8)
     assert np.array_equal(array[7, :, :, 0], np.asarray(Image.open("out/png/00000007.png")))
@@ -42,7 +53,15 @@ def test_every_form_of_output(command, trained):
 def test_image_i_is_the_same_for_batches_of_1_7_and_16(command, trained):
     sampler = ["sampler=ancestral", "sampler.steps=10"]
     for batch in (1, 7, 16):
-        command("sample", f"ckpt={trained}", "n=16", f"batch={batch}", *sampler, "npz=true", f"hydra.run.dir=batch{batch}")
+        command(
+            "sample",
+            f"ckpt={trained}",
+            "n=16",
+            f"batch={batch}",
+            *sampler,
+            "npz=true",
+            f"hydra.run.dir=batch{batch}",
+        )
     one, seven, sixteen = (arrays(f"batch{batch}") for batch in (1, 7, 16))
     assert np.abs(one - sixteen).max() <= 1
     assert np.abs(seven - sixteen).max() <= 1
@@ -51,20 +70,39 @@ def test_image_i_is_the_same_for_batches_of_1_7_and_16(command, trained):
 
 def arrays(folder):
     """All images of a folder, in their order."""
-    return np.concatenate([np.load(path)["arr_0"].astype(int) for path in sorted(Path(folder, "npz").iterdir())])
+    return np.concatenate(
+        [np.load(path)["arr_0"].astype(int) for path in sorted(Path(folder, "npz").iterdir())]
+    )
 
 
 def test_seeds_and_weights_change_the_images(command, trained):
     for name, options in {"plain": [], "seed": ["seed=1"], "raw": ["weights=raw"]}.items():
-        command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", *options, "npz=true", f"hydra.run.dir={name}")
+        command(
+            "sample",
+            f"ckpt={trained}",
+            "n=2",
+            "sampler.steps=3",
+            *options,
+            "npz=true",
+            f"hydra.run.dir={name}",
+        )
     plain, seed, raw = (arrays(name) for name in ("plain", "seed", "raw"))
     assert not np.array_equal(plain, seed)
     assert not np.array_equal(plain, raw)
 
 
-@pytest.mark.parametrize("sampler", [["sampler=ancestral", "sampler.draws=3"], ["sampler=ddim", "sampler.eta=1"], ["sampler.spacing=even"]])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        ["sampler=ancestral", "sampler.draws=3"],
+        ["sampler=ddim", "sampler.eta=1"],
+        ["sampler.spacing=even"],
+    ],
+)
 def test_every_sampler_draws(command, trained, sampler):
-    outcome = command("sample", f"ckpt={trained}", "n=2", *sampler, "sampler.steps=4", "hydra.run.dir=out")
+    outcome = command(
+        "sample", f"ckpt={trained}", "n=2", *sampler, "sampler.steps=4", "hydra.run.dir=out"
+    )
     assert outcome.code == 0, outcome.err
     assert Path("out/grid.png").exists()
 
@@ -81,8 +119,14 @@ def test_every_sampler_draws(command, trained, sampler):
         (["n=many"], "n must be int, but is 'many'"),
         (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
         (["grid=false"], "grid, png, npz and film are all false: nothing would be written"),
-        (["sampler.steps=2000"], "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
-        (["sampler=euler"], "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, heun, unipc"),
+        (
+            ["sampler.steps=2000"],
+            "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000",
+        ),
+        (
+            ["sampler=euler"],
+            "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, heun, unipc",
+        ),
         (["sampler=ancestral", "sampler.draws=0"], "sampler.draws must be at least 1, but is 0"),
         (
             ["steps=10"],
@@ -108,19 +152,33 @@ def damaged(kind, trained):
     config = content["config"]
     changed = {
         "pickle": lambda: {**content, "facts": Payload()},
-        "target": lambda: {**content, "config": config.replace("ddpm_cli.networks.unet.UNet", "os.system")},
-        "room": lambda: {**content, "config": config.replace("ddpm_cli.networks.unet.UNet", "ddpm_cli.data.folder")},
+        "target": lambda: {
+            **content,
+            "config": config.replace("ddpm_cli.networks.unet.UNet", "os.system"),
+        },
+        "room": lambda: {
+            **content,
+            "config": config.replace("ddpm_cli.networks.unet.UNet", "ddpm_cli.data.folder"),
+        },
         "trust": lambda: {
             **content,
-            "config": config.replace("trust: []", "trust: [os]").replace("ddpm_cli.networks.unet.UNet", "os.system"),
+            "config": config.replace("trust: []", "trust: [os]").replace(
+                "ddpm_cli.networks.unet.UNet", "os.system"
+            ),
         },
-        "interpolation": lambda: {**content, "config": config.replace("seed: 0", "seed: ${oc.env:HOME}")},
+        "interpolation": lambda: {
+            **content,
+            "config": config.replace("seed: 0", "seed: ${oc.env:HOME}"),
+        },
         "foreign": lambda: {"state_dict": content["network"]},
         "weights": lambda: {**content, "ema": {}},
         "shape": lambda: {**content, "facts": {**content["facts"], "shape": [3, 8, 8]}},
         "size": lambda: {**content, "config": config.replace("dim: 8", "dim: 1000000")},
         "huge": lambda: {**content, "config": config.replace("dim: 8", "dim: 1000000000000")},
-        "steps": lambda: {**content, "config": config.replace("steps: 1000\n", "steps: 1000000000000\n")},
+        "steps": lambda: {
+            **content,
+            "config": config.replace("steps: 1000\n", "steps: 1000000000000\n"),
+        },
         "nothing": lambda: {**content, "config": "seed: 0"},
     }
     torch.save(changed[kind](), "bad.pt")
@@ -129,11 +187,26 @@ def damaged(kind, trained):
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("pickle", "cannot read the checkpoint 'bad.pt': it is damaged, or no checkpoint, or would run code"),
-        ("target", "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'"),
-        ("room", "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'ddpm_cli.data.folder'"),
-        ("trust", "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'"),
-        ("interpolation", "the checkpoint bad.pt: its configuration is not plain text that can be read"),
+        (
+            "pickle",
+            "cannot read the checkpoint 'bad.pt': it is damaged, or no checkpoint, or would run code",
+        ),
+        (
+            "target",
+            "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'",
+        ),
+        (
+            "room",
+            "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'ddpm_cli.data.folder'",
+        ),
+        (
+            "trust",
+            "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'",
+        ),
+        (
+            "interpolation",
+            "the checkpoint bad.pt: its configuration is not plain text that can be read",
+        ),
         ("foreign", "'bad.pt' is not a checkpoint of ddpm-train"),
         ("weights", "the weights do not fit this network"),
         ("shape", "the weights do not fit this network"),
@@ -154,7 +227,12 @@ def test_hostile_and_foreign_checkpoints_run_nothing(command, trained, kind, tol
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [(None, "there is no checkpoint at 'x.pt'"), (0, "cannot read the checkpoint"), (5000, "cannot read")]
+    ("size", "told"),
+    [
+        (None, "there is no checkpoint at 'x.pt'"),
+        (0, "cannot read the checkpoint"),
+        (5000, "cannot read"),
+    ],
 )
 def test_missing_empty_and_truncated_checkpoints_are_told(command, trained, size, told):
     Path("x.pt").write_bytes(trained.read_bytes()[:size]) if size is not None else None

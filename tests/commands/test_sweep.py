@@ -15,15 +15,28 @@ from conftest import TINY
 from filelock import FileLock
 from PIL import Image
 
-from ddpm_cli.commands.sweep.pictures import tiles
+from ddpm_cli.commands.sweep.pictures import grid_images
 from ddpm_cli.rendering.tiles import grid, save_png
 from ddpm_cli.run_folder.curves import Curves
-from ddpm_cli.run_folder.logger import Journal
-from ddpm_cli.sweeps import Sweep, kept, read
-from ddpm_cli.sweeps.sweep import note
+from ddpm_cli.run_folder.logger import RunLogger
+from ddpm_cli.sweeps import Sweep, read_sweep, run_or_skip_job
+from ddpm_cli.sweeps.sweep import save_command
 
-SHORT = [*TINY, "trainer.device=cpu", "trainer.steps=4", "trainer.evaluate_every=4", "trainer.log_every=2", "trainer.checkpoint_every=1"]
-HALF_BAD = ["-m", "trainer.optimizer.lr=1e-3,3e-3", *SHORT, "trainer.batch_size=16,100000", "hydra.sweep.dir=sweep"]
+SHORT = [
+    *TINY,
+    "trainer.device=cpu",
+    "trainer.steps=4",
+    "trainer.evaluate_every=4",
+    "trainer.log_every=2",
+    "trainer.checkpoint_every=1",
+]
+HALF_BAD = [
+    "-m",
+    "trainer.optimizer.lr=1e-3,3e-3",
+    *SHORT,
+    "trainer.batch_size=16,100000",
+    "hydra.sweep.dir=sweep",
+]
 ANSWERS = ("manifest.json", "table.csv", "curves.png", "contact.png", "report.html")
 COMMAND = [sys.executable, "-m", "ddpm_cli"]
 
@@ -34,15 +47,20 @@ def cards():
 
 
 def states(folder="sweep"):
-    return [job.state for job in read(Path(folder)).jobs]
+    return [job.state for job in read_sweep(Path(folder)).jobs]
 
 
-def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_listed_and_tried_again(command):
+def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_listed_and_tried_again(
+    command,
+):
     outcome = command("train", *HALF_BAD)
     lines = [line.split() for line in outcome.out.splitlines()]
     rows = list(csv.DictReader(Path("sweep/table.csv").read_text().splitlines()))
     manifest = json.loads(Path("sweep/manifest.json").read_text())["jobs"]
-    lowest = [min(row["held_out"] for row in Curves.read(Path("sweep", job)).rows if "held_out" in row) for job in "02"]
+    lowest = [
+        min(row["held_out"] for row in Curves.read(Path("sweep", job)).rows if "held_out" in row)
+        for job in "02"
+    ]
     assert outcome.code == 1
     assert all(Path("sweep", name).exists() for name in ANSWERS)
     assert [job["state"] for job in manifest] == ["done", "failed", "done", "failed"]
@@ -72,7 +90,7 @@ def assert_a_page_of_four_jobs(text):
 def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, monkeypatch):
     command("train", *SHORT, "seed=1", "hydra.run.dir=whole")
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(RunLogger, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
         assert command("train", "-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").code == 130
     assert states() == ["stopped"]
     outcome = command("sweep", "resume=sweep")
@@ -83,11 +101,19 @@ def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, mon
 
 
 def weights(folder):
-    return [tensor.tolist() for tensor in torch.load(Path(folder, "checkpoints/last.pt"), weights_only=True)["ema"].values()]
+    return [
+        tensor.tolist()
+        for tensor in torch.load(Path(folder, "checkpoints/last.pt"), weights_only=True)[
+            "ema"
+        ].values()
+    ]
 
 
 def test_a_folder_of_another_sweep_is_refused(command):
-    assert command("train", "-m", *SHORT, "trainer.steps=0", "seed=1", "hydra.sweep.dir=sweep").code == 0
+    assert (
+        command("train", "-m", *SHORT, "trainer.steps=0", "seed=1", "hydra.sweep.dir=sweep").code
+        == 0
+    )
     outcome = command("train", "-m", *SHORT, "trainer.steps=0", "seed=1,2", "hydra.sweep.dir=sweep")
     told = f"error: {str(Path.cwd() / 'sweep')!r} holds another command's sweep (see its sweep.json); name another folder\n"
     assert (outcome.code, outcome.err) == (1, told)
@@ -97,26 +123,45 @@ def test_a_folder_of_another_sweep_is_refused(command):
 def two(tmp_path, monkeypatch):
     """A sweep of two jobs, measured in two ways."""
     monkeypatch.chdir(tmp_path)
-    note(Sweep(Path("sweep"), ["seed=1,2"], [], None, str(tmp_path), []))
+    save_command(Sweep(Path("sweep"), ["seed=1,2"], [], None, str(tmp_path), []))
     for job, value in enumerate((2.0, 1.0)):
-        folder, row = Path("sweep", str(job)), {"step": 4, "metric": "fd_pixels", "value": value, "protocol": f"fd_pixels | n {job}"}
+        folder, row = (
+            Path("sweep", str(job)),
+            {"step": 4, "metric": "fd_pixels", "value": value, "protocol": f"fd_pixels | n {job}"},
+        )
         folder.mkdir()
         (folder / "metrics.jsonl").write_text(json.dumps({"step": 4, "loss": 1.0}) + "\n")
         (folder / "evaluations.jsonl").write_text(json.dumps(row) + "\n")
-        kept(lambda going_on: None, folder, job, [f"seed={job + 1}"], worded=str, retried=True)
+        run_or_skip_job(
+            lambda going_on: None, folder, job, [f"seed={job + 1}"], worded=str, retried=True
+        )
 
 
-def test_a_sweep_is_shown_by_any_metric_and_evaluations_of_other_protocols_are_told_apart(command, two):
+def test_a_sweep_is_shown_by_any_metric_and_evaluations_of_other_protocols_are_told_apart(
+    command, two
+):
     outcome = command("sweep", "show=sweep", "metric=fd_pixels")
     lines = [line.split() for line in outcome.out.splitlines()]
-    assert lines[1:4] == [["rank", "job", "seed", "fd_pixels"], ["1", "1", "2", "1"], ["2", "0", "1", "2"]]
-    assert "fd_pixels is by 2 protocols and cannot be compared across them: n 1 against n 0" in outcome.out
-    assert command("sweep", "show=sweep", "metric=fd").err == "error: metric must be among fd_pixels, loss, but is 'fd'\n"
+    assert lines[1:4] == [
+        ["rank", "job", "seed", "fd_pixels"],
+        ["1", "1", "2", "1"],
+        ["2", "0", "1", "2"],
+    ]
+    assert (
+        "fd_pixels is by 2 protocols and cannot be compared across them: n 1 against n 0"
+        in outcome.out
+    )
+    assert (
+        command("sweep", "show=sweep", "metric=fd").err
+        == "error: metric must be among fd_pixels, loss, but is 'fd'\n"
+    )
 
 
 def test_an_evaluation_beside_a_number_of_training_is_told_apart(command, two):
     Path("sweep/0/evaluations.jsonl").unlink()
-    Path("sweep/0/metrics.jsonl").write_text(json.dumps({"step": 4, "loss": 1.0, "fd_pixels": 3.0}) + "\n")
+    Path("sweep/0/metrics.jsonl").write_text(
+        json.dumps({"step": 4, "loss": 1.0, "fd_pixels": 3.0}) + "\n"
+    )
     outcome = command("sweep", "show=sweep", "metric=fd_pixels")
     told = "fd_pixels is by 2 protocols and cannot be compared across them: fd_pixels, n 1 against the lowest as it trained"
     assert told in outcome.out
@@ -130,7 +175,10 @@ def test_a_picture_that_is_no_grid_is_told_and_breaks_no_sweep(command, two, siz
     Image.new("RGB", size).save(path) if all(size) else path.write_bytes(b"no picture")
     outcome = command("sweep", "show=sweep")
     assert outcome.code == 0, outcome.err
-    assert "warning: cannot write sweep/contact.png: 'sweep/0/samples/step_00000004.png' is no grid of samples" in outcome.out
+    assert (
+        "warning: cannot write sweep/contact.png: 'sweep/0/samples/step_00000004.png' is no grid of samples"
+        in outcome.out
+    )
     assert Path("sweep/report.html").exists()
 
 
@@ -139,14 +187,17 @@ def test_a_sweep_whose_job_another_process_runs_is_refused(command, two):
     path.write_text(path.read_text().replace("done", "running"))
     with FileLock("sweep/0/job.lock"):
         outcome = command("sweep", "resume=sweep")
-    assert (outcome.code, outcome.err) == (1, "error: job 0 of the sweep is running in another process; go on once it has ended\n")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: job 0 of the sweep is running in another process; go on once it has ended\n",
+    )
 
 
 def test_a_full_disk_is_told_and_breaks_no_sweep(command, two, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(sys.modules[tiles.__module__], "save_text", full)
+    monkeypatch.setattr(sys.modules["ddpm_cli.commands.sweep.command"], "save_text", full)
     outcome = command("sweep", "show=sweep")
     assert outcome.code == 0
     assert "warning: cannot write sweep/table.csv: No space left on device" in outcome.out
@@ -174,13 +225,20 @@ def test_the_doctor_leaves_no_sweep(command):
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_a_grid_of_samples_is_cut_into_its_images(tmp_path, channels):
-    images = torch.randint(0, 256, (16, channels, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (16, channels, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     save_png(tmp_path / "samples/step_00000001.png", grid(images))
-    found = tiles(Curves(tmp_path, {"data": {"channels": channels}}, []))[:, :, ::6, ::6]
-    assert torch.equal(found, (images.reshape(-1, 1, 8, 8) if channels == 2 else images).expand(-1, 3, -1, -1))
+    found = grid_images(Curves(tmp_path, {"data": {"channels": channels}}, []))[:, :, ::6, ::6]
+    assert torch.equal(
+        found, (images.reshape(-1, 1, 8, 8) if channels == 2 else images).expand(-1, 3, -1, -1)
+    )
 
 
-@pytest.mark.parametrize("choice", ["launcher=joblib", "launcher=submitit_local", "launcher=submitit_slurm", "sweeper=optuna"])
+@pytest.mark.parametrize(
+    "choice",
+    ["launcher=joblib", "launcher=submitit_local", "launcher=submitit_slurm", "sweeper=optuna"],
+)
 def test_every_plugin_takes_its_configuration(command, choice):
     outcome = command("train", f"hydra/{choice}", "--cfg", "hydra")
     assert outcome.code == 0, outcome.err
@@ -191,21 +249,36 @@ def test_every_plugin_takes_its_configuration(command, choice):
 @pytest.mark.filterwarnings("ignore")
 def test_optuna_learns_from_the_held_out_loss_and_goes_on_with_the_same_trials(command):
     space = ["trainer.optimizer.lr=tag(log, interval(1e-4, 1e-2))", "data.size=8,9"]
-    outcome = command("train", "-m", *SHORT, *space, "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep")
-    before = read(Path("sweep")).jobs
+    outcome = command(
+        "train",
+        "-m",
+        *SHORT,
+        *space,
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=4",
+        "hydra.sweep.dir=sweep",
+    )
+    before = read_sweep(Path("sweep")).jobs
     best = min(job.value for job in before if job.value is not None)
     assert outcome.code == 1
     assert {job.state for job in before} == {"done", "failed"}
     assert f"best_value: {best}" in Path("sweep/optimization_results.yaml").read_text()
     again = command("sweep", "resume=sweep")
     assert again.out.count("is done already") == sum(job.state == "done" for job in before)
-    assert [(job.overrides, job.value) for job in read(Path("sweep")).jobs] == [(job.overrides, job.value) for job in before]
+    assert [(job.overrides, job.value) for job in read_sweep(Path("sweep")).jobs] == [
+        (job.overrides, job.value) for job in before
+    ]
 
 
 @pytest.mark.long
 def test_a_failed_job_of_joblib_reaches_the_exit_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    outcome = subprocess.run([*COMMAND, "train", *HALF_BAD, "hydra/launcher=joblib"], capture_output=True, text=True, check=False)
+    outcome = subprocess.run(
+        [*COMMAND, "train", *HALF_BAD, "hydra/launcher=joblib"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert outcome.returncode == 1
     assert states() == ["done", "failed", "done", "failed"]
     assert "job 3 failed: 0.003 100000; trainer.batch_size must be" in outcome.stdout
@@ -214,7 +287,9 @@ def test_a_failed_job_of_joblib_reaches_the_exit_code(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_from_its_checkpoints(command):
     long = ["-m", *SHORT, "trainer.steps=20", "seed=1,2", "hydra.sweep.dir=sweep"]
-    process = subprocess.Popen([*COMMAND, "train", *long], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, "train", *long], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not list(Path("sweep").glob("0/checkpoints/step_*.pt")):
         assert process.poll() is None
         time.sleep(0.01)

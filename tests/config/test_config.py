@@ -4,40 +4,56 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from ddpm_cli import config
 from ddpm_cli.commands.train.command import Options
-from ddpm_cli.config import build, schema, targets, values
 from ddpm_cli.config.targets import GROUPS
 
 
 def test_a_node_becomes_what_its_target_returns(composed):
     cfg = composed("train", "schedule=linear", "schedule.steps=100")
-    assert len(build.build(cfg, "schedule")) == 100
-    assert build.bind(cfg, "loss").func.__name__ == "l2"
-    assert build.shared(cfg, "sampler").steps == 50
+    assert len(config.build(cfg, "schedule")) == 100
+    assert config.bind(cfg, "loss").func.__name__ == "l2"
+    assert config.group_options(cfg, "sampler").steps == 50
 
 
 def test_a_nested_node_is_left_out_of_its_parents_call(composed):
-    assert set(build.bind(composed("train"), "model").keywords) == {"predicts", "variance", "conditional"}
+    assert set(config.bind(composed("train"), "model").keywords) == {
+        "predicts",
+        "variance",
+        "conditional",
+    }
 
 
 def test_whole_numbers_are_numbers(composed):
-    schema.check(composed("train", "sampler.eta=1", "trainer.ema=0"), GROUPS, Options)
+    config.check_config(composed("train", "sampler.eta=1", "trainer.ema=0"), GROUPS, Options)
 
 
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("+model.network.in_channels=3", "model.network.in_channels is not an option of ddpm_cli.networks.unet.UNet; "),
-        ("+sampler.etta=1", "sampler.etta is not an option of ddpm_cli.samplers.ddim; did you mean eta?"),
+        (
+            "+model.network.in_channels=3",
+            "model.network.in_channels is not an option of ddpm_cli.networks.unet.UNet; ",
+        ),
+        (
+            "+sampler.etta=1",
+            "sampler.etta is not an option of ddpm_cli.samplers.ddim; did you mean eta?",
+        ),
         ("+data.sise=1", "data.sise is not an option of ddpm_cli.data.digits; did you mean size?"),
         ("~schedule.steps", None),
         ("~data.size", "data.size must be given"),
-        ("~data._target_", "data._target_ must name a function or class of ddpm_cli.data, but is None"),
+        (
+            "~data._target_",
+            "data._target_ must name a function or class of ddpm_cli.data, but is None",
+        ),
         ("trainer.steps=true", "trainer.steps must be int, but is True"),
         ("trainer.epochs=x", "trainer.epochs must be int or null, but is 'x'"),
         ("sampler.steps=some", "sampler.steps must be int or all, but is 'some'"),
         ("model.network.dim_mults=4", "model.network.dim_mults must be a list of int, but is 4"),
-        ("trainer.optimizer.betas=[0.9]", "trainer.optimizer.betas must be a list of 2 float, but is [0.9]"),
+        (
+            "trainer.optimizer.betas=[0.9]",
+            "trainer.optimizer.betas must be a list of 2 float, but is [0.9]",
+        ),
         ("seed=one", "seed must be int, but is 'one'"),
         ("trust=os", "trust must be a list of str, but is 'os'"),
     ],
@@ -45,10 +61,10 @@ def test_whole_numbers_are_numbers(composed):
 def test_every_option_is_checked_before_anything_is_called(composed, override, told):
     cfg = composed("train", override)
     if told is None:
-        schema.check(cfg, GROUPS, Options)
+        config.check_config(cfg, GROUPS, Options)
         return
     with pytest.raises(ValueError, match="^" + __import__("re").escape(told)):
-        schema.check(cfg, GROUPS, Options)
+        config.check_config(cfg, GROUPS, Options)
 
 
 @pytest.mark.parametrize(
@@ -72,31 +88,42 @@ def test_every_option_is_checked_before_anything_is_called(composed, override, t
 def test_names_outside_their_room_are_never_called(composed, key, name):
     cfg = composed("train")
     OmegaConf.update(cfg, f"{key}._target_", name)
-    with pytest.raises(ValueError, match=rf"^{key}._target_ must name a function or class of {targets.ROOMS[key][:-1]}, but is "):
-        build.bind(cfg, key)
+    with pytest.raises(
+        ValueError,
+        match=rf"^{key}._target_ must name a function or class of {config.ROOMS[key][:-1]}, but is ",
+    ):
+        config.bind(cfg, key)
 
 
 def test_a_module_of_ones_own_is_called_only_where_it_is_trusted(composed, tmp_path, monkeypatch):
-    (tmp_path / "own_losses.py").write_text("def mine(denoiser, batch, *, power: float = 2.0):\n    return batch.x0\n")
+    (tmp_path / "own_losses.py").write_text(
+        "def mine(denoiser, batch, *, power: float = 2.0):\n    return batch.x0\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     cfg = composed("train")
     cfg.loss = {"_target_": "own_losses.mine", "power": 3.0}
     with pytest.raises(ValueError, match=r"a module of your own is trusted by"):
-        build.bind(cfg, "loss")
+        config.bind(cfg, "loss")
     cfg.trust = ["own_losses"]
-    assert build.bind(cfg, "loss").keywords == {"power": 3.0}
+    assert config.bind(cfg, "loss").keywords == {"power": 3.0}
 
 
 def test_the_errors_of_a_target_name_its_node(composed):
-    with pytest.raises(ValueError, match=r"^schedule: steps must be at least 1 and at most 1,000,000, but is 0"):
-        build.build(composed("train", "schedule.steps=0"), "schedule")
+    with pytest.raises(
+        ValueError, match=r"^schedule: steps must be at least 1 and at most 1,000,000, but is 0"
+    ):
+        config.build(composed("train", "schedule.steps=0"), "schedule")
 
 
 def test_optimizers_take_their_own_options(composed):
-    optimizer = build.bind(composed("train", "trainer.optimizer.lr=0.5"), "trainer.optimizer")
+    optimizer = config.bind(composed("train", "trainer.optimizer.lr=0.5"), "trainer.optimizer")
     assert optimizer([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"] == 0.5
 
 
 def test_differences_are_named_by_their_keys():
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 5}, "e": 4}
-    assert list(values.differences(old, new)) == [("a.c", 2, 5), ("d", 3, None), ("e", None, 4)]
+    assert list(config.option_differences(old, new)) == [
+        ("a.c", 2, 5),
+        ("d", 3, None),
+        ("e", None, 4),
+    ]

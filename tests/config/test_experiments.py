@@ -3,21 +3,43 @@
 import numpy as np
 import pytest
 
-from ddpm_cli.config import targets
-from ddpm_cli.config.build import shared
+from ddpm_cli import config
+from ddpm_cli.config.build import group_options
 
 pytestmark = pytest.mark.slow
-FEW = ["trainer.steps=2", "trainer.epochs=null", "trainer.minutes=null", "trainer.batch_size=2", "sampler.steps=2", "data.holdout=0.0"]
-HERE = ["trainer.device=cpu", "trainer.parallel=none", "trainer.processes=1", "trainer.workers=0", "trainer.precision=fp32"]
+FEW = [
+    "trainer.steps=2",
+    "trainer.epochs=null",
+    "trainer.minutes=null",
+    "trainer.batch_size=2",
+    "sampler.steps=2",
+    "data.holdout=0.0",
+]
+HERE = [
+    "trainer.device=cpu",
+    "trainer.parallel=none",
+    "trainer.processes=1",
+    "trainer.workers=0",
+    "trainer.precision=fp32",
+]
 SMALL = ["model.network.dim=8", "hydra.run.dir=run"]
 
 
-@pytest.mark.parametrize("experiment", sorted(path.stem for path in (targets.config_dir() / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "experiment", sorted(path.stem for path in (config.config_dir() / "experiment").glob("*.yaml"))
+)
 def test_every_experiment_trains_two_steps(command, composed, experiment, tmp_path):
-    channels, height, width = shared(composed("train", f"+experiment={experiment}", "data.cache=ram"), "data").shape
+    channels, height, width = group_options(
+        composed("train", f"+experiment={experiment}", "data.cache=ram"), "data"
+    ).shape
     images = np.random.default_rng(0).integers(0, 256, (4, height, width, channels), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images, labels=np.arange(4))
-    data = ["data=arrays", f"data.path={tmp_path}/images.npz", f"data.size={height}", f"data.channels={channels}"]
+    data = [
+        "data=arrays",
+        f"data.path={tmp_path}/images.npz",
+        f"data.size={height}",
+        f"data.channels={channels}",
+    ]
     outcome = command("train", f"+experiment={experiment}", *data, *FEW, *HERE, *SMALL)
     assert outcome.code == 0, outcome.err
     assert "checkpoints/step_00000002.pt" in outcome.out

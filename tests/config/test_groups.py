@@ -8,6 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from problems import Answer, constant_oracle
 
+from ddpm_cli import config
 from ddpm_cli.commands.compare.options import Options as CompareOptions
 from ddpm_cli.commands.data.command import Options as DataOptions
 from ddpm_cli.commands.evaluate.options import Options as EvalOptions
@@ -16,18 +17,23 @@ from ddpm_cli.commands.report import Options as ReportOptions
 from ddpm_cli.commands.sample.options import Options as SampleOptions
 from ddpm_cli.commands.sweep.command import Options as SweepOptions
 from ddpm_cli.commands.train.command import Options as TrainOptions
-from ddpm_cli.config import build, schema, targets
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.options import Steering
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.loading import Batch
-from ddpm_cli.models import draw_of, loss_of, process
+from ddpm_cli.models import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.train_times import History
-from ddpm_cli.training.noising import noised, uniforms
+from ddpm_cli.training.noising import keyed_uniforms, noise_batch
 
 GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
-CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((targets.config_dir() / group).glob("*.yaml"))]
-FEATURES = [("features", path.stem) for path in sorted((targets.config_dir() / "features").glob("*.yaml"))]
+CHOICES = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((config.config_dir() / group).glob("*.yaml"))
+]
+FEATURES = [
+    ("features", path.stem) for path in sorted((config.config_dir() / "features").glob("*.yaml"))
+]
 SURFACE = {
     "seed resume trust",
     "model.predicts model.variance model.conditional",
@@ -51,8 +57,16 @@ def named(group):
 
 
 def options(node, prefix=""):
-    nested = {key: options(value, f"{prefix}{key}.") for key, value in node.items() if isinstance(value, dict)}
-    flat = {f"{prefix}{key}" for key, value in node.items() if not isinstance(value, dict) and key != "_target_"}
+    nested = {
+        key: options(value, f"{prefix}{key}.")
+        for key, value in node.items()
+        if isinstance(value, dict)
+    }
+    flat = {
+        f"{prefix}{key}"
+        for key, value in node.items()
+        if not isinstance(value, dict) and key != "_target_"
+    }
     return flat.union(*nested.values())
 
 
@@ -60,8 +74,12 @@ def options(node, prefix=""):
 def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, group, choice):
     cfg = composed("compare" if group == "features" else "train", f"{group}={choice}")
     node = OmegaConf.to_container(cfg[group])
-    target = set(schema.options_of(targets.locate(node["_target_"])))
-    shared = set(schema.options_of(targets.locate(targets.SHARED[group]))) if group in targets.SHARED else set()
+    target = set(config.options_of(config.locate(node["_target_"])))
+    shared = (
+        set(config.options_of(config.locate(config.SHARED[group])))
+        if group in config.SHARED
+        else set()
+    )
     nested = {key for key in node if isinstance(node[key], dict)}
     assert set(node) - nested - {"_target_"} == target | shared
 
@@ -70,15 +88,23 @@ def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, gro
 def test_every_choice_passes_its_check(composed, group, choice):
     cfg = composed("train", f"{group}={choice}")
     for node in (cfg.data, cfg.schedule):
-        node.update({key: {"betas": [0.1], "paths": ["there"]}.get(key, "there") for key in node if OmegaConf.is_missing(node, key)})
-    schema.check(cfg, GROUPS, TrainOptions)
+        node.update(
+            {
+                key: {"betas": [0.1], "paths": ["there"]}.get(key, "there")
+                for key in node
+                if OmegaConf.is_missing(node, key)
+            }
+        )
+    config.check_config(cfg, GROUPS, TrainOptions)
 
 
-@pytest.mark.parametrize("experiment", [path.stem for path in (targets.config_dir() / "experiment").glob("*.yaml")])
+@pytest.mark.parametrize(
+    "experiment", [path.stem for path in (config.config_dir() / "experiment").glob("*.yaml")]
+)
 def test_every_experiment_composes(composed, experiment):
     cfg = composed("train", f"+experiment={experiment}")
     cfg.data.update({key: "there" for key in cfg.data if OmegaConf.is_missing(cfg.data, key)})
-    schema.check(cfg, GROUPS, TrainOptions)
+    config.check_config(cfg, GROUPS, TrainOptions)
 
 
 def test_the_surface_of_ddpm_train_is_frozen(composed):
@@ -87,59 +113,79 @@ def test_the_surface_of_ddpm_train_is_frozen(composed):
 
 
 def test_the_surface_of_ddpm_sample_is_frozen(composed):
-    own = {*schema.options_of(SampleOptions), *schema.options_of(Steering)}
+    own = {*config.options_of(SampleOptions), *config.options_of(GenerationOptions)}
     names = "ckpt n batch seed weights device processes grid png npz film trust precision compile label guidance guidance_interval guide"
-    expected = {*names.split(), *"threshold quantile start strength inpaint mask resample interpolate".split()}
+    expected = {
+        *names.split(),
+        *"threshold quantile start strength inpaint mask resample interpolate".split(),
+    }
     assert own == expected
-    assert options(OmegaConf.to_container(composed("sample"))) == expected | {"sampler.steps", "sampler.spacing", "sampler.eta"}
+    assert options(OmegaConf.to_container(composed("sample"))) == expected | {
+        "sampler.steps",
+        "sampler.spacing",
+        "sampler.eta",
+    }
 
 
 def test_the_surface_of_ddpm_compare_is_frozen(composed):
-    own = set(schema.options_of(CompareOptions))
+    own = set(config.options_of(CompareOptions))
     assert own == set("ckpt samplers steps n batch seed weights device columns trust".split())
     assert options(OmegaConf.to_container(composed("compare"))) == own | {"features.side"}
 
 
 def test_the_surface_of_ddpm_plot_is_frozen(composed):
-    own = set(schema.options_of(PlotOptions))
+    own = set(config.options_of(PlotOptions))
     assert own == set("runs metrics out smooth x".split())
     assert options(OmegaConf.to_container(composed("plot"))) == own
 
 
 def test_the_surface_of_ddpm_eval_is_frozen(composed):
-    own = set(schema.options_of(EvalOptions))
+    own = set(config.options_of(EvalOptions))
     drawn = "samples generated png label guidance guidance_interval threshold quantile precision reference"
-    assert own == {*drawn.split(), *"ckpt metrics nll nll_cdf nll_steps images n batch seed weights device processes trust".split()}
-    assert options(OmegaConf.to_container(composed("eval"))) == own | {"sampler.steps", "sampler.spacing", "sampler.eta"}
+    assert own == {
+        *drawn.split(),
+        *"ckpt metrics nll nll_cdf nll_steps images n batch seed weights device processes trust".split(),
+    }
+    assert options(OmegaConf.to_container(composed("eval"))) == own | {
+        "sampler.steps",
+        "sampler.spacing",
+        "sampler.eta",
+    }
 
 
 def test_the_surface_of_ddpm_sweep_is_frozen(composed):
-    own = set(schema.options_of(SweepOptions))
+    own = set(config.options_of(SweepOptions))
     assert own == set("resume show metric trust".split())
     assert options(OmegaConf.to_container(composed("sweep"))) == own
 
 
 def test_the_surface_of_ddpm_data_is_frozen(composed):
     shared = {name for line in SURFACE for name in line.split() if name.startswith("data.")}
-    assert set(schema.options_of(DataOptions)) == {"trust"}
+    assert set(config.options_of(DataOptions)) == {"trust"}
     assert options(OmegaConf.to_container(composed("data"))) == {"trust"} | shared
 
 
 def test_the_surface_of_ddpm_report_is_frozen(composed):
-    own = set(schema.options_of(ReportOptions))
+    own = set(config.options_of(ReportOptions))
     assert own == set("run device trust".split())
     assert options(OmegaConf.to_container(composed("report"))) == own
 
 
-ABSENT = {"inception": [ValueError], "dinov2": [ValueError], "clip": [ValueError]}  # where their weights are not on disk
+ABSENT = {
+    "inception": [ValueError],
+    "dinov2": [ValueError],
+    "clip": [ValueError],
+}  # where their weights are not on disk
 
 
 @pytest.mark.parametrize(("group", "choice"), FEATURES)
 def test_all_features_are_rows_of_numbers(composed, group, choice):
     cfg = composed("compare", f"{group}={choice}", "ckpt=there")
-    schema.check(cfg, [group], CompareOptions)
+    config.check_config(cfg, [group], CompareOptions)
     with suppress(*ABSENT.get(choice, [])):
-        found = build.build(cfg, group, torch.device("cpu")).extract(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))
+        found = config.build(cfg, group, torch.device("cpu")).extract(
+            torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+        )
         assert found.shape[0] == 3
         assert found.ndim == 2
 
@@ -157,22 +203,34 @@ def file_of_numbers(tmp_path):
 
 @pytest.mark.parametrize(("zero_snr", "last"), [("false", 1e-3), ("true", 0.0)])
 @pytest.mark.parametrize("choice", named("schedule"))
-def test_every_schedule_is_a_process_that_ends_in_noise(composed, file_of_numbers, choice, zero_snr, last):
+def test_every_schedule_is_a_process_that_ends_in_noise(
+    composed, file_of_numbers, choice, zero_snr, last
+):
     cfg = composed("train", f"schedule={choice}", f"schedule.zero_snr={zero_snr}")
-    cfg.schedule.update(GIVEN.get(choice, {}) | ({"path": str(file_of_numbers)} if choice == "listed" else {}))
-    diffusion = process(cfg)
+    cfg.schedule.update(
+        GIVEN.get(choice, {}) | ({"path": str(file_of_numbers)} if choice == "listed" else {})
+    )
+    diffusion = build_diffusion(cfg)
     assert diffusion.steps == 1000
     assert (diffusion.alpha_bar.diff() < 0).all()
     assert diffusion.alpha_bar[-1] <= last
 
 
 TRANSFORMS = [{}, {"offset_noise": 0.1}, {"input_perturbation": 0.1}]
-IMAGES = Batch(torch.randint(0, 256, (32, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8), None, torch.arange(32))
+IMAGES = Batch(
+    torch.randint(
+        0, 256, (32, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    ),
+    None,
+    torch.arange(32),
+)
 
 
 def oracles(diffusion, predicts, batch):
     """Denoisers that know the batch's noise, with a fixed variance and with the posterior's as a learned one."""
-    target = Denoiser(diffusion, Answer(None), predicts=predicts).target(batch.x0, batch.eps, batch.t)
+    target = Denoiser(diffusion, Answer(None), predicts=predicts).target(
+        batch.x0, batch.eps, batch.t
+    )
     both = torch.cat([target, -torch.ones_like(target)], dim=1)
     yield Denoiser(diffusion, Answer(target), predicts=predicts)
     yield Denoiser(diffusion, Answer(both), predicts=predicts, variance="learned")
@@ -191,12 +249,23 @@ def losses_of(loss, denoisers, batch):
 @pytest.mark.parametrize("choice", named("loss"))
 def test_an_oracle_that_knows_the_noise_has_no_loss(composed, choice, predicts):
     cfg = composed("train", f"loss={choice}")
-    diffusion = process(cfg)
-    u, history = uniforms(0, Purpose.TIMES, 0, len(IMAGES.images)), History(diffusion, 1)
-    draws = [draw_of(composed("train", f"train_times={name}"), diffusion)(u, history) for name in named("train_times")]
+    diffusion = build_diffusion(cfg)
+    u, history = keyed_uniforms(0, Purpose.TIMES, 0, len(IMAGES.images)), History(diffusion, 1)
+    draws = [
+        build_time_sampler(composed("train", f"train_times={name}"), diffusion)(u, history)
+        for name in named("train_times")
+    ]
     for drawn, transform in product(draws, TRANSFORMS):
-        batch = noised(Denoiser(diffusion, Answer(None)), IMAGES, 0, 0, torch.device("cpu"), drawn=drawn, **transform)
-        values = losses_of(loss_of(cfg), oracles(diffusion, predicts, batch), batch)
+        batch = noise_batch(
+            Denoiser(diffusion, Answer(None)),
+            IMAGES,
+            0,
+            0,
+            torch.device("cpu"),
+            drawn=drawn,
+            **transform,
+        )
+        values = losses_of(build_loss(cfg), oracles(diffusion, predicts, batch), batch)
         assert values or (choice in ("vlb", "hybrid") and batch.perturbed)
         assert all((value[batch.t > 1].abs() < 1e-6).all() for value in values)
 
@@ -205,9 +274,13 @@ def test_an_oracle_that_knows_the_noise_has_no_loss(composed, choice, predicts):
 @pytest.mark.parametrize("steps", [1, 7, 50])
 @pytest.mark.parametrize("choice", named("sampler"))
 def test_every_sampler_returns_what_an_oracle_is_sure_of(composed, choice, steps, zero_snr):
-    cfg = composed("train", f"sampler={choice}", f"sampler.steps={steps}", f"schedule.zero_snr={zero_snr}")
-    diffusion = process(cfg)
+    cfg = composed(
+        "train", f"sampler={choice}", f"sampler.steps={steps}", f"schedule.zero_snr={zero_snr}"
+    )
+    diffusion = build_diffusion(cfg)
     x0 = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    times, still = build.shared(cfg, "sampler").times(diffusion), torch.zeros_like(x0)
-    *_, images = build.bind(cfg, "sampler")(constant_oracle(x0), diffusion, still, times, lambda like: 3 * torch.ones_like(like))
+    times, still = config.group_options(cfg, "sampler").times(diffusion), torch.zeros_like(x0)
+    *_, images = config.bind(cfg, "sampler")(
+        constant_oracle(x0), diffusion, still, times, lambda like: 3 * torch.ones_like(like)
+    )
     torch.testing.assert_close(images, x0)

@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, cache, folder, prepared
+from ddpm_cli.data import ImageSet, Preparation, cache, folder, load_image_set
 from ddpm_cli.loading import Stream, batches
 
 COUNT = 12
@@ -61,7 +61,7 @@ def source(photos):
 
 @pytest.fixture
 def truth(source):
-    return prepared(source, preparation("ram"))
+    return load_image_set(source, preparation("ram"))
 
 
 def entry(kept):
@@ -84,104 +84,135 @@ def same(one, other):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("crop", ["center", "adm", "random"])
-def test_a_set_is_the_same_wherever_it_is_kept_and_when_it_is_read_again(source, tmp_path, monkeypatch, kind, crop):
+def test_a_set_is_the_same_wherever_it_is_kept_and_when_it_is_read_again(
+    source, tmp_path, monkeypatch, kind, crop
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache of the user"))
     options = preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, crop=crop)
-    expected = prepared(source, preparation("ram", crop=crop))
-    for found in (prepared(source, options), prepared(source, options)):
+    expected = load_image_set(source, preparation("ram", crop=crop))
+    for found in (load_image_set(source, options), load_image_set(source, options)):
         assert same(found, expected)
-        assert all(same(one, other) for one, other in zip(found.parted(0.5), expected.parted(0.5), strict=True))
+        assert all(
+            same(one, other)
+            for one, other in zip(found.parted(0.5), expected.parted(0.5), strict=True)
+        )
 
 
 def test_what_is_in_the_cache_is_not_decoded_again(source, truth, kept):
-    prepared(source, preparation(kept))
-    assert same(prepared(replace(source, open=undecoded), preparation(kept)), truth)
+    load_image_set(source, preparation(kept))
+    assert same(load_image_set(replace(source, open=undecoded), preparation(kept)), truth)
 
 
 def test_a_changed_image_file_leads_to_a_new_entry(source, truth, photos, kept):
-    prepared(source, preparation(kept))
+    load_image_set(source, preparation(kept))
     Image.new("RGB", (6, 5), "white").save(photos / "0/00.png")
-    changed = prepared(folder(path=str(photos)), preparation(kept))
+    changed = load_image_set(folder(path=str(photos)), preparation(kept))
     assert (changed.all_images()[0] == 255).all()
     assert torch.equal(changed.all_images()[1:], truth.all_images()[1:])
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": 3}, {"size": [4, 3]}, {"channels": 1}, {"crop": "adm"}, {"crop": "random"}, {"crop": "random", "margin": 0.5}]
+    "options",
+    [
+        {"size": 3},
+        {"size": [4, 3]},
+        {"channels": 1},
+        {"crop": "adm"},
+        {"crop": "random"},
+        {"crop": "random", "margin": 0.5},
+    ],
 )
 def test_another_preparation_has_an_entry_of_its_own(source, kept, options):
-    prepared(source, preparation(kept))
-    assert same(prepared(source, preparation(kept, **options)), prepared(source, preparation("ram", **options)))
+    load_image_set(source, preparation(kept))
+    assert same(
+        load_image_set(source, preparation(kept, **options)),
+        load_image_set(source, preparation("ram", **options)),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_is_told_and_the_entry_built_anew(source, truth, kept, caplog, name, seed):
-    prepared(source, preparation(kept))
+    load_image_set(source, preparation(kept))
     damaged, rng = entry(kept) / name, random.Random(seed)
     content = bytearray(damaged.read_bytes())
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     damaged.write_bytes(content)
-    assert same(prepared(source, preparation(kept)), truth)
+    assert same(load_image_set(source, preparation(kept)), truth)
     assert f"the cache in {entry(kept)} is damaged and is built anew" in caplog.text
     assert damaged.read_bytes() != content
 
 
 @pytest.mark.parametrize("length", [0, 1, -1])
 @pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_told_and_the_entry_built_anew(source, truth, kept, caplog, name, length):
-    prepared(source, preparation(kept))
+def test_a_truncated_file_is_told_and_the_entry_built_anew(
+    source, truth, kept, caplog, name, length
+):
+    load_image_set(source, preparation(kept))
     damaged = entry(kept) / name
     damaged.write_bytes(damaged.read_bytes()[:length])
-    assert same(prepared(source, preparation(kept)), truth)
+    assert same(load_image_set(source, preparation(kept)), truth)
     assert "is damaged and is built anew" in caplog.text
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_told_and_the_entry_built_anew(source, truth, kept, caplog, name):
-    prepared(source, preparation(kept))
+    load_image_set(source, preparation(kept))
     (entry(kept) / name).unlink()
-    assert same(prepared(source, preparation(kept)), truth)
+    assert same(load_image_set(source, preparation(kept)), truth)
     assert "is damaged and is built anew" in caplog.text
 
 
 def test_a_disk_that_writes_otherwise_than_told_is_not_tried_for_ever(source, kept, monkeypatch):
-    monkeypatch.setattr(cache, "total", lambda *_: str(random.random()))
-    with pytest.raises(ValueError, match=r"what is written to the cache in '.*kept' is read otherwise: is the disk"):
-        prepared(source, preparation(kept))
+    monkeypatch.setattr(cache, "entry_checksum", lambda *_: str(random.random()))
+    with pytest.raises(
+        ValueError, match=r"what is written to the cache in '.*kept' is read otherwise: is the disk"
+    ):
+        load_image_set(source, preparation(kept))
 
 
 def test_what_a_killed_process_left_is_replaced(source, truth, kept):
-    prepared(source, preparation(kept))
+    load_image_set(source, preparation(kept))
     place = entry(kept)
     place.rename(place.with_suffix(".partial"))
     (place.with_suffix(".partial") / "images").write_bytes(b"some")
-    assert same(prepared(source, preparation(kept)), truth)
+    assert same(load_image_set(source, preparation(kept)), truth)
     assert [*kept.glob("*.partial")] == []
 
 
-def test_images_that_the_disk_cannot_take_are_told_before_they_are_decoded(source, kept, monkeypatch):
+def test_images_that_the_disk_cannot_take_are_told_before_they_are_decoded(
+    source, kept, monkeypatch
+):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
     with pytest.raises(
-        ValueError, match=r"^12 prepared images take 0\.0 GiB, and 0\.0 are free in '.*kept': choose data\.cache=FOLDER .*size$"
+        ValueError,
+        match=r"^12 prepared images take 0\.0 GiB, and 0\.0 are free in '.*kept': choose data\.cache=FOLDER .*size$",
     ):
-        prepared(replace(source, open=undecoded), preparation(kept))
+        load_image_set(replace(source, open=undecoded), preparation(kept))
 
 
-def test_a_disk_that_is_full_in_the_midst_is_told_in_one_line_and_nothing_is_left(source, kept, monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda file: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+def test_a_disk_that_is_full_in_the_midst_is_told_in_one_line_and_nothing_is_left(
+    source, kept, monkeypatch
+):
+    monkeypatch.setattr(
+        "os.fsync", lambda file: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(
-        ValueError, match=r"^data\.cache must be a folder that can be written to, but '.*kept' cannot: No space left on device$"
+        ValueError,
+        match=r"^data\.cache must be a folder that can be written to, but '.*kept' cannot: No space left on device$",
     ):
-        prepared(source, preparation(kept))
+        load_image_set(source, preparation(kept))
     assert [each for each in kept.iterdir() if each.is_dir()] == []
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
 def test_a_cache_that_cannot_be_written_to_is_told_in_one_line(source, kept, below):
     kept.write_text("a file in its place")
-    with pytest.raises(ValueError, match=r"^data\.cache must be a folder that can be written to, but '.*kept.*' cannot: .*$"):
-        prepared(source, preparation(f"{kept}{below}"))
+    with pytest.raises(
+        ValueError,
+        match=r"^data\.cache must be a folder that can be written to, but '.*kept.*' cannot: .*$",
+    ):
+        load_image_set(source, preparation(f"{kept}{below}"))
 
 
 def test_an_image_is_not_taken_for_the_cache_that_cannot_be_written_to(source, kept):
@@ -189,23 +220,25 @@ def test_an_image_is_not_taken_for_the_cache_that_cannot_be_written_to(source, k
         raise OSError(5, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output error"):
-        prepared(replace(source, open=failing), preparation(kept))
+        load_image_set(replace(source, open=failing), preparation(kept))
 
 
 def test_who_waits_for_another_that_builds_is_told_so(source, truth, kept, monkeypatch):
-    place, told = kept / cache.key(source, preparation(kept)), []
+    place, told = kept / cache.cache_key(source, preparation(kept)), []
     kept.mkdir()
     held = FileLock(place.with_suffix(".lock"), thread_local=False)
-    monkeypatch.setattr(cache.log, "info", lambda *words: told.append(words[0][:7]) or held.release())
+    monkeypatch.setattr(
+        cache.log, "info", lambda *words: told.append(words[0][:7]) or held.release()
+    )
     with ThreadPoolExecutor(1) as pool:
         pool.submit(held.acquire).result()
-        assert same(prepared(source, preparation(kept), aloud=True), truth)
+        assert same(load_image_set(source, preparation(kept), aloud=True), truth)
     assert told == ["waiting", "cached "]
 
 
 def test_only_one_process_is_aloud(source, kept, caplog):
     caplog.set_level(logging.INFO)
-    prepared(source, preparation(kept), aloud=False)
+    load_image_set(source, preparation(kept), aloud=False)
     assert caplog.text == ""
 
 
@@ -223,16 +256,22 @@ def test_images_that_cannot_be_read_stop_a_run_and_are_named(damaged, tmp_path, 
     told = r"^cannot read 2 of 12 images: .*/0/02\.png: .*; .*/1/05\.png: .* \(data\.on_error=skip goes without, ddpm-data lists all\)$"
     for _ in range(2):
         with pytest.raises(ValueError, match=told):
-            prepared(damaged, options)
+            load_image_set(damaged, options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_images_labels_and_indices_stay_together_where_some_are_skipped(damaged, tmp_path, caplog, kind):
+def test_images_labels_and_indices_stay_together_where_some_are_skipped(
+    damaged, tmp_path, caplog, kind
+):
     options = preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, on_error="skip")
-    data = [prepared(damaged, options) for _ in range(2)][1]
+    data = [load_image_set(damaged, options) for _ in range(2)][1]
     assert caplog.text.count("2 of 12 images cannot be read and are skipped: ") == 2
     batch = next(batches(Stream(data, 10, 0, False)))
-    assert (batch.images[:, 0, 0, 0] // 20 % 2).tolist() == batch.labels.tolist() == data.labels[batch.indices].tolist()
+    assert (
+        (batch.images[:, 0, 0, 0] // 20 % 2).tolist()
+        == batch.labels.tolist()
+        == data.labels[batch.indices].tolist()
+    )
     assert sorted((batch.images[:, 0, 0, 0] // 20).tolist()) == [0, 1, 3, 4, 6, 7, 8, 9, 10, 11]
     assert torch.equal(batch.images, data.all_images()[batch.indices])
 
@@ -242,12 +281,15 @@ def test_images_none_of_which_can_be_read_stop_a_run_that_skips(photos, tmp_path
     [file.write_bytes(b"") for file in photos.rglob("*.png")]
     options = preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, on_error="skip")
     with pytest.raises(ValueError, match=r"^cannot read any of the 12 images: .*; .*; .*; \.\.\.$"):
-        prepared(folder(path=str(photos)), options)
+        load_image_set(folder(path=str(photos)), options)
 
 
 def former(data):
     """The fingerprint that older checkpoints hold."""
-    images, labels = data.all_images(), b"" if data.labels is None else data.labels.numpy().tobytes()
+    images, labels = (
+        data.all_images(),
+        b"" if data.labels is None else data.labels.numpy().tobytes(),
+    )
     content = repr(torch.Size(images.shape)).encode() + images.numpy().tobytes() + labels
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
@@ -255,7 +297,9 @@ def former(data):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("crop", ["center", "random"])
 def test_a_set_matches_its_fingerprint_and_that_of_older_checkpoints(source, tmp_path, kind, crop):
-    whole = prepared(source, preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, crop=crop))
+    whole = load_image_set(
+        source, preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, crop=crop)
+    )
     for data in (whole, *whole.parted(0.5), replace(whole, labels=None)):
         assert data.matches(former(data))
         assert data.matches(data.fingerprint)
@@ -264,7 +308,11 @@ def test_a_set_matches_its_fingerprint_and_that_of_older_checkpoints(source, tmp
 def test_a_set_matches_no_fingerprint_of_another(truth):
     changed = truth.all_images().clone()
     changed[3, 0, 0, 0] ^= 1
-    for other in (ImageSet(changed, truth.labels, []), ImageSet(truth.all_images(), truth.labels.flip(0), []), truth.parted(0.5)[0]):
+    for other in (
+        ImageSet(changed, truth.labels, []),
+        ImageSet(truth.all_images(), truth.labels.flip(0), []),
+        truth.parted(0.5)[0],
+    ):
         assert not truth.matches(former(other))
         assert not truth.matches(other.fingerprint)
 
@@ -288,7 +336,7 @@ def test_two_processes_that_start_at_once_on_a_cold_cache_build_it_once(source, 
     [let_go(process) for process in processes]
     told = "".join(process.communicate(timeout=60)[0] for process in processes)
     assert told.count("cached") == told.count("waiting") == 1
-    assert told.count(prepared(source, preparation("ram", size=64)).fingerprint) == 2
+    assert told.count(load_image_set(source, preparation("ram", size=64)).fingerprint) == 2
 
 
 @pytest.mark.slow
@@ -300,20 +348,25 @@ def test_builds_killed_at_random_never_lead_to_a_wrong_image(source, photos, kep
             time.sleep(rng.uniform(0.1, 0.6))
             process.kill()
         left += [path.stat().st_size for path in kept.glob("*.partial/images")]
-    assert any(0 < size < COUNT * 3 * 64 * 64 for size in left)  # one at least was killed while it wrote
-    assert same(prepared(source, preparation(kept, size=64)), prepared(source, preparation("ram", size=64)))
+    assert any(
+        0 < size < COUNT * 3 * 64 * 64 for size in left
+    )  # one at least was killed while it wrote
+    assert same(
+        load_image_set(source, preparation(kept, size=64)),
+        load_image_set(source, preparation("ram", size=64)),
+    )
     assert [*kept.glob("*.partial")] == []
 
 
 def test_an_image_that_is_replaced_while_nothing_is_kept_is_told(source, photos, tmp_path):
-    data = prepared(source, preparation("off"))
+    data = load_image_set(source, preparation("off"))
     Image.new("L", (4, 4), 99).save(next(iter(sorted(photos.rglob("*.png")))))
     with pytest.raises(ValueError, match=r"0/00.png is another image than when the run began"):
         data.all_images()
 
 
 def test_a_file_in_the_place_of_an_unfinished_entry_is_in_nobodys_way(source, kept, truth):
-    entry = kept / cache.key(source, preparation(kept))
+    entry = kept / cache.cache_key(source, preparation(kept))
     kept.mkdir()
     entry.with_suffix(".partial").write_text("")
-    assert same(prepared(source, preparation(kept)), truth)
+    assert same(load_image_set(source, preparation(kept)), truth)

@@ -11,8 +11,18 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, archive, arrays, digits, folder, hub, prepared, several
-from ddpm_cli.data.sources.shards import matching
+from ddpm_cli.data import (
+    ImageSet,
+    Preparation,
+    archive,
+    arrays,
+    digits,
+    folder,
+    hub,
+    load_image_set,
+    several,
+)
+from ddpm_cli.data.sources.shards import matching_files
 
 GREY = Preparation(size=8, channels=1, flip=False)
 KINDS = {
@@ -34,7 +44,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def whole():
-    data, few = prepared(digits(), GREY), torch.arange(0, 1797, 30)
+    data, few = load_image_set(digits(), GREY), torch.arange(0, 1797, 30)
     return ImageSet(data.all_images()[few], data.labels[few], data.classes)
 
 
@@ -46,23 +56,46 @@ def exported(whole, tmp_path_factory):
         (root / f"folder/{label}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0].numpy()).save(root / f"folder/{label}/{index:04d}.png")
     with zipfile.ZipFile(root / "all.zip", "w") as file:
-        [file.write(path, path.relative_to(root / "folder")) for path in (root / "folder").rglob("*.png")]
+        [
+            file.write(path, path.relative_to(root / "folder"))
+            for path in (root / "folder").rglob("*.png")
+        ]
     for name, mode in (("all.tar", "w"), ("all.tar.gz", "w:gz")):
         with tarfile.open(root / name, mode) as file:
             file.add(root / "folder", "digits")
     np.save(root / "all.npy", whole.images[:, 0].numpy())
-    np.savez_compressed(root / "all.npz", images=whole.images.permute(0, 2, 3, 1).numpy(), labels=whole.labels.numpy())
+    np.savez_compressed(
+        root / "all.npz",
+        images=whole.images.permute(0, 2, 3, 1).numpy(),
+        labels=whole.labels.numpy(),
+    )
     rows = digits_rows(whole)
     rows.to_parquet(root / "all.parquet")
     rows.save_to_disk(root / "rows")
     listed = list(enumerate(whole.labels.tolist()))
     (root / "flat").mkdir()
-    [(root / f"flat/{index:04d}.png").hardlink_to(root / f"folder/{label}/{index:04d}.png") for index, label in listed]
-    (root / "all.csv").write_text("file_name,label\n" + "".join(f"{index:04d}.png,{label}\n" for index, label in listed))
-    (root / "all.jsonl").write_text("".join(f'{{"file_name": "{index:04d}.png", "label": {label}}}\n' for index, label in listed))
+    [
+        (root / f"flat/{index:04d}.png").hardlink_to(root / f"folder/{label}/{index:04d}.png")
+        for index, label in listed
+    ]
+    (root / "all.csv").write_text(
+        "file_name,label\n" + "".join(f"{index:04d}.png,{label}\n" for index, label in listed)
+    )
+    (root / "all.jsonl").write_text(
+        "".join(
+            f'{{"file_name": "{index:04d}.png", "label": {label}}}\n' for index, label in listed
+        )
+    )
     for number in range(2):
-        half = [(f"{index:04d}", (root / f"flat/{index:04d}.png").read_bytes(), label) for index, label in listed[number::2]]
-        files = {name: content for key, image, label in half for name, content in ((f"{key}.png", image), (f"{key}.cls", b"%d" % label))}
+        half = [
+            (f"{index:04d}", (root / f"flat/{index:04d}.png").read_bytes(), label)
+            for index, label in listed[number::2]
+        ]
+        files = {
+            name: content
+            for key, image, label in half
+            for name, content in ((f"{key}.png", image), (f"{key}.cls", b"%d" % label))
+        }
         tar(root / f"shard-{number:02d}.tar", files)
     return root
 
@@ -80,22 +113,30 @@ def tar(path, files):
 def digits_rows(whole):
     import datasets
 
-    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=whole.classes))
+    features = datasets.Features(
+        image=datasets.Image(), label=datasets.ClassLabel(names=whole.classes)
+    )
     images = [Image.fromarray(image[0].numpy()) for image in whole.images]
-    return datasets.Dataset.from_dict({"image": images, "label": whole.labels.tolist()}, features=features)
+    return datasets.Dataset.from_dict(
+        {"image": images, "label": whole.labels.tolist()}, features=features
+    )
 
 
 def sorted_pairs(images, labels):
     """Images with their labels, in an order of their own."""
-    return sorted((image.numpy().tobytes(), label) for image, label in zip(images, labels, strict=True))
+    return sorted(
+        (image.numpy().tobytes(), label) for image, label in zip(images, labels, strict=True)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_gives_the_same_pixels_and_classes(whole, exported, kind):
-    found = prepared(KINDS[kind](exported), GREY)
+    found = load_image_set(KINDS[kind](exported), GREY)
     labels = whole.labels.tolist() if kind != "npy" else [None] * len(whole.images)
     assert found.classes == ([] if kind == "npy" else whole.classes)
-    assert sorted_pairs(found.images, labels if found.labels is None else found.labels.tolist()) == sorted_pairs(whole.images, labels)
+    assert sorted_pairs(
+        found.images, labels if found.labels is None else found.labels.tolist()
+    ) == sorted_pairs(whole.images, labels)
 
 
 RUNS = {
@@ -116,14 +157,28 @@ RUNS = {
 QUICK = ("folder", "shards", "npz", "parquet", "stream")
 
 
-@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.long) for kind in RUNS])
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.long) for kind in RUNS]
+)
 def test_a_run_trains_on_every_format(command, exported, kind):
     there = [option.format(exported, exported) for option in RUNS[kind]]
-    alike = ["data.size=8", "data.channels=1", "data.holdout=0.1", "model.conditional=true", "trainer.steps=2", "hydra.run.dir=run"]
+    alike = [
+        "data.size=8",
+        "data.channels=1",
+        "data.holdout=0.1",
+        "model.conditional=true",
+        "trainer.steps=2",
+        "hydra.run.dir=run",
+    ]
     outcome = command("train", *TINY, *there, *alike)
     assert outcome.code == 0, outcome.err
     assert "8 x 8, 1 channels, 10 classes; 4 " in outcome.out
-    assert command("sample", "ckpt=run/checkpoints/last.pt", "n=2", "label=all", "sampler.steps=2").code == 0
+    assert (
+        command(
+            "sample", "ckpt=run/checkpoints/last.pt", "n=2", "label=all", "sampler.steps=2"
+        ).code
+        == 0
+    )
 
 
 def test_links_in_an_archive_are_not_followed(tmp_path):
@@ -140,8 +195,10 @@ def test_a_damaged_image_in_an_archive_is_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a/good.png", png())
         file.writestr("a/bad.png", b"no image")
-    with pytest.raises(ValueError, match=r"cannot read 'a/bad.png' in '.*x.zip': it is no image of a known format"):
-        prepared(archive(path=str(tmp_path / "x.zip")), GREY)
+    with pytest.raises(
+        ValueError, match=r"cannot read 'a/bad.png' in '.*x.zip': it is no image of a known format"
+    ):
+        load_image_set(archive(path=str(tmp_path / "x.zip")), GREY)
 
 
 def png():
@@ -159,12 +216,37 @@ def written(path, content):
 @pytest.mark.parametrize(
     ("read", "name", "content", "told"),
     [
-        (archive, "x.zip", b"no archive", "path must be a zip or tar file, but .* cannot be read as one"),
+        (
+            archive,
+            "x.zip",
+            b"no archive",
+            "path must be a zip or tar file, but .* cannot be read as one",
+        ),
         (archive, "x.tar", b"", "path must be a zip or tar file, but .* cannot be read as one"),
-        (arrays, "x.npy", b"no array", "path must be an .npy or .npz file, but .* cannot be read as one"),
-        (arrays, "x.npy", np.zeros((2, 4, 4)), r"path must hold images of uint8 or uint16 .* holds float64 \[2, 4, 4\]"),
-        (arrays, "x.npy", np.zeros((2, 4, 4, 6), dtype=np.uint8), r"C of 1 to 5, but .* holds uint8 \[2, 4, 4, 6\]"),
-        (arrays, "x.npy", np.array([{}]), "cannot be read as one: Array can't be memory-mapped: Python objects"),
+        (
+            arrays,
+            "x.npy",
+            b"no array",
+            "path must be an .npy or .npz file, but .* cannot be read as one",
+        ),
+        (
+            arrays,
+            "x.npy",
+            np.zeros((2, 4, 4)),
+            r"path must hold images of uint8 or uint16 .* holds float64 \[2, 4, 4\]",
+        ),
+        (
+            arrays,
+            "x.npy",
+            np.zeros((2, 4, 4, 6), dtype=np.uint8),
+            r"C of 1 to 5, but .* holds uint8 \[2, 4, 4, 6\]",
+        ),
+        (
+            arrays,
+            "x.npy",
+            np.array([{}]),
+            "cannot be read as one: Array can't be memory-mapped: Python objects",
+        ),
     ],
 )
 def test_files_without_images_are_told(tmp_path, read, name, content, told):
@@ -179,15 +261,24 @@ def test_files_that_are_not_there_are_told(tmp_path, read):
 
 
 def test_labels_of_another_number_than_the_images_are_told(tmp_path):
-    np.savez(tmp_path / "x.npz", images=np.zeros((3, 4, 4), dtype=np.uint8), labels=np.zeros(2, dtype=np.int64))
-    with pytest.raises(ValueError, match=r"labels in .* must be whole numbers from 0 on, one for each of the 3 images"):
+    np.savez(
+        tmp_path / "x.npz",
+        images=np.zeros((3, 4, 4), dtype=np.uint8),
+        labels=np.zeros(2, dtype=np.int64),
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"labels in .* must be whole numbers from 0 on, one for each of the 3 images",
+    ):
         arrays(path=str(tmp_path / "x.npz"))
 
 
 def test_an_archive_without_images_is_told(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("notes.txt", "nothing")
-    with pytest.raises(ValueError, match=r"path must hold images \(.jpg, .png, ...\), but .* holds none"):
+    with pytest.raises(
+        ValueError, match=r"path must hold images \(.jpg, .png, ...\), but .* holds none"
+    ):
         archive(path=str(tmp_path / "x.zip"))
 
 
@@ -195,27 +286,44 @@ def test_a_bomb_in_an_archive_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("ddpm_cli.data.sources.archives.LARGEST", 1000)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb.png", bytes(10_000))
-    with pytest.raises(ValueError, match=r"'bomb.png' in it would take 10,000 bytes, more than 1,000"):
+    with pytest.raises(
+        ValueError, match=r"'bomb.png' in it would take 10,000 bytes, more than 1,000"
+    ):
         archive(path=str(tmp_path / "x.zip"))
 
 
 def test_labels_of_an_array_are_classes_by_their_value_however_large(tmp_path):
-    np.savez(tmp_path / "x.npz", images=np.zeros((3, 4, 4, 1), dtype=np.uint8), labels=np.array([2**62, 7, 7]))
-    found = prepared(arrays(path=str(tmp_path / "x.npz")), GREY)
+    np.savez(
+        tmp_path / "x.npz",
+        images=np.zeros((3, 4, 4, 1), dtype=np.uint8),
+        labels=np.array([2**62, 7, 7]),
+    )
+    found = load_image_set(arrays(path=str(tmp_path / "x.npz")), GREY)
     assert (found.classes, found.labels.tolist()) == (["7", str(2**62)], [1, 0, 0])
 
 
-@pytest.mark.parametrize(("kind", "cut"), [("zip", 600), ("tar.gz", 600), ("tar", 5000), ("tar", 5120)])
+@pytest.mark.parametrize(
+    ("kind", "cut"), [("zip", 600), ("tar.gz", 600), ("tar", 5000), ("tar", 5120)]
+)
 def test_a_damaged_archive_is_told_in_one_line(exported, tmp_path, kind, cut):
     content = bytearray((exported / f"all.{kind}").read_bytes())
     content[cut : cut + 400] = bytes(400)
     (tmp_path / f"x.{kind}").write_bytes(content)
-    with pytest.raises(ValueError, match=r"cannot (be read as one|read (4 of 60 images: )?'.*' in)"):
-        prepared(archive(path=str(tmp_path / f"x.{kind}")), GREY)
+    with pytest.raises(
+        ValueError, match=r"cannot (be read as one|read (4 of 60 images: )?'.*' in)"
+    ):
+        load_image_set(archive(path=str(tmp_path / f"x.{kind}")), GREY)
 
 
 def test_what_folders_leave_out_an_archive_leaves_out_too(tmp_path):
-    names = ["a/1.png", "b/1.png", "__MACOSX/a/._1.png", "a/.hidden.png", "../out/1.png", "a/d.png/"]
+    names = [
+        "a/1.png",
+        "b/1.png",
+        "__MACOSX/a/._1.png",
+        "a/.hidden.png",
+        "../out/1.png",
+        "a/d.png/",
+    ]
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         [file.writestr(name, b"" if name.endswith("/") else png()) for name in names]
     source = archive(path=str(tmp_path / "x.zip"))
@@ -233,7 +341,9 @@ def test_hard_links_in_a_tar_are_images(tmp_path):
     (tmp_path / "two.png").hardlink_to(tmp_path / "one.png")
     with tarfile.open(tmp_path / "x.tar", "w") as file:
         [file.add(tmp_path / name, name) for name in ("one.png", "two.png")]
-    assert prepared(archive(path=str(tmp_path / "x.tar")), GREY).images.unique().tolist() == [7]
+    assert load_image_set(archive(path=str(tmp_path / "x.tar")), GREY).images.unique().tolist() == [
+        7
+    ]
     assert archive(path=str(tmp_path / "x.tar")).count == 2
 
 
@@ -243,9 +353,13 @@ def test_a_tar_that_is_cut_off_is_told(tmp_path, exported):
         archive(path=str(tmp_path / "x.tar"))
 
 
-@pytest.mark.parametrize(("channels", "mode"), [((), "L"), ((1,), "L"), ((2,), "LA"), ((3,), "RGB"), ((4,), "RGBA")])
+@pytest.mark.parametrize(
+    ("channels", "mode"), [((), "L"), ((1,), "L"), ((2,), "LA"), ((3,), "RGB"), ((4,), "RGBA")]
+)
 @pytest.mark.parametrize(("kind", "scale"), [("uint8", 1), ("<u2", 257), (">u2", 257)])
-def test_an_array_of_up_to_four_channels_gives_images_of_eight_bits(tmp_path, channels, mode, kind, scale):
+def test_an_array_of_up_to_four_channels_gives_images_of_eight_bits(
+    tmp_path, channels, mode, kind, scale
+):
     pixels = np.arange(2 * 3 * 5 * int(np.prod(channels))).reshape(2, 3, 5, *channels)
     image = arrays(path=written(tmp_path / "x.npy", (pixels * scale).astype(kind))).open(1)
     assert image.mode == mode
@@ -261,18 +375,35 @@ def test_an_array_of_five_channels_gives_arrays(tmp_path):
 
 def test_sixteen_bits_are_rounded_to_the_nearest_of_eight(tmp_path):
     pixels = np.array([[[0, 128, 129, 65406, 65407, 65535]]], dtype=np.uint16)
-    assert np.asarray(arrays(path=written(tmp_path / "x.npy", pixels)).open(0)).tolist() == [[0, 0, 1, 254, 255, 255]]
+    assert np.asarray(arrays(path=written(tmp_path / "x.npy", pixels)).open(0)).tolist() == [
+        [0, 0, 1, 254, 255, 255]
+    ]
 
 
 def test_labels_beside_images_of_an_archive_are_classes_in_the_order_of_numbers(tmp_path):
-    files = {"10/b.png": png(), "10/b.cls": b"10", "9/a.png": png(), "9/a.cls": b" 9\n", "9/a.json": b"{}", "c.png": png()}
+    files = {
+        "10/b.png": png(),
+        "10/b.cls": b"10",
+        "9/a.png": png(),
+        "9/a.cls": b" 9\n",
+        "9/a.json": b"{}",
+        "c.png": png(),
+    }
     source = archive(path=tar(tmp_path / "x.tar", files))
     assert (source.classes, source.labels()) == (["9", "10"], [1, 0, None])
 
 
 def test_labels_beside_images_may_be_words_and_lie_in_a_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
-        [file.writestr(name, content) for name, content in {"1.png": png(), "1.cls": "rose", "2.png": png(), "2.cls": "aster"}.items()]
+        [
+            file.writestr(name, content)
+            for name, content in {
+                "1.png": png(),
+                "1.cls": "rose",
+                "2.png": png(),
+                "2.cls": "aster",
+            }.items()
+        ]
     source = archive(path=str(tmp_path / "x.zip"))
     assert (source.classes, source.labels()) == (["aster", "rose"], [1, 0])
 
@@ -285,7 +416,10 @@ def shards(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("pattern", "labels"), [("s-*.tar", ["0", "1", "2"]), ("s-00?.tar", ["0", "1"]), ("s-{009..010}.tar", ["1", "2"])])
+@pytest.mark.parametrize(
+    ("pattern", "labels"),
+    [("s-*.tar", ["0", "1", "2"]), ("s-00?.tar", ["0", "1"]), ("s-{009..010}.tar", ["1", "2"])],
+)
 def test_a_pattern_names_shards(shards, pattern, labels):
     source = archive(path=f"{shards}/{pattern}")
     assert [source.classes[label] for label in source.labels()] == labels
@@ -309,7 +443,9 @@ def test_a_process_opens_a_zip_for_itself(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("1.png", png())
     source, opened = archive(path=str(tmp_path / "x.zip")), []
-    monkeypatch.setattr("zipfile.ZipFile", lambda path, kind=zipfile.ZipFile: opened.append(path) or kind(path))
+    monkeypatch.setattr(
+        "zipfile.ZipFile", lambda path, kind=zipfile.ZipFile: opened.append(path) or kind(path)
+    )
     monkeypatch.setattr("os.getpid", lambda: -1)
     assert source.open(0).getpixel((0, 0)) == source.open(0).getpixel((0, 0)) == 7
     assert opened == [tmp_path / "x.zip"]
@@ -323,9 +459,20 @@ def test_every_format_says_when_it_was_written_again(exported, kind):
     assert KINDS[kind](exported).version() != before
 
 
-def test_of_a_name_that_is_twice_in_an_archive_the_last_counts_and_a_file_that_two_patterns_name_counts_once(tmp_path):
-    with zipfile.ZipFile(tmp_path / "10.zip", "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+def test_of_a_name_that_is_twice_in_an_archive_the_last_counts_and_a_file_that_two_patterns_name_counts_once(
+    tmp_path,
+):
+    with (
+        zipfile.ZipFile(tmp_path / "10.zip", "w") as file,
+        pytest.warns(UserWarning, match="Duplicate name"),
+    ):
         [file.writestr("a.png", content) for content in (b"no image", png())]
-    assert prepared(archive(path=f"{tmp_path}/{{1..1}}?.zip"), GREY).images.unique().tolist() == [7]
+    assert load_image_set(
+        archive(path=f"{tmp_path}/{{1..1}}?.zip"), GREY
+    ).images.unique().tolist() == [7]
     assert archive(path=f"{tmp_path}/1{{0..0}}*.zip").count == 1
-    assert len(matching(f"{tmp_path}/{{10..10}}*.zip")) == len(matching(f"{tmp_path}/1*")) == 1
+    assert (
+        len(matching_files(f"{tmp_path}/{{10..10}}*.zip"))
+        == len(matching_files(f"{tmp_path}/1*"))
+        == 1
+    )

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import Preparation, archive, decoded, folder
-from ddpm_cli.data.preparation import fitted
+from ddpm_cli.data import Preparation, archive, decode_source, folder
+from ddpm_cli.data.preparation import prepare_image
 
 GREY = 90
 
@@ -47,20 +47,51 @@ def bomb(side=20_000, colour=2):
     """A PNG of a few hundred bytes whose header says that it has so many pixels squared, and colours or (0) grey."""
 
     def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, colour, 0, 0, 0)
     pixels = zlib.compress(bytes(10_000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
 
 
 READABLE = {
-    "cmyk.jpg": (saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "jpeg"), "CMYK", (8, 8), (255, 0, 0), (255, 0, 0)),
+    "cmyk.jpg": (
+        saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "jpeg"),
+        "CMYK",
+        (8, 8),
+        (255, 0, 0),
+        (255, 0, 0),
+    ),
     "palette.png": (palette(), "P", (8, 8), (255, 0, 0), (255, 255, 255)),
-    "sixteen.png": (saved(Image.fromarray(np.full((8, 8), 257 * GREY, np.uint16))), "I;16", (8, 8), (GREY,) * 3, (GREY,) * 3),
+    "sixteen.png": (
+        saved(Image.fromarray(np.full((8, 8), 257 * GREY, np.uint16))),
+        "I;16",
+        (8, 8),
+        (GREY,) * 3,
+        (GREY,) * 3,
+    ),
     "turned.jpg": (turned(), "L", (16, 8), (0, 0, 0), (255, 255, 255)),
-    "tiny.png": (saved(Image.new("RGB", (1, 1), (10, 20, 30))), "RGB", (1, 1), (10, 20, 30), (10, 20, 30)),
-    "long.png": (saved(Image.new("L", (20_000, 20), GREY)), "L", (20_000, 20), (GREY,) * 3, (GREY,) * 3),
+    "tiny.png": (
+        saved(Image.new("RGB", (1, 1), (10, 20, 30))),
+        "RGB",
+        (1, 1),
+        (10, 20, 30),
+        (10, 20, 30),
+    ),
+    "long.png": (
+        saved(Image.new("L", (20_000, 20), GREY)),
+        "L",
+        (20_000, 20),
+        (GREY,) * 3,
+        (GREY,) * 3,
+    ),
     "two words.png": (saved(Image.new("L", (8, 8), GREY)), "L", (8, 8), (GREY,) * 3, (GREY,) * 3),
     "日本 é.png": (saved(Image.new("L", (8, 8), GREY)), "L", (8, 8), (GREY,) * 3, (GREY,) * 3),
 }
@@ -87,7 +118,7 @@ def in_zip(place, files):
 
 
 def read(source, channels=3, **options):
-    return decoded(source, Preparation(size=8, channels=channels, flip=False, **options))
+    return decode_source(source, Preparation(size=8, channels=channels, flip=False, **options))
 
 
 @pytest.mark.parametrize("crop", ["center", "adm"])
@@ -116,11 +147,15 @@ def test_what_is_no_image_is_named_with_its_reason(tmp_path, name, packed):
 def test_a_dead_link_is_named_with_its_reason(tmp_path):
     (tmp_path / "dead.png").symlink_to("nowhere")
     (tmp_path / "whole.png").write_bytes(saved(noise()))
-    assert read(folder(path=str(tmp_path))).unreadable == [(f"{tmp_path}/dead.png", "No such file or directory")]
+    assert read(folder(path=str(tmp_path))).unreadable == [
+        (f"{tmp_path}/dead.png", "No such file or directory")
+    ]
 
 
 def test_a_bomb_is_refused_by_its_header_before_a_pixel_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda image: pytest.fail("pixels are decoded"))
+    monkeypatch.setattr(
+        "PIL.PngImagePlugin.PngImageFile.load", lambda image: pytest.fail("pixels are decoded")
+    )
     source = in_folder(tmp_path, {"bomb.png": bomb(2**31 - 1)})
     assert "decompression bomb" in read(source).unreadable[0][1]
 
@@ -144,16 +179,30 @@ def test_every_cache_leaves_the_same_images_and_names_the_same_others(tmp_path, 
 def test_the_report_names_every_file_that_cannot_be_read(command, tmp_path):
     in_folder(tmp_path, {name: each[0] for name, each in (READABLE | UNREADABLE).items()})
     (tmp_path / "photos/dead.png").symlink_to("nowhere")
-    outcome = command("data", "data=folder", "data.path=photos", "data.size=8", "data.on_error=skip", "hydra.run.dir=out")
+    outcome = command(
+        "data",
+        "data=folder",
+        "data.path=photos",
+        "data.size=8",
+        "data.on_error=skip",
+        "hydra.run.dir=out",
+    )
     assert outcome.code == 0, outcome.err
-    assert f"images     {len(READABLE)} of {len(READABLE) + len(UNREADABLE) + 1} can be read" in outcome.out
-    assert all(f"{tmp_path}/photos/{name}: {why}" in outcome.out for name, (_, why) in UNREADABLE.items())
+    assert (
+        f"images     {len(READABLE)} of {len(READABLE) + len(UNREADABLE) + 1} can be read"
+        in outcome.out
+    )
+    assert all(
+        f"{tmp_path}/photos/{name}: {why}" in outcome.out for name, (_, why) in UNREADABLE.items()
+    )
     assert f"{tmp_path}/photos/dead.png: No such file or directory" in outcome.out
 
 
 @pytest.mark.parametrize("colour", [(200, 0, 0), (7, 7, 7), (255, 255, 255)])
 def test_an_image_of_one_colour_is_known_as_such(tmp_path, colour):
-    source = in_folder(tmp_path, {"plain.png": saved(Image.new("RGB", (9, 9), colour)), "some.png": saved(noise())})
+    source = in_folder(
+        tmp_path, {"plain.png": saved(Image.new("RGB", (9, 9), colour)), "some.png": saved(noise())}
+    )
     assert read(source).records["plain"].tolist() == [True, False]
 
 
@@ -161,20 +210,29 @@ def test_an_image_that_lies_on_its_side_has_the_size_that_people_see(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("L", (8, 4)).save(tmp_path / "1.jpg", exif=exif)
-    found = decoded(folder(path=str(tmp_path)), Preparation(size=[8, 4], channels=1, flip=False))
+    found = decode_source(
+        folder(path=str(tmp_path)), Preparation(size=[8, 4], channels=1, flip=False)
+    )
     assert found.records[["width", "height"]].tolist() == [(4, 8)]
 
 
 def test_numbers_that_are_not_finite_are_no_image():
     with pytest.raises(ValueError, match="it has numbers that are not finite"):
-        fitted(Image.fromarray(np.full((4, 4), np.nan, np.float32)), (1, 4, 4))
+        prepare_image(Image.fromarray(np.full((4, 4), np.nan, np.float32)), (1, 4, 4))
 
 
-def test_a_kind_of_file_that_is_not_supported_is_an_image_that_cannot_be_read(tmp_path, monkeypatch):
+def test_a_kind_of_file_that_is_not_supported_is_an_image_that_cannot_be_read(
+    tmp_path, monkeypatch
+):
     Image.new("L", (4, 4)).save(tmp_path / "1.png")
 
     def refused(*_):
         raise NotImplementedError("Unimplemented pixel format")
 
-    monkeypatch.setattr("ddpm_cli.data.decoding.fitted", refused)
-    assert decoded(folder(path=str(tmp_path)), Preparation(size=4, channels=1, flip=False)).unreadable[0][1] == "Unimplemented pixel format"
+    monkeypatch.setattr("ddpm_cli.data.decoding.prepare_image", refused)
+    assert (
+        decode_source(
+            folder(path=str(tmp_path)), Preparation(size=4, channels=1, flip=False)
+        ).unreadable[0][1]
+        == "Unimplemented pixel format"
+    )

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, arrays, prepared
-from ddpm_cli.data.preparation import fitted
-from ddpm_cli.data.sources.source import of_rows
+from ddpm_cli.data import ImageSet, Preparation, arrays, load_image_set
+from ddpm_cli.data.preparation import prepare_image
+from ddpm_cli.data.sources.source import rows_source
 
 
 def palette():
@@ -44,23 +44,25 @@ def transparent_palette():
     ],
 )
 def test_every_mode_becomes_the_colour_people_see(image, colour):
-    assert fitted(image, (3, 2, 2))[:, 0, 0].tolist() == pytest.approx(colour, abs=2)
+    assert prepare_image(image, (3, 2, 2))[:, 0, 0].tolist() == pytest.approx(colour, abs=2)
 
 
 def test_one_channel_is_grey():
-    assert fitted(Image.new("RGB", (6, 6), (90, 90, 90)), (1, 2, 2)).tolist() == [[[90, 90], [90, 90]]]
+    assert prepare_image(Image.new("RGB", (6, 6), (90, 90, 90)), (1, 2, 2)).tolist() == [
+        [[90, 90], [90, 90]]
+    ]
 
 
 def test_the_centre_is_cropped_to_the_shape_that_is_asked_for():
     wide = np.zeros((4, 8), np.uint8)
     wide[:, 2:6] = 200
-    assert (fitted(Image.fromarray(wide), (1, 4, 4)) == 200).all()
-    assert fitted(Image.fromarray(wide), (1, 2, 4)).shape == (1, 2, 4)
+    assert (prepare_image(Image.fromarray(wide), (1, 4, 4)) == 200).all()
+    assert prepare_image(Image.fromarray(wide), (1, 2, 4)).shape == (1, 2, 4)
 
 
 def test_shrinking_averages_what_it_leaves_out():
     checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
-    assert (fitted(Image.fromarray(checks), (1, 4, 4)).float() - 127.5).abs().max() < 8
+    assert (prepare_image(Image.fromarray(checks), (1, 4, 4)).float() - 127.5).abs().max() < 8
 
 
 def test_photographs_are_turned_upright():
@@ -69,14 +71,16 @@ def test_photographs_are_turned_upright():
     exif = Image.Exif()
     exif[0x0112] = 3
     image.save(file, "png", exif=exif)
-    upright = fitted(Image.open(file), (1, 8, 4))
+    upright = prepare_image(Image.open(file), (1, 8, 4))
     assert (upright[0, 0, 0], upright[0, 7, 0]) == (0, 255)
 
 
 def source(*files):
     features = datasets.Features(image=datasets.Image(decode=False))
-    rows = datasets.Dataset.from_dict({"image": [{"bytes": file, "path": None} for file in files]}, features=features)
-    return of_rows(rows, "image", None)
+    rows = datasets.Dataset.from_dict(
+        {"image": [{"bytes": file, "path": None} for file in files]}, features=features
+    )
+    return rows_source(rows, "image", None)
 
 
 def encoded(kind="png"):
@@ -88,20 +92,29 @@ def encoded(kind="png"):
 @pytest.mark.parametrize("damaged", [encoded("jpeg")[:-200], encoded("png")[:-60], b"text", b""])
 def test_an_image_that_cannot_be_read_is_named(damaged):
     with pytest.raises(ValueError, match="cannot read image 1: "):
-        prepared(source(encoded(), damaged), Preparation(size=8, channels=1, flip=False))
+        load_image_set(source(encoded(), damaged), Preparation(size=8, channels=1, flip=False))
 
 
 def test_a_set_that_does_not_fit_into_memory_is_refused(monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 100}[name])
     with pytest.raises(ValueError, match=r"choose data\.cache=disk or a smaller data\.size"):
-        prepared(source(encoded(), encoded()), Preparation(size=8, channels=1, flip=False))
+        load_image_set(source(encoded(), encoded()), Preparation(size=8, channels=1, flip=False))
 
 
 def test_a_fingerprint_is_of_the_images_and_labels():
     images, labels = torch.arange(8, dtype=torch.uint8).view(2, 1, 2, 2), torch.tensor([0, 1])
     same = ImageSet(images.clone(), labels.clone(), ["other", "names"]).fingerprint
     assert same == ImageSet(images, labels, []).fingerprint
-    assert len({same, ImageSet(images.flip(0), labels, []).fingerprint, ImageSet(images, None, []).fingerprint}) == 3
+    assert (
+        len(
+            {
+                same,
+                ImageSet(images.flip(0), labels, []).fingerprint,
+                ImageSet(images, None, []).fingerprint,
+            }
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize("size", [[8], [8, 8, 8], 0, [8, -1]])
@@ -111,7 +124,9 @@ def test_sizes_that_mean_nothing_are_refused(size):
 
 
 def test_an_image_is_held_out_by_its_content_wherever_it_lies():
-    images = torch.randint(0, 256, (400, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (400, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     data = ImageSet(images, torch.arange(400), ["a"])
     training, held_out = data.parted(0.25)
     assert 70 < len(held_out.images) < 130
@@ -134,8 +149,14 @@ def photograph(width, height, mode="RGB", noise=5):
     rng = np.random.default_rng(0)
 
     def band():
-        smooth = Image.fromarray(rng.integers(0, 256, (4, 5), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-        return Image.fromarray((np.asarray(smooth) + rng.normal(0, noise, (height, width))).clip(0, 255).astype(np.uint8))
+        smooth = Image.fromarray(rng.integers(0, 256, (4, 5), np.uint8)).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
+        return Image.fromarray(
+            (np.asarray(smooth) + rng.normal(0, noise, (height, width)))
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
 
     return Image.merge(mode, [band() for _ in Image.new(mode, (1, 1)).getbands()])
 
@@ -144,7 +165,9 @@ def published(image, side):
     """The crop of Dhariwal & Nichol (2021): halve by boxes while the shorter side is twice as long, then bicubic, then the centre."""
     shorter = min(image.size)
     if shorter >= 2 * side:
-        return published(image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX), side)
+        return published(
+            image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX), side
+        )
     scale = side / shorter
     width, height = (round(length * scale) for length in image.size)
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
@@ -152,51 +175,73 @@ def published(image, side):
     return torch.from_numpy(pixels[top : top + side, left : left + side].copy()).permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("size", [(16, 16), (32, 32), (33, 32), (31, 40), (100, 67), (67, 101), (129, 257), (10, 12), (9, 40), (500, 333)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (16, 16),
+        (32, 32),
+        (33, 32),
+        (31, 40),
+        (100, 67),
+        (67, 101),
+        (129, 257),
+        (10, 12),
+        (9, 40),
+        (500, 333),
+    ],
+)
 def test_the_crop_of_adm_is_as_published(size):
     image = photograph(*size)
-    assert torch.equal(fitted(image, (3, 16, 16), "adm"), published(image, 16))
+    assert torch.equal(prepare_image(image, (3, 16, 16), "adm"), published(image, 16))
 
 
 def test_the_crop_of_adm_decodes_all_of_a_jpeg():
     file = BytesIO()
     photograph(200, 150).save(file, "jpeg", quality=90)
-    assert torch.equal(fitted(Image.open(file), (3, 16, 16), "adm"), published(Image.open(file), 16))
+    assert torch.equal(
+        prepare_image(Image.open(file), (3, 16, 16), "adm"), published(Image.open(file), 16)
+    )
 
 
 @pytest.mark.parametrize("crop", ["center", "adm"])
 @pytest.mark.parametrize("shape", [(3, 16, 24), (3, 24, 16), (1, 40, 9), (4, 9, 40)])
 @pytest.mark.parametrize("size", [(50, 30), (30, 50), (8, 8), (200, 40)])
 def test_any_image_fits_any_shape(size, shape, crop):
-    assert fitted(photograph(*size), shape, crop).shape == shape
+    assert prepare_image(photograph(*size), shape, crop).shape == shape
 
 
 @pytest.mark.parametrize("crop", ["center", "adm"])
 def test_the_centre_of_another_shape_is_that_of_the_part_that_fits(crop):
     image = photograph(48, 32)
     cut = image.crop((0, 4, 48, 28))
-    assert torch.equal(fitted(image, (3, 24, 48), crop), torch.from_numpy(np.asarray(cut).transpose(2, 0, 1).copy()))
+    assert torch.equal(
+        prepare_image(image, (3, 24, 48), crop),
+        torch.from_numpy(np.asarray(cut).transpose(2, 0, 1).copy()),
+    )
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])
 def test_every_number_of_channels_is_kept_as_it_is(mode, channels):
     image = photograph(8, 6, mode)
     expected = np.asarray(image).reshape(6, 8, channels).transpose(2, 0, 1)
-    assert torch.equal(fitted(image, (channels, 6, 8)), torch.from_numpy(expected.copy()))
+    assert torch.equal(prepare_image(image, (channels, 6, 8)), torch.from_numpy(expected.copy()))
 
 
 @pytest.mark.parametrize(("channels", "opaque"), [(2, [90, 255]), (4, [90, 90, 90, 255])])
 def test_images_without_transparency_are_opaque(channels, opaque):
-    assert fitted(Image.new("L", (4, 4), 90), (channels, 2, 2))[:, 0, 0].tolist() == opaque
+    assert prepare_image(Image.new("L", (4, 4), 90), (channels, 2, 2))[:, 0, 0].tolist() == opaque
 
 
 def test_five_channels_come_from_arrays_alone(tmp_path):
     array = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 5), dtype=np.uint8)
     np.save(tmp_path / "five.npy", array)
     five = Preparation(size=[8, 6], channels=5, flip=False)
-    assert torch.equal(prepared(arrays(path=str(tmp_path / "five.npy")), five).all_images(), torch.from_numpy(array).permute(0, 3, 1, 2))
+    assert torch.equal(
+        load_image_set(arrays(path=str(tmp_path / "five.npy")), five).all_images(),
+        torch.from_numpy(array).permute(0, 3, 1, 2),
+    )
     with pytest.raises(ValueError, match=r"image 0: it has 3 channels, and data\.channels is 5"):
-        prepared(source(encoded_in_colour()), five)
+        load_image_set(source(encoded_in_colour()), five)
 
 
 def encoded_in_colour():
@@ -205,12 +250,17 @@ def encoded_in_colour():
     return file.getvalue()
 
 
-@pytest.mark.parametrize("size", [(500, 650), (650, 500), (320, 300), (1000, 300), (257, 256), (1026, 514)])
+@pytest.mark.parametrize(
+    "size", [(500, 650), (650, 500), (320, 300), (1000, 300), (257, 256), (1026, 514)]
+)
 def test_a_jpeg_decoded_at_a_reduced_size_is_within_a_few_grey_levels_of_the_whole(size):
     file = BytesIO()
     photograph(*size).save(file, "jpeg", quality=90)
     whole = Image.open(file)
     whole.load()
-    differences = (fitted(Image.open(file), (3, 64, 64)).float() - fitted(whole, (3, 64, 64)).float()).abs()
+    differences = (
+        prepare_image(Image.open(file), (3, 64, 64)).float()
+        - prepare_image(whole, (3, 64, 64)).float()
+    ).abs()
     assert differences.mean() < 1
     assert differences.max() <= 6

@@ -3,9 +3,9 @@
 import json
 from dataclasses import replace
 
-from ddpm_cli.evaluation.protocol import Measured, Protocol, table
+from ddpm_cli.evaluation.protocol import MetricResult, Protocol, results_table
 from ddpm_cli.metrics import Number
-from ddpm_cli.run_folder.evaluations import told_apart
+from ddpm_cli.run_folder.evaluations import protocol_warning
 
 ONE = Protocol(
     metric="fd_pixels",
@@ -23,7 +23,7 @@ FEWER = replace(ONE, n=64, seed=1)
 
 
 def measured(protocol, metric="fd_pixels"):
-    return Measured(metric, Number(1.23456789, 1.0, 2.0), protocol)
+    return MetricResult(metric, Number(1.23456789, 1.0, 2.0), protocol)
 
 
 def rows(*found):
@@ -32,13 +32,19 @@ def rows(*found):
 
 def test_a_protocol_is_a_line_without_what_does_not_matter():
     assert (
-        ONE.text == "fd_pixels | pixels-8 | ref 2:ab12cd34 1,618 training | n 1024 | ddim 50 steps | seed 0 | ema | fp32 | ddpm-cli 0.1.0"
+        ONE.text
+        == "fd_pixels | pixels-8 | ref 2:ab12cd34 1,618 training | n 1024 | ddim 50 steps | seed 0 | ema | fp32 | ddpm-cli 0.1.0"
     )
-    assert replace(ONE, sampler="folder 2:00", seed=None, weights="", precision="").text.endswith("n 1024 | folder 2:00 | ddpm-cli 0.1.0")
+    assert replace(ONE, sampler="folder 2:00", seed=None, weights="", precision="").text.endswith(
+        "n 1024 | folder 2:00 | ddpm-cli 0.1.0"
+    )
 
 
 def test_its_name_changes_with_any_part_of_it():
-    changed = [FEWER, *(replace(ONE, **{name: "x"}) for name in vars(ONE) if name not in ("n", "seed"))]
+    changed = [
+        FEWER,
+        *(replace(ONE, **{name: "x"}) for name in vars(ONE) if name not in ("n", "seed")),
+    ]
     assert len({each.id for each in [ONE, *changed]}) == 1 + len(changed)
     assert replace(ONE).id == ONE.id
 
@@ -57,7 +63,9 @@ def test_a_row_has_six_digits_and_fits_a_file_of_rows():
 
 
 def test_a_table_spells_each_protocol_out_once():
-    head, one, infinity, *protocols = table([measured(ONE), measured(ONE, "fd_pixels_infinity")])
+    head, one, infinity, *protocols = results_table(
+        [measured(ONE), measured(ONE, "fd_pixels_infinity")]
+    )
     assert head.split() == ["metric", "value", "95%", "interval", "protocol"]
     assert one.split() == ["fd_pixels", "1.235", "[1,", "2]", ONE.id]
     assert infinity.split()[0] == "fd_pixels_infinity"
@@ -66,12 +74,20 @@ def test_a_table_spells_each_protocol_out_once():
 
 def test_numbers_of_several_protocols_are_told_apart_by_what_differs():
     told = "fd_pixels is by 2 protocols and cannot be compared across them: n 1024, seed 0 against n 64, seed 1"
-    assert told_apart(rows(measured(ONE), measured(FEWER), measured(ONE))) == told
+    assert protocol_warning(rows(measured(ONE), measured(FEWER), measured(ONE))) == told
 
 
 def test_numbers_of_one_protocol_and_of_several_metrics_need_no_word():
-    assert told_apart(rows(measured(ONE), measured(replace(ONE, metric="kid_pixels"), "kid_pixels"))) == ""
+    assert (
+        protocol_warning(
+            rows(measured(ONE), measured(replace(ONE, metric="kid_pixels"), "kid_pixels"))
+        )
+        == ""
+    )
 
 
 def test_what_is_not_finite_is_null():
-    assert Measured("fd_pixels", Number(float("nan"), 0.0, float("inf")), ONE).row(step=1)["value"] is None
+    assert (
+        MetricResult("fd_pixels", Number(float("nan"), 0.0, float("inf")), ONE).row(step=1)["value"]
+        is None
+    )

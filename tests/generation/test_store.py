@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_cli.generation.store import COLUMNS, Album
+from ddpm_cli.generation.store import COLUMNS, ImageStore
 
 SAMPLER = ["sampler=ancestral", "sampler.steps=4"]
 
@@ -23,7 +23,12 @@ def png(folder):
 
 
 def pixels(folder):
-    return np.stack([np.asarray(Image.open(path)).astype(int) for path in sorted(Path(folder, "png").glob("*.png"))])
+    return np.stack(
+        [
+            np.asarray(Image.open(path)).astype(int)
+            for path in sorted(Path(folder, "png").glob("*.png"))
+        ]
+    )
 
 
 @pytest.fixture
@@ -31,7 +36,17 @@ def drawn(command, trained):
     """Seven images in batches of three, each as a file and in arrays."""
 
     def run(folder, *options):
-        return command("sample", f"ckpt={trained}", "n=7", "batch=3", *SAMPLER, "png=true", "npz=true", *options, f"hydra.run.dir={folder}")
+        return command(
+            "sample",
+            f"ckpt={trained}",
+            "n=7",
+            "batch=3",
+            *SAMPLER,
+            "png=true",
+            "npz=true",
+            *options,
+            f"hydra.run.dir={folder}",
+        )
 
     assert run("whole").code == 0
     return run
@@ -41,7 +56,10 @@ def test_an_index_says_where_every_image_is(drawn):
     lines = Path("whole/index.csv").read_text().splitlines()
     assert lines[0].split(",") == COLUMNS
     assert lines[1:] == [f"{i},,png/{i:08d}.png,npz/{i // 3 * 3:08d}.npz,{i % 3}" for i in range(7)]
-    assert np.array_equal(np.load("whole/npz/00000003.npz")["arr_0"][1, :, :, 0], np.asarray(Image.open("whole/png/00000004.png")))
+    assert np.array_equal(
+        np.load("whole/npz/00000003.npz")["arr_0"][1, :, :, 0],
+        np.asarray(Image.open("whole/png/00000004.png")),
+    )
 
 
 def test_samples_json_says_what_made_them(drawn):
@@ -70,11 +88,11 @@ def test_what_is_missing_is_drawn_again_and_comes_out_the_same(drawn, damage):
     assert outcome.code == 0, outcome.err
     assert png("whole") == before
     assert Path("whole/grid.png").read_bytes() == grid
-    assert Album(Path("whole"), png=True, npz=True).done == set(range(7))
+    assert ImageStore(Path("whole"), png=True, npz=True).done == set(range(7))
 
 
 def test_a_folder_that_is_done_is_left_alone(drawn, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.generation.generator.Drawing.of", None)
+    monkeypatch.setattr("ddpm_cli.generation.generator.Generator.of", None)
     outcome = drawn("whole")
     assert outcome.code == 0
     assert "resumed    7 of 7 images are there" in outcome.out
@@ -85,7 +103,13 @@ def test_more_images_join_those_that_are_there(drawn):
     assert drawn("whole", "n=9", "batch=4").code == 0
     after = png("whole")
     assert len(after) == 9
-    assert np.abs(pixels("whole")[:7] - np.stack([np.asarray(Image.open(f"whole/png/{name}")) for name in before])).max() <= 1
+    assert (
+        np.abs(
+            pixels("whole")[:7]
+            - np.stack([np.asarray(Image.open(f"whole/png/{name}")) for name in before])
+        ).max()
+        <= 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,14 +124,21 @@ def test_images_of_another_kind_are_kept_apart(drawn, option, told):
     before = png("whole")
     outcome = drawn("whole", option)
     assert outcome.code == 1
-    assert outcome.err == f"error: '{Path('whole').resolve()}' holds images of another kind ({told}); name another folder\n"
+    assert (
+        outcome.err
+        == f"error: '{Path('whole').resolve()}' holds images of another kind ({told}); name another folder\n"
+    )
     assert png("whole") == before
 
 
 @pytest.mark.parametrize(
     ("path", "text", "told"),
     [
-        ("samples.json", "[]", "does not say what made the images that are there; name another folder"),
+        (
+            "samples.json",
+            "[]",
+            "does not say what made the images that are there; name another folder",
+        ),
         ("samples.json", "{", "cannot be read"),
         ("npz/00000000.npz", "no array", "remove it, and its images are drawn again"),
     ],
@@ -122,11 +153,18 @@ def test_damaged_files_are_told_in_one_line(drawn, path, text, told):
 def test_rows_that_are_no_rows_do_not_count(drawn):
     with Path("whole/index.csv").open("a") as index:
         index.write("x,,png/00000001.png,npz/00000000.npz,1\n\n8\n")
-    assert Album(Path("whole"), png=True, npz=True).done == set(range(7))
+    assert ImageStore(Path("whole"), png=True, npz=True).done == set(range(7))
 
 
 def test_a_batch_of_its_own_choice_is_found_and_kept(command, trained):
-    options = [f"ckpt={trained}", "n=5", "batch=auto", "sampler.steps=2", "png=true", "hydra.run.dir=auto"]
+    options = [
+        f"ckpt={trained}",
+        "n=5",
+        "batch=auto",
+        "sampler.steps=2",
+        "png=true",
+        "hydra.run.dir=auto",
+    ]
     out = command("sample", *options).out
     chosen = json.loads(Path("auto/samples.json").read_text())["batch"]
     assert f"batch      auto: {chosen} images at a time" in out
@@ -135,7 +173,9 @@ def test_a_batch_of_its_own_choice_is_found_and_kept(command, trained):
 
 def test_a_grid_alone_is_refused_where_most_images_would_be_lost(command, trained):
     outcome = command("sample", f"ckpt={trained}", "n=300", "hydra.run.dir=out")
-    told = "a grid shows the first 256 images, but n is 300: add png=true or npz=true for the others"
+    told = (
+        "a grid shows the first 256 images, but n is 300: add png=true or npz=true for the others"
+    )
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
     assert not Path("out").exists()
 
@@ -154,7 +194,9 @@ def started(checkpoint, *options):
         "sampler=ancestral",
         "sampler.steps=50",
     ]
-    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    return subprocess.Popen(
+        [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
 
 
 def rows(folder):
@@ -163,9 +205,14 @@ def rows(folder):
 
 
 @pytest.mark.slow
-def test_200_images_are_the_same_from_one_process_from_two_and_from_one_that_is_killed_twice(trained):
+def test_200_images_are_the_same_from_one_process_from_two_and_from_one_that_is_killed_twice(
+    trained,
+):
     assert started(trained, "batch=64", "hydra.run.dir=one").wait(120) == 0
-    assert started(trained, "batch=16", "processes=2", "device=cpu", "hydra.run.dir=two").wait(180) == 0
+    assert (
+        started(trained, "batch=16", "processes=2", "device=cpu", "hydra.run.dir=two").wait(180)
+        == 0
+    )
     for goal in (64, 128):
         process, end = started(trained, "batch=64", "hydra.run.dir=killed"), time.monotonic() + 60
         while rows("killed") < goal and time.monotonic() < end:

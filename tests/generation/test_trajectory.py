@@ -6,7 +6,7 @@ import torch
 from ddpm_cli import schedules
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.generation.trajectory import start, trajectory
+from ddpm_cli.generation.trajectory import initial_noise, trajectory
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral
 from ddpm_cli.seeds import normal_like
@@ -17,19 +17,26 @@ SHAPE = (1, 8, 8)
 @pytest.fixture
 def denoiser():
     torch.manual_seed(0)
-    return Denoiser(GaussianDiffusion.from_betas(schedules.cosine()), UNet(1, 1, dim=8, dim_mults=(1, 2)).eval())
+    return Denoiser(
+        GaussianDiffusion.from_betas(schedules.cosine()), UNet(1, 1, dim=8, dim_mults=(1, 2)).eval()
+    )
 
 
 def drawn(denoiser, batch, count=16):
     chunks = [range(first, min(first + batch, count)) for first in range(0, count, batch)]
     grid = Grid(steps=5, spacing="trailing")
     with torch.no_grad():
-        runs = [list(trajectory(denoiser, ancestral, grid, shape=SHAPE, seed=3, indices=chunk)) for chunk in chunks]
+        runs = [
+            list(trajectory(denoiser, ancestral, grid, shape=SHAPE, seed=3, indices=chunk))
+            for chunk in chunks
+        ]
     return torch.cat([run[0] for run in runs]), torch.cat([run[-1] for run in runs])
 
 
 @pytest.mark.parametrize("batch", [1, 7])
-def test_noise_is_the_same_bit_for_bit_in_any_batch_and_so_are_images_but_for_rounding(denoiser, batch):
+def test_noise_is_the_same_bit_for_bit_in_any_batch_and_so_are_images_but_for_rounding(
+    denoiser, batch
+):
     (noise, images), (whole_noise, whole_images) = drawn(denoiser, batch), drawn(denoiser, 16)
     assert torch.equal(noise, whole_noise)
     torch.testing.assert_close(images, whole_images, rtol=0, atol=1e-4)
@@ -41,22 +48,38 @@ def test_the_noise_of_the_steps_is_the_same_bit_for_bit_in_any_batch(monkeypatch
     for size in (batch, 16):
         kept = drawn_noise[size]
         monkeypatch.setattr(
-            "ddpm_cli.generation.trajectory.normal_like", lambda like, gens, kept=kept: kept.append(normal_like(like, gens)) or kept[-1]
+            "ddpm_cli.generation.trajectory.normal_like",
+            lambda like, gens, kept=kept: kept.append(normal_like(like, gens)) or kept[-1],
         )
         drawn(denoiser, size)
     steps = 4
-    one = torch.cat([torch.stack(drawn_noise[batch][i : i + steps], 1) for i in range(0, len(drawn_noise[batch]), steps)])
+    one = torch.cat(
+        [
+            torch.stack(drawn_noise[batch][i : i + steps], 1)
+            for i in range(0, len(drawn_noise[batch]), steps)
+        ]
+    )
     assert torch.equal(one, torch.stack(drawn_noise[16], 1))
 
 
 def test_an_image_of_a_label_is_the_same_in_any_batch():
     torch.manual_seed(0)
     network, grid = UNet(1, 1, 3, dim=8, dim_mults=(1, 2)).eval(), Grid(steps=3, spacing="trailing")
-    conditional = Denoiser(GaussianDiffusion.from_betas(schedules.cosine()), network, conditional=True)
+    conditional = Denoiser(
+        GaussianDiffusion.from_betas(schedules.cosine()), network, conditional=True
+    )
 
     @torch.no_grad()
     def images(indices, labels):
-        *_, last = trajectory(conditional, ancestral, grid, shape=SHAPE, seed=3, indices=indices, labels=torch.tensor(labels))
+        *_, last = trajectory(
+            conditional,
+            ancestral,
+            grid,
+            shape=SHAPE,
+            seed=3,
+            indices=indices,
+            labels=torch.tensor(labels),
+        )
         return last
 
     whole = images(range(9), [0, 1, 2, -1, 0, 1, 2, -1, 0])
@@ -65,6 +88,6 @@ def test_an_image_of_a_label_is_the_same_in_any_batch():
 
 
 def test_images_differ_by_index_and_seed():
-    assert not torch.equal(start(SHAPE, 0, [0]), start(SHAPE, 0, [1]))
-    assert not torch.equal(start(SHAPE, 0, [0]), start(SHAPE, 1, [0]))
-    assert torch.equal(start(SHAPE, 0, [5, 9])[1:], start(SHAPE, 0, [9]))
+    assert not torch.equal(initial_noise(SHAPE, 0, [0]), initial_noise(SHAPE, 0, [1]))
+    assert not torch.equal(initial_noise(SHAPE, 0, [0]), initial_noise(SHAPE, 1, [0]))
+    assert torch.equal(initial_noise(SHAPE, 0, [5, 9])[1:], initial_noise(SHAPE, 0, [9]))

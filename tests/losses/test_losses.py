@@ -13,11 +13,26 @@ from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.losses import Noised, Uncertain, bound, discrete_log_likelihood, huber, hybrid, l1, l2, min_snr, p2, tanh_cdf, vlb
+from ddpm_cli.losses import (
+    Noised,
+    Uncertain,
+    bound,
+    discrete_log_likelihood,
+    huber,
+    hybrid,
+    l1,
+    l2,
+    min_snr,
+    p2,
+    tanh_cdf,
+    vlb,
+)
 from ddpm_cli.schedules import cosine, linear
 
 LINEAR, COSINE = GaussianDiffusion.from_betas(linear()), GaussianDiffusion.from_betas(cosine())
-SIMPLE = pytest.mark.parametrize("loss", [l1, l2, huber, partial(huber, delta=0.1)], ids=["l1", "l2", "huber", "small huber"])
+SIMPLE = pytest.mark.parametrize(
+    "loss", [l1, l2, huber, partial(huber, delta=0.1)], ids=["l1", "l2", "huber", "small huber"]
+)
 PREDICTS = pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 FEW = settings(derandomize=True, max_examples=15, deadline=None)
 
@@ -31,7 +46,9 @@ def bytes_and_noise(count, size=4):
 
 def oracle(diffusion, batch, error=0.0, v=None, **options):
     """A denoiser that knows the noise of the batch, and errs by `error`."""
-    target = Denoiser(diffusion, nn.Identity(), **options).target(batch.x0, batch.eps, batch.t) + error
+    target = (
+        Denoiser(diffusion, nn.Identity(), **options).target(batch.x0, batch.eps, batch.t) + error
+    )
     answer = target if v is None else torch.cat([target, torch.full_like(target, v)], dim=1)
     return Denoiser(diffusion, Answer(answer), **options)
 
@@ -55,11 +72,19 @@ def test_an_oracle_that_knows_the_noise_has_no_loss(loss, predicts, t):
 
 @pytest.mark.parametrize(
     ("loss", "error", "expected"),
-    [(l1, -2.0, 2), (l2, -2.0, 4), (huber, 0.5, 0.125), (huber, -2.0, 1.5), (partial(huber, delta=0.1), 2.0, 0.195)],
+    [
+        (l1, -2.0, 2),
+        (l2, -2.0, 4),
+        (huber, 0.5, 0.125),
+        (huber, -2.0, 1.5),
+        (partial(huber, delta=0.1), 2.0, 0.195),
+    ],
 )
 def test_the_losses_are_means_over_an_image_of_the_errors_size(loss, error, expected):
     batch = Noised.at(LINEAR, *bytes_and_noise(2), torch.tensor([1, 700]))
-    assert loss(oracle(LINEAR, batch, error=error), batch).tolist() == pytest.approx([expected, expected])
+    assert loss(oracle(LINEAR, batch, error=error), batch).tolist() == pytest.approx(
+        [expected, expected]
+    )
 
 
 @SIMPLE
@@ -88,7 +113,12 @@ def test_hybrid_needs_a_learned_variance(variance):
 @FEW
 def test_hybrid_is_nothing_for_an_oracle_of_noise_and_variance(predicts, t):
     batch = Noised.at(LINEAR, *bytes_and_noise(2), torch.tensor([t, 1000]))
-    assert hybrid(oracle(LINEAR, batch, v=-1.0, predicts=predicts, variance="learned"), batch).abs().max() < 1e-6
+    assert (
+        hybrid(oracle(LINEAR, batch, v=-1.0, predicts=predicts, variance="learned"), batch)
+        .abs()
+        .max()
+        < 1e-6
+    )
 
 
 @pytest.mark.parametrize(("steps", "weight"), [(1000, 0.001), (1000, 0.5), (200, 0.001)])
@@ -104,7 +134,10 @@ def test_hybrid_is_l2_plus_lambda_steps_times_the_bound(steps, weight):
 def test_the_bound_in_hybrid_trains_the_variance_alone():
     batch = Noised.at(LINEAR, *bytes_and_noise(3), torch.tensor([1, 2, 500]))
     output = torch.full((3, 6, 4, 4), 0.1, dtype=torch.float64, requires_grad=True)
-    learned, fixed = (Denoiser(LINEAR, Answer(output[:, :n]), variance=kind) for n, kind in ((6, "learned"), (3, "small")))
+    learned, fixed = (
+        Denoiser(LINEAR, Answer(output[:, :n]), variance=kind)
+        for n, kind in ((6, "learned"), (3, "small"))
+    )
     (both,) = torch.autograd.grad(hybrid(learned, batch).sum(), output)
     (simple,) = torch.autograd.grad(l2(fixed, batch).sum(), output)
     torch.testing.assert_close(both[:, :3], simple[:, :3])
@@ -123,14 +156,18 @@ def test_the_dummy_problem_agrees_with_public_codes(t, noisy, mean, error, bits)
     batch = dummy_problem(t)
     estimate = DUMMY(batch.x_t, batch.t)
     assert batch.x_t.sum().item() == pytest.approx(noisy, abs=1e-3)
-    assert LINEAR.posterior_mean(estimate.x0, batch.x_t, t + 1, t).sum().item() == pytest.approx(mean, abs=1e-3)
+    assert LINEAR.posterior_mean(estimate.x0, batch.x_t, t + 1, t).sum().item() == pytest.approx(
+        mean, abs=1e-3
+    )
     assert l2(DUMMY, batch).mean().item() == pytest.approx(error, abs=1e-6)
     assert bound(LINEAR, estimate, batch, tanh_cdf).mean().item() == pytest.approx(bits, abs=5e-6)
 
 
 def test_the_exact_normal_distribution_differs_from_the_published_one_in_the_fourth_digit():
     batch = dummy_problem(0)
-    assert bound(LINEAR, DUMMY(batch.x_t, batch.t), batch).mean().item() == pytest.approx(1.7060, abs=1e-4)
+    assert bound(LINEAR, DUMMY(batch.x_t, batch.t), batch).mean().item() == pytest.approx(
+        1.7060, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("diffusion", [LINEAR, COSINE], ids=["linear", "cosine"])
@@ -143,7 +180,9 @@ def test_the_bound_of_an_oracle_is_nothing_before_the_decoder(diffusion, predict
     assert bound(diffusion, estimate, batch).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize(("diffusion", "expected"), [(LINEAR, 1.297), (COSINE, 0.735)], ids=["linear", "cosine"])
+@pytest.mark.parametrize(
+    ("diffusion", "expected"), [(LINEAR, 1.297), (COSINE, 0.735)], ids=["linear", "cosine"]
+)
 def test_the_decoder_of_an_oracle_costs_bits(diffusion, expected):
     batch = Noised.at(diffusion, *bytes_and_noise(16, size=32), torch.full((16,), 1))
     estimate = oracle(diffusion, batch)(batch.x_t, batch.t)
@@ -169,7 +208,10 @@ def test_the_bound_is_never_negative(t, error, v):
 @FEW
 def test_the_bound_grows_with_the_error(t, error, more):
     batch = Noised.at(LINEAR, *bytes_and_noise(1), torch.tensor([t]))
-    less, greater = (bound(LINEAR, oracle(LINEAR, batch, each)(batch.x_t, batch.t), batch) for each in (error, error + more))
+    less, greater = (
+        bound(LINEAR, oracle(LINEAR, batch, each)(batch.x_t, batch.t), batch)
+        for each in (error, error + more)
+    )
     assert less < greater
 
 
@@ -178,7 +220,9 @@ def test_the_bound_grows_with_the_error(t, error, more):
 @FEW
 def test_the_probabilities_of_all_bytes_sum_to_one(cdf, mean, log_scale):
     x0 = (torch.arange(256, dtype=torch.float64) / 127.5 - 1).view(1, 1, 16, 16)
-    log_p = discrete_log_likelihood(x0, torch.full_like(x0, mean), torch.tensor(log_scale, dtype=torch.float64), cdf)
+    log_p = discrete_log_likelihood(
+        x0, torch.full_like(x0, mean), torch.tensor(log_scale, dtype=torch.float64), cdf
+    )
     assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-8)
 
 
@@ -191,9 +235,15 @@ def test_a_likelihood_far_off_is_finite_in_single_precision(byte):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_both_tails_keep_their_digits_in_single_precision(sign):
-    x0, mean, scale = torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 0.06 * sign), torch.tensor(math.log(0.01))
+    x0, mean, scale = (
+        torch.zeros(1, 1, 1, 1),
+        torch.full((1, 1, 1, 1), 0.06 * sign),
+        torch.tensor(math.log(0.01)),
+    )
     precise = discrete_log_likelihood(x0.double(), mean.double(), scale.double())
-    torch.testing.assert_close(discrete_log_likelihood(x0, mean, scale).double(), precise, rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        discrete_log_likelihood(x0, mean, scale).double(), precise, rtol=1e-3, atol=0
+    )
 
 
 def test_a_batch_holds_what_the_process_gives():
@@ -212,7 +262,9 @@ SNR = LINEAR.snr(torch.tensor([1, 101, 251, 501]))
 def test_the_weights_of_min_snr_agree_with_published_values(predicts):
     batch = Noised.at(LINEAR, *bytes_and_noise(4), torch.tensor([1, 101, 251, 501]))
     published = {**MIN_SNR, "v": (SNR.clamp(max=5) / (SNR + 1)).tolist()}
-    assert min_snr(oracle(LINEAR, batch, error=1.0, predicts=predicts), batch).tolist() == pytest.approx(published[predicts], rel=1e-4)
+    assert min_snr(
+        oracle(LINEAR, batch, error=1.0, predicts=predicts), batch
+    ).tolist() == pytest.approx(published[predicts], rel=1e-4)
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
@@ -223,13 +275,24 @@ def test_the_weights_of_p2_are_those_of_its_paper_times_what_turns_the_output_in
     torch.testing.assert_close(found, of_eps / (2 + SNR) ** 0.5)
 
 
-@pytest.mark.parametrize("loss", [vlb, *(partial(each, distance=by) for each in (min_snr, p2) for by in ("l1", "l2", "huber"))])
+@pytest.mark.parametrize(
+    "loss",
+    [vlb, *(partial(each, distance=by) for each in (min_snr, p2) for by in ("l1", "l2", "huber"))],
+)
 def test_a_weight_on_x0_is_the_same_loss_whatever_the_network_predicts(loss):
     batch = Noised.at(LINEAR, *bytes_and_noise(3), torch.tensor([2, 300, 1000]))
     guess = batch.x0 + 0.1
     eps = LINEAR.noise_in(batch.x_t, guess, batch.t)
-    denoisers = [Denoiser(LINEAR, nn.Identity(), predicts=predicts) for predicts in ("eps", "x0", "v")]
-    one, *others = (loss(Denoiser(LINEAR, Answer(each.target(guess, eps, batch.t)), predicts=each.predicts), batch) for each in denoisers)
+    denoisers = [
+        Denoiser(LINEAR, nn.Identity(), predicts=predicts) for predicts in ("eps", "x0", "v")
+    ]
+    one, *others = (
+        loss(
+            Denoiser(LINEAR, Answer(each.target(guess, eps, batch.t)), predicts=each.predicts),
+            batch,
+        )
+        for each in denoisers
+    )
     assert (one > 0).all()
     assert all(torch.allclose(one, other, rtol=1e-6) for other in others)
 
@@ -237,7 +300,9 @@ def test_a_weight_on_x0_is_the_same_loss_whatever_the_network_predicts(loss):
 def test_the_bound_alone_is_its_term_times_the_steps():
     batch = Noised.at(LINEAR, *bytes_and_noise(3), torch.tensor([1, 2, 100]))
     learned = oracle(LINEAR, batch, error=0.1, v=0.3, variance="learned")
-    torch.testing.assert_close(vlb(learned, batch), 1000 * bound(LINEAR, learned(batch.x_t, batch.t), batch))
+    torch.testing.assert_close(
+        vlb(learned, batch), 1000 * bound(LINEAR, learned(batch.x_t, batch.t), batch)
+    )
 
 
 @pytest.mark.parametrize("loss", [vlb, hybrid])
@@ -249,12 +314,20 @@ def test_the_bound_is_of_a_process_without_perturbation(loss):
 
 def test_hybrid_takes_any_distance():
     batch = Noised.at(LINEAR, *bytes_and_noise(2), torch.tensor([5, 500]))
-    learned, fixed = (oracle(LINEAR, batch, error=-2.0, **kind) for kind in ({"v": -1.0, "variance": "learned"}, {}))
-    torch.testing.assert_close(hybrid(learned, batch, vlb_weight=0.0, distance="huber"), huber(fixed, batch))
+    learned, fixed = (
+        oracle(LINEAR, batch, error=-2.0, **kind)
+        for kind in ({"v": -1.0, "variance": "learned"}, {})
+    )
+    torch.testing.assert_close(
+        hybrid(learned, batch, vlb_weight=0.0, distance="huber"), huber(fixed, batch)
+    )
 
 
 def test_an_uncertainty_settles_at_the_logarithm_of_each_time_s_loss():
-    batch, losses = Noised.at(LINEAR, *bytes_and_noise(4), torch.tensor([1, 250, 600, 1000])), torch.tensor([0.1, 0.5, 2.0, 30.0])
+    batch, losses = (
+        Noised.at(LINEAR, *bytes_and_noise(4), torch.tensor([1, 250, 600, 1000])),
+        torch.tensor([0.1, 0.5, 2.0, 30.0]),
+    )
     uncertain = Uncertain(lambda denoiser, batch: losses, waves=8)
     optimizer = torch.optim.Adam(uncertain.parameters(), lr=0.03)
     for _ in range(1000):
@@ -271,7 +344,9 @@ def test_an_uncertainty_changes_the_gradient_and_not_the_number():
     with torch.no_grad():
         uncertain.u.copy_(torch.tensor([0.3, 0.5, -0.2, 0.1]))
     torch.testing.assert_close(uncertain(denoiser, batch), l2(denoiser, batch))
-    found, plain = (torch.autograd.grad(loss(denoiser, batch).sum(), output)[0] for loss in (uncertain, l2))
+    found, plain = (
+        torch.autograd.grad(loss(denoiser, batch).sum(), output)[0] for loss in (uncertain, l2)
+    )
     spread = uncertain.log_spread(batch.t, 1000).detach().exp().double()
     torch.testing.assert_close(found, plain / spread.view(-1, 1, 1, 1), rtol=1e-6, atol=0)
 
@@ -280,8 +355,14 @@ def test_an_uncertainty_changes_the_gradient_and_not_the_number():
     ("loss", "said"),
     [
         (partial(min_snr, gamma=0.0), "loss.gamma must be positive, but is 0.0"),
-        (partial(p2, gamma=-1.0), "loss.gamma must be at least 0 and loss.k positive, but they are -1.0 and 1.0"),
-        (partial(p2, k=0.0), "loss.gamma must be at least 0 and loss.k positive, but they are 1.0 and 0.0"),
+        (
+            partial(p2, gamma=-1.0),
+            "loss.gamma must be at least 0 and loss.k positive, but they are -1.0 and 1.0",
+        ),
+        (
+            partial(p2, k=0.0),
+            "loss.gamma must be at least 0 and loss.k positive, but they are 1.0 and 0.0",
+        ),
         (partial(huber, delta=0.0), "loss.delta must be positive, but is 0.0"),
     ],
 )

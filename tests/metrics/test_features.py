@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from ddpm_cli.images import to_float
-from ddpm_cli.metrics import extracted, pixels
+from ddpm_cli.metrics import extract_features, pixels
 
 CPU = torch.device("cpu")
 
-IMAGES = torch.randint(0, 256, (5, 3, 8, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(
+    0, 256, (5, 3, 8, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+)
 
 
 def test_small_images_are_their_pixels():
@@ -22,7 +24,7 @@ def test_large_images_are_averaged_down():
 
 def test_features_are_the_same_for_any_number_at_once():
     extract = pixels(CPU, side=4).extract
-    assert torch.equal(extracted(extract, IMAGES, at_once=2), extract(IMAGES))
+    assert torch.equal(extract_features(extract, IMAGES, at_once=2), extract(IMAGES))
 
 
 def test_a_side_without_pixels_is_refused():

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ddpm_cli.metrics import Moments, frechet, frechet_distance, frechet_infinity, moments
-from ddpm_cli.metrics.frechet import PARTS, linearised, root
+from ddpm_cli.metrics.frechet import PARTS, distance_and_influences, symmetric_root
 
-FEATURES = torch.randn(500, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ torch.diag(
-    torch.arange(1.0, 7.0).double()
-)
+FEATURES = torch.randn(
+    500, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+) @ torch.diag(torch.arange(1.0, 7.0).double())
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def test_moments_are_those_of_numpy_whatever_the_parts(monkeypatch):
     monkeypatch.setattr(sys.modules["ddpm_cli.metrics.frechet"], "ROWS", 7)
     found = moments(FEATURES.float())
     np.testing.assert_allclose(found.mean, FEATURES.numpy().mean(0), atol=1e-6)
-    np.testing.assert_allclose(found.covariance, np.cov(FEATURES.numpy(), rowvar=False), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found.covariance, np.cov(FEATURES.numpy(), rowvar=False), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_set_is_at_no_distance_from_itself():
@@ -36,7 +38,9 @@ def test_a_set_is_at_no_distance_from_itself():
 def test_scaled_and_shifted_features_are_apart_as_the_formula_says(white, scale):
     shift = torch.arange(6.0)
     expected = 6 * (1 - scale) ** 2 + float(shift.square().sum())
-    assert frechet_distance(moments(white), moments(scale * white + shift)) == pytest.approx(expected, abs=1e-6)
+    assert frechet_distance(moments(white), moments(scale * white + shift)) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_the_distance_has_no_direction():
@@ -58,8 +62,11 @@ def test_the_figure_with_an_interval_is_the_same_distance():
 def test_influences_are_those_of_leaving_an_image_out():
     generated, reference = 0.5 * FEATURES + 1, moments(FEATURES)
     whole = frechet_distance(moments(generated), reference)
-    without = [frechet_distance(moments(torch.cat([generated[:i], generated[i + 1 :]])), reference) for i in range(40)]
-    found = linearised(generated, reference, root(reference.covariance))[1]
+    without = [
+        frechet_distance(moments(torch.cat([generated[:i], generated[i + 1 :]])), reference)
+        for i in range(40)
+    ]
+    found = distance_and_influences(generated, reference, symmetric_root(reference.covariance))[1]
     expected = (len(generated) - 1) * (whole - torch.tensor(without).double())
     torch.testing.assert_close((found - found.mean())[:40], expected, rtol=0.05, atol=0.5)
 

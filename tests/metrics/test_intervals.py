@@ -6,12 +6,25 @@ from statistics import mean
 import pytest
 import torch
 
-from ddpm_cli.metrics import Moments, class_score, copies, frechet, frechet_infinity, kernel_distance, of_mean, of_share, precision_recall
+from ddpm_cli.metrics import (
+    Moments,
+    class_score,
+    copies,
+    frechet,
+    frechet_infinity,
+    kernel_distance,
+    of_mean,
+    of_share,
+    precision_recall,
+)
 
 DIMENSIONS = 4
 REFERENCE = torch.randn(150, DIMENSIONS, generator=torch.Generator().manual_seed(1))
 MANY = torch.randn(5000, DIMENSIONS, generator=torch.Generator().manual_seed(2))
-NEAR, FAR = kernel_distance(MANY, REFERENCE).value, kernel_distance(0.8 * MANY + 0.3, REFERENCE).value
+NEAR, FAR = (
+    kernel_distance(MANY, REFERENCE).value,
+    kernel_distance(0.8 * MANY + 0.3, REFERENCE).value,
+)
 NEVER_SEEN = torch.randn(400, DIMENSIONS, generator=torch.Generator().manual_seed(3))
 
 
@@ -36,17 +49,28 @@ def neighbours(count, which):
 
 def share_of_copies(count):
     found = other(count), other(count)
-    return copies(*found, REFERENCE, held_out=NEVER_SEEN, held_out_mirrored=NEVER_SEEN, training_mirrored=None).share
+    return copies(
+        *found, REFERENCE, held_out=NEVER_SEEN, held_out_mirrored=NEVER_SEEN, training_mirrored=None
+    ).share
 
 
 CASES = {
     "mean": (lambda: of_normals(100), 0.0),
     "share": (lambda: of_share(int((torch.rand(150) < 0.1).sum()), 150), 0.1),
     "frechet": (lambda: frechet(other(100), normal(DIMENSIONS)), None),
-    "frechet of fewer images than features": (lambda: frechet(other(150).reshape(20, 30), normal(30)), None),
-    "frechet_infinity": (lambda: frechet_infinity(other(160), normal(DIMENSIONS)), DIMENSIONS * (0.2**2 + 0.3**2)),
+    "frechet of fewer images than features": (
+        lambda: frechet(other(150).reshape(20, 30), normal(30)),
+        None,
+    ),
+    "frechet_infinity": (
+        lambda: frechet_infinity(other(160), normal(DIMENSIONS)),
+        DIMENSIONS * (0.2**2 + 0.3**2),
+    ),
     "kernel_distance": (lambda: kernel_distance(other(80), REFERENCE), FAR),
-    "kernel_distance of the same": (lambda: kernel_distance(torch.randn(100, DIMENSIONS), REFERENCE), NEAR),
+    "kernel_distance of the same": (
+        lambda: kernel_distance(torch.randn(100, DIMENSIONS), REFERENCE),
+        NEAR,
+    ),
     "precision": (lambda: neighbours(100, "precision"), None),
     "recall": (lambda: neighbours(100, "recall"), None),
     "class_score": (lambda: class_score(2 * torch.randn(100, 10)), None),
@@ -67,7 +91,9 @@ def test_an_interval_holds_the_truth_in_90_to_99_of_100_repetitions(name):
 
 def test_a_share_has_the_interval_of_wilson():
     found = of_share(3, 10)
-    assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.107791, 0.603222), abs=1e-6)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.3, 0.107791, 0.603222), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("count", [0, 20])

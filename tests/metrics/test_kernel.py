@@ -22,7 +22,11 @@ def without_diagonal(kernel):
 @pytest.mark.parametrize("block", [7, 2048])
 def test_the_distance_is_that_of_all_pairs_whatever_the_blocks(monkeypatch, block):
     monkeypatch.setattr(sys.modules["ddpm_cli.metrics.kernel"], "BLOCK", block)
-    expected = without_diagonal(pairs(FEATURES, FEATURES)) + without_diagonal(pairs(OTHERS, OTHERS)) - 2 * pairs(FEATURES, OTHERS).mean()
+    expected = (
+        without_diagonal(pairs(FEATURES, FEATURES))
+        + without_diagonal(pairs(OTHERS, OTHERS))
+        - 2 * pairs(FEATURES, OTHERS).mean()
+    )
     assert kernel_distance(FEATURES, OTHERS).value == pytest.approx(float(expected))
 
 
@@ -33,7 +37,10 @@ def test_a_set_is_at_no_distance_from_itself():
 
 
 def test_a_set_is_at_no_distance_from_itself_though_rounded_otherwise():
-    found = kernel_distance(FEATURES, FEATURES * (1 + 1e-7 * torch.randn(60, 1, generator=torch.Generator().manual_seed(0))))
+    found = kernel_distance(
+        FEATURES,
+        FEATURES * (1 + 1e-7 * torch.randn(60, 1, generator=torch.Generator().manual_seed(0))),
+    )
     assert found.low <= 0 <= found.high
 
 
@@ -47,14 +54,19 @@ def test_sets_that_differ_are_apart():
 
 
 def test_one_image_has_no_pairs():
-    with pytest.raises(ValueError, match="pairs take at least 2 images in either set, but there are 60 and 1"):
+    with pytest.raises(
+        ValueError, match="pairs take at least 2 images in either set, but there are 60 and 1"
+    ):
         kernel_distance(FEATURES, OTHERS[:1])
 
 
 @pytest.mark.parametrize("block", [4, 2048])
 def test_an_image_that_is_often_in_both_sets_holds_them_together(monkeypatch, block):
     monkeypatch.setattr(sys.modules["ddpm_cli.metrics.kernel"], "BLOCK", block)
-    one, both = torch.cat([FEATURES, torch.ones(60, 5)]), torch.cat([OTHERS - 0.5, torch.ones(40, 5)])
+    one, both = (
+        torch.cat([FEATURES, torch.ones(60, 5)]),
+        torch.cat([OTHERS - 0.5, torch.ones(40, 5)]),
+    )
     found = kernel_distance(one, both)
     assert found.low <= 0 <= found.high
 

@@ -37,13 +37,21 @@ def test_training_images_are_copies_each_of_itself(held_out):
     assert outcome.share.value == 1
     assert torch.equal(outcome.nearest, torch.arange(200))
     assert not outcome.mirrored.any()
-    assert outcome.told().startswith("copies: 100.0% [98.1, 100.0] of the samples are as close to a training image as the closest 5% of ")
+    assert outcome.told().startswith(
+        "copies: 100.0% [98.1, 100.0] of the samples are as close to a training image as the closest 5% of "
+    )
     assert outcome.told().endswith("the model copies")
 
 
 def test_the_verdict_says_what_images_are_compared_with():
-    assert "the closest 5% of held-out images are: no more than images that it never saw" in found(drawn(200)).told()
-    assert "the closest 5% of training images are to one another: no more" in found(drawn(200), None).told()
+    assert (
+        "the closest 5% of held-out images are: no more than images that it never saw"
+        in found(drawn(200)).told()
+    )
+    assert (
+        "the closest 5% of training images are to one another: no more"
+        in found(drawn(200), None).told()
+    )
 
 
 def test_mirror_images_are_copies_and_said_to_be_mirrored():
@@ -66,7 +74,14 @@ def test_held_out_images_are_copies_at_the_nominal_rate():
 
 def test_a_ratio_is_of_the_nearest_to_the_nearest_fifty():
     distances = torch.cdist(drawn(1).double(), TRAINING.double()).sort().values[0]
-    outcome = copies(drawn(1), drawn(1) + 100, TRAINING, held_out=HELD_OUT, held_out_mirrored=turned(HELD_OUT), training_mirrored=None)
+    outcome = copies(
+        drawn(1),
+        drawn(1) + 100,
+        TRAINING,
+        held_out=HELD_OUT,
+        held_out_mirrored=turned(HELD_OUT),
+        training_mirrored=None,
+    )
     assert float(outcome.ratios[0]) == pytest.approx(float(distances[0] / distances[:50].mean()))
 
 
@@ -76,13 +91,23 @@ def test_held_out_images_that_are_training_images_too_do_not_move_the_threshold_
 
 @pytest.mark.parametrize("held_out", [HELD_OUT[:60], None])
 def test_of_ten_models_that_copy_nothing_none_is_said_to(held_out):
-    assert not any(found(drawn(200, seed), held_out).told().endswith("the model copies") for seed in range(10, 20))
+    assert not any(
+        found(drawn(200, seed), held_out).told().endswith("the model copies")
+        for seed in range(10, 20)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("held_out", "training"), [(60, 300), (0, 100)])
 def test_of_a_hundred_models_that_copy_nothing_hardly_any_is_said_to(held_out, training):
-    fresh = [found(drawn(100, i), drawn(held_out, i + 1000) if held_out else None, drawn(training, i + 2000)) for i in range(100)]
+    fresh = [
+        found(
+            drawn(100, i),
+            drawn(held_out, i + 1000) if held_out else None,
+            drawn(training, i + 2000),
+        )
+        for i in range(100)
+    ]
     alarms = mean(each.told().endswith("the model copies") for each in fresh)
     assert alarms <= 0.04, f"{alarms:.0%} of the verdicts are false alarms"
 
@@ -100,5 +125,7 @@ def test_among_twenty_training_images_copies_are_found():
 
 
 def test_a_lone_training_image_is_refused():
-    with pytest.raises(ValueError, match="copies are found among at least 3 training images, but there are 2"):
+    with pytest.raises(
+        ValueError, match="copies are found among at least 3 training images, but there are 2"
+    ):
         found(drawn(5), None, TRAINING[:2])

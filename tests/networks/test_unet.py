@@ -17,12 +17,16 @@ def count(module):
 
 def assert_golden(output, mean, std, total, first):
     found = torch.stack([output.mean(), output.std(), output.abs().sum(), *output.flatten()[:4]])
-    torch.testing.assert_close(found, torch.tensor([mean, std, total, *first]), rtol=1e-4, atol=2e-6)
+    torch.testing.assert_close(
+        found, torch.tensor([mean, std, total, *first]), rtol=1e-4, atol=2e-6
+    )
 
 
 def test_the_embedding_is_sines_then_cosines():
     expected = [0.8414710, 0.0463992, 0.0021544, 0.0001000, 0.5403023, 0.9989229, 0.9999977, 1.0]
-    torch.testing.assert_close(SinusoidalEmbedding(8)(torch.tensor([1.0]))[0], torch.tensor(expected), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(
+        SinusoidalEmbedding(8)(torch.tensor([1.0]))[0], torch.tensor(expected), rtol=1e-4, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,14 +37,24 @@ def test_the_embedding_is_sines_then_cosines():
     ],
 )
 def test_blocks_agree_with_recorded_values(block, golden):
-    assert_golden(filled(block(16, 32, 32))(wave(3, 16, 8, 8), SinusoidalEmbedding(32)(TIMES)), *golden)
+    assert_golden(
+        filled(block(16, 32, 32))(wave(3, 16, 8, 8), SinusoidalEmbedding(32)(TIMES)), *golden
+    )
 
 
 @pytest.mark.parametrize(
     ("attention", "parameters", "golden"),
     [
-        (Attention, 16_416, (0.001329, 0.071628, 262.7541, (0.065751, 0.066766, 0.070311, 0.075998))),
-        (LinearAttention, 16_864, (0.051308, 1.052151, 3531.0234, (0.963058, 0.963392, 0.964597, 0.966526))),
+        (
+            Attention,
+            16_416,
+            (0.001329, 0.071628, 262.7541, (0.065751, 0.066766, 0.070311, 0.075998)),
+        ),
+        (
+            LinearAttention,
+            16_864,
+            (0.051308, 1.052151, 3531.0234, (0.963058, 0.963392, 0.964597, 0.966526)),
+        ),
     ],
 )
 def test_attentions_agree_with_recorded_values(attention, parameters, golden):
@@ -52,9 +66,24 @@ def test_attentions_agree_with_recorded_values(attention, parameters, golden):
 @pytest.mark.parametrize(
     ("block", "dim", "parameters", "golden"),
     [
-        ("resnet", 32, 2_183_283, (0.824267, 1.412623, 13589.1918, (1.219275, 1.127133, 1.291495, 1.103471))),
-        ("convnext", 32, 3_874_391, (0.508899, 0.185345, 4690.0098, (0.632666, 0.641304, 0.687331, 0.640696))),
-        ("resnet", 128, 32_009_619, (0.377129, 2.455335, 18643.3842, (3.507791, 3.514628, 3.533407, 3.536701))),
+        (
+            "resnet",
+            32,
+            2_183_283,
+            (0.824267, 1.412623, 13589.1918, (1.219275, 1.127133, 1.291495, 1.103471)),
+        ),
+        (
+            "convnext",
+            32,
+            3_874_391,
+            (0.508899, 0.185345, 4690.0098, (0.632666, 0.641304, 0.687331, 0.640696)),
+        ),
+        (
+            "resnet",
+            128,
+            32_009_619,
+            (0.377129, 2.455335, 18643.3842, (3.507791, 3.514628, 3.533407, 3.536701)),
+        ),
     ],
 )
 @torch.no_grad()
@@ -72,9 +101,15 @@ def test_the_convnext_unet_of_the_tutorial_has_its_parameters():
 def test_the_time_and_every_parameter_matter(block):
     network = UNet(1, 1, dim=8, dim_mults=(1, 2), block=block)
     network(wave(2, 1, 8, 8), TIMES[:2]).square().sum().backward()
-    unused = [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    unused = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
     assert unused == []
-    assert not torch.allclose(network(wave(1, 1, 8, 8), TIMES[:1]), network(wave(1, 1, 8, 8), TIMES[2:]))
+    assert not torch.allclose(
+        network(wave(1, 1, 8, 8), TIMES[:1]), network(wave(1, 1, 8, 8), TIMES[2:])
+    )
 
 
 def test_images_need_not_be_square():
@@ -83,7 +118,10 @@ def test_images_need_not_be_square():
 
 def test_a_label_of_minus_one_is_no_label():
     network = UNet(1, 1, 10, dim=8, dim_mults=(1, 2))
-    without, none, seven = (network(wave(1, 1, 8, 8), TIMES[:1], label) for label in (None, torch.tensor([-1]), torch.tensor([7])))
+    without, none, seven = (
+        network(wave(1, 1, 8, 8), TIMES[:1], label)
+        for label in (None, torch.tensor([-1]), torch.tensor([7]))
+    )
     assert torch.equal(without, none)
     assert not torch.allclose(none, seven)
 
@@ -100,7 +138,10 @@ def test_sizes_that_cannot_be_halved_are_refused_with_the_nearest_that_can(size,
         UNet(1, 1, dim=8, dim_mults=(1, 2, 4))(wave(1, 1, size, 32), TIMES[:1])
 
 
-@pytest.mark.parametrize(("options", "told"), [({"dim": 12}, "multiples of 8, but one is 12"), ({"dim": 7}, "dim must be even")])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"dim": 12}, "multiples of 8, but one is 12"), ({"dim": 7}, "dim must be even")],
+)
 def test_widths_that_cannot_be_built_are_refused(options, told):
     with pytest.raises(ValueError, match=told):
         UNet(1, 1, dim_mults=(1, 2), **options)

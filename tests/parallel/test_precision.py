@@ -11,24 +11,24 @@ from torch.amp import GradScaler
 from training_problem import DIFFUSION, fresh, trained, trainer, weights
 
 from ddpm_cli import losses
-from ddpm_cli.checkpoints import Memory
+from ddpm_cli.checkpoints import StagingBuffers
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.losses import Noised
 from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import (
-    Arithmetic,
-    computed,
-    flops,
+    FlopCount,
+    count_flops,
+    has_overflowed,
     load_network,
     load_optimizer,
+    measure_peak,
     network_state,
     on_device,
     optimizer_state,
-    overflowed,
-    peak,
+    prepare_for_training,
     scaler_for,
-    unwrapped,
+    unwrap,
 )
 
 CPU = torch.device("cpu")
@@ -48,19 +48,28 @@ def gradients(module):
 
 def state_of(precision, parallel="none", dropout=0.1):
     state = fresh(parallel, dropout=dropout)
-    inside = computed(unwrapped(state.denoiser.network), precision, compiled=False, recomputed=False)
+    inside = prepare_for_training(
+        unwrap(state.denoiser.network), precision, compiled=False, recomputed=False
+    )
     state.denoiser, state.scaler = Denoiser(DIFFUSION, inside), scaler_for(precision, CPU)
     return state
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
 def test_the_network_alone_is_computed_in_half_precision(precision, dtype):
-    inside = computed(network(), precision, compiled=False, recomputed=False)
+    inside = prepare_for_training(network(), precision, compiled=False, recomputed=False)
     x = INPUTS[0]
     estimate = Denoiser(DIFFUSION, inside)(x, torch.tensor([3, 700]))
     assert inside(*INPUTS).dtype == dtype
     assert estimate.output.dtype == estimate.x0.dtype == torch.float32
-    assert losses.l2(Denoiser(DIFFUSION, inside), Noised.at(DIFFUSION, x, x, torch.tensor([3, 700]))).dtype == torch.float32
+    assert (
+        losses.l2(
+            Denoiser(DIFFUSION, inside), Noised.at(DIFFUSION, x, x, torch.tensor([3, 700]))
+        ).dtype
+        == torch.float32
+    )
     torch.testing.assert_close(inside(*INPUTS).float(), network()(*INPUTS), rtol=0.1, atol=0.1)
 
 
@@ -69,18 +78,22 @@ def test_the_first_steps_of_a_process_keep_their_noise_in_half_precision():
     seen.forward = lambda x, t, label=None: x
     image, noise = torch.full((1, 1, 2, 2), 0.9), torch.full((1, 1, 2, 2), 1e-3)
     batch = Noised.at(DIFFUSION, image, noise, torch.tensor([1]))
-    output = Denoiser(DIFFUSION, computed(seen, "bf16", compiled=False, recomputed=False))(batch.x_t, batch.t).output
+    output = Denoiser(
+        DIFFUSION, prepare_for_training(seen, "bf16", compiled=False, recomputed=False)
+    )(batch.x_t, batch.t).output
     assert (output != DIFFUSION.scales(torch.tensor([1]), image)[0] * image).all()
 
 
 def test_half_precision_learns_what_full_precision_learns():
     full, half = (trained(state_of(name), trainer(steps=30), steps=30) for name in ("fp32", "bf16"))
-    assert [each.loss.item() for each in half] == pytest.approx([each.loss.item() for each in full], rel=0.05)
+    assert [each.loss.item() for each in half] == pytest.approx(
+        [each.loss.item() for each in full], rel=0.05
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_names_of_weights_are_those_of_the_network(precision):
-    inside = computed(network(), precision, compiled=False, recomputed=True)
+    inside = prepare_for_training(network(), precision, compiled=False, recomputed=True)
     assert network_state(inside).keys() == network().state_dict().keys()
 
 
@@ -97,15 +110,25 @@ def test_an_overflow_of_fp16_is_skipped_and_halves_the_scale_and_nothing_else():
 
 @pytest.mark.parametrize(
     ("scale", "loss", "norm", "expected"),
-    [(2.0, 1.0, "inf", True), (1.0, 1.0, "nan", True), (0.5, 1.0, "inf", False), (2.0, "nan", "nan", False), (2.0, 1.0, 1.0, False)],
+    [
+        (2.0, 1.0, "inf", True),
+        (1.0, 1.0, "nan", True),
+        (0.5, 1.0, "inf", False),
+        (2.0, "nan", "nan", False),
+        (2.0, 1.0, 1.0, False),
+    ],
 )
-def test_an_overflow_is_a_finite_loss_with_a_scaled_gradient_that_is_not(scale, loss, norm, expected):
+def test_an_overflow_is_a_finite_loss_with_a_scaled_gradient_that_is_not(
+    scale, loss, norm, expected
+):
     scaler = GradScaler("cpu", init_scale=scale)
-    assert overflowed(scaler, torch.tensor(float(loss)), torch.tensor(float(norm))) == expected
+    assert has_overflowed(scaler, torch.tensor(float(loss)), torch.tensor(float(norm))) == expected
 
 
 def test_without_a_scale_no_gradient_overflows():
-    assert not overflowed(scaler_for("bf16", CPU), torch.tensor(1.0), torch.tensor(float("inf")))
+    assert not has_overflowed(
+        scaler_for("bf16", CPU), torch.tensor(1.0), torch.tensor(float("inf"))
+    )
     assert scaler_for("bf16", CPU).state_dict() == {}
 
 
@@ -131,14 +154,20 @@ def channels_last(state):
 
 
 def test_channels_last_is_the_same_training():
-    plain, other = fresh(dropout=0.0, lr=1e-3, dim=16), channels_last(fresh(dropout=0.0, lr=1e-3, dim=16))
-    expected, found = ([each.loss.item() for each in trained(state, trainer(steps=20), steps=20)] for state in (plain, other))
+    plain, other = (
+        fresh(dropout=0.0, lr=1e-3, dim=16),
+        channels_last(fresh(dropout=0.0, lr=1e-3, dim=16)),
+    )
+    expected, found = (
+        [each.loss.item() for each in trained(state, trainer(steps=20), steps=20)]
+        for state in (plain, other)
+    )
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def filed(content):
     """As a file holds it."""
-    copied, complete = Memory().copy({"all": content})
+    copied, complete = StagingBuffers().copy({"all": content})
     complete()
     return copied["all"]
 
@@ -159,27 +188,38 @@ def test_what_is_saved_is_contiguous_and_moments_lie_as_their_weights_do():
     trained(first, trainer(stop_at=2))
     moments = filed(optimizer_state(first.optimizer))
     assert all(each.is_contiguous() for kept in moments.values() for each in kept.values())
-    assert all(each.is_contiguous() for each in filed(network_state(first.denoiser.network)).values())
+    assert all(
+        each.is_contiguous() for each in filed(network_state(first.denoiser.network)).values()
+    )
     load_optimizer(second.optimizer, moments)
     shrink = second.denoiser.network.shrink[0].weight
-    assert shrink.stride() == second.optimizer.state[shrink]["exp_avg"].stride() != shrink.contiguous().stride()
+    assert (
+        shrink.stride()
+        == second.optimizer.state[shrink]["exp_avg"].stride()
+        != shrink.contiguous().stride()
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_activations_computed_again_give_the_same_gradients_with_dropout(precision):
-    kept, again = (gradients(computed(network(0.5), precision, compiled=False, recomputed=way)) for way in (False, True))
+    kept, again = (
+        gradients(prepare_for_training(network(0.5), precision, compiled=False, recomputed=way))
+        for way in (False, True)
+    )
     assert all(torch.equal(one, other) for one, other in zip(kept, again, strict=True))
 
 
 def test_a_network_without_parts_is_not_computed_again():
     with pytest.raises(ValueError, match="activation_checkpointing is not for Answer"):
-        computed(Answer(None), "fp32", compiled=False, recomputed=True)
+        prepare_for_training(Answer(None), "fp32", compiled=False, recomputed=True)
 
 
 def test_a_compiler_that_is_missing_is_told(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ValueError, match=r"needs a C\+\+ compiler, but none of g\+\+, clang\+\+, cl is there"):
-        computed(network(), "fp32", compiled=True, recomputed=False)
+    with pytest.raises(
+        ValueError, match=r"needs a C\+\+ compiler, but none of g\+\+, clang\+\+, cl is there"
+    ):
+        prepare_for_training(network(), "fp32", compiled=True, recomputed=False)
 
 
 COMPILED = """
@@ -223,9 +263,9 @@ class Convolution(nn.Conv2d):
 
 def test_flops_of_a_convolution_forward_and_backward_are_known():
     forward = 2 * (4 * 4) * (3 * 3) * 5 * 7
-    assert flops(Convolution(5, 7, 3, padding=1), (5, 4, 4)) == 2 * forward
+    assert count_flops(Convolution(5, 7, 3, padding=1), (5, 4, 4)) == 2 * forward
 
 
 def test_a_speed_comes_to_flops_and_their_share_of_the_peak():
-    assert Arithmetic(2e9, 1e12).at(100) == {"tflops": 0.2, "peak_share": 0.2}
-    assert 1e8 < peak(CPU, torch.float32) < 1e14
+    assert FlopCount(2e9, 1e12).at(100) == {"tflops": 0.2, "peak_share": 0.2}
+    assert 1e8 < measure_peak(CPU, torch.float32) < 1e14

@@ -8,19 +8,21 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from ddpm_cli.data import Preparation, decoded, folder, together
-from ddpm_cli.data.decoding import RECORD, looks, words
-from ddpm_cli.data.preparation import fitted
+from ddpm_cli.data import Preparation, assemble_image_set, decode_source, folder
+from ddpm_cli.data.decoding import RECORD, content_hash, perceptual_hash
+from ddpm_cli.data.preparation import prepare_image
 from ddpm_cli.preflight import duplicates as copies
-from ddpm_cli.preflight.duplicates import candidates, exact, near
-from ddpm_cli.preflight.image_facts import report
+from ddpm_cli.preflight.duplicates import candidate_pairs, exact_copies, near_copies
+from ddpm_cli.preflight.image_facts import image_facts
 
 LOOKS = np.random.default_rng(0).integers(0, 2**64, 200, dtype=np.uint64)
 
 
 def smooth(count, side=32, seed=0):
     """Different images that look like photographs out of focus."""
-    cells = torch.randint(0, 256, (count, 3, 6, 6), generator=torch.Generator().manual_seed(seed)).float()
+    cells = torch.randint(
+        0, 256, (count, 3, 6, 6), generator=torch.Generator().manual_seed(seed)
+    ).float()
     return interpolate(cells, size=(side, side), mode="bicubic").clamp(0, 255).byte()
 
 
@@ -31,7 +33,7 @@ def noisy(images, levels, seed=1):
 
 def known(images):
     records = np.zeros(len(images), dtype=RECORD)
-    records["word"], records["look"] = words(images), looks(images)
+    records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     return records
 
 
@@ -40,9 +42,14 @@ def flipped(looks, *bits):
 
 
 def reported(place, holdout=0.0, **options):
-    source, preparation = folder(path=str(place)), Preparation(size=8, channels=3, flip=False, holdout=holdout, **options)
-    found = decoded(source, preparation)
-    return report(found.images, found.records, together(found, source, preparation), holdout)
+    source, preparation = (
+        folder(path=str(place)),
+        Preparation(size=8, channels=3, flip=False, holdout=holdout, **options),
+    )
+    found = decode_source(source, preparation)
+    return image_facts(
+        found.images, found.records, assemble_image_set(found, source, preparation), holdout
+    )
 
 
 @pytest.fixture
@@ -78,18 +85,27 @@ def test_a_report_tells_exact_and_near_copies(photographs):
 
 def test_the_held_out_images_with_a_near_copy_in_training_are_told(photographs):
     source = folder(path=str(photographs))
-    found = decoded(source, Preparation(size=8, channels=3, flip=False))
+    found = decode_source(source, Preparation(size=8, channels=3, flip=False))
     between = found.records["word"][[0, 3]].astype(float).mean() / 2**64
     assert reported(photographs, between).leaked.tolist() in ([0, 1, 2], [3])
     assert not len(reported(photographs).leaked)
 
 
-def test_labels_that_are_missing_are_counted_and_classes_without_an_image_are_told(photographs, tmp_path):
-    (tmp_path / "l.jsonl").write_text('{"file_name": "a/0.png", "label": "x"}\n{"file_name": "a/5.png", "label": "y"}\n')
+def test_labels_that_are_missing_are_counted_and_classes_without_an_image_are_told(
+    photographs, tmp_path
+):
+    (tmp_path / "l.jsonl").write_text(
+        '{"file_name": "a/0.png", "label": "x"}\n{"file_name": "a/5.png", "label": "y"}\n'
+    )
     (tmp_path / "a/5.png").write_bytes(b"")
-    source, preparation = folder(path=str(tmp_path), labels=str(tmp_path / "l.jsonl")), Preparation(size=8, channels=3, flip=False)
-    found = decoded(source, preparation)
-    facts = report(found.images, found.records, together(found, source, preparation), 0.0)
+    source, preparation = (
+        folder(path=str(tmp_path), labels=str(tmp_path / "l.jsonl")),
+        Preparation(size=8, channels=3, flip=False),
+    )
+    found = decode_source(source, preparation)
+    facts = image_facts(
+        found.images, found.records, assemble_image_set(found, source, preparation), 0.0
+    )
     assert (facts.classes, facts.unlabelled) == ({"x": 1, "y": 0}, 8)
 
 
@@ -101,37 +117,37 @@ def test_a_set_without_one_readable_image_has_nothing_to_tell(tmp_path):
 
 @pytest.mark.parametrize("bits", [(0,), (63,), (0, 16), (5, 40, 63), (0, 1, 2)])
 def test_looks_that_differ_in_three_bits_are_candidates_wherever_these_are(bits):
-    assert candidates(np.append(LOOKS, flipped(LOOKS[7], *bits))).tolist() == [[7, 200]]
+    assert candidate_pairs(np.append(LOOKS, flipped(LOOKS[7], *bits))).tolist() == [[7, 200]]
 
 
 @pytest.mark.parametrize("bits", [(0, 1, 2, 3), (0, 20, 40, 60)])
 def test_looks_that_differ_in_four_bits_are_none(bits):
-    assert not len(candidates(np.append(LOOKS, flipped(LOOKS[7], *bits))))
+    assert not len(candidate_pairs(np.append(LOOKS, flipped(LOOKS[7], *bits))))
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_less_than_two_looks_have_no_candidates(count):
-    assert candidates(LOOKS[:count]).shape == (0, 2)
+    assert candidate_pairs(LOOKS[:count]).shape == (0, 2)
 
 
 def test_a_crowd_that_looks_alike_costs_no_more_than_a_few_pairs_each(monkeypatch):
     monkeypatch.setattr(copies, "ENOUGH", 0)
-    assert 1000 < len(candidates(np.zeros(1000, np.uint64))) < 5000
+    assert 1000 < len(candidate_pairs(np.zeros(1000, np.uint64))) < 5000
 
 
 def test_a_copy_that_was_compressed_again_is_near_on_a_plain_ground():
     drawing, file = Image.new("RGB", (128, 128), "white"), BytesIO()
     drawing.paste((200, 30, 60), (40, 47, 91, 84))
     drawing.save(file, "jpeg", quality=60)
-    both = torch.stack([fitted(image, (3, 32, 32)) for image in (drawing, Image.open(file))])
-    assert near(both, known(both)).tolist() == [[0, 1]]
+    both = torch.stack([prepare_image(image, (3, 32, 32)) for image in (drawing, Image.open(file))])
+    assert near_copies(both, known(both)).tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize(("levels", "found"), [(3, 20), (60, 0)])
 def test_near_copies_are_those_whose_pixels_hardly_differ(levels, found):
     images = smooth(200)
     both = torch.cat([images, noisy(images[:20], levels)])
-    pairs = near(both, known(both)).tolist()
+    pairs = near_copies(both, known(both)).tolist()
     assert {other - one for one, other in pairs} <= {200}
     assert found * 0.8 <= len(pairs) <= found
 
@@ -139,12 +155,12 @@ def test_near_copies_are_those_whose_pixels_hardly_differ(levels, found):
 def test_images_that_look_alike_but_differ_in_brightness_are_no_copies():
     images = smooth(1) // 2
     both = torch.cat([images, images + 40])
-    assert len(candidates(known(both)["look"].astype(np.uint64))) == 1
-    assert not len(near(both, known(both)))
+    assert len(candidate_pairs(known(both)["look"].astype(np.uint64))) == 1
+    assert not len(near_copies(both, known(both)))
 
 
 def test_of_exact_copies_the_first_is_compared():
     image = smooth(1)
     every = torch.cat([image, image, noisy(image, 2), noisy(image, 2)])
-    assert [group.tolist() for group in exact(known(every))] == [[0, 1], [2, 3]]
-    assert near(every, known(every)).tolist() == [[0, 2]]
+    assert [group.tolist() for group in exact_copies(known(every))] == [[0, 1], [2, 3]]
+    assert near_copies(every, known(every)).tolist() == [[0, 2]]

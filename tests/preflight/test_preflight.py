@@ -15,13 +15,15 @@ from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.loading import Stream
-from ddpm_cli.parallel import Ranks
+from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.preflight import resources
 from ddpm_cli.preflight import resources as room
 from ddpm_cli.training import Trainer, TrainState
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
-IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(
+    0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+)
 BATCH = Stream(ImageSet(IMAGES, None, []), 6, 0, False)[0]
 GREY = torch.full((4, 3, 8, 8), 7, dtype=torch.uint8)
 
@@ -52,62 +54,96 @@ def recipe(**changes):
     return Trainer(partial(torch.optim.AdamW, lr=1e-2), **{**RECIPE, **changes})
 
 
-def tried(network, loss=losses.l2, ranks=Ranks()):
-    return preflight.trial(recipe(), trained(network), loss, BATCH, 0, ranks)
+def tried(network, loss=losses.l2, ranks=ProcessGroup()):
+    return preflight.run_trial(recipe(), trained(network), loss, BATCH, 0, ranks)
 
 
 def test_a_schedule_that_keeps_the_image_is_a_warning_with_the_remedy():
     kept = GaussianDiffusion.from_betas(schedules.linear(last=0.002))
-    ((level, text),) = said(preflight.schedule(kept))
+    ((level, text),) = said(preflight.check_schedule(kept))
     assert level == "warning"
     assert "above 1e-03: use schedule=cosine or a larger schedule.last" in text
-    assert said(preflight.schedule(DIFFUSION))[0][0] == "ok"
+    assert said(preflight.check_schedule(DIFFUSION))[0][0] == "ok"
 
 
 @pytest.mark.parametrize(
     ("images", "told"),
     [
         (IMAGES, [("ok", "a batch has 20 different images, none of one colour, bytes 0 to 255")]),
-        (IMAGES // 16, [("warning", "a batch has bytes 0 to 15 of 0 to 255: little contrast, or images on another scale")]),
+        (
+            IMAGES // 16,
+            [
+                (
+                    "warning",
+                    "a batch has bytes 0 to 15 of 0 to 255: little contrast, or images on another scale",
+                )
+            ],
+        ),
         (IMAGES[[0, 1, 1]], [("warning", "1 of 3 images in a batch are copies of others")]),
-        (IMAGES.expand(-1, 3, -1, -1), [("warning", "all images in a batch are grey: data.channels=1 is enough")]),
-        (torch.cat([IMAGES, GREY[:1, :1]]), [("warning", "1 of 21 images in a batch are of one colour")]),
+        (
+            IMAGES.expand(-1, 3, -1, -1),
+            [("warning", "all images in a batch are grey: data.channels=1 is enough")],
+        ),
+        (
+            torch.cat([IMAGES, GREY[:1, :1]]),
+            [("warning", "1 of 21 images in a batch are of one colour")],
+        ),
     ],
 )
 def test_images_that_are_hard_to_learn_from_are_told(images, told):
-    assert said(preflight.images(images)) == told
+    assert said(preflight.check_batch_images(images)) == told
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
-@pytest.mark.parametrize(("loss", "variance"), [(losses.l1, "small"), (losses.huber, "large"), (losses.hybrid, "learned")])
+@pytest.mark.parametrize(
+    ("loss", "variance"),
+    [(losses.l1, "small"), (losses.huber, "large"), (losses.hybrid, "learned")],
+)
 def test_a_network_that_knows_the_noise_has_no_loss(loss, variance, predicts):
     denoiser = Denoiser(DIFFUSION, Answer(None), predicts=predicts, variance=variance)
-    assert said(preflight.oracle(denoiser, loss, BATCH, 0)) == [("ok", "a network that knows the noise has no loss")]
+    assert said(preflight.check_oracle(denoiser, loss, BATCH, 0)) == [
+        ("ok", "a network that knows the noise has no loss")
+    ]
 
 
 @pytest.mark.parametrize(("worth", "level"), [(0.5, "warning"), (math.nan, "error")])
 def test_a_loss_that_is_another_s_is_told(worth, level):
     denoiser = Denoiser(DIFFUSION, Answer(None))
-    ((found, text),) = said(preflight.oracle(denoiser, lambda denoiser, batch: losses.l2(denoiser, batch) + worth, BATCH, 0))
+    ((found, text),) = said(
+        preflight.check_oracle(
+            denoiser, lambda denoiser, batch: losses.l2(denoiser, batch) + worth, BATCH, 0
+        )
+    )
     assert found == level
     assert f"has a loss of {worth:.2g}, not 0" in text
 
 
 def test_parameters_without_a_gradient_are_a_warning_and_among_several_processes_an_error():
-    assert said(tried(Small()).findings) == [("warning", "unused.weight, unused.bias get no gradient and stay as they are")]
-    (found,) = tried(Small(), ranks=Ranks(0, 2)).findings
-    assert (found.level, found.text.endswith("with trainer=ddp every parameter needs one")) == ("error", True)
+    assert said(tried(Small()).findings) == [
+        ("warning", "unused.weight, unused.bias get no gradient and stay as they are")
+    ]
+    (found,) = tried(Small(), ranks=ProcessGroup(0, 2)).findings
+    assert (found.level, found.text.endswith("with trainer=ddp every parameter needs one")) == (
+        "error",
+        True,
+    )
 
 
 def test_the_embedding_of_labels_gets_a_gradient_though_all_labels_are_dropped():
     state, batch = fresh(classes=4), Stream(LABELLED, 6, 0, False)[0]
-    (found,) = preflight.trial(recipe(label_dropout=1.0), state, losses.l2, batch, 0, Ranks(0, 2)).findings
+    (found,) = preflight.run_trial(
+        recipe(label_dropout=1.0), state, losses.l2, batch, 0, ProcessGroup(0, 2)
+    ).findings
     assert found.level == "ok"
-    assert said(preflight.oracle(state.denoiser, losses.l2, batch, 0)) == [("ok", "a network that knows the noise has no loss")]
+    assert said(preflight.check_oracle(state.denoiser, losses.l2, batch, 0)) == [
+        ("ok", "a network that knows the noise has no loss")
+    ]
 
 
 def test_numbers_that_are_not_finite_are_an_error():
-    assert said(tried(Small(unused=False, weight=math.nan)).findings) == [("error", "the loss of 6 of 6 images is not finite")]
+    assert said(tried(Small(unused=False, weight=math.nan)).findings) == [
+        ("error", "the loss of 6 of 6 images is not finite")
+    ]
     endless = partial(rooted, losses.l2)
     assert said(tried(Small(unused=False), endless).findings) == [
         ("error", "the gradient of used.weight, used.bias, norm.weight and 1 more is not finite")
@@ -126,13 +162,16 @@ def test_memory_that_is_full_is_an_error_with_the_remedy():
 
     (found,) = tried(Small(), greedy).findings
     assert found.level == "error"
-    assert found.text == "6 images at once do not fit into the memory of cpu: choose a smaller trainer.microbatch"
+    assert (
+        found.text
+        == "6 images at once do not fit into the memory of cpu: choose a smaller trainer.microbatch"
+    )
 
 
 def test_a_trial_leaves_weights_buffers_gradients_and_moments_as_they_were():
     state = trained(network := Small())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    trial = preflight.trial(recipe(), state, losses.l2, BATCH, 0, Ranks())
+    trial = preflight.run_trial(recipe(), state, losses.l2, BATCH, 0, ProcessGroup())
     assert trial.seconds > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -141,14 +180,20 @@ def test_a_trial_leaves_weights_buffers_gradients_and_moments_as_they_were():
 
 @pytest.mark.parametrize(("there", "level"), [(10**9, "ok"), (10, "warning"), (None, None)])
 def test_memory_is_compared_with_what_is_free(monkeypatch, there, level):
-    monkeypatch.setattr(room, "free", lambda device: there)
-    assert [each.level for each in preflight.memory(trained(Small()), 1000)] == [level] * (level is not None)
+    monkeypatch.setattr(room, "free_memory", lambda device: there)
+    assert [each.level for each in preflight.check_memory(trained(Small()), 1000)] == [level] * (
+        level is not None
+    )
 
 
 @pytest.mark.parametrize(("there", "level"), [(10**9, "ok"), (300, "warning"), (100, "error")])
-def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(monkeypatch, tmp_path, there, level):
+def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(
+    monkeypatch, tmp_path, there, level
+):
     monkeypatch.setattr(room.shutil, "disk_usage", lambda path: SimpleNamespace(free=there))
-    (found,) = preflight.disk(tmp_path / "not/there/yet", trained(Small()), recipe(keep_last=2), 10)
+    (found,) = preflight.check_disk(
+        tmp_path / "not/there/yet", trained(Small()), recipe(keep_last=2), 10
+    )
     assert found.level == level
     assert "4 checkpoints of" in found.text
 
@@ -161,16 +206,22 @@ def test_checkpoints_are_counted_as_they_will_lie_there():
 
 def test_an_estimate_says_step_total_and_checkpoint():
     costs = {"sample_every": 4.0, "evaluate_every": 8.0}
-    ((level, text),) = said(preflight.estimate(trained(Small()), recipe(sample_every=500, evaluate_every=100), 1000, 0.5, costs))
+    ((level, text),) = said(
+        preflight.estimate_time(
+            trained(Small()), recipe(sample_every=500, evaluate_every=100), 1000, 0.5, costs
+        )
+    )
     assert level == "estimate"
     assert text == "about 0.5 s a step, 9 min in all; a checkpoint has 192 bytes"
 
 
-@pytest.mark.parametrize(("count", "words"), [(12, "12 bytes"), (2048, "2.0 KiB"), (3 * 2**30, "3.0 GiB")])
+@pytest.mark.parametrize(
+    ("count", "words"), [(12, "12 bytes"), (2048, "2.0 KiB"), (3 * 2**30, "3.0 GiB")]
+)
 def test_sizes_are_said_in_words(count, words):
-    assert resources.size(count) == words
+    assert resources.size_text(count) == words
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (600, "10 min"), (36_000, "10.0 h")])
 def test_times_are_said_in_words(seconds, words):
-    assert resources.duration(seconds) == words
+    assert resources.duration_text(seconds) == words

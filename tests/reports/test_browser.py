@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the card is tried in Chromium by playwright: pip install 'ddpm-cli[browser]'")
+sync_api = pytest.importorskip(
+    "playwright.sync_api",
+    reason="the card is tried in Chromium by playwright: pip install 'ddpm-cli[browser]'",
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
+]
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 ).split()
@@ -31,7 +37,12 @@ def browser():
 def opened(browser, command, runs):
     """Opens the card of a tiny run; what the browser says or asks for is kept."""
     if not (runs / "browsed").exists():
-        often = ["trainer.log_every=2", "trainer.evaluate_every=2", "trainer.sample_every=2", "trainer.steps=8"]
+        often = [
+            "trainer.log_every=2",
+            "trainer.evaluate_every=2",
+            "trainer.sample_every=2",
+            "trainer.steps=8",
+        ]
         assert command("train", *TINY, *often, "hydra.run.dir=browsed").code == 0
         Path("browsed/evaluations.jsonl").write_text(EVALUATIONS)
         assert command("report", "run=browsed").code == 0
@@ -39,7 +50,9 @@ def opened(browser, command, runs):
     heard, asked = [], []
 
     def opening(width=1000, scheme="light", **options):
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, **options)
+        page = browser.new_page(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, **options
+        )
         page.on("console", lambda message: heard.append(message.text))
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("request", lambda request: asked.append(request.url.partition(",")[0]))
@@ -58,7 +71,10 @@ def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(opened):
 
 def test_the_slider_changes_the_picture_by_its_keys(opened):
     page = opened()
-    choice, pictures = page.get_by_label("Training step"), page.get_by_role("img", name="Samples at")
+    choice, pictures = (
+        page.get_by_label("Training step"),
+        page.get_by_role("img", name="Samples at"),
+    )
     assert (pictures.count(), pictures.get_attribute("alt")) == (1, "Samples at step 8")
     choice.press("ArrowLeft")
     assert (pictures.count(), pictures.get_attribute("alt")) == (1, "Samples at step 6")
@@ -116,7 +132,9 @@ def test_a_phone_scrolls_downwards_only(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-@pytest.mark.skipif("AXE_CORE" not in os.environ, reason="AXE_CORE=axe.min.js (npm pack axe-core) names no file")
+@pytest.mark.skipif(
+    "AXE_CORE" not in os.environ, reason="AXE_CORE=axe.min.js (npm pack axe-core) names no file"
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1000])
 def test_axe_finds_no_serious_violation(opened, width, scheme):

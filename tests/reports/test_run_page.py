@@ -42,12 +42,30 @@ def evaluation(metric, value, protocol):
 
 
 def test_a_run_ends_with_its_card(command):
-    outcome = command("train", *TINY, "trainer.steps=4", "trainer.log_every=2", "trainer.sample_every=2", "hydra.run.dir=run")
+    outcome = command(
+        "train",
+        *TINY,
+        "trainer.steps=4",
+        "trainer.log_every=2",
+        "trainer.sample_every=2",
+        "hydra.run.dir=run",
+    )
     text = shown("run")
     assert outcome.out.splitlines()[-1] == f"report    {Path('run/report.html').resolve()}"
-    assert all(each in text for each in ("<h1>Run run</h1>", "58,273 parameters", "4 of 4 steps", "still improving: held-out loss"))
+    assert all(
+        each in text
+        for each in (
+            "<h1>Run run</h1>",
+            "58,273 parameters",
+            "4 of 4 steps",
+            "still improving: held-out loss",
+        )
+    )
     assert "ddpm-train model.network.dim=8 'model.network.dim_mults=[1,2]' trainer.steps=4" in text
-    assert all(f'data-stands="{each}"' in text for each in ("step 2", "step 4", "step 0 of 3", "step 3 of 3"))
+    assert all(
+        f'data-stands="{each}"' in text
+        for each in ("step 2", "step 4", "step 0 of 3", "step 3 of 3")
+    )
     assert "resume=auto" in text
     assert text.count("<svg") == 1
     assert torch.__version__ in text
@@ -58,15 +76,32 @@ def test_a_stopped_run_has_a_card_that_says_how_to_go_on(command):
     outcome = command("train", *TINY, "trainer.steps=4", "trainer.stop_at=2", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err
     assert "2 of 4 steps" in shown("run")
-    assert f"sampler.steps=3 trainer.steps=4 hydra.run.dir={Path('run').resolve()} resume=auto<" in shown("run")
+    assert (
+        f"sampler.steps=3 trainer.steps=4 hydra.run.dir={Path('run').resolve()} resume=auto<"
+        in shown("run")
+    )
 
 
 def test_commands_name_a_folder_as_hydra_reads_it(command):
-    run = command("train", *TINY, "trainer.steps=2", "trainer.stop_at=1", "hydra.run.dir='été, a=1/it\\'s'")
+    run = command(
+        "train", *TINY, "trainer.steps=2", "trainer.stop_at=1", "hydra.run.dir='été, a=1/it\\'s'"
+    )
     assert run.code == 0, run.err
-    commands = [shlex.split(line) for line in re.findall(r"<code>(ddpm-.*?)</code>", shown("été, a=1/it's"))]
-    commands += [shlex.split(line.removeprefix("sample").strip()) for line in run.out.splitlines() if " ddpm-" in line]
-    assert [words[0] for words in commands] == ["ddpm-train", "ddpm-train", "ddpm-sample", "ddpm-train", "ddpm-sample"]
+    commands = [
+        shlex.split(line) for line in re.findall(r"<code>(ddpm-.*?)</code>", shown("été, a=1/it's"))
+    ]
+    commands += [
+        shlex.split(line.removeprefix("sample").strip())
+        for line in run.out.splitlines()
+        if " ddpm-" in line
+    ]
+    assert [words[0] for words in commands] == [
+        "ddpm-train",
+        "ddpm-train",
+        "ddpm-sample",
+        "ddpm-train",
+        "ddpm-sample",
+    ]
     for name, *options in commands[1:]:
         outcome = command(name.removeprefix("ddpm-"), *options, *["n=1"] * (name == "ddpm-sample"))
         assert outcome.code == 0, outcome.err
@@ -76,17 +111,27 @@ def test_a_card_that_cannot_be_written_ends_no_run_badly(command, monkeypatch):
     def full(path, write):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(card, "whole", full)
+    monkeypatch.setattr(card, "write_atomically", full)
     outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run")
     assert outcome.code == 0
-    assert outcome.out.splitlines()[-1] == "warning: no report.html: [Errno 28] No space left on device"
+    assert (
+        outcome.out.splitlines()[-1]
+        == "warning: no report.html: [Errno 28] No space left on device"
+    )
     assert not list(Path("run").glob("*report*"))
 
 
 def test_a_run_that_fails_has_a_card_of_its_last_good_checkpoint(command):
-    failing = ["trainer.steps=20", "trainer.checkpoint_every=2", "trainer.bad_steps=2", "trainer.lr_schedule=constant"]
+    failing = [
+        "trainer.steps=20",
+        "trainer.checkpoint_every=2",
+        "trainer.bad_steps=2",
+        "trainer.lr_schedule=constant",
+    ]
     command("train", *TINY, *failing, "trainer.stop_at=2", "hydra.run.dir=run")
-    outcome = command("train", *TINY, *failing, "trainer.optimizer.lr=1e30", "hydra.run.dir=run", "resume=auto")
+    outcome = command(
+        "train", *TINY, *failing, "trainer.optimizer.lr=1e30", "hydra.run.dir=run", "resume=auto"
+    )
     assert outcome.code == 1
     assert "steps that were skipped, for their numbers were not finite" in shown("run")
     assert "of 20 steps" in shown("run")
@@ -129,37 +174,63 @@ def test_a_conditional_run_has_a_film_too(command, conditional):
 
 
 def test_metrics_stand_with_their_intervals_and_protocols(command, trained):
-    save_text(Path("trained/evaluations.jsonl"), evaluation("fd_pixels", 1.25, "one") * 2 + evaluation("kid_pixels", 2.5, "other"))
+    save_text(
+        Path("trained/evaluations.jsonl"),
+        evaluation("fd_pixels", 1.25, "one") * 2 + evaluation("kid_pixels", 2.5, "other"),
+    )
     text = written_anew(command)
     assert text.count(">1.25<") == 1
-    assert all(each in text for each in (">1.15<", ">1.35<", "fd_pixels | one", "kid_pixels | other"))
+    assert all(
+        each in text for each in (">1.15<", ">1.35<", "fd_pixels | one", "kid_pixels | other")
+    )
     assert "cannot be compared" not in text
 
 
 def test_numbers_of_different_protocols_are_said_not_to_be_compared(command, trained):
-    save_text(Path("trained/evaluations.jsonl"), evaluation("fd_pixels", 1.0, "one") + evaluation("fd_pixels", 2.0, "other"))
+    save_text(
+        Path("trained/evaluations.jsonl"),
+        evaluation("fd_pixels", 1.0, "one") + evaluation("fd_pixels", 2.0, "other"),
+    )
     assert "fd_pixels is by 2 protocols and cannot be compared across them" in written_anew(command)
 
 
 def test_what_was_measured_in_training_is_drawn(command, trained):
-    save_text(Path("trained/metrics.jsonl"), "".join(json.dumps({"step": step, "fd_pixels": 10 / step}) + "\n" for step in (1, 2, 4)))
+    save_text(
+        Path("trained/metrics.jsonl"),
+        "".join(json.dumps({"step": step, "fd_pixels": 10 / step}) + "\n" for step in (1, 2, 4)),
+    )
     assert "fd_pixels from 10 at step 1 to 2.5 at step 4" in written_anew(command)
 
 
 def test_hostile_files_are_words_and_no_markup(command, trained):
     folder = Path(f"trained {HOSTILE.replace('/', '')}")
     Path("trained").rename(folder)
-    save_text(folder / "evaluations.jsonl", evaluation(HOSTILE, 1.0, HOSTILE) + evaluation(HOSTILE, 1.0, "</script>"))
-    save_text(folder / "incidents.jsonl", json.dumps({"step": HOSTILE, "loss": [HOSTILE], "lr": {HOSTILE: 1}}) + "\nno json\n[1]\n")
-    save_text(folder / "metrics.jsonl", "".join(json.dumps({"step": step, f"fd_{HOSTILE}": step}) + "\n" for step in (1, 2)))
-    save_text(folder / ".hydra/overrides.yaml", json.dumps([f"data.path={HOSTILE}", "data.path=${oc.env:HOME}"]))
+    save_text(
+        folder / "evaluations.jsonl",
+        evaluation(HOSTILE, 1.0, HOSTILE) + evaluation(HOSTILE, 1.0, "</script>"),
+    )
+    save_text(
+        folder / "incidents.jsonl",
+        json.dumps({"step": HOSTILE, "loss": [HOSTILE], "lr": {HOSTILE: 1}}) + "\nno json\n[1]\n",
+    )
+    save_text(
+        folder / "metrics.jsonl",
+        "".join(json.dumps({"step": step, f"fd_{HOSTILE}": step}) + "\n" for step in (1, 2)),
+    )
+    save_text(
+        folder / ".hydra/overrides.yaml",
+        json.dumps([f"data.path={HOSTILE}", "data.path=${oc.env:HOME}"]),
+    )
     save_text(
         folder / "train.log",
         f"2026-01-01 00:00:00,0 WARNING a.b: warning: {HOSTILE}\n2026-01-01 00:00:00,0 INFO a.b: model     {HOSTILE}\n",
     )
     content = torch.load(folder / "checkpoints/step_00000004.pt", weights_only=True)
     facts = {**content["facts"], "classes": [HOSTILE] * 10}
-    torch.save({**content, "facts": facts, "environment": {HOSTILE: HOSTILE}}, folder / "checkpoints/step_00000004.pt")
+    torch.save(
+        {**content, "facts": facts, "environment": {HOSTILE: HOSTILE}},
+        folder / "checkpoints/step_00000004.pt",
+    )
     outcome = command("report", f"run='{folder}'")
     assert outcome.code == 0, outcome.err
     text = (folder / "report.html").read_text()
@@ -180,31 +251,50 @@ def test_pictures_that_cannot_be_seen_are_left_out(command, trained):
 
 
 def test_a_picture_of_another_format_is_left_out(command, trained):
-    Image.open("trained/data.png").convert("RGB").save("trained/data.png", "EPS")  # which Pillow has a program of PostScript draw
+    Image.open("trained/data.png").convert("RGB").save(
+        "trained/data.png", "EPS"
+    )  # which Pillow has a program of PostScript draw
     assert "A batch of training images" not in written_anew(command)
 
 
-@pytest.mark.parametrize("text", [b"", b"5", b"a: b", b"- \xff", b"- '", b"[" * 3000, b"- !!python/name:os.system"], ids=str)
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"5", b"a: b", b"- \xff", b"- '", b"[" * 3000, b"- !!python/name:os.system"],
+    ids=str,
+)
 def test_overrides_that_cannot_be_read_are_left_out(command, trained, text):
     Path("trained/.hydra/overrides.yaml").write_bytes(text)
-    assert f"ddpm-train hydra.run.dir={Path('trained').resolve()} resume=auto<" in written_anew(command)
+    assert f"ddpm-train hydra.run.dir={Path('trained').resolve()} resume=auto<" in written_anew(
+        command
+    )
 
 
 def test_overrides_that_would_not_fit_the_memory_are_written_once(command, trained):
     lists = [f"a{place}: &a{place} [{','.join([f'*a{place - 1}'] * 9)}]" for place in range(1, 30)]
     save_text(Path("trained/.hydra/overrides.yaml"), "{a0: &a0 text, " + ", ".join(lists) + "}")
     written_anew(command)
-    save_text(Path("trained/.hydra/overrides.yaml"), f"[&a {'seed=1' * 10_000}, {','.join(['*a'] * 1000)}, [*a]]")
+    save_text(
+        Path("trained/.hydra/overrides.yaml"),
+        f"[&a {'seed=1' * 10_000}, {','.join(['*a'] * 1000)}, [*a]]",
+    )
     assert written_anew(command).count("seed=1seed=1seed=1 ") == 1
 
 
 def test_rows_without_time_have_no_speed(command, trained):
-    save_text(Path("trained/metrics.jsonl"), json.dumps({"step": 0, "loss": 1, "images_per_second": 5}) + "\n")
+    save_text(
+        Path("trained/metrics.jsonl"),
+        json.dumps({"step": 0, "loss": 1, "images_per_second": 5}) + "\n",
+    )
     assert "images/s" not in written_anew(command)
 
 
 def test_the_verdict_says_by_what_the_best_checkpoint_is(command):
-    measured = ["trainer.measures=[fd_pixels]", "trainer.best=fd_pixels", "trainer.measure_every=4", "trainer.measure_images=8"]
+    measured = [
+        "trainer.measures=[fd_pixels]",
+        "trainer.best=fd_pixels",
+        "trainer.measure_every=4",
+        "trainer.measure_images=8",
+    ]
     outcome = command("train", *TINY, *measured, "trainer.steps=4", "hydra.run.dir=run")
     told = next(line for line in outcome.out.splitlines() if line.startswith("learning"))
     assert "by fd_pixels" in told
@@ -229,11 +319,18 @@ def test_fifty_grids_of_large_images_make_a_card_below_8_mb(command, trained):
     ("options", "told"),
     [
         ([], "run must be given (str)"),
-        (["run=none"], "run must be the folder of a training run, but there is no checkpoint in '{here}/none/checkpoints'"),
+        (
+            ["run=none"],
+            "run must be the folder of a training run, but there is no checkpoint in '{here}/none/checkpoints'",
+        ),
         (["run=none", "+out=a"], "out is not an option; there are device, run, trust"),
     ],
 )
 def test_mistakes_are_told_in_one_line_and_nothing_is_written(command, options, told):
     outcome = command("report", *options)
-    assert (outcome.code, outcome.out, outcome.err) == (1, "", f"error: {told.format(here=Path.cwd())}\n")
+    assert (outcome.code, outcome.out, outcome.err) == (
+        1,
+        "",
+        f"error: {told.format(here=Path.cwd())}\n",
+    )
     assert not list(Path().iterdir())

@@ -8,7 +8,7 @@ import torch
 
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.samplers import ancestral, clipped, ddim, dpmpp_2m, heun, thresholded, unipc
+from ddpm_cli.samplers import ancestral, clip_x0, ddim, dpmpp_2m, heun, threshold_x0, unipc
 from ddpm_cli.schedules import linear, sigmoid
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -22,7 +22,11 @@ START = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(5), dtyp
 PROBLEMS = [(schedule, predicts) for schedule in SCHEDULES for predicts in PREDICTS]
 problems = pytest.mark.parametrize(("schedule", "predicts"), PROBLEMS)
 spacings = pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
-GRIDS = {"trailing": {"timestep_spacing": "trailing"}, "linspace": {"timestep_spacing": "linspace"}, "karras": {"use_karras_sigmas": True}}
+GRIDS = {
+    "trailing": {"timestep_spacing": "trailing"},
+    "linspace": {"timestep_spacing": "linspace"},
+    "karras": {"use_karras_sigmas": True},
+}
 grids = pytest.mark.parametrize("grid", GRIDS)
 
 
@@ -32,10 +36,14 @@ class Random(torch.nn.Module):
     def __init__(self, diffusion):
         super().__init__()
         self.diffusion = diffusion
-        self.mix = torch.randn(3, 3, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+        self.mix = torch.randn(
+            3, 3, generator=torch.Generator().manual_seed(6), dtype=torch.float64
+        )
 
     def answer(self, x, alpha_bar):
-        return (1 - alpha_bar) ** 0.5 * x + alpha_bar**0.5 * torch.tanh(torch.einsum("ij,bjhw->bihw", self.mix, x) + 2 * alpha_bar)
+        return (1 - alpha_bar) ** 0.5 * x + alpha_bar**0.5 * torch.tanh(
+            torch.einsum("ij,bjhw->bihw", self.mix, x) + 2 * alpha_bar
+        )
 
     def forward(self, x, t, label=None):
         return self.answer(x, float(self.diffusion.at(t[0].double() + 1)))
@@ -64,7 +72,11 @@ def by_level(network):
 
     def answer(scheduler, x, place, t):
         level = float(scheduler.sigmas[place])
-        scaled = x / (level**2 + 1) ** 0.5 if isinstance(scheduler, diffusers.HeunDiscreteScheduler) else x
+        scaled = (
+            x / (level**2 + 1) ** 0.5
+            if isinstance(scheduler, diffusers.HeunDiscreteScheduler)
+            else x
+        )
         return network.answer(scaled, 1 / (level**2 + 1))
 
     return answer
@@ -99,7 +111,7 @@ def test_ancestral_is_the_scheduler_ddpm(parts, spacing, clip):
     for t, s in pairwise(times):
         noise, generator = torch.Generator().manual_seed(t), torch.Generator().manual_seed(t)
         drawn = lambda like, noise=noise: torch.randn(like.shape, generator=noise, dtype=like.dtype)  # noqa: E731
-        (x,) = ancestral(clipped(denoiser) if clip else denoiser, diffusion, START, [t, s], drawn)
+        (x,) = ancestral(clip_x0(denoiser) if clip else denoiser, diffusion, START, [t, s], drawn)
         output = denoiser.network.answer(START, float(scheduler.alphas_cumprod[t - 1]))
         assert_close(x, scheduler.step(output, t - 1, START, generator=generator).prev_sample)
 
@@ -113,12 +125,20 @@ def test_ddim_is_the_scheduler_ddim(parts, spacing, eta, clip):
     options |= {"timestep_spacing": spacing, "clip_sample": clip}
     scheduler = diffusers.DDIMScheduler(**options)
     scheduler.set_timesteps(20)
-    denoise = clipped(denoiser) if clip else denoiser
+    denoise = clip_x0(denoiser) if clip else denoiser
     for t in (scheduler.timesteps + 1).tolist():
-        s, noise = max(0, t - 50), torch.randn(START.shape, generator=torch.Generator().manual_seed(t), dtype=START.dtype)
+        s, noise = (
+            max(0, t - 50),
+            torch.randn(START.shape, generator=torch.Generator().manual_seed(t), dtype=START.dtype),
+        )
         (x,) = ddim(denoise, diffusion, START, [t, s], lambda like, noise=noise: noise, eta=eta)
         output = denoiser.network.answer(START, float(scheduler.alphas_cumprod[t - 1]))
-        assert_close(x, scheduler.step(output, t - 1, START, eta=eta, use_clipped_model_output=True, variance_noise=noise).prev_sample)
+        assert_close(
+            x,
+            scheduler.step(
+                output, t - 1, START, eta=eta, use_clipped_model_output=True, variance_noise=noise
+            ).prev_sample,
+        )
 
 
 @problems
@@ -126,17 +146,32 @@ def test_ddim_is_the_scheduler_ddim(parts, spacing, eta, clip):
 @pytest.mark.parametrize("steps", [6, 20])
 def test_dpmpp_2m_is_the_scheduler_dpm_solver_multistep(parts, grid, steps):
     diffusion, denoiser, options = parts
-    kind, options = diffusers.DPMSolverMultistepScheduler, options | GRIDS[grid] | {"lower_order_final": True}
-    *_, x = dpmpp_2m(denoiser, diffusion, START, levels(kind, steps, options, diffusion), torch.zeros_like)
+    kind, options = (
+        diffusers.DPMSolverMultistepScheduler,
+        options | GRIDS[grid] | {"lower_order_final": True},
+    )
+    *_, x = dpmpp_2m(
+        denoiser, diffusion, START, levels(kind, steps, options, diffusion), torch.zeros_like
+    )
     assert_close(x, drawn(kind, by_level(denoiser.network), steps, options))
 
 
 @problems
 def test_dpmpp_2m_to_the_first_noise_level_without_a_last_step_of_first_order(parts):
     diffusion, denoiser, options = parts
-    kind, options = diffusers.DPMSolverMultistepScheduler, options | {"lower_order_final": False, "final_sigmas_type": "sigma_min"}
+    kind, options = (
+        diffusers.DPMSolverMultistepScheduler,
+        options | {"lower_order_final": False, "final_sigmas_type": "sigma_min"},
+    )
     options["timestep_spacing"] = "trailing"
-    *_, x = dpmpp_2m(denoiser, diffusion, START, levels(kind, 20, options, diffusion), torch.zeros_like, lower_order_final=False)
+    *_, x = dpmpp_2m(
+        denoiser,
+        diffusion,
+        START,
+        levels(kind, 20, options, diffusion),
+        torch.zeros_like,
+        lower_order_final=False,
+    )
     assert_close(x, drawn(kind, by_level(denoiser.network), 20, options))
 
 
@@ -144,9 +179,19 @@ def test_dpmpp_2m_to_the_first_noise_level_without_a_last_step_of_first_order(pa
 @grids
 def test_dpmpp_2m_with_eta_one_is_the_scheduler_of_the_stochastic_equation(parts, grid):
     diffusion, denoiser, options = parts
-    kind, options = diffusers.DPMSolverMultistepScheduler, options | GRIDS[grid] | {"algorithm_type": "sde-dpmsolver++"}
+    kind, options = (
+        diffusers.DPMSolverMultistepScheduler,
+        options | GRIDS[grid] | {"algorithm_type": "sde-dpmsolver++"},
+    )
     noise = torch.randn(START.shape, generator=torch.Generator().manual_seed(7), dtype=START.dtype)
-    *_, x = dpmpp_2m(denoiser, diffusion, START, levels(kind, 20, options, diffusion), lambda like: noise, eta=1.0)
+    *_, x = dpmpp_2m(
+        denoiser,
+        diffusion,
+        START,
+        levels(kind, 20, options, diffusion),
+        lambda like: noise,
+        eta=1.0,
+    )
     assert_close(x, drawn(kind, by_level(denoiser.network), 20, options, variance_noise=noise))
 
 
@@ -157,8 +202,19 @@ def test_dpmpp_2m_with_eta_one_is_the_scheduler_of_the_stochastic_equation(parts
 def test_unipc_is_the_scheduler_unipc_multistep(parts, grid, order, steps):
     diffusion, denoiser, options = parts
     kind = diffusers.UniPCMultistepScheduler
-    options |= GRIDS[grid] | {"solver_order": order, "solver_type": "bh2", "final_sigmas_type": "zero"}
-    *_, x = unipc(denoiser, diffusion, START, levels(kind, steps, options, diffusion), torch.zeros_like, order=order)
+    options |= GRIDS[grid] | {
+        "solver_order": order,
+        "solver_type": "bh2",
+        "final_sigmas_type": "zero",
+    }
+    *_, x = unipc(
+        denoiser,
+        diffusion,
+        START,
+        levels(kind, steps, options, diffusion),
+        torch.zeros_like,
+        order=order,
+    )
     assert_close(x, drawn(kind, by_level(denoiser.network), steps, options))
 
 
@@ -170,7 +226,9 @@ def test_heun_is_the_scheduler_heun(parts, grid):
     scheduler = kind(**options)
     scheduler.set_timesteps(20)
     times = times_of(scheduler.sigmas, diffusion)
-    start = torch.randn(START.shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    start = torch.randn(
+        START.shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64
+    )
     *_, x = heun(denoiser, diffusion, start, times, torch.zeros_like)
     scaled = start / (diffusion.at(times[0]).sqrt() * scheduler.init_noise_sigma)
     assert_close(x, drawn(kind, by_level(denoiser.network), 20, options, scaled))
@@ -178,6 +236,8 @@ def test_heun_is_the_scheduler_heun(parts, grid):
 
 def test_dynamic_thresholding_is_that_of_the_scheduler_ddpm():
     x0 = 3 * torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))
-    scheduler = diffusers.DDPMScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1000.0)
-    found = thresholded(lambda x, t: Estimate(x, x0, 0.0), quantile=0.9)(x0, 5).x0
+    scheduler = diffusers.DDPMScheduler(
+        thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1000.0
+    )
+    found = threshold_x0(lambda x, t: Estimate(x, x0, 0.0), quantile=0.9)(x0, 5).x0
     assert_close(found, scheduler._threshold_sample(x0))

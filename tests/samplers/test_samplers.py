@@ -9,26 +9,32 @@ from sampling_problem import COSINE, FEW, LINEAR, TIMES, image, normals, seeded,
 
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.samplers import Grid, ancestral, clipped, ddim, guided
+from ddpm_cli.samplers import Grid, ancestral, clip_x0, ddim, with_guidance
 
 SPACINGS = pytest.mark.parametrize("spacing", ["even", "leading", "trailing"])
 SAMPLERS = pytest.mark.parametrize("sampler", [ancestral, ddim], ids=lambda each: each.__name__)
-DUMMY = clipped(Denoiser(LINEAR, Dummy()))
+DUMMY = clip_x0(Denoiser(LINEAR, Dummy()))
 
 
 def test_ancestral_sampling_of_the_dummy_problem_agrees_with_public_codes():
-    *_, images = ancestral(DUMMY, LINEAR, dummy_images(), Grid(steps="all", spacing="even").times(LINEAR), seeded())
+    *_, images = ancestral(
+        DUMMY, LINEAR, dummy_images(), Grid(steps="all", spacing="even").times(LINEAR), seeded()
+    )
     assert images.abs().sum().item() == pytest.approx(258.9606, abs=1e-2)
     assert images.abs().mean().item() == pytest.approx(0.3372, abs=1e-3)
 
 
 def test_ddim_of_the_dummy_problem_agrees_with_public_codes():
-    *_, images = ddim(DUMMY, LINEAR, dummy_images(), Grid(steps=10, spacing="leading").times(LINEAR), silent)
+    *_, images = ddim(
+        DUMMY, LINEAR, dummy_images(), Grid(steps=10, spacing="leading").times(LINEAR), silent
+    )
     assert images.abs().sum().item() == pytest.approx(172.0067, abs=1e-2)
     assert images.abs().mean().item() == pytest.approx(0.223967, abs=1e-5)
 
 
-@pytest.mark.parametrize(("steps", "error"), [(10, 0.1821), (20, 0.09659), (40, 0.04975), (80, 0.02525), (160, 0.01272)])
+@pytest.mark.parametrize(
+    ("steps", "error"), [(10, 0.1821), (20, 0.09659), (40, 0.04975), (80, 0.02525), (160, 0.01272)]
+)
 def test_ddim_follows_the_closed_form_flow_with_order_one(steps, error):
     first, last = LINEAR.log_snr(torch.tensor([1000, 1]))
     times = LINEAR.time_of(torch.linspace(first, last, steps + 1, dtype=torch.float64)).tolist()
@@ -39,7 +45,9 @@ def test_ddim_follows_the_closed_form_flow_with_order_one(steps, error):
 @given(TIMES, st.integers(0, 99))
 @FEW
 def test_ddim_with_eta_one_is_ancestral(times, seed):
-    stochastic = list(ddim(gaussian_oracle(LINEAR), LINEAR, normals(2), times, seeded(seed), eta=1.0))
+    stochastic = list(
+        ddim(gaussian_oracle(LINEAR), LINEAR, normals(2), times, seeded(seed), eta=1.0)
+    )
     reverse = list(ancestral(gaussian_oracle(LINEAR), LINEAR, normals(2), times, seeded(seed)))
     torch.testing.assert_close(torch.stack(stochastic), torch.stack(reverse), rtol=0, atol=1e-9)
 
@@ -56,13 +64,22 @@ def test_ddim_returns_a_constant_exactly(options, times, value):
 @given(TIMES, st.floats(-1, 1))
 @FEW
 def test_ancestral_returns_a_constant_exactly(draws, times, value):
-    *_, x = ancestral(constant_oracle(image(value)), LINEAR, normals(2), times, seeded(), draws=draws)
+    *_, x = ancestral(
+        constant_oracle(image(value)), LINEAR, normals(2), times, seeded(), draws=draws
+    )
     torch.testing.assert_close(x, image(value).expand_as(x), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("sampler", "options"), [(ancestral, {}), (ddim, {}), (ddim, {"eta": 0.5})], ids=["ancestral", "ddim", "eta .5"])
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [(ancestral, {}), (ddim, {}), (ddim, {"eta": 0.5})],
+    ids=["ancestral", "ddim", "eta .5"],
+)
 def test_samples_are_distributed_as_the_data(sampler, options):
-    x, times = torch.randn(4000, 1, 1, 1, generator=torch.Generator().manual_seed(0)), Grid(steps=250, spacing="even").times(COSINE)
+    x, times = (
+        torch.randn(4000, 1, 1, 1, generator=torch.Generator().manual_seed(0)),
+        Grid(steps=250, spacing="even").times(COSINE),
+    )
     *_, x = sampler(gaussian_oracle(COSINE), COSINE, x, times, seeded(1), **options)
     assert x.mean().item() == pytest.approx(0.3, abs=0.03)
     assert x.std().item() == pytest.approx(0.5, abs=0.03)
@@ -89,26 +106,52 @@ def test_a_sampler_leaves_the_noise_it_starts_from_alone(sampler):
 @SAMPLERS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_sampler_keeps_the_dtype_of_its_start(sampler, dtype):
-    *_, images = sampler(gaussian_oracle(LINEAR), LINEAR, normals(2, dtype), [1000, 500, 0], seeded())
+    *_, images = sampler(
+        gaussian_oracle(LINEAR), LINEAR, normals(2, dtype), [1000, 500, 0], seeded()
+    )
     assert images.dtype == dtype
 
 
 def test_a_sampler_asks_for_one_estimate_a_step_at_the_times_it_was_given():
     times, asked = [1000, 700.25, 1, 0], []
-    list(ddim(lambda x, t: asked.append(t) or gaussian_oracle(LINEAR)(x, t), LINEAR, normals(1), times, silent))
+    list(
+        ddim(
+            lambda x, t: asked.append(t) or gaussian_oracle(LINEAR)(x, t),
+            LINEAR,
+            normals(1),
+            times,
+            silent,
+        )
+    )
     assert asked == times[:-1]
 
 
 @pytest.mark.parametrize(("draws", "asked"), [(1, 3), (4, 12)])
 def test_ancestral_draws_as_often_as_told_but_not_in_the_last_step(draws, asked):
     noise, seen = seeded(), []
-    list(ancestral(DUMMY, LINEAR, dummy_images(), [4, 3, 2, 1, 0], lambda like: seen.append(1) or noise(like), draws=draws))
+    list(
+        ancestral(
+            DUMMY,
+            LINEAR,
+            dummy_images(),
+            [4, 3, 2, 1, 0],
+            lambda like: seen.append(1) or noise(like),
+            draws=draws,
+        )
+    )
     assert len(seen) == asked
 
 
 def test_many_draws_have_less_noise():
     def spread(draws):
-        (x,) = ancestral(gaussian_oracle(LINEAR), LINEAR, torch.zeros(1, 1, 64, 64), [800, 400], seeded(), draws=draws)
+        (x,) = ancestral(
+            gaussian_oracle(LINEAR),
+            LINEAR,
+            torch.zeros(1, 1, 64, 64),
+            [800, 400],
+            seeded(),
+            draws=draws,
+        )
         return x.std().item()
 
     assert spread(16) == pytest.approx(spread(1) / 4, rel=0.05)
@@ -119,23 +162,27 @@ def test_no_draws_are_refused():
         next(ancestral(DUMMY, LINEAR, dummy_images(), [1000, 0], silent, draws=0))
 
 
-@pytest.mark.parametrize(("variance", "place"), [("small", "posterior_variance"), ("large", "variance")])
+@pytest.mark.parametrize(
+    ("variance", "place"), [("small", "posterior_variance"), ("large", "variance")]
+)
 def test_ancestral_adds_the_variance_of_the_estimate(variance, place):
-    still = clipped(Denoiser(LINEAR, Answer(torch.zeros(1, 1, 128, 128)), predicts="x0", variance=variance))
+    still = clip_x0(
+        Denoiser(LINEAR, Answer(torch.zeros(1, 1, 128, 128)), predicts="x0", variance=variance)
+    )
     (x,) = ancestral(still, LINEAR, torch.zeros(1, 1, 128, 128), [500, 300], seeded())
     assert x.var().item() == pytest.approx(getattr(LINEAR, place)(500, 300).item(), rel=0.03)
 
 
 def test_x0_is_clipped_before_noise_is_derived_from_it():
     x, (now, then) = normals(1), (700, 300)
-    (stepped,) = ddim(clipped(constant_oracle(image(5.0))), LINEAR, x, [now, then], silent)
+    (stepped,) = ddim(clip_x0(constant_oracle(image(5.0))), LINEAR, x, [now, then], silent)
     one = torch.ones_like(x)
     torch.testing.assert_close(stepped, LINEAR.add_noise(one, LINEAR.noise_in(x, one, now), then))
 
 
 def test_clipping_leaves_output_and_variance_alone():
     x = normals(2)
-    estimate = clipped(lambda x, t: Estimate(x, 3 * x, 0.25))(x, 5)
+    estimate = clip_x0(lambda x, t: Estimate(x, 3 * x, 0.25))(x, 5)
     assert estimate.output is x and estimate.between == 0.25
     assert torch.equal(estimate.x0, (3 * x).clamp(-1, 1))
 
@@ -150,17 +197,30 @@ def conditional():
 LABELS = torch.tensor([0, 3])
 
 
-@pytest.mark.parametrize(("scale", "label"), [(1.0, LABELS), (0.0, None), (0.0, torch.tensor([-1, -1]))], ids=["1", "0", "0, none"])
-def test_guidance_one_is_the_conditional_model_and_zero_the_unconditional_one(conditional, scale, label):
+@pytest.mark.parametrize(
+    ("scale", "label"),
+    [(1.0, LABELS), (0.0, None), (0.0, torch.tensor([-1, -1]))],
+    ids=["1", "0", "0, none"],
+)
+def test_guidance_one_is_the_conditional_model_and_zero_the_unconditional_one(
+    conditional, scale, label
+):
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    found, expected = guided(conditional, LABELS, scale=scale)(x, 500), conditional(x, 500, label)
+    found, expected = (
+        with_guidance(conditional, LABELS, scale=scale)(x, 500),
+        conditional(x, 500, label),
+    )
     torch.testing.assert_close(found.output, expected.output, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found.x0, expected.x0, rtol=1e-5, atol=1e-5)
 
 
 def test_guidance_goes_on_from_the_unconditional_model_through_the_conditional_one(conditional):
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    with_label, without, far = conditional(x, 500, LABELS).x0, conditional(x, 500).x0, guided(conditional, LABELS, scale=3.0)(x, 500).x0
+    with_label, without, far = (
+        conditional(x, 500, LABELS).x0,
+        conditional(x, 500).x0,
+        with_guidance(conditional, LABELS, scale=3.0)(x, 500).x0,
+    )
     assert (with_label - without).abs().max() > 1e-4
     torch.testing.assert_close(far, without + 3 * (with_label - without), rtol=1e-4, atol=1e-4)
 
@@ -169,31 +229,50 @@ def test_a_guided_variance_is_the_conditional_one():
     def denoise(x, t, label):
         return Estimate(x, x, label.view(-1, 1, 1, 1) / 4 + 0 * x)
 
-    between = guided(denoise, LABELS, scale=2.0)(normals(2), 5).between
+    between = with_guidance(denoise, LABELS, scale=2.0)(normals(2), 5).between
     assert between[:, 0, 0, 0].tolist() == [0, 0.75]
 
 
 @pytest.mark.parametrize("sampler", [ancestral, ddim])
 def test_guided_and_clipped_denoisers_sample(conditional, sampler):
-    denoise = guided(clipped(conditional), LABELS, scale=2.0)
+    denoise = with_guidance(clip_x0(conditional), LABELS, scale=2.0)
     *_, images = sampler(denoise, LINEAR, torch.zeros(2, 3, 8, 8), [1000, 500, 0], seeded())
     assert images.isfinite().all()
 
 
 @pytest.mark.parametrize(
-    ("spacing", "expected"), [("even", [1000, 667, 334, 1, 0]), ("leading", [751, 501, 251, 1, 0]), ("trailing", [1000, 750, 500, 250, 0])]
+    ("spacing", "expected"),
+    [
+        ("even", [1000, 667, 334, 1, 0]),
+        ("leading", [751, 501, 251, 1, 0]),
+        ("trailing", [1000, 750, 500, 250, 0]),
+    ],
 )
 def test_grids_of_four_steps(spacing, expected):
     assert Grid(steps=4, spacing=spacing).times(LINEAR) == pytest.approx(expected)
 
 
 def test_a_leading_grid_is_that_of_public_codes():
-    assert Grid(steps=10, spacing="leading").times(LINEAR) == [901, 801, 701, 601, 501, 401, 301, 201, 101, 1, 0]
+    assert Grid(steps=10, spacing="leading").times(LINEAR) == [
+        901,
+        801,
+        701,
+        601,
+        501,
+        401,
+        301,
+        201,
+        101,
+        1,
+        0,
+    ]
 
 
 @SPACINGS
 def test_all_steps_are_every_time(spacing):
-    assert Grid(steps="all", spacing=spacing).times(LINEAR) == pytest.approx(list(range(1000, -1, -1)))
+    assert Grid(steps="all", spacing=spacing).times(LINEAR) == pytest.approx(
+        list(range(1000, -1, -1))
+    )
 
 
 @SPACINGS
@@ -207,5 +286,8 @@ def test_every_grid_falls_strictly_through_times_of_the_process_to_zero(spacing,
 
 @pytest.mark.parametrize("steps", [0, -1, 1001])
 def test_a_grid_of_more_steps_than_the_schedule_or_none_is_refused(steps):
-    with pytest.raises(ValueError, match=f"^sampler.steps must be between 1 and 1000, the schedule's steps, but is {steps}$"):
+    with pytest.raises(
+        ValueError,
+        match=f"^sampler.steps must be between 1 and 1000, the schedule's steps, but is {steps}$",
+    ):
         Grid(steps=steps, spacing="even").times(LINEAR)

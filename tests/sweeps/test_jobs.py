@@ -9,15 +9,25 @@ import pytest
 from filelock import FileLock
 from omegaconf import OmegaConf
 
-from ddpm_cli.sweeps import Job, Sweep, again, by_rank, effects, kept, plug_in, read, swept
+from ddpm_cli.sweeps import (
+    Job,
+    Sweep,
+    by_rank,
+    effects,
+    plug_in,
+    read_sweep,
+    resume_arguments,
+    run_or_skip_job,
+    swept_options,
+)
 from ddpm_cli.sweeps import job as jobs
-from ddpm_cli.sweeps.sweep import described, note
+from ddpm_cli.sweeps.sweep import save_command, sweep_of_config
 
 
 @pytest.fixture
 def folder(tmp_path):
     """The folder of a sweep's first job."""
-    note(swept_by(tmp_path))
+    save_command(swept_by(tmp_path))
     (tmp_path / "0").mkdir()
     return tmp_path / "0"
 
@@ -27,7 +37,7 @@ def swept_by(folder, overrides=(), hydra=(), config_dir=None, cwd=None):
 
 
 def run(folder, job, *overrides, number=0, retried=True):
-    return kept(job, folder, number, list(overrides), worded=str, retried=retried)
+    return run_or_skip_job(job, folder, number, list(overrides), worded=str, retried=retried)
 
 
 def fails(going_on):
@@ -63,20 +73,25 @@ def test_a_stopped_job_goes_on(folder):
 
 def test_a_job_is_running_while_its_lock_is_held_and_killed_when_it_is_not(folder):
     states = []
-    run(folder, lambda going_on: states.append(read(folder.parent).jobs[0].state))
+    run(folder, lambda going_on: states.append(read_sweep(folder.parent).jobs[0].state))
     (folder / "job.json").write_text((folder / "job.json").read_text().replace("done", "running"))
-    assert [*states, read(folder.parent).jobs[0].state] == ["running", "killed"]
+    assert [*states, read_sweep(folder.parent).jobs[0].state] == ["running", "killed"]
 
 
 def test_a_job_that_another_process_runs_is_refused(folder, monkeypatch):
     monkeypatch.setattr(jobs, "PATIENCE", 0)
-    with FileLock(folder / "job.lock"), pytest.raises(ValueError, match="job 0 is running in another process"):
+    with (
+        FileLock(folder / "job.lock"),
+        pytest.raises(ValueError, match="job 0 is running in another process"),
+    ):
         run(folder, stops)
 
 
 def test_another_commands_job_is_refused(folder):
     run(folder, lambda going_on: 1.0, "seed=1", "a=2")
-    with pytest.raises(ValueError, match=r"job 0 was seed=1 and is seed=2: .* holds another command's job"):
+    with pytest.raises(
+        ValueError, match=r"job 0 was seed=1 and is seed=2: .* holds another command's job"
+    ):
         run(folder, lambda going_on: 1.0, "seed=2", "a=2")
 
 
@@ -89,10 +104,21 @@ def test_a_failure_that_later_jobs_followed_is_not_tried_again_for_a_sampler(fol
 
 
 def test_numbers_are_the_lowest_and_last_of_rows_and_the_last_evaluations(folder):
-    rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 2.0}, {"step": 4, "loss": None}]
-    measured = [{"metric": "fd_pixels", "value": value, "protocol": "fd_pixels | 1"} for value in (5.0, 4.5)]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 5, "lo')
-    (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in measured) + '{"metric": "fd_pix')
+    rows = [
+        {"step": 1, "loss": 3.0},
+        {"step": 2, "loss": 1.0},
+        {"step": 3, "loss": 2.0},
+        {"step": 4, "loss": None},
+    ]
+    measured = [
+        {"metric": "fd_pixels", "value": value, "protocol": "fd_pixels | 1"} for value in (5.0, 4.5)
+    ]
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 5, "lo'
+    )
+    (folder / "evaluations.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in measured) + '{"metric": "fd_pix'
+    )
     run(folder, lambda going_on: None)
     job = Job.read(folder)
     assert (job.last, job.lowest) == ({"step": 4, "loss": 2}, {"loss": 1})
@@ -100,12 +126,19 @@ def test_numbers_are_the_lowest_and_last_of_rows_and_the_last_evaluations(folder
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "[" * 100_000, '{"number": 0}', '{"number": 0, "overrides": [], "state": "flying", "error": "", "value": 1}']
+    "text",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"number": 0}',
+        '{"number": 0, "overrides": [], "state": "flying", "error": "", "value": 1}',
+    ],
 )
 def test_a_file_that_is_no_state_of_a_job_is_named(folder, text):
     (folder / "job.json").write_text(text)
     with pytest.raises(ValueError, match=r"job\.json'.* not those of a job"):
-        read(folder.parent)
+        read_sweep(folder.parent)
 
 
 def done(number, *overrides, **scores):
@@ -113,16 +146,32 @@ def done(number, *overrides, **scores):
 
 
 def test_jobs_are_ranked_by_the_lowest_but_precision_by_the_highest():
-    two = [done(0, "seed=1", loss=1.0, precision_lite0=0.5), done(1, "seed=2", loss=2.0, precision_lite0=0.75), done(2, "seed=3")]
+    two = [
+        done(0, "seed=1", loss=1.0, precision_lite0=0.5),
+        done(1, "seed=2", loss=2.0, precision_lite0=0.75),
+        done(2, "seed=3"),
+    ]
     assert [job.number for job in by_rank(two, "loss")] == [0, 1, 2]
     assert [job.number for job in by_rank(two, "precision_lite0")] == [1, 0, 2]
 
 
 def test_the_effect_of_an_option_is_mean_and_range_over_the_jobs_with_each_value():
-    grid = [done(0, "a=1", "b=1", "c=1", loss=1.0), done(1, "a=1", "b=2", "c=1", loss=3.0), done(2, "a=2", "b=1", "c=1", loss=5.0)]
-    found = {(row.option, row.value): (row.jobs, row.mean, row.low, row.high) for row in effects(grid, "loss")}
-    assert swept(grid) == ["a", "b"]
-    assert found == {("a", "1"): (2, 2, 1, 3), ("a", "2"): (1, 5, 5, 5), ("b", "1"): (2, 3, 1, 5), ("b", "2"): (1, 3, 3, 3)}
+    grid = [
+        done(0, "a=1", "b=1", "c=1", loss=1.0),
+        done(1, "a=1", "b=2", "c=1", loss=3.0),
+        done(2, "a=2", "b=1", "c=1", loss=5.0),
+    ]
+    found = {
+        (row.option, row.value): (row.jobs, row.mean, row.low, row.high)
+        for row in effects(grid, "loss")
+    }
+    assert swept_options(grid) == ["a", "b"]
+    assert found == {
+        ("a", "1"): (2, 2, 1, 3),
+        ("a", "2"): (1, 5, 5, 5),
+        ("b", "1"): (2, 3, 1, 5),
+        ("b", "2"): (1, 3, 3, 3),
+    }
 
 
 def test_many_numbers_are_told_by_thirds():
@@ -160,7 +209,7 @@ DOUBTFUL = [
 
 
 def test_a_sweep_goes_on_by_its_own_command_in_its_own_folder(tmp_path):
-    arguments = again(swept_by(tmp_path, ["seed=1,2"], HARMLESS), trust=False)
+    arguments = resume_arguments(swept_by(tmp_path, ["seed=1,2"], HARMLESS), trust=False)
     assert arguments == ["-m", "seed=1,2", *HARMLESS, f'hydra.sweep.dir="{tmp_path}"']
 
 
@@ -169,34 +218,46 @@ def test_a_sweep_goes_on_by_its_own_command_in_its_own_folder(tmp_path):
 def test_what_may_run_code_is_not_taken_from_a_file_without_trust(tmp_path, override, place):
     sweep = swept_by(tmp_path, **{place: [override]})
     with pytest.raises(ValueError, match=r"add trust=true"):
-        again(sweep, trust=False)
-    assert override in again(sweep, trust=True)
+        resume_arguments(sweep, trust=False)
+    assert override in resume_arguments(sweep, trust=True)
 
 
 @pytest.mark.parametrize("own", [{"config_dir": "/mine"}, {"cwd": "/elsewhere"}])
 def test_neither_are_folders_from_which_code_may_be_read(tmp_path, own):
     with pytest.raises(ValueError, match=r"add trust=true"):
-        again(swept_by(tmp_path, **own), trust=False)
-    assert ("--config-dir=/mine" in again(swept_by(tmp_path, **own), trust=True)) == ("config_dir" in own)
+        resume_arguments(swept_by(tmp_path, **own), trust=False)
+    assert ("--config-dir=/mine" in resume_arguments(swept_by(tmp_path, **own), trust=True)) == (
+        "config_dir" in own
+    )
 
 
 def test_a_sweep_keeps_options_as_they_were_said_interpolations_and_all(tmp_path):
-    said = {"task": ["trainer.log_every=${trainer.steps}"], "hydra": ["hydra/launcher=joblib", "hydra.sweep.dir=x"]}
+    said = {
+        "task": ["trainer.log_every=${trainer.steps}"],
+        "hydra": ["hydra/launcher=joblib", "hydra.sweep.dir=x"],
+    }
     hydra = {"overrides": said, "sweep": {"dir": str(tmp_path)}, "runtime": {"config_sources": []}}
-    found = described(OmegaConf.create({"hydra": hydra, "trainer": {"steps": 2}}))
+    found = sweep_of_config(OmegaConf.create({"hydra": hydra, "trainer": {"steps": 2}}))
     assert (found.overrides, found.hydra) == (said["task"], ["hydra/launcher=joblib"])
 
 
 def test_a_flag_is_never_an_override(tmp_path):
-    with pytest.raises(ValueError, match="must hold overrides, but '--experimental-rerun=x' is none"):
-        again(swept_by(tmp_path, ["--experimental-rerun=x"]), trust=True)
+    with pytest.raises(
+        ValueError, match="must hold overrides, but '--experimental-rerun=x' is none"
+    ):
+        resume_arguments(swept_by(tmp_path, ["--experimental-rerun=x"]), trust=True)
 
 
-@pytest.mark.parametrize("choice", ["hydra/sweeper=optuna", "hydra/launcher=joblib", "hydra/launcher=submitit_slurm"])
+@pytest.mark.parametrize(
+    "choice", ["hydra/sweeper=optuna", "hydra/launcher=joblib", "hydra/launcher=submitit_slurm"]
+)
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra(monkeypatch, choice):
     monkeypatch.setattr("ddpm_cli.sweeps.extras.find_spec", lambda name: None)
     extra = choice.partition("=")[2].partition("_")[0]
-    with pytest.raises(ValueError, match=rf"needs a plugin that is not installed: pip install 'ddpm-cli\[{extra}\]'"):
+    with pytest.raises(
+        ValueError,
+        match=rf"needs a plugin that is not installed: pip install 'ddpm-cli\[{extra}\]'",
+    ):
         plug_in(["ddpm-train", choice])
 
 

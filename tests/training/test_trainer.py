@@ -15,9 +15,15 @@ from ddpm_cli import losses
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.loading import Stream
-from ddpm_cli.parallel import Ranks, load_network, load_optimizer, network_state, optimizer_state
+from ddpm_cli.parallel import (
+    ProcessGroup,
+    load_network,
+    load_optimizer,
+    network_state,
+    optimizer_state,
+)
 from ddpm_cli.train_times import loss_aware
-from ddpm_cli.training import TrainState, average_towards, fixed_losses, noised
+from ddpm_cli.training import TrainState, fixed_losses, noise_batch, update_ema
 
 
 @pytest.mark.parametrize("parallel", ["none", "dp"])
@@ -50,12 +56,17 @@ def test_options_come_from_the_configuration_and_moments_from_the_state():
     second.optimizer.param_groups[0]["lr"] = 0.5
     load_optimizer(second.optimizer, optimizer_state(first.optimizer))
     assert second.optimizer.param_groups[0]["lr"] == 0.5
-    assert second.optimizer.state_dict()["state"].keys() == first.optimizer.state_dict()["state"].keys()
+    assert (
+        second.optimizer.state_dict()["state"].keys()
+        == first.optimizer.state_dict()["state"].keys()
+    )
 
 
 def test_the_state_of_other_parameters_is_refused():
     state = fresh()
-    with pytest.raises(ValueError, match="the optimizer's state is of 1 parameters, but the network has"):
+    with pytest.raises(
+        ValueError, match="the optimizer's state is of 1 parameters, but the network has"
+    ):
         load_optimizer(state.optimizer, {0: {"step": torch.tensor(1.0)}})
     with pytest.raises(ValueError, match="the weights do not fit this network"):
         load_network(state.denoiser.network, {})
@@ -74,7 +85,9 @@ def test_the_average_warms_up():
     state = fresh()
     before = weights(state.average)
     trained(state, trainer(stop_at=1))
-    torch.testing.assert_close(weights(state.average), torch.lerp(before, weights(state.denoiser.network), 0.9))
+    torch.testing.assert_close(
+        weights(state.average), torch.lerp(before, weights(state.denoiser.network), 0.9)
+    )
 
 
 def test_the_average_is_of_parameters_and_buffers_are_copied():
@@ -82,7 +95,7 @@ def test_the_average_is_of_parameters_and_buffers_are_copied():
     network.running_mean += 8
     with torch.no_grad():
         network.weight += 8
-    average_towards(average, network, 0.75, torch.tensor(False))
+    update_ema(average, network, 0.75, torch.tensor(False))
     assert average.weight.tolist() == [3, 3]
     assert average.running_mean.tolist() == [8, 8]
 
@@ -95,7 +108,9 @@ def test_the_average_is_in_evaluation_and_learns_nothing_itself():
 
 def test_noise_and_times_are_functions_of_seed_and_step():
     denoiser, batch = Denoiser(DIFFUSION, Answer(None)), Stream(DATA, 20, 0, False)[0]
-    one, again, other = (noised(denoiser, batch, 0, step, torch.device("cpu")) for step in (3, 3, 4))
+    one, again, other = (
+        noise_batch(denoiser, batch, 0, step, torch.device("cpu")) for step in (3, 3, 4)
+    )
     assert torch.equal(one.x_t, again.x_t)
     assert not torch.equal(one.eps, other.eps)
     assert not torch.equal(one.t, other.t)
@@ -106,20 +121,37 @@ def test_noise_and_times_are_functions_of_seed_and_step():
 @pytest.mark.parametrize("count", [2, 3])
 def test_noise_and_times_of_the_parts_are_those_of_the_whole(count):
     denoiser, cpu = Denoiser(DIFFUSION, Answer(None)), torch.device("cpu")
-    whole = noised(denoiser, Stream(DATA, 7, 0, False)[3], 0, 3, cpu)
-    parts = [noised(denoiser, Stream(DATA, 7, 0, False, Ranks(rank, count).part(7))[3], 0, 3, cpu) for rank in range(count)]
+    whole = noise_batch(denoiser, Stream(DATA, 7, 0, False)[3], 0, 3, cpu)
+    parts = [
+        noise_batch(
+            denoiser, Stream(DATA, 7, 0, False, ProcessGroup(rank, count).part(7))[3], 0, 3, cpu
+        )
+        for rank in range(count)
+    ]
     assert torch.equal(torch.cat([part.x_t for part in parts]), whole.x_t)
     assert torch.equal(torch.cat([part.t for part in parts]), whole.t)
 
 
 def labels(batch, step=3, **options):
-    return noised(Denoiser(DIFFUSION, Answer(None), conditional=True), batch, 0, step, torch.device("cpu"), **options).label
+    return noise_batch(
+        Denoiser(DIFFUSION, Answer(None), conditional=True),
+        batch,
+        0,
+        step,
+        torch.device("cpu"),
+        **options,
+    ).label
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_labels_kept_of_the_parts_are_those_of_the_whole(count):
     whole = labels(Stream(LABELLED, 7, 0, False)[3], label_dropout=0.5)
-    parts = [labels(Stream(LABELLED, 7, 0, False, Ranks(rank, count).part(7))[3], label_dropout=0.5) for rank in range(count)]
+    parts = [
+        labels(
+            Stream(LABELLED, 7, 0, False, ProcessGroup(rank, count).part(7))[3], label_dropout=0.5
+        )
+        for rank in range(count)
+    ]
     assert torch.equal(torch.cat(parts), whole)
     assert 0 < (whole == -1).sum() < 7
 
@@ -133,24 +165,35 @@ def test_the_share_of_labels_asked_for_is_dropped_and_the_others_are_those_of_th
 
 
 def test_the_labels_dropped_are_a_function_of_the_step():
-    one, again, other = (labels(Stream(LABELLED, 20, 0, False)[0], step, label_dropout=0.5) for step in (3, 3, 4))
+    one, again, other = (
+        labels(Stream(LABELLED, 20, 0, False)[0], step, label_dropout=0.5) for step in (3, 3, 4)
+    )
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
 
 def test_an_image_without_a_label_stays_without():
-    assert labels(Stream(ImageSet(IMAGES, torch.full((20,), -1), ["a"]), 20, 0, False)[0]).tolist() == [-1] * 20
+    assert (
+        labels(Stream(ImageSet(IMAGES, torch.full((20,), -1), ["a"]), 20, 0, False)[0]).tolist()
+        == [-1] * 20
+    )
 
 
 def test_a_network_without_labels_gets_none():
     batch = Stream(LABELLED, 20, 0, False)[0]
-    assert noised(Denoiser(DIFFUSION, Answer(None)), batch, 0, 3, torch.device("cpu")).label is None
+    assert (
+        noise_batch(Denoiser(DIFFUSION, Answer(None)), batch, 0, 3, torch.device("cpu")).label
+        is None
+    )
 
 
 def test_the_loss_of_a_conditional_network_depends_on_the_label():
     denoiser, batch = fresh(classes=4, dropout=0.0).denoiser, Stream(LABELLED, 20, 0, False)[0]
-    found = noised(denoiser, batch, 0, 3, torch.device("cpu"))
-    others = [losses.l2(denoiser, replace(found, label=label)) for label in ((found.label + 1) % 4, torch.full((20,), -1))]
+    found = noise_batch(denoiser, batch, 0, 3, torch.device("cpu"))
+    others = [
+        losses.l2(denoiser, replace(found, label=label))
+        for label in ((found.label + 1) % 4, torch.full((20,), -1))
+    ]
     assert all((losses.l2(denoiser, found) != other).all() for other in others)
 
 
@@ -172,8 +215,14 @@ def test_epochs_are_counted_in_images():
         ({"label_dropout": 1.1}, "label_dropout must be between 0 and 1, but is 1.1"),
         ({"label_dropout": -0.1}, "label_dropout must be between 0 and 1, but is -0.1"),
         ({"grad_clip": 0.0}, "grad_clip must be positive or null, but is 0.0"),
-        ({"minutes": 0.0}, "minutes must be positive and without epochs, but they are 0.0 and None"),
-        ({"minutes": 5.0, "epochs": 2}, "minutes must be positive and without epochs, but they are 5.0 and 2"),
+        (
+            {"minutes": 0.0},
+            "minutes must be positive and without epochs, but they are 0.0 and None",
+        ),
+        (
+            {"minutes": 5.0, "epochs": 2},
+            "minutes must be positive and without epochs, but they are 5.0 and 2",
+        ),
     ],
 )
 def test_recipes_that_mean_nothing_are_refused(change, told):
@@ -189,27 +238,47 @@ def leaves(tree):
 def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypatch, fused):
     state = fresh(fused=fused)
     trained(state, trainer(stop_at=4))
-    before = copy.deepcopy((network_state(state.denoiser.network), network_state(state.average), optimizer_state(state.optimizer)))
+    before = copy.deepcopy(
+        (
+            network_state(state.denoiser.network),
+            network_state(state.average),
+            optimizer_state(state.optimizer),
+        )
+    )
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
     (progress,) = trained(state, trainer(stop_at=5))
-    after = network_state(state.denoiser.network), network_state(state.average), optimizer_state(state.optimizer)
+    after = (
+        network_state(state.denoiser.network),
+        network_state(state.average),
+        optimizer_state(state.optimizer),
+    )
     assert progress.skipped
     assert state.step == 5
-    assert all(torch.equal(one, other) for one, other in zip(leaves(before), leaves(after), strict=True))
+    assert all(
+        torch.equal(one, other) for one, other in zip(leaves(before), leaves(after), strict=True)
+    )
 
 
 @pytest.mark.parametrize(("size", "classes"), [(1, 0), (4, 0), (6, 0), (4, 4)])
 def test_microbatches_are_the_same_step_but_for_rounding(size, classes):
     # at dim 8 a norm's group is one channel, and the bias before it has no gradient but rounding, which Adam enlarges
     whole, parts = (fresh(dropout=0.0, lr=1e-3, dim=16, classes=classes) for _ in range(2))
-    expected = [progress.loss.item() for progress in trained(whole, trainer(steps=30), steps=30, data=LABELLED)]
-    found = [progress.loss.item() for progress in trained(parts, trainer(steps=30, microbatch=size), steps=30, data=LABELLED)]
+    expected = [
+        progress.loss.item()
+        for progress in trained(whole, trainer(steps=30), steps=30, data=LABELLED)
+    ]
+    found = [
+        progress.loss.item()
+        for progress in trained(parts, trainer(steps=30, microbatch=size), steps=30, data=LABELLED)
+    ]
     assert found == pytest.approx(expected, rel=1e-5)
-    torch.testing.assert_close(weights(parts.denoiser.network), weights(whole.denoiser.network), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        weights(parts.denoiser.network), weights(whole.denoiser.network), rtol=0, atol=1e-4
+    )
 
 
 def fixed(state, data=DATA, **options):
-    size = {"key": 7, "seed": 0, "size": 100, "ranks": Ranks(), **options}
+    size = {"key": 7, "seed": 0, "size": 100, "ranks": ProcessGroup(), **options}
     return fixed_losses([state.denoiser], losses.l2, data, **size)
 
 
@@ -255,6 +324,8 @@ AWARE = partial(loss_aware, kept=2)
 )
 def test_what_is_no_history_of_losses_is_refused(change):
     network = nn.Linear(1, 1)
-    state = TrainState(Denoiser(DIFFUSION, network), network, torch.optim.Adam(network.parameters()), draw=AWARE)
+    state = TrainState(
+        Denoiser(DIFFUSION, network), network, torch.optim.Adam(network.parameters()), draw=AWARE
+    )
     with pytest.raises(ValueError, match="the checkpoint's history of losses"):
         state.recollect({**state.past, **change})

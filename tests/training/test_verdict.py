@@ -30,7 +30,9 @@ def judged(held_out, training, every=10):
         ([3, 2, *[2.4] * 8], [3, 2, *[2.4] * 8], FLAT, 20),
     ],
 )
-def test_the_word_follows_from_the_losses_since_the_best_evaluation(held_out, training, word, since):
+def test_the_word_follows_from_the_losses_since_the_best_evaluation(
+    held_out, training, word, since
+):
     verdict = judged(held_out, training)
     assert (verdict.word, verdict.since) == (word, since)
 

@@ -15,12 +15,12 @@ from torch import nn
 from tqdm import tqdm
 
 from ddpm_cli.commands.compare.options import Options
-from ddpm_cli.commands.compare.tradeoff import Measured, titled
-from ddpm_cli.config.build import bind, shared
+from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
+from ddpm_cli.config.build import bind, group_options
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.trajectory import trajectory
 from ddpm_cli.images import to_bytes
-from ddpm_cli.metrics import Moments, extracted, frechet_distance, moments
+from ddpm_cli.metrics import Moments, extract_features, frechet_distance, moments
 from ddpm_cli.samplers import Grid
 from ddpm_cli.shapes import Bytes, Features, Images
 
@@ -38,7 +38,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Bench:
+class ComparisonInputs:
     """What all settings are measured with: the model, the features, and those of the reference."""
 
     options: Options
@@ -49,7 +49,7 @@ class Bench:
     floor: float
 
 
-def ready(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterator[Setting]:
+def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterator[Setting]:
     """Every setting, checked and tried out by one step on one image."""
     for name in options.samplers:
         cfg = compose("sample", [f"sampler={name}"])
@@ -58,38 +58,56 @@ def ready(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterato
         for steps in options.steps:
             cfg.sampler.steps = steps
             try:
-                sampler, grid = bind(cfg, "sampler"), shared(cfg, "sampler")
-                list(islice(trajectory(denoiser, sampler, grid, shape=shape, seed=options.seed, indices=[0]), 2))
+                sampler, grid = bind(cfg, "sampler"), group_options(cfg, "sampler")
+                list(
+                    islice(
+                        trajectory(
+                            denoiser, sampler, grid, shape=shape, seed=options.seed, indices=[0]
+                        ),
+                        2,
+                    )
+                )
             except ValueError as error:
                 raise ValueError(f"{name} with steps={steps}: {error}") from error
             yield Setting(name, len(grid.times(denoiser.diffusion)) - 1, sampler, grid)
 
 
-def measured(settings: Sequence[Setting], bench: Bench) -> Iterator[tuple[Measured, Bytes]]:
+def measure_settings(
+    settings: Sequence[Setting], bench: ComparisonInputs
+) -> Iterator[tuple[SettingResult, Bytes]]:
     """What each setting cost and what came of it, said as it is found, with the images for the contact sheet."""
-    width, batches = max(map(len, ["sampler", *bench.options.samplers])), -(-bench.options.n // bench.options.batch)
+    width, batches = (
+        max(map(len, ["sampler", *bench.options.samplers])),
+        -(-bench.options.n // bench.options.batch),
+    )
     log.info("%s", f"{'sampler':<{width}}  steps  evaluations  seconds  distance")
-    with tqdm(total=batches * sum(each.steps for each in settings), unit=" steps", dynamic_ncols=True) as bar:
+    with tqdm(
+        total=batches * sum(each.steps for each in settings), unit=" steps", dynamic_ncols=True
+    ) as bar:
         for setting in settings:
-            bar.set_description(titled(setting.name, setting.steps))
-            found, images = measure(setting, bench, bar)
+            bar.set_description(setting_title(setting.name, setting.steps))
+            found, images = measure_setting(setting, bench, bar)
             numbers = f"{found.steps:>5}  {found.evaluations:>11g}  {found.seconds:>7.1f}  {found.distance:>8.3f}"
             log.info("%s", f"{found.sampler:<{width}}  {numbers}")
             yield found, images[: bench.options.columns]
 
 
-def measure(setting: Setting, bench: Bench, bar: "tqdm[Any]") -> tuple[Measured, Bytes]:
+def measure_setting(
+    setting: Setting, bench: ComparisonInputs, bar: "tqdm[Any]"
+) -> tuple[SettingResult, Bytes]:
     """Draws with one setting and measures; the seconds are those of drawing alone."""
-    with counted(bench.denoiser.network) as sizes:
+    with count_batches(bench.denoiser.network) as sizes:
         began = time.perf_counter()
-        images = torch.cat(list(drawn(setting, bench, bar)))
+        images = torch.cat(list(draw_setting(setting, bench, bar)))
         seconds = time.perf_counter() - began
-    distance = frechet_distance(bench.reference, moments(extracted(bench.extract, images)))
-    return Measured(setting.name, setting.steps, sum(sizes) / len(images), seconds, distance), images
+    distance = frechet_distance(bench.reference, moments(extract_features(bench.extract, images)))
+    return SettingResult(
+        setting.name, setting.steps, sum(sizes) / len(images), seconds, distance
+    ), images
 
 
 @contextmanager
-def counted(network: nn.Module) -> Iterator[list[int]]:
+def count_batches(network: nn.Module) -> Iterator[list[int]]:
     """Notes the size of every batch that goes through a network meanwhile."""
     sizes: list[int] = []
     hook = network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
@@ -99,12 +117,19 @@ def counted(network: nn.Module) -> Iterator[list[int]]:
         hook.remove()
 
 
-def drawn(setting: Setting, bench: Bench, bar: "tqdm[Any]") -> Iterator[Bytes]:
+def draw_setting(setting: Setting, bench: ComparisonInputs, bar: "tqdm[Any]") -> Iterator[Bytes]:
     """The images of one setting, batch by batch."""
     seed, every = bench.options.seed, range(bench.options.n)
     for first in every[:: bench.options.batch]:
         indices = every[first : first + bench.options.batch]
-        states = trajectory(bench.denoiser, setting.sampler, setting.grid, shape=bench.shape, seed=seed, indices=indices)
+        states = trajectory(
+            bench.denoiser,
+            setting.sampler,
+            setting.grid,
+            shape=bench.shape,
+            seed=seed,
+            indices=indices,
+        )
         for place, images in enumerate(states):
             bar.update(place > 0)
         yield to_bytes(images).cpu()

@@ -30,4 +30,6 @@ class Options:
     def __post_init__(self) -> None:
         at_least(self, n=2, batch=1, seed=0, columns=1)
         if not self.samplers or not self.steps:
-            raise ValueError("samplers and steps must each name at least one: nothing would be compared")
+            raise ValueError(
+                "samplers and steps must each name at least one: nothing would be compared"
+            )

@@ -6,37 +6,43 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import bind, build, shared
-from ddpm_cli.data import ImageSet, prepared
+from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.data import ImageSet, load_image_set
 from ddpm_cli.metrics import frechet_distance, moments
 from ddpm_cli.shapes import Features
 
 
-def reference(cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]) -> ImageSet:
+def load_reference(
+    cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]
+) -> ImageSet:
     """The images to measure against: the command line's, else those of the checkpoint's recipe."""
     own = "data" in cfg
     cfg = cfg if own else recipe.copy()
     cfg.trust = trust
     try:
         bind(cfg, "data")
-        preparation = shared(cfg, "data")
+        preparation = group_options(cfg, "data")
         if list(preparation.shape) != list(shape):
-            raise ValueError(f"they are of {sized(preparation.shape)}, the checkpoint's of {sized(shape)}")
+            raise ValueError(
+                f"they are of {shape_text(preparation.shape)}, the checkpoint's of {shape_text(shape)}"
+            )
         kept = preparation.cache if own else "disk"  # nothing is written where a checkpoint says
-        data = prepared(build(cfg, "data"), replace(preparation, cache=kept))
+        data = load_image_set(build(cfg, "data"), replace(preparation, cache=kept))
         if len(data.images) < 4:
             raise ValueError(f"two halves take at least 4, but there are {len(data.images)}")
         return data
     except (ValueError, OSError) as error:
-        raise ValueError(f"no images to measure against ({error}); data=... names others") from error
+        raise ValueError(
+            f"no images to measure against ({error}); data=... names others"
+        ) from error
 
 
-def sized(shape: Sequence[int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
     """Channels, height and width in words."""
     return "x".join(map(str, shape))
 
 
-def between_halves(features: Features) -> float:
+def distance_between_halves(features: Features) -> float:
     """The distance between two random halves of the reference."""
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
     one, other = features[order].tensor_split(2)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.commands.data.pictures import written
-from ddpm_cli.commands.data.subject import looked_at
-from ddpm_cli.commands.data.summary import lines
-from ddpm_cli.config.build import build, shared
-from ddpm_cli.config.schema import check
-from ddpm_cli.console import said
+from ddpm_cli.commands.data.pictures import write_data_report
+from ddpm_cli.commands.data.subject import inspect_source
+from ddpm_cli.commands.data.summary import summary_lines
+from ddpm_cli.config.build import build, group_options
+from ddpm_cli.config.schema import check_config
+from ddpm_cli.console import logging_to
 from ddpm_cli.files import save_text
 from ddpm_cli.text import printable
 
@@ -28,16 +28,18 @@ class Options:
 
 def data(cfg: DictConfig, folder: Path) -> None:
     """Reports on the data of `cfg` and writes it into `folder`; ValueError, after all of that, where a training run would stop."""
-    check(cfg, ["data"], Options)
-    preparation, source = shared(cfg, "data"), build(cfg, "data")
-    with said(None, aloud=True):
-        subject = looked_at(source, preparation)
-        for line in lines(subject):
+    check_config(cfg, ["data"], Options)
+    preparation, source = group_options(cfg, "data"), build(cfg, "data")
+    with logging_to(None, aloud=True):
+        subject = inspect_source(source, preparation)
+        for line in summary_lines(subject):
             log.info("%s", printable(line))
         save_text(folder / "data.yaml", OmegaConf.to_yaml(cfg))
-        for path in written(subject, folder):
+        for path in write_data_report(subject, folder):
             log.info("written    %s", path)
     bad = len(subject.found.unreadable)
     if bad and (preparation.on_error == "stop" or bad == source.count):
         remedy = "data.on_error=skip goes without" if bad < source.count else "none is left"
-        raise ValueError(f"ddpm-train would stop here: {bad:,} of {source.count:,} images cannot be read ({remedy})")
+        raise ValueError(
+            f"ddpm-train would stop here: {bad:,} of {source.count:,} images cannot be read ({remedy})"
+        )

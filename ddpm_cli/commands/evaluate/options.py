@@ -48,10 +48,16 @@ class Options:
         if not self.metrics:
             raise ValueError("metrics must name at least one: nothing would be measured")
         if self.generated is not None and (self.png or self.label is not None):
-            raise ValueError("png and label are for images that are drawn, but those of generated=FOLDER are taken as they are")
+            raise ValueError(
+                "png and label are for images that are drawn, but those of generated=FOLDER are taken as they are"
+            )
 
     @property
     def parts(self) -> list[str]:
         """The parts of the data that these metrics go by."""
         told = {"nll": [self.images], "copies": [self.reference, "training"]}
-        return [part for name in self.metrics for part in told.get(name.partition("_")[0], [self.reference])]
+        return [
+            part
+            for name in self.metrics
+            for part in told.get(name.partition("_")[0], [self.reference])
+        ]

@@ -6,38 +6,59 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ddpm_cli.commands.evaluate.inputs import Subject
-from ddpm_cli.evaluation.protocol import Measured, rounded, table
+from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
 from ddpm_cli.files import save_text
 from ddpm_cli.metrics import Copies
-from ddpm_cli.run_folder.logger import append
+from ddpm_cli.run_folder.logger import append_text
 
 log = logging.getLogger(__name__)
 
 
-def write(subject: Subject, found: Sequence[Measured], copies: Mapping[str, Copies]) -> None:
+def write_evaluation(
+    subject: EvaluationInputs, found: Sequence[MetricResult], copies: Mapping[str, Copies]
+) -> None:
     """Tells the numbers in a table and writes them; those of images that the checkpoint has drawn are noted in its run's folder too."""
-    for line in ["", *table(found), "", *(each.told() for each in copies.values())]:
+    for line in ["", *results_table(found), "", *(each.told() for each in copies.values())]:
         log.info("%s", line)
     rows = [each.row(subject.step) for each in found]
     told = {
-        by: {"threshold": rounded(each.threshold), "nominal": rounded(each.nominal), "told": each.told()} for by, each in copies.items()
+        by: {
+            "threshold": round_figure(each.threshold),
+            "nominal": round_figure(each.nominal),
+            "told": each.told(),
+        }
+        for by, each in copies.items()
     }
-    protocols = {each.protocol.id: {"text": each.protocol.text, **asdict(each.protocol)} for each in found}
-    content = {"ckpt": subject.options.ckpt, "step": subject.step, "numbers": rows, "protocols": protocols, "copies": told}
+    protocols = {
+        each.protocol.id: {"text": each.protocol.text, **asdict(each.protocol)} for each in found
+    }
+    content = {
+        "ckpt": subject.options.ckpt,
+        "step": subject.step,
+        "numbers": rows,
+        "protocols": protocols,
+        "copies": told,
+    }
     save_text(subject.folder / "eval.json", json.dumps(content, indent=2) + "\n")
     log.info("written    %s", subject.folder / "eval.json")
     checkpoint = Path(subject.options.ckpt).expanduser().resolve()
     run = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     if subject.options.generated is None and (run / ".hydra").is_dir():
-        note(run / "evaluations.jsonl", rows)
+        append_evaluations(run / "evaluations.jsonl", rows)
 
 
-def note(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+def append_evaluations(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Adds rows that are not there yet to a file of rows, below half a row too; a run's folder that takes none ends no evaluation badly."""
     try:
         there = path.read_text(errors="replace") if path.exists() else ""
-        new = "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in there.splitlines())
-        append(path, "\n" * (bool(there) and not there.endswith("\n")) + new)
+        new = "".join(
+            f"{line}\n" for line in map(json.dumps, rows) if line not in there.splitlines()
+        )
+        append_text(path, "\n" * (bool(there) and not there.endswith("\n")) + new)
     except OSError as error:
-        log.warning("warning: cannot write into %s: %s; the numbers stand in eval.json alone", path, error.strerror or error)
+        log.warning(
+            "warning: cannot write into %s: %s; the numbers stand in eval.json alone",
+            path,
+            error.strerror or error,
+        )

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import torch
 
-from ddpm_cli.generation.generator import Drawing
+from ddpm_cli.generation.generator import Generator
 
 ROUNDS, GAIN = 3, 1.05  # a size must be quicker by this factor to be worth its memory
 log = logging.getLogger(__name__)
 
 
-def quickest(made: Drawing, n: int) -> int:
+def quickest_batch_size(made: Generator, n: int) -> int:
     """Tries sizes that double, as long as they pay and fit, on one estimate each."""
     best, rate = 1, 0.0
-    for size, found in rates(made, n):
+    for size, found in batch_rates(made, n):
         if found < rate * GAIN:
             break
         best, rate = size, found
@@ -24,19 +24,19 @@ def quickest(made: Drawing, n: int) -> int:
     return best
 
 
-def rates(made: Drawing, n: int) -> Iterator[tuple[int, float]]:
+def batch_rates(made: Generator, n: int) -> Iterator[tuple[int, float]]:
     """(size, images a second through one estimate), until memory ends."""
     size = 1
     while size <= n:
         try:
-            yield size, size / seconds(made, size)
+            yield size, size / estimate_seconds(made, size)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             return
         size *= 2
 
 
-def seconds(made: Drawing, size: int) -> float:
+def estimate_seconds(made: Generator, size: int) -> float:
     """The seconds of one estimate of so many images."""
     denoise = made.steered(made.denoiser, made.guide, made.labels(range(size)))
     x, taken = torch.zeros(size, *made.shape, device=made.device), []

@@ -27,6 +27,8 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("n", "batch", "processes"):
             if getattr(self, name) != "auto" and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1{', or auto' * (name != 'n')}, but is {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be at least 1{', or auto' * (name != 'n')}, but is {getattr(self, name)}"
+                )
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")

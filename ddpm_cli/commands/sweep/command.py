@@ -10,15 +10,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.commands.sweep.page import card
-from ddpm_cli.commands.sweep.pictures import drawings
-from ddpm_cli.commands.sweep.tables import as_csv, lines
-from ddpm_cli.config.build import bound
-from ddpm_cli.config.schema import check
-from ddpm_cli.console import said
+from ddpm_cli.commands.sweep.page import write_sweep_page
+from ddpm_cli.commands.sweep.pictures import sweep_pictures
+from ddpm_cli.commands.sweep.tables import jobs_csv, sweep_lines
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.config.schema import check_config
+from ddpm_cli.console import logging_to
 from ddpm_cli.files import save_text
-from ddpm_cli.run_folder.curves import option
-from ddpm_cli.sweeps import Job, again, by_rank, read, save_manifest
+from ddpm_cli.run_folder.curves import option_value
+from ddpm_cli.sweeps import Job, by_rank, read_sweep, resume_arguments, save_manifest
 from ddpm_cli.text import printable
 
 log = logging.getLogger(__name__)
@@ -47,43 +47,43 @@ class Options:
 
 def sweep(cfg: DictConfig) -> list[str]:
     """Shows a sweep; of one to go on with the arguments of `ddpm-train`, in whose folder this process then is."""
-    check(cfg, (), Options)
-    options = bound(Options, cfg)()
+    check_config(cfg, (), Options)
+    options = bind_options(Options, cfg)()
     if options.resume is None:
-        shown(Path(str(options.show)).expanduser(), options.metric)
+        show_sweep(Path(str(options.show)).expanduser(), options.metric)
         return []
-    found = read(Path(options.resume).expanduser().absolute())
-    arguments = again(found, trust=options.trust)
+    found = read_sweep(Path(options.resume).expanduser().absolute())
+    arguments = resume_arguments(found, trust=options.trust)
     print(printable(f"resumed   {shlex.join(['ddpm-train', *arguments])}"))
     os.chdir(found.cwd)
     return arguments
 
 
-def shown(folder: Path, metric: str | None) -> bool:
+def show_sweep(folder: Path, metric: str | None) -> bool:
     """Says what the sweep in a folder has come to and writes it there; whether all of its jobs are done.
 
     What the disk does not take is told and breaks no sweep.
     """
-    found = read(folder)
-    ranked_by = metric or chosen(found.jobs)
+    found = read_sweep(folder)
+    ranked_by = metric or ranking_metric(found.jobs)
     known = dict.fromkeys(name for job in found.jobs for name in (*job.measured, *job.lowest))
     if metric is not None and metric not in known:
         raise ValueError(f"metric must be among {', '.join(known) or 'none'}, but is {metric!r}")
     parts: dict[str, Callable[[Path], object]] = {
         "manifest.json": lambda _: save_manifest(found),
-        "table.csv": lambda path: save_text(path, as_csv(found.jobs, ranked_by)),
-        **drawings(by_rank(found.jobs, ranked_by)),
-        "report.html": partial(card, found, ranked_by),
+        "table.csv": lambda path: save_text(path, jobs_csv(found.jobs, ranked_by)),
+        **sweep_pictures(by_rank(found.jobs, ranked_by)),
+        "report.html": partial(write_sweep_page, found, ranked_by),
     }
-    with said(None, aloud=True):
-        for line in lines(found, ranked_by):
+    with logging_to(None, aloud=True):
+        for line in sweep_lines(found, ranked_by):
             log.info("%s", printable(line))
         for name, write in parts.items():
-            attempt(folder / name, write)
+            write_or_warn(folder / name, write)
     return bool(found.jobs) and all(job.state == "done" for job in found.jobs)
 
 
-def attempt(path: Path, write: Callable[[Path], object]) -> None:
+def write_or_warn(path: Path, write: Callable[[Path], object]) -> None:
     """Has a file written; what does not work is told."""
     try:
         write(path)
@@ -92,10 +92,10 @@ def attempt(path: Path, write: Callable[[Path], object]) -> None:
         log.warning("%s", printable(f"warning: cannot write {path}: {error}"))
 
 
-def chosen(jobs: Sequence[Job]) -> str:
+def ranking_metric(jobs: Sequence[Job]) -> str:
     """The metric that the sweep was for, the loss where no job has it."""
     paths = [path for job in jobs if (path := job.folder / ".hydra/config.yaml").is_file()]
     config = OmegaConf.to_container(OmegaConf.load(paths[0])) if paths else {}
-    best = option(config, "trainer.best")
+    best = option_value(config, "trainer.best")
     wanted = best if isinstance(best, str) else "held_out"
     return wanted if any(job.score(wanted) is not None for job in jobs) else "loss"

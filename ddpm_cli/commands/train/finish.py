@@ -8,32 +8,40 @@ from pathlib import Path
 from threading import Event
 
 from ddpm_cli.checkpoints import newest_first
-from ddpm_cli.commands.train.previews import show_samples
+from ddpm_cli.commands.train.previews import write_preview
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.values import located
-from ddpm_cli.reports.run_page import WRONG, card_of
+from ddpm_cli.config.values import path_override
+from ddpm_cli.reports.run_page import WRONG, write_run_page
 
 RETRIES, RETRY_SECONDS = 60, 10
 log = logging.getLogger(__name__)
 
 
-def finish(run: Run, stop: Event, again: str) -> None:
+def finish_run(run: Run, stop: Event, again: str) -> None:
     """The last checkpoint and pictures, and what to do next."""
     if not run.finite:
-        raise ValueError(f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl")
+        raise ValueError(
+            f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl"
+        )
     run.meet()
     path = last_checkpoint(run, stop) if run.ranks.first else None
     if run.state.step < run.steps:
         word = "stopped" if stop.is_set() else "ended"
-        log.info("%-9s at step %s of %s; go on with:\n  %s", word, f"{run.state.step:,}", f"{run.steps:,}", again)
+        log.info(
+            "%-9s at step %s of %s; go on with:\n  %s",
+            word,
+            f"{run.state.step:,}",
+            f"{run.steps:,}",
+            again,
+        )
     elif run.steps:
-        show_samples(run)
+        write_preview(run)
     run.journal.close()
     if word := run.state.verdict.told(run.trainer.best):
         log.info("learning  %s", word)
     log.info("run       %s", run.folder)
     if path:
-        log.info("sample    %s", shlex.join(["ddpm-sample", located("ckpt", path)]))
+        log.info("sample    %s", shlex.join(["ddpm-sample", path_override("ckpt", path)]))
 
 
 def last_checkpoint(run: Run, stop: Event) -> Path:
@@ -44,25 +52,29 @@ def last_checkpoint(run: Run, stop: Event) -> Path:
             return path
         if stop.wait(RETRY_SECONDS):
             break
-    raise ValueError(f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays")
+    raise ValueError(
+        f"step {run.state.step:,} could not be saved in {str(run.folder)!r}; the last good checkpoint stays"
+    )
 
 
 @contextmanager
-def concluded(run: Run) -> Iterator[None]:
+def ending_with_report(run: Run) -> Iterator[None]:
     """Ends a run with its card, one that failed too; what goes wrong with the card ends no run badly."""
     try:
         yield
     except WRONG:
-        conclude(run)
+        write_report(run)
         raise
-    conclude(run)
+    write_report(run)
 
 
-def conclude(run: Run) -> None:
+def write_report(run: Run) -> None:
     """Writes the card where there is a checkpoint, and says where it is or why there is none."""
     if not run.ranks.first or not newest_first(run.folder):
         return
     try:
-        log.info("report    %s", card_of(run.folder, run.trainer.device, list(run.cfg.trust)))
+        log.info(
+            "report    %s", write_run_page(run.folder, run.trainer.device, list(run.cfg.trust))
+        )
     except WRONG as error:
         log.warning("warning: no report.html: %s", " ".join(str(error).split())[:200])

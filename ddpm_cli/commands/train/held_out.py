@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.data import ImageSet
-from ddpm_cli.parallel import Ranks, unwrapped
+from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Columns, Fixed, Picture
 from ddpm_cli.training import Progress, fixed_losses
@@ -21,41 +21,58 @@ from ddpm_cli.training.verdict import LEVELS, SHOWN
 log = logging.getLogger(__name__)
 
 
-def sets(run: Run) -> dict[str, ImageSet]:
+def evaluation_sets(run: Run) -> dict[str, ImageSet]:
     """The sets that are evaluated, by name."""
-    return {name: data for name, data in (("held_out", run.held_out), ("training", run.data)) if len(data.images)}
+    return {
+        name: data
+        for name, data in (("held_out", run.held_out), ("training", run.data))
+        if len(data.images)
+    }
 
 
 def evaluation_share(run: Run) -> float:
     """Images that go through the network in an evaluation, for each one in a batch."""
-    return sum(2 * QUARTERS * min(IMAGES, len(data.images)) for data in sets(run).values()) / run.trainer.batch_size
+    return (
+        sum(2 * QUARTERS * min(IMAGES, len(data.images)) for data in evaluation_sets(run).values())
+        / run.trainer.batch_size
+    )
 
 
-def losses(run: Run) -> dict[str, Fixed]:
+def held_out_losses(run: Run) -> dict[str, Fixed]:
     """Losses of the average, then of the network, for each set."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
-    network = unwrapped(denoiser.network).eval()
+    network = unwrap(denoiser.network).eval()
     both = [replace(denoiser, network=each) for each in (run.state.average, network)]
-    keys = {"held_out": LONGEST, "training": LONGEST + 1}  # steps, so to say, that no training comes to
+    keys = {
+        "held_out": LONGEST,
+        "training": LONGEST + 1,
+    }  # steps, so to say, that no training comes to
     options = {"seed": run.cfg.seed, "size": size, "ranks": run.ranks}
-    with torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext():  # else it is compiled again, for this size
-        found = {name: fixed_losses(both, run.loss, data, key=keys[name], **options) for name, data in sets(run).items()}
+    with (
+        torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext()
+    ):  # else it is compiled again, for this size
+        found = {
+            name: fixed_losses(both, run.loss, data, key=keys[name], **options)
+            for name, data in evaluation_sets(run).items()
+        }
     network.train()
     return found
 
 
-def evaluated(run: Run) -> dict[str, float]:
+def evaluate_held_out(run: Run) -> dict[str, float]:
     """The numbers of an evaluation, which is judged and drawn where images are held out."""
-    found, numbers = losses(run), dict[str, float]()
+    found, numbers = held_out_losses(run), dict[str, float]()
     for name, (average, network) in found.items():
-        quarters = {f"{name}_q{place}": loss for place, loss in enumerate(average.mean(1).tolist(), 1)}
+        quarters = {
+            f"{name}_q{place}": loss for place, loss in enumerate(average.mean(1).tolist(), 1)
+        }
         numbers |= {name: average.mean().item(), f"{name}_raw": network.mean().item(), **quarters}
     if "held_out" in found:
-        judge(run, found["held_out"], found["training"])
+        update_verdict(run, found["held_out"], found["training"])
     return numbers
 
 
-def judge(run: Run, held_out: Fixed, training: Fixed) -> None:
+def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
     """Brings an evaluation into the verdict and its picture; says so where it turns."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
@@ -70,14 +87,24 @@ def heat_map(by_time: Columns) -> Picture:
     logs = by_time.clamp(min=1e-12).log()
     low, high = logs.amin(0), logs.amax(0)
     grey = 255 * (logs - low) / (high - low).clamp(min=1e-6)
-    return repeat(grey.byte(), "evaluations levels -> rgb (levels high) (evaluations wide)", rgb=3, high=8, wide=4)
+    return repeat(
+        grey.byte(),
+        "evaluations levels -> rgb (levels high) (evaluations wide)",
+        rgb=3,
+        high=8,
+        wide=4,
+    )
 
 
-def by_quarter(window: Sequence[Progress], steps: int, ranks: Ranks) -> dict[str, float]:
+def loss_by_quarter(
+    window: Sequence[Progress], steps: int, ranks: ProcessGroup
+) -> dict[str, float]:
     """The mean training loss at the times of each quarter, over the finite losses in the window."""
     losses = torch.cat([each.losses for each in window]).cpu().double()
     times = torch.cat([torch.as_tensor(each.times) for each in window])
-    weights = torch.cat([torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window])
+    weights = torch.cat(
+        [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window]
+    )
     quarters, kept = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
     sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
     sums[0].index_add_(0, quarters[kept], losses[kept])

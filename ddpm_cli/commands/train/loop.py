@@ -9,45 +9,61 @@ from typing import Any, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.train.held_out import by_quarter, evaluated
-from ddpm_cli.commands.train.nonfinite import Watch, go_back
-from ddpm_cli.commands.train.previews import show_samples
+from ddpm_cli.commands.train.held_out import evaluate_held_out, loss_by_quarter
+from ddpm_cli.commands.train.nonfinite import NonFiniteGuard, roll_back
+from ddpm_cli.commands.train.previews import write_preview
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.sample_metrics import measured
-from ddpm_cli.parallel import Vote
+from ddpm_cli.commands.train.sample_metrics import measure_samples
+from ddpm_cli.parallel import AnyRankFlag
 from ddpm_cli.training import Progress
 
 Bar: TypeAlias = Any  # tqdm's, whose type takes a parameter for mypy alone
 
 
-def loop(run: Run, stop: Event) -> None:
+def train_loop(run: Run, stop: Event) -> None:
     """Trains until the end or a request to stop, going back once where the numbers stay bad."""
-    with tqdm(total=run.steps, initial=run.state.step, unit=" steps", dynamic_ncols=True, disable=not run.ranks.first) as bar:
-        while not advance(run, bar, stop):
-            go_back(run)
+    with tqdm(
+        total=run.steps,
+        initial=run.state.step,
+        unit=" steps",
+        dynamic_ncols=True,
+        disable=not run.ranks.first,
+    ) as bar:
+        while not run_steps(run, bar, stop):
+            roll_back(run)
             bar.n = run.state.step
             bar.refresh()
 
 
-def advance(run: Run, bar: Bar, stop: Event) -> bool:
+def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
     """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
     trainer, window, since = run.trainer, list[Progress](), time.perf_counter()
-    watch, vote, stream = Watch(run.state, run.journal, run.ranks), Vote(run.ranks), run.stream(run.state.step)
-    for progress in trainer.fit(run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks):
+    watch, vote, stream = (
+        NonFiniteGuard(run.state, run.journal, run.ranks),
+        AnyRankFlag(run.ranks),
+        run.stream(run.state.step),
+    )
+    for progress in trainer.fit(
+        run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks
+    ):
         watch.follow(progress)
         run.saver.look()
         window.append(progress)
         bar.update()
-        numbers = report(run, bar, window, time.perf_counter() - since) if progress.step % trainer.log_every == 0 else {}
+        numbers = (
+            step_numbers(run, bar, window, time.perf_counter() - since)
+            if progress.step % trainer.log_every == 0
+            else {}
+        )
         window = [] if numbers else window
         if progress.step % trainer.evaluate_every == 0 or progress.step == run.steps:
-            numbers |= evaluated(run)
-        numbers |= measured(run)
+            numbers |= evaluate_held_out(run)
+        numbers |= measure_samples(run)
         if numbers:
             run.journal.numbers(progress.step, numbers)
             run.state.verdict.candidate = progress.step, numbers.get(trainer.best, math.nan)
         if progress.step < run.steps:
-            show_and_save(run, watch)
+            preview_and_save(run, watch)
         if not window:
             since = time.perf_counter()
         if watch.in_a_row >= trainer.bad_steps:
@@ -59,29 +75,45 @@ def advance(run: Run, bar: Bar, stop: Event) -> bool:
     return watch.in_a_row < trainer.bad_steps
 
 
-def report(run: Run, bar: Bar, window: Sequence[Progress], seconds: float) -> dict[str, float]:
+def step_numbers(
+    run: Run, bar: Bar, window: Sequence[Progress], seconds: float
+) -> dict[str, float]:
     """The numbers of a row, means over the steps in the window; what of them the bar shows is shown."""
-    steps = [torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in window]
+    steps = [
+        torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in window
+    ]
     loss, norm = torch.stack(steps).nanmean(0).tolist()
     speed = len(window) * run.trainer.batch_size / seconds
-    numbers = {"loss": loss, "grad_norm": norm, "lr": window[-1].lr, "images_per_second": speed, "skipped": run.state.skipped}
-    numbers |= run.work.at(speed) | by_quarter(window, run.state.denoiser.diffusion.steps, run.ranks)
-    bar.set_postfix_str(told(numbers, run.count))
+    numbers = {
+        "loss": loss,
+        "grad_norm": norm,
+        "lr": window[-1].lr,
+        "images_per_second": speed,
+        "skipped": run.state.skipped,
+    }
+    numbers |= run.work.at(speed) | loss_by_quarter(
+        window, run.state.denoiser.diffusion.steps, run.ranks
+    )
+    bar.set_postfix_str(progress_text(numbers, run.count))
     return numbers
 
 
-def told(numbers: Mapping[str, float], images: int | None) -> str:
+def progress_text(numbers: Mapping[str, float], images: int | None) -> str:
     """The numbers beside the bar."""
     speed = numbers["images_per_second"]
-    flops = f", {numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)" if "tflops" in numbers else ""
+    flops = (
+        f", {numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)"
+        if "tflops" in numbers
+        else ""
+    )
     epoch = f", {images / speed:.1f} s/epoch" if images else ""
     return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s{flops}{epoch}"
 
 
-def show_and_save(run: Run, watch: Watch) -> None:
+def preview_and_save(run: Run, watch: NonFiniteGuard) -> None:
     """Pictures and a checkpoint where it is time for them; none of weights that are going bad."""
     if run.state.step % run.trainer.sample_every == 0:
-        show_samples(run)
+        write_preview(run)
     if run.state.step % run.trainer.checkpoint_every == 0:
         watch.look()
         run.meet()

@@ -8,18 +8,46 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints.folder import newest_good
+from ddpm_cli.checkpoints.folder import newest_readable
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.values import differences
+from ddpm_cli.config.values import option_differences
+from ddpm_cli.loading import Position
 from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
-OF_SOURCE = ("_target_", "path", "name", "split", "image_column", "label", "cache", "on_error")  # the fingerprint tells what matters
+OF_SOURCE = (
+    "_target_",
+    "path",
+    "name",
+    "split",
+    "image_column",
+    "label",
+    "cache",
+    "on_error",
+)  # the fingerprint tells what matters
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in OF_SOURCE))
 OF_STREAM = ("data.name", "data.split")  # are told where only the first images have a fingerprint
-HOW = ("device", "parallel", "processes", "workers", "microbatch", "precision", "compile", "activation_checkpointing")
-FREE_OF_TRAINER = (*HOW, *CADENCES, "measures", "measure_images", "best", "stop_at", "keep_last", "bad_steps")
+HOW = (
+    "device",
+    "parallel",
+    "processes",
+    "workers",
+    "microbatch",
+    "precision",
+    "compile",
+    "activation_checkpointing",
+)
+FREE_OF_TRAINER = (
+    *HOW,
+    *CADENCES,
+    "measures",
+    "measure_images",
+    "best",
+    "stop_at",
+    "keep_last",
+    "bad_steps",
+)
 LATER: dict[str, Any] = {  # what options that older checkpoints lack were in their runs
     "model.conditional": False,
     "data.holdout": 0.0,
@@ -36,73 +64,123 @@ LATER: dict[str, Any] = {  # what options that older checkpoints lack were in th
 log = logging.getLogger(__name__)
 
 
-def wanted(resume: str | None, folder: Path, named: bool) -> tuple[Path, dict[str, Any]] | None:
+def find_checkpoint(
+    resume: str | None, folder: Path, named: bool
+) -> tuple[Path, dict[str, Any]] | None:
     """The checkpoint to go on from and what is in it, if any; ValueError where a run would be lost or cannot be found."""
     there = checkpoints.newest_first(folder)
     if resume == "auto":
         if not named:
-            raise ValueError("resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named")
-        return newest_good(there) if there else None
+            raise ValueError(
+                "resume=auto goes on in the folder that hydra.run.dir=FOLDER names, but none is named"
+            )
+        return newest_readable(there, load_to_resume) if there else None
     found = Path(resume).expanduser() if resume else None
     if there and found is None:
         held = f"hydra.run.dir={str(folder)!r} holds a run already ({there[0].name})"
         raise ValueError(f"{held}; go on with resume=auto, or name another folder")
-    newest = found is not None and (found.name == "last.pt" or (found.is_file() and bool(there) and found.samefile(there[0])))
+    newest = found is not None and (
+        found.name == "last.pt" or (found.is_file() and bool(there) and found.samefile(there[0]))
+    )
     if there and found and found.resolve().parent == there[0].resolve().parent and not newest:
         held = f"{str(folder)!r} holds newer checkpoints ({there[0].name})"
-        raise ValueError(f"{held}, which going on from {found.name} would lose; name another folder")
-    return (found, checkpoints.load(found)) if found else None
+        raise ValueError(
+            f"{held}, which going on from {found.name} would lose; name another folder"
+        )
+    return (found, load_to_resume(found)) if found else None
 
 
-def changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:
+def load_to_resume(path: Path) -> dict[str, Any]:
+    """Load a checkpoint; ValueError where its stream cannot go on."""
+    content = checkpoints.load(path)
+    if not all(map(Position.readable, content["stream"])):
+        raise ValueError(f"the checkpoint {path}: 'stream' must hold where each process goes on")
+    return content
+
+
+def recipe_changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
-    unused = ["trainer.label_dropout"] * (not OmegaConf.select(cfg, "model.conditional", default=False))
+    unused = ["trainer.label_dropout"] * (
+        not OmegaConf.select(cfg, "model.conditional", default=False)
+    )
     unused += ["data.margin"] * (OmegaConf.select(cfg, "data.crop", default="center") != "random")
     told = OF_STREAM if OmegaConf.select(cfg, "data.streaming", default=False) else ()
-    free = (*(name for name in FREE if name not in told), *(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused)
-    found = [(key, before, after) for key, before, after in apart(content["config"], cfg) if not key.startswith(free)]
-    broken = [f"{key} was {short(before)} and is {short(after)}" for key, before, after in found if key.startswith(SAME)]
+    free = (
+        *(name for name in FREE if name not in told),
+        *(f"trainer.{name}" for name in FREE_OF_TRAINER),
+        *unused,
+    )
+    found = [
+        (key, before, after)
+        for key, before, after in changed_options(content["config"], cfg)
+        if not key.startswith(free)
+    ]
+    broken = [
+        f"{key} was {short_text(before)} and is {short_text(after)}"
+        for key, before, after in found
+        if key.startswith(SAME)
+    ]
     broken += ["the images are others (their fingerprint differs)"] * (content["data"] != data)
     if broken:
         raise ValueError(f"cannot resume: {'; '.join(broken)}")
-    length = [("steps in all", content["facts"]["steps"], steps)] * (content["facts"]["steps"] != steps)
-    return [f"{key}: {short(before)} -> {short(after)}" for key, before, after in [*found, *length]]
+    length = [("steps in all", content["facts"]["steps"], steps)] * (
+        content["facts"]["steps"] != steps
+    )
+    return [
+        f"{key}: {short_text(before)} -> {short_text(after)}"
+        for key, before, after in [*found, *length]
+    ]
 
 
-def changes_of_best(old: DictConfig, cfg: DictConfig) -> list[str]:
+def best_metric_changes(old: DictConfig, cfg: DictConfig) -> list[str]:
     """What differs so that numbers of before are none to be the best among."""
     of_samples = () if cfg.trainer.best == "held_out" else ("trainer.measure_images", "sampler.")
     wanted = ("trainer.best", *of_samples)
-    return [f"{key}: {short(before)} -> {short(after)}" for key, before, after in apart(old, cfg) if key.startswith(wanted)]
+    return [
+        f"{key}: {short_text(before)} -> {short_text(after)}"
+        for key, before, after in changed_options(old, cfg)
+        if key.startswith(wanted)
+    ]
 
 
-def apart(old: DictConfig, new: DictConfig) -> Iterator[tuple[str, Any, Any]]:
+def changed_options(old: DictConfig, new: DictConfig) -> Iterator[tuple[str, Any, Any]]:
     """The options that differ, those that an older checkpoint lacks as they were in its run."""
     before, after = (OmegaConf.to_container(each, resolve=True) for each in (old, new))
-    known = ((key, LATER.get(key) if one is None else one, other) for key, one, other in differences(before, after))
+    known = (
+        (key, LATER.get(key) if one is None else one, other)
+        for key, one, other in option_differences(before, after)
+    )
     return ((key, one, other) for key, one, other in known if one != other)
 
 
-def short(value: Any) -> str:
+def short_text(value: Any) -> str:
     """A value for the screen: of a long list the ends."""
     long = isinstance(value, list) and len(value) > 8
     return f"[{value[0]}, ..., {value[-1]}]" if long else repr(value)
 
 
-def resumed(run: Run, content: dict[str, Any]) -> Run:
+def restore_run(run: Run, content: dict[str, Any]) -> Run:
     """The run as it goes on from a checkpoint; says what makes the rest another one."""
-    changed = changes(content, run.cfg, run.fingerprint, run.steps)
+    changed = recipe_changes(content, run.cfg, run.fingerprint, run.steps)
     learned = run.state.extra.state_dict()
-    alike = {name: each.shape for name, each in content["loss"].items()} == {name: each.shape for name, each in learned.items()}
-    another, times = (any(change.startswith(group) for change in changed) for group in ("loss", "train_times"))
+    alike = {name: each.shape for name, each in content["loss"].items()} == {
+        name: each.shape for name, each in learned.items()
+    }
+    another, times = (
+        any(change.startswith(group) for change in changed) for group in ("loss", "train_times")
+    )
     if not alike and not another:
-        raise ValueError("cannot resume: the checkpoint's parameters of the loss are not this loss's")
+        raise ValueError(
+            "cannot resume: the checkpoint's parameters of the loss are not this loss's"
+        )
     other = not alike or any(change.startswith("trainer.optimizer._target_") for change in changed)
-    snapshot.restore(run.state, content, moments=not other, past=not (another or times))
+    snapshot.restore_snapshot(run.state, content, moments=not other, past=not (another or times))
     run.state.positions = run.state.positions if run.rows else []
     if (before := len(run.state.positions)) not in (0, run.ranks.count):
-        changed.append(f"processes: {before} -> {run.ranks.count}, so that the stream is read from its first image on again")
-    other_best = changes_of_best(content["config"], run.cfg)
+        changed.append(
+            f"processes: {before} -> {run.ranks.count}, so that the stream is read from its first image on again"
+        )
+    other_best = best_metric_changes(content["config"], run.cfg)
     if other_best or not (run.folder / "checkpoints/best.pt").exists():
         run.state.verdict.forget_best()
     for change in other_best:

@@ -9,14 +9,14 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from ddpm_cli.checkpoints.async_writer import Saver
-from ddpm_cli.config.build import shared
+from ddpm_cli.checkpoints.async_writer import AsyncWriter
+from ddpm_cli.config.build import group_options
 from ddpm_cli.data import ImageSet, Rows
-from ddpm_cli.evaluation.against_training import Gauge
-from ddpm_cli.loading import Batch, Share, Stream, batches, streamed
+from ddpm_cli.evaluation.against_training import TrainingSetMetrics
+from ddpm_cli.loading import Batch, Stream, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
-from ddpm_cli.parallel import Arithmetic, Ranks
-from ddpm_cli.run_folder.logger import Journal
+from ddpm_cli.parallel import FlopCount, ProcessGroup
+from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.training import Trainer, TrainState, snapshot
 
 
@@ -36,11 +36,11 @@ class Run:
     held_out: ImageSet
     fingerprint: str
     steps: int
-    journal: Journal
-    saver: Saver
-    ranks: Ranks
-    work: Arithmetic
-    gauge: Gauge
+    journal: RunLogger
+    saver: AsyncWriter
+    ranks: ProcessGroup
+    work: FlopCount
+    gauge: TrainingSetMetrics
     rows: Rows | None = None
 
     @property
@@ -64,16 +64,32 @@ class Run:
         """This process's part of the batches from step `start` on."""
         pin = self.state.denoiser.device.type == "cuda"
         if self.rows is not None:
-            share = Share(self.rows, shared(self.cfg, "data"), self.cfg.seed, self.ranks.rank, self.ranks.count)
+            share = StreamShare(
+                self.rows,
+                group_options(self.cfg, "data"),
+                self.cfg.seed,
+                self.ranks.rank,
+                self.ranks.count,
+            )
             known = len(self.state.positions) == self.ranks.count
             position = self.state.positions[self.ranks.rank] if known else ""
-            return streamed(share, self.ranks.part(self.trainer.batch_size), position, threads=max(1, self.trainer.workers), pin=pin)
+            return streamed_batches(
+                share,
+                self.ranks.part(self.trainer.batch_size),
+                position,
+                threads=max(1, self.trainer.workers),
+                pin=pin,
+            )
         return batches(self.share, start=start, workers=self.trainer.workers, pin=pin)
 
     def content(self) -> dict[str, Any]:
         """What a checkpoint would hold now."""
-        facts = {"shape": list(self.data.images.shape[1:]), "classes": self.data.classes, "steps": self.steps}
-        return snapshot.content(self.state, self.cfg, data=self.fingerprint, facts=facts)
+        facts = {
+            "shape": list(self.data.images.shape[1:]),
+            "classes": self.data.classes,
+            "steps": self.steps,
+        }
+        return snapshot.take_snapshot(self.state, self.cfg, data=self.fingerprint, facts=facts)
 
     def meet(self) -> None:
         """Has the state know where the streams of all processes go on, as a checkpoint must; all come by."""
@@ -86,17 +102,21 @@ class Run:
         if self.saver.best_lost:
             self.state.verdict.forget_best()
         step = self.state.step
-        regular = step % self.trainer.checkpoint_every == 0 or step == self.steps  # one of a stop would not be there without it
+        regular = (
+            step % self.trainer.checkpoint_every == 0 or step == self.steps
+        )  # one of a stop would not be there without it
         best = regular and self.state.verdict.best_at(step)
         self.saver.begin(self.content(), best=best)
 
     @property
     def finite(self) -> bool:
         """Whether network and average are."""
-        return finite(self.state.denoiser.network, self.state.average)
+        return all_finite(self.state.denoiser.network, self.state.average)
 
 
-def finite(*networks: nn.Module) -> bool:
+def all_finite(*networks: nn.Module) -> bool:
     """Whether everything in the networks is that a checkpoint would hold."""
-    tensors = chain.from_iterable(chain(network.parameters(), network.buffers()) for network in networks)
+    tensors = chain.from_iterable(
+        chain(network.parameters(), network.buffers()) for network in networks
+    )
     return all(bool(tensor.isfinite().all()) for tensor in tensors)

@@ -6,40 +6,50 @@ from itertools import chain
 
 import torch
 
-from ddpm_cli.commands.train.previews import samples
+from ddpm_cli.commands.train.previews import sample_ema
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.evaluation.against_training import spread
+from ddpm_cli.evaluation.against_training import evenly_spaced
 from ddpm_cli.images import to_bytes
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Bytes, Images
 
 
-def measured(run: Run) -> dict[str, float]:
+def measure_samples(run: Run) -> dict[str, float]:
     """The measures of the average's samples where it is time for them, from the same noise at every step of the run."""
     due = run.state.step % run.trainer.measure_every == 0 or run.state.step == run.steps
-    return scored(run, map(ended, batches(run))) if due and run.trainer.measures else {}
+    return (
+        score_samples(run, map(final_images, sample_batches(run)))
+        if due and run.trainer.measures
+        else {}
+    )
 
 
-def batches(run: Run) -> Iterator[Iterator[Images]]:
+def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
     """This process's share of the samples, batch by batch, each after every step of the sampler; labels are as often as in the data."""
     n, size = run.trainer.measure_images, run.trainer.microbatch or run.trainer.batch_size
     mine = range(n)[run.ranks.part(n)]
     known = run.data.labels if run.state.denoiser.conditional else None
-    labels = None if known is None else known[spread(n, len(known))]
+    labels = None if known is None else known[evenly_spaced(n, len(known))]
     for few in (mine[first : first + size] for first in range(0, len(mine), size)):
-        places = range(LONGEST + few.start, LONGEST + few.stop)  # of images that no sampling run comes to
-        yield samples(run, places, None if labels is None else labels[few.start : few.stop])
+        places = range(
+            LONGEST + few.start, LONGEST + few.stop
+        )  # of images that no sampling run comes to
+        yield sample_ema(run, places, None if labels is None else labels[few.start : few.stop])
 
 
 @torch.no_grad()
-def ended(states: Iterator[Images]) -> Bytes:
+def final_images(states: Iterator[Images]) -> Bytes:
     """The images that a sampler comes to."""
     return to_bytes(deque(states, maxlen=1)[0]).cpu()
 
 
 @torch.no_grad()
-def scored(run: Run, mine: Iterable[Bytes]) -> dict[str, float]:
+def score_samples(run: Run, mine: Iterable[Bytes]) -> dict[str, float]:
     """The measures of samples, of which these are this process's; every process is told the same numbers."""
-    every = list(chain.from_iterable(run.ranks.collected([run.gauge.features(images) for images in mine])))
-    whole = {name: torch.cat([features[name] for features in every]) for name in run.gauge.extractors}
+    every = list(
+        chain.from_iterable(run.ranks.collected([run.gauge.features(images) for images in mine]))
+    )
+    whole = {
+        name: torch.cat([features[name] for features in every]) for name in run.gauge.extractors
+    }
     return run.ranks.shared(run.gauge.scores(whole) if run.ranks.first else {})

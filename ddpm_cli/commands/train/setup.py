@@ -13,94 +13,181 @@ from torch import nn
 
 from ddpm_cli import checkpoints, pacing
 from ddpm_cli.checkpoints import agree
-from ddpm_cli.checkpoints.async_writer import Saver
+from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.commands.train import resume, time_budget
-from ddpm_cli.commands.train.resume import resumed
+from ddpm_cli.commands.train.resume import restore_run
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.summary import describe
-from ddpm_cli.config.build import bind, build, shared
-from ddpm_cli.data import ImageSet, Preparation, Rows, prepared
+from ddpm_cli.commands.train.summary import log_summary
+from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.data import ImageSet, Preparation, Rows, load_image_set
 from ddpm_cli.data.image_set import check_labels
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.evaluation.against_training import Gauge
-from ddpm_cli.evaluation.metric_names import extractors
+from ddpm_cli.evaluation.against_training import TrainingSetMetrics
+from ddpm_cli.evaluation.metric_names import build_extractors
 from ddpm_cli.losses import Loss
-from ddpm_cli.models import denoiser_of, draw_of, labels_taken, loss_of, process
-from ddpm_cli.parallel import TYPES, Arithmetic, Ranks, computed, device_named, flops, on_device, peak, scaler_for, wrapped
-from ddpm_cli.parallel.launch import restarted
+from ddpm_cli.models import (
+    build_denoiser,
+    build_diffusion,
+    build_loss,
+    build_time_sampler,
+    label_count,
+)
+from ddpm_cli.parallel import (
+    TYPES,
+    FlopCount,
+    ProcessGroup,
+    count_flops,
+    find_device,
+    measure_peak,
+    on_device,
+    prepare_for_training,
+    scaler_for,
+    wrap_network,
+)
+from ddpm_cli.parallel.launch import is_restarted
 from ddpm_cli.preflight import try_parts
-from ddpm_cli.run_folder.logger import Journal
+from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.train_times import Draw
-from ddpm_cli.training import Trainer, TrainState, tried
+from ddpm_cli.train_times import TimeSampler
+from ddpm_cli.training import Trainer, TrainState, try_optimizer
 
 log = logging.getLogger(__name__)
 
 
-def opened(cfg: DictConfig, folder: Path, ranks: Ranks, named: bool, features: Mapping[str, Any]) -> Run:
+def set_up_run(
+    cfg: DictConfig, folder: Path, ranks: ProcessGroup, named: bool, features: Mapping[str, Any]
+) -> Run:
     """A run as it starts or goes on, with these features to measure by; says what it is, writes nothing."""
     check_launch(cfg, ranks)
-    asked = "auto" if any(ranks.gathered(restarted())) and (not cfg.resume or checkpoints.newest_first(folder)) else cfg.resume
-    found = agree.agreed(ranks, lambda: resume.wanted(asked, folder, named))
-    run = assembled(cfg, folder, found[1] if found else None, ranks, features)
-    describe(run)
+    asked = (
+        "auto"
+        if any(ranks.gathered(is_restarted()))
+        and (not cfg.resume or checkpoints.newest_first(folder))
+        else cfg.resume
+    )
+    found = agree.agree_on_checkpoint(ranks, lambda: resume.find_checkpoint(asked, folder, named))
+    run = build_run(cfg, folder, found[1] if found else None, ranks, features)
+    log_summary(run)
     if asked:
-        told = f"step {run.state.step:,} of {found[0]}" if found else f"nothing: {folder} holds no checkpoint; from step 0"
+        told = (
+            f"step {run.state.step:,} of {found[0]}"
+            if found
+            else f"nothing: {folder} holds no checkpoint; from step 0"
+        )
         log.info("resumed   %s", told)
     return run
 
 
-def check_launch(cfg: DictConfig, ranks: Ranks) -> None:
+def check_launch(cfg: DictConfig, ranks: ProcessGroup) -> None:
     """Refuses processes of torchrun that would not train together, and those without an image."""
     if ranks.count > 1 and cfg.trainer.parallel != "ddp":
-        raise ValueError(f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}")
+        raise ValueError(
+            f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}"
+        )
     if ranks.count > 1 and cfg.trainer.processes not in ("auto", 1, ranks.here, ranks.count):
-        raise ValueError(f"trainer.processes must be auto where torchrun has started {ranks.count}, but is {cfg.trainer.processes}")
+        raise ValueError(
+            f"trainer.processes must be auto where torchrun has started {ranks.count}, but is {cfg.trainer.processes}"
+        )
     if cfg.trainer.batch_size < ranks.count:
-        raise ValueError(f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}")
+        raise ValueError(
+            f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}"
+        )
 
 
-def assembled(cfg: DictConfig, folder: Path, content: dict[str, Any] | None, ranks: Ranks, features: Mapping[str, Any]) -> Run:
+def build_run(
+    cfg: DictConfig,
+    folder: Path,
+    content: dict[str, Any] | None,
+    ranks: ProcessGroup,
+    features: Mapping[str, Any],
+) -> Run:
     """Builds every part, cheapest first, and puts back what `content` remembers."""
-    diffusion, trainer = process(cfg), build(cfg, "trainer", tried(bind(cfg, "trainer.optimizer")))
-    device, preparation, loss = device_named(trainer.device), shared(cfg, "data"), loss_of(cfg)
-    draw = draw_of(cfg, diffusion)
-    shared(cfg, "sampler").times(diffusion)
-    denoiser = initial(cfg, diffusion, preparation.shape, classes=1)
-    try_parts(denoiser, bind(cfg, "sampler"), loss, preparation.shape, perturbed=trainer.input_perturbation > 0)
-    made = ranks.in_turn(lambda: extractors(features, cfg.trust, device, preparation.shape))
-    (data, rows), began = images(cfg, trainer.batch_size, preparation, ranks), time.perf_counter()
+    diffusion, trainer = (
+        build_diffusion(cfg),
+        build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer"))),
+    )
+    device, preparation, loss = (
+        find_device(trainer.device),
+        group_options(cfg, "data"),
+        build_loss(cfg),
+    )
+    draw = build_time_sampler(cfg, diffusion)
+    group_options(cfg, "sampler").times(diffusion)
+    denoiser = initial_denoiser(cfg, diffusion, preparation.shape, classes=1)
+    try_parts(
+        denoiser,
+        bind(cfg, "sampler"),
+        loss,
+        preparation.shape,
+        perturbed=trainer.input_perturbation > 0,
+    )
+    made = ranks.in_turn(lambda: build_extractors(features, cfg.trust, device, preparation.shape))
+    (data, rows), began = (
+        load_images(cfg, trainer.batch_size, preparation, ranks),
+        time.perf_counter(),
+    )
     if denoiser.conditional:  # one class has stood for all of them until they were known
-        denoiser = initial(cfg, diffusion, preparation.shape, len(data.classes))
-    work = Arithmetic(flops(denoiser.network, preparation.shape), peak_of_all(trainer, device, ranks))
-    state = state_of(denoiser, trainer, device, ranks, loss, draw)
-    quiet, saver = Journal(folder, None, writes=False), Saver(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
+        denoiser = initial_denoiser(cfg, diffusion, preparation.shape, len(data.classes))
+    work = FlopCount(
+        count_flops(denoiser.network, preparation.shape), peak_of_devices(trainer, device, ranks)
+    )
+    state = build_state(denoiser, trainer, device, ranks, loss, draw)
+    quiet, saver = (
+        RunLogger(folder, None, writes=False),
+        AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every),
+    )
     training, held_out = data.parted(preparation.holdout)
     why = f" when data.holdout={preparation.holdout:g} are held out"
     check_batch(trainer.batch_size, len(training.images), why, endless=rows is not None)
     fingerprint = content["data"] if content and data.matches(content["data"]) else data.fingerprint
-    gauge = Gauge(trainer.measures, made, training)
-    run = Run(cfg, folder, trainer, state, loss, training, held_out, fingerprint, 0, quiet, saver, ranks, work, gauge, rows)
+    gauge = TrainingSetMetrics(trainer.measures, made, training)
+    run = Run(
+        cfg,
+        folder,
+        trainer,
+        state,
+        loss,
+        training,
+        held_out,
+        fingerprint,
+        0,
+        quiet,
+        saver,
+        ranks,
+        work,
+        gauge,
+        rows,
+    )
     run = replace(run, steps=trainer.length(run.count))
     if trainer.minutes is not None:
-        steps = length_in_time(run, content, began)
-        run = replace(run, steps=steps, trainer=replace(trainer, **pacing.shortened(vars(trainer), steps)))
-    return resumed(run, content) if content else run
+        steps = steps_in_minutes(run, content, began)
+        run = replace(
+            run,
+            steps=steps,
+            trainer=replace(trainer, **pacing.shorten_cadences(vars(trainer), steps)),
+        )
+    return restore_run(run, content) if content else run
 
 
-def initial(cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int) -> Denoiser:
+def initial_denoiser(
+    cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int
+) -> Denoiser:
     """The denoiser before training, its weights a function of the seed."""
     torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
-    return denoiser_of(cfg, diffusion, shape, classes)
+    return build_denoiser(cfg, diffusion, shape, classes)
 
 
-def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ranks) -> tuple[ImageSet, Rows | None]:
+def load_images(
+    cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: ProcessGroup
+) -> tuple[ImageSet, Rows | None]:
     """The images, or the first of a stream and its rows; ValueError where processes see others, or there are too few for a batch."""
     source = ranks.in_turn(lambda: build(cfg, "data"))
     check_batch(batch_size, source.count, endless=source.rows is not None)
-    labels = labels_taken(cfg, len(source.classes))  # tells before images are decoded that they have none
-    data = prepared(source, preparation, copies=ranks.here, aloud=ranks.first)
+    labels = label_count(
+        cfg, len(source.classes)
+    )  # tells before images are decoded that they have none
+    data = load_image_set(source, preparation, copies=ranks.here, aloud=ranks.first)
     if len(set(ranks.gathered(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     if labels:
@@ -111,28 +198,53 @@ def images(cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: Ra
 def check_batch(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
     """Refuses a batch of more images than there are, or of none where these are but the first of a stream."""
     if size > images and not (endless and images):
-        raise ValueError(f"trainer.batch_size must be at most {images}, the images there are{why}, but is {size}")
+        raise ValueError(
+            f"trainer.batch_size must be at most {images}, the images there are{why}, but is {size}"
+        )
 
 
-def peak_of_all(trainer: Trainer, device: torch.device, ranks: Ranks) -> float:
+def peak_of_devices(trainer: Trainer, device: torch.device, ranks: ProcessGroup) -> float:
     """FLOP/s of all devices that the run computes on."""
-    devices = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else ranks.count
-    return devices * peak(device, TYPES[trainer.precision])
+    devices = (
+        torch.cuda.device_count()
+        if trainer.parallel == "dp" and device.type == "cuda"
+        else ranks.count
+    )
+    return devices * measure_peak(device, TYPES[trainer.precision])
 
 
-def state_of(denoiser: Denoiser, trainer: Trainer, device: torch.device, ranks: Ranks, loss: Loss, draw: Draw) -> TrainState:
+def build_state(
+    denoiser: Denoiser,
+    trainer: Trainer,
+    device: torch.device,
+    ranks: ProcessGroup,
+    loss: Loss,
+    draw: TimeSampler,
+) -> TrainState:
     """The state before the first step, with the network as these processes compute it."""
     extra = loss.to(device) if isinstance(loss, nn.Module) else None
-    state = TrainState.fresh(replace(denoiser, network=on_device(denoiser.network, device)), trainer.optimizer, extra=extra, draw=draw)
-    network = computed(denoiser.network, trainer.precision, compiled=trainer.compile, recomputed=trainer.activation_checkpointing)
-    state.denoiser = replace(denoiser, network=wrapped(network, trainer.parallel, ranks))
+    state = TrainState.fresh(
+        replace(denoiser, network=on_device(denoiser.network, device)),
+        trainer.optimizer,
+        extra=extra,
+        draw=draw,
+    )
+    network = prepare_for_training(
+        denoiser.network,
+        trainer.precision,
+        compiled=trainer.compile,
+        recomputed=trainer.activation_checkpointing,
+    )
+    state.denoiser = replace(denoiser, network=wrap_network(network, trainer.parallel, ranks))
     state.scaler = scaler_for(trainer.precision, device)
     return state
 
 
-def length_in_time(run: Run, content: dict[str, Any] | None, began: float) -> int:
+def steps_in_minutes(run: Run, content: dict[str, Any] | None, began: float) -> int:
     """The steps of a run that is given minutes: as before, where it goes on with the same; else those done and those that fit."""
-    before = OmegaConf.select(content["config"], "trainer.minutes", default=None) if content else None
+    before = (
+        OmegaConf.select(content["config"], "trainer.minutes", default=None) if content else None
+    )
     if content and before == run.trainer.minutes:
         return content["facts"]["steps"]
-    return (content["step"] if content else 0) + time_budget.length(run, began)
+    return (content["step"] if content else 0) + time_budget.steps_that_fit(run, began)

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-from ddpm_cli.parallel import Ranks
+from ddpm_cli.parallel import ProcessGroup
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def stop_requested(ranks: Ranks) -> Iterator[Event]:
+def stop_on_signals(ranks: ProcessGroup) -> Iterator[Event]:
     """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once, as does what goes wrong after the first.
 
     One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above, to its very end.
@@ -22,12 +22,19 @@ def stop_requested(ranks: Ranks) -> Iterator[Event]:
 
     def request(number: int, frame: Any) -> None:
         if not stop.is_set():
-            log.info("stopping after this step (%s)%s", signal.Signals(number).name, "; Ctrl-C to stop at once" * (ranks.count == 1))
+            log.info(
+                "stopping after this step (%s)%s",
+                signal.Signals(number).name,
+                "; Ctrl-C to stop at once" * (ranks.count == 1),
+            )
         if ranks.count == 1:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    before = {
+        number: signal.signal(number, request)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    }
     try:
         yield stop
     except ValueError as error:

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import torch
 
 from ddpm_cli import checkpoints
-from ddpm_cli.commands.train.held_out import losses
-from ddpm_cli.commands.train.previews import previews
+from ddpm_cli.commands.train.held_out import held_out_losses
+from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.sample_metrics import batches, scored
-from ddpm_cli.config.build import shared
+from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
+from ddpm_cli.config.build import group_options
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import Trainer, snapshot
@@ -40,21 +40,28 @@ class Costs:
 
         A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
         """
-        beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every + self.save / recipe.checkpoint_every
+        beside = (
+            self.evaluation / recipe.evaluate_every
+            + self.grid / recipe.sample_every
+            + self.save / recipe.checkpoint_every
+        )
         beside += self.measurement / recipe.measure_every
         left = seconds - self.evaluation - self.grid - self.save - self.measurement
         longer = int(left / (self.step + beside))
-        return min(LONGEST - 1, longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step))
+        return min(
+            LONGEST - 1,
+            longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step),
+        )
 
 
-def length(run: Run, since: float) -> int:
+def steps_that_fit(run: Run, since: float) -> int:
     """The steps of a run from its first to its last samples, in trainer.minutes counted from `since`; leaves `run` as it was.
 
     ValueError where not even one fits.
     """
     minutes = run.trainer.minutes
     assert minutes is not None
-    costs = measured(run, 60 * minutes)
+    costs = measure_costs(run, 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
     steps = min(run.ranks.gathered(costs.steps(left, run.trainer)))
     if steps < 1:
@@ -63,46 +70,50 @@ def length(run: Run, since: float) -> int:
     return steps
 
 
-def measured(run: Run, seconds: float) -> Costs:
+def measure_costs(run: Run, seconds: float) -> Costs:
     """Times the first steps, a grid of samples and a checkpoint of a run that takes about so many seconds."""
-    with undone(run):
+    with keeping_state(run):
         step = step_seconds(run, TIMING * seconds)
-        grid = drawing_seconds(run, lambda: previews(run), TIMING * seconds)
+        grid = drawing_seconds(run, lambda: preview_trajectory(run), TIMING * seconds)
         measurement = measurement_seconds(run, TIMING * seconds) if run.trainer.measures else 0.0
-        evaluation = seconds_of(lambda: losses(run))
-        return Costs(step, evaluation, grid, save_seconds(run) if run.ranks.first else 0.0, measurement)
+        evaluation = seconds_taken(lambda: held_out_losses(run))
+        return Costs(
+            step, evaluation, grid, save_seconds(run) if run.ranks.first else 0.0, measurement
+        )
 
 
 @contextmanager
-def undone(run: Run) -> Iterator[None]:
+def keeping_state(run: Run) -> Iterator[None]:
     """Puts the state back afterwards, as a resume would."""
-    before, complete = checkpoints.Memory().copy(run.content())
+    before, complete = checkpoints.StagingBuffers().copy(run.content())
     complete()
     try:
         yield
     finally:
-        snapshot.restore(run.state, before)
+        snapshot.restore_snapshot(run.state, before)
 
 
 def step_seconds(run: Run, limit: float) -> float:
     """The time of a step, after two to get warm: the mean of as many as fit into the limit, but of a few at least."""
     trainer = replace(run.trainer, stop_at=None)
     stream = run.stream(run.state.step)
-    steps = trainer.fit(run.state, stream, run.loss, steps=LONGEST, seed=run.cfg.seed, ranks=run.ranks)
+    steps = trainer.fit(
+        run.state, stream, run.loss, steps=LONGEST, seed=run.cfg.seed, ranks=run.ranks
+    )
 
     def take(count: int) -> None:
         *_, last = islice(steps, count)
         bool(last.skipped)  # waits for the device
 
     take(1)
-    count = run.ranks.shared(round(min(MOST, max(FEWEST, limit / seconds_of(lambda: take(1))))))
-    return seconds_of(lambda: take(count)) / count
+    count = run.ranks.shared(round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1))))))
+    return seconds_taken(lambda: take(count)) / count
 
 
 @torch.no_grad()
 def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float) -> float:
     """The time of a batch of samples, of which no more is drawn than fits into the limit."""
-    evaluations = len(shared(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
+    evaluations = len(group_options(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
     list(islice(draw(), 2))
     began, done = time.perf_counter(), 0
     for done, images in enumerate(draw()):
@@ -115,21 +126,25 @@ def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float
 def measurement_seconds(run: Run, limit: float) -> float:
     """The time of a measurement: of its batches of samples, and of what is found of black images in their place."""
     n = run.trainer.measure_images
-    black = torch.zeros(len(range(n)[run.ranks.part(n)]), *run.data.images.shape[1:], dtype=torch.uint8)
-    scored(run, [black])  # the first one waits for the training images' features
-    drawing = drawing_seconds(run, lambda: next(batches(run), iter(())), limit)
-    return drawing * sum(1 for _ in batches(run)) + seconds_of(lambda: scored(run, [black]))
+    black = torch.zeros(
+        len(range(n)[run.ranks.part(n)]), *run.data.images.shape[1:], dtype=torch.uint8
+    )
+    score_samples(run, [black])  # the first one waits for the training images' features
+    drawing = drawing_seconds(run, lambda: next(sample_batches(run), iter(())), limit)
+    return drawing * sum(1 for _ in sample_batches(run)) + seconds_taken(
+        lambda: score_samples(run, [black])
+    )
 
 
 def save_seconds(run: Run) -> float:
     """The time of a checkpoint, which nobody goes on from: longer than what it costs the steps beside which it is written."""
-    copy, complete = checkpoints.Memory().copy(run.content())
+    copy, complete = checkpoints.StagingBuffers().copy(run.content())
     complete()
     with TemporaryDirectory(dir=run.folder) as folder:
-        return seconds_of(lambda: checkpoints.write(Path(folder) / "timed.pt", copy))
+        return seconds_taken(lambda: checkpoints.write_checkpoint(Path(folder) / "timed.pt", copy))
 
 
-def seconds_of(act: Callable[[], object]) -> float:
+def seconds_taken(act: Callable[[], object]) -> float:
     """The time that something takes."""
     began = time.perf_counter()
     act()

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image
 
-from ddpm_cli.data.sources.labels import listed, numbered
+from ddpm_cli.data.sources.labels import class_numbers, labels_from_file
 from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.sources.versions import stamp
+from ddpm_cli.data.sources.versions import files_version
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 
@@ -23,34 +23,49 @@ def folder(*, path: str, labels: str | None = None) -> Source:
     if not path or not os.path.isdir(root):
         raise ValueError(f"path must be a folder, but there is none at {path!r}")
     try:
-        names = sorted(walked(root))
+        names = sorted(walk_images(root))
     except OSError as error:
-        raise ValueError(f"path must be a folder that can be read, but {error.filename!r} cannot: {error.strerror}") from error
+        raise ValueError(
+            f"path must be a folder that can be read, but {error.filename!r} cannot: {error.strerror}"
+        ) from error
     if not names:
-        raise ValueError(f"path must hold images (.jpg, .png, ...), in it or in folders below, but {path!r} holds none")
-    found, classes = of_folders(names) if labels is None else listed(labels, names)
+        raise ValueError(
+            f"path must hold images (.jpg, .png, ...), in it or in folders below, but {path!r} holds none"
+        )
+    found, classes = folder_classes(names) if labels is None else labels_from_file(labels, names)
     files = [os.path.join(root, name) for name in names]
-    places = (lambda: numbered(found, classes)) if classes else None
-    return Source(len(names), lambda index: Image.open(files[index]), files.__getitem__, places, classes, lambda: stamp(names, root))
+    places = (lambda: class_numbers(found, classes)) if classes else None
+    return Source(
+        len(names),
+        lambda index: Image.open(files[index]),
+        files.__getitem__,
+        places,
+        classes,
+        lambda: files_version(names, root),
+    )
 
 
-def walked(root: str, inside: str = "") -> Iterator[str]:
+def walk_images(root: str, inside: str = "") -> Iterator[str]:
     """The names of the images below a folder, dead links among them; links to folders are not followed."""
     with os.scandir(os.path.join(root, inside)) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if not entry.name.startswith((".", "__")):
-                    yield from walked(root, f"{inside}{entry.name}/")
-            elif pictured(entry.name) and (entry.is_file() or (entry.is_symlink() and not entry.is_dir())):
+                    yield from walk_images(root, f"{inside}{entry.name}/")
+            elif is_image_name(entry.name) and (
+                entry.is_file() or (entry.is_symlink() and not entry.is_dir())
+            ):
                 yield inside + entry.name
 
 
-def pictured(name: str) -> bool:
+def is_image_name(name: str) -> bool:
     """Whether a file is an image by its name, and not hidden."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS and not os.path.basename(name).startswith(".")
+    return os.path.splitext(name)[1].lower() in EXTENSIONS and not os.path.basename(
+        name
+    ).startswith(".")
 
 
-def of_folders(names: Sequence[str]) -> tuple[list[str], list[str]]:
+def folder_classes(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """The name of each image's folder, and the classes: these where the images lie equally deep in several, else none."""
     paths = [PurePosixPath(name) for name in names]
     folders = [path.parent.name for path in paths]

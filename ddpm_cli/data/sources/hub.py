@@ -13,15 +13,20 @@ from datasets import Dataset
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from ddpm_cli.data.sources.columns import with_columns
+from ddpm_cli.data.sources.columns import table_source
 from ddpm_cli.data.sources.source import Source, Table
-from ddpm_cli.data.sources.versions import files_at, stamp
+from ddpm_cli.data.sources.versions import files_at, files_version
 
 Load: TypeAlias = Callable[..., Table]
 
 
 def hub(
-    *, name: str, split: str = "train", image_column: str = "auto", label_column: str | None = "auto", streaming: bool = False
+    *,
+    name: str,
+    split: str = "train",
+    image_column: str = "auto",
+    label_column: str | None = "auto",
+    streaming: bool = False,
 ) -> Source:
     """A data set of the Hugging Face hub by its name, or a local one: a Parquet or Arrow file, or a folder of them.
 
@@ -32,62 +37,82 @@ def hub(
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
     path = Path(name).expanduser()
-    load = partial(datasets.load_dataset, streaming=streaming, cache_dir=cache_at(path))
+    load = partial(datasets.load_dataset, streaming=streaming, cache_dir=cache_folder(path))
     kind = path.suffix.removeprefix(".").lower()
     if path.is_file() or kind in ("parquet", "arrow"):
         if kind not in ("parquet", "arrow") or not path.is_file():
-            raise ValueError(f"name must be a data set, a folder, or a .parquet or .arrow file that is there, but is {name!r}")
-        rows = local(kind, path, load)
+            raise ValueError(
+                f"name must be a data set, a folder, or a .parquet or .arrow file that is there, but is {name!r}"
+            )
+        rows = load_local(kind, path, load)
     elif (path / "state.json").is_file():
         if streaming:
-            raise ValueError(f"streaming=true does not go with {name!r}: a saved data set is read where it lies (cache=off keeps no copy)")
+            raise ValueError(
+                f"streaming=true does not go with {name!r}: a saved data set is read where it lies (cache=off keeps no copy)"
+            )
         rows = Dataset.load_from_disk(str(path))
     else:
-        rows = downloaded(name, split, load)
-    return with_columns(rows, image_column, label_column, str(path) if path.exists() else None)
+        rows = load_from_hub(name, split, load)
+    return table_source(rows, image_column, label_column, str(path) if path.exists() else None)
 
 
-def cache_at(path: Path) -> str | None:
+def cache_folder(path: Path) -> str | None:
     """Where `datasets` keeps what it makes of local files: elsewhere once they may have changed, for it goes by less. None for the hub."""
-    return os.path.join(datasets.config.HF_DATASETS_CACHE, stamp(files_at(str(path)))) if path.exists() else None
+    return (
+        os.path.join(datasets.config.HF_DATASETS_CACHE, files_version(files_at(str(path))))
+        if path.exists()
+        else None
+    )
 
 
-def local(kind: str, path: Path, load: Load) -> Table:
+def load_local(kind: str, path: Path, load: Load) -> Table:
     """A data set of a file on this machine."""
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong arrives as an exception
+    datasets.logging.set_verbosity(
+        datasets.logging.CRITICAL
+    )  # what goes wrong arrives as an exception
     try:
         return load(kind, split="train", data_files={"train": glob.escape(str(path))})
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.__cause__ or error}") from error
 
 
-def downloaded(name: str, split: str, load: Load) -> Table:
+def load_from_hub(name: str, split: str, load: Load) -> Table:
     """A data set of the hub, or of the cache of earlier downloads; without a network it fails at once."""
-    reachable = Path(name).exists() or online()
+    reachable = Path(name).exists() or is_online()
     offline = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not reachable or any(offline)
     try:
         return load(name, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        told = explained(error) if reachable else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
+        told = (
+            hub_error_text(error)
+            if reachable
+            else f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
+        )
         raise ValueError(f"cannot load the data set {name!r}: {told}") from error
     finally:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = offline
 
 
-def explained(error: Exception) -> str:
+def hub_error_text(error: Exception) -> str:
     """An error of the hub in one line, with what opens a data set that is locked; to strangers those look as if they were not there."""
     locked = isinstance(error, datasets.exceptions.DatasetNotFoundError)
     denied = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
-    remedy = "; if it is gated or private, set HF_TOKEN or run `hf auth login`" if locked or denied else ""
+    remedy = (
+        "; if it is gated or private, set HF_TOKEN or run `hf auth login`"
+        if locked or denied
+        else ""
+    )
     return " ".join(str(error).split()) + remedy
 
 
-def online() -> bool:
+def is_online() -> bool:
     """Whether the hub answers at all."""
     try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+        urllib.request.urlopen(
+            urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5
+        ).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

@@ -14,10 +14,10 @@ from ddpm_cli.data.sources.archives import archive
 from ddpm_cli.data.sources.arrays import arrays
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
-from ddpm_cli.data.sources.labels import numbered, ordered
+from ddpm_cli.data.sources.labels import class_numbers, class_order
 from ddpm_cli.data.sources.shards import is_pattern
 from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.sources.versions import digest
+from ddpm_cli.data.sources.versions import hash_parts
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 
@@ -29,11 +29,15 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
     """
     if not paths:
         raise ValueError("paths must name at least one source, but is []")
-    if weights is not None and (len(weights) != len(paths) or not all(0 < weight < math.inf for weight in weights)):
-        raise ValueError(f"weights must be positive and finite, one for each of the {len(paths)} paths, but is {weights}")
-    sources = [opened(path) for path in paths]
+    if weights is not None and (
+        len(weights) != len(paths) or not all(0 < weight < math.inf for weight in weights)
+    ):
+        raise ValueError(
+            f"weights must be positive and finite, one for each of the {len(paths)} paths, but is {weights}"
+        )
+    sources = [open_source(path) for path in paths]
     ends = list(accumulate(source.count for source in sources))
-    classes = ordered(name for source in sources for name in source.classes)
+    classes = class_order(name for source in sources for name in source.classes)
 
     def found(index: int) -> tuple[Source, int]:
         part = bisect_right(ends, index)
@@ -47,9 +51,25 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
         source, place = found(index)
         return source.name(place)
 
-    labels = (lambda: numbered([label for source in sources for label in texts(source)], classes)) if classes else None
-    parts = [(source.count, weight) for source, weight in zip(sources, weights, strict=True)] if weights else None
-    return Source(ends[-1], image, name, labels, classes, lambda: digest(source.version() for source in sources), parts)
+    labels = (
+        (lambda: class_numbers([label for source in sources for label in texts(source)], classes))
+        if classes
+        else None
+    )
+    parts = (
+        [(source.count, weight) for source, weight in zip(sources, weights, strict=True)]
+        if weights
+        else None
+    )
+    return Source(
+        ends[-1],
+        image,
+        name,
+        labels,
+        classes,
+        lambda: hash_parts(source.version() for source in sources),
+        parts,
+    )
 
 
 def texts(source: Source) -> list[str | None]:
@@ -57,12 +77,16 @@ def texts(source: Source) -> list[str | None]:
     if source.labels is None:
         return [None] * source.count
     labels = source.labels()
-    if (highest := max((label for label in labels if label is not None), default=-1)) >= len(source.classes):
-        raise ValueError(f"labels must be less than {len(source.classes)}, the classes there are, but one is {highest}")
+    if (highest := max((label for label in labels if label is not None), default=-1)) >= len(
+        source.classes
+    ):
+        raise ValueError(
+            f"labels must be less than {len(source.classes)}, the classes there are, but one is {highest}"
+        )
     return [None if label is None or label < 0 else source.classes[label] for label in labels]
 
 
-def opened(path: str) -> Source:
+def open_source(path: str) -> Source:
     """The source that a path looks like: a folder, NumPy or archive files, or else a data set of the hub or saved as those are."""
     place = Path(path).expanduser()
     saved = any((place / name).is_file() for name in ("state.json", "dataset_info.json"))

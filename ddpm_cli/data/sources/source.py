@@ -11,8 +11,8 @@ import PIL.Image
 from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
 
-from ddpm_cli.data.sources.labels import numbered, ordered
-from ddpm_cli.data.sources.versions import digest, files_at, stamp
+from ddpm_cli.data.sources.labels import class_numbers, class_order
+from ddpm_cli.data.sources.versions import files_at, files_version, hash_parts
 
 HEAD = 1024  # rows of a stream that are kept in memory, to be shown and evaluated
 Table: TypeAlias = Dataset | IterableDataset
@@ -47,23 +47,29 @@ class Source:
     rows: Rows | None = None
 
 
-def of_rows(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
+def rows_source(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
     """The source of a data set with a column of undecoded images and, where there are classes, one of labels; of local files at `place`."""
 
     def opened(index: int) -> PIL.Image.Image:
-        return undecoded(rows[index][image])
+        return open_cell(rows[index][image])
 
     def name(index: int) -> str:
-        return named(rows[index][image], index)
+        return cell_name(rows[index][image], index)
 
     def version() -> str:
-        return digest([rows._fingerprint, image, stamp([*(files_at(place) if place else ()), *files_in(rows, image)])])
+        return hash_parts(
+            [
+                rows._fingerprint,
+                image,
+                files_version([*(files_at(place) if place else ()), *files_in(rows, image)]),
+            ]
+        )
 
-    labels, classes = labelled(rows, label) if label else (None, [])
+    labels, classes = labels_and_classes(rows, label) if label else (None, [])
     return Source(len(rows), opened, name, labels, classes, version)
 
 
-def undecoded(image: dict[str, Any] | None) -> PIL.Image.Image:
+def open_cell(image: dict[str, Any] | None) -> PIL.Image.Image:
     """The image in a cell of a column: bytes, or a path on this machine or elsewhere (`hf://`, `zip://`)."""
     if image is None or (image["bytes"] is None and image["path"] is None):
         raise ValueError("it is null")
@@ -73,27 +79,37 @@ def undecoded(image: dict[str, Any] | None) -> PIL.Image.Image:
     return PIL.Image.open(BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"])
 
 
-def named(image: dict[str, Any] | None, index: int) -> str:
+def cell_name(image: dict[str, Any] | None, index: int) -> str:
     """How messages call the image in a cell."""
     return (image or {}).get("path") or f"image {index}"
 
 
-def of_stream(rows: IterableDataset, image: str, label: str | None) -> Source:
+def stream_source(rows: IterableDataset, image: str, label: str | None) -> Source:
     """The source of the first rows of a stream, which says where the others are."""
     if label and not isinstance(rows.features[label], ClassLabel):
-        raise ValueError(f"label_column must declare its classes with streaming=true, but {label!r} does not; null goes without labels")
-    table, split = rows.select_columns([image, label] if label else [image]), (rows.info.splits or {}).get(str(rows.split))
+        raise ValueError(
+            f"label_column must declare its classes with streaming=true, but {label!r} does not; null goes without labels"
+        )
+    table, split = (
+        rows.select_columns([image, label] if label else [image]),
+        (rows.info.splits or {}).get(str(rows.split)),
+    )
     head = Dataset.from_list(list(table.take(HEAD)), features=table.features)
-    return replace(of_rows(head, image, label), rows=Rows(table, image, label, split.num_examples if split else None))
+    return replace(
+        rows_source(head, image, label),
+        rows=Rows(table, image, label, split.num_examples if split else None),
+    )
 
 
-def labelled(rows: Dataset, label: str) -> tuple[Callable[[], Sequence[int | None]], list[str]]:
+def labels_and_classes(
+    rows: Dataset, label: str
+) -> tuple[Callable[[], Sequence[int | None]], list[str]]:
     """A column of labels and its classes: those that it declares, else its distinct values."""
     if isinstance(rows.features[label], ClassLabel):
         return lambda: rows[label][:], rows.features[label].names
     values = [None if value is None else str(value) for value in rows[label][:]]
-    classes = ordered(values)
-    return lambda: numbered(values, classes), classes
+    classes = class_order(values)
+    return lambda: class_numbers(values, classes), classes
 
 
 def files_in(rows: Dataset, image: str) -> list[str]:

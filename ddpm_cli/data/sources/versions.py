@@ -8,7 +8,7 @@ from collections.abc import Iterable
 KEPT = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 
 
-def digest(parts: Iterable[object]) -> str:
+def hash_parts(parts: Iterable[object]) -> str:
     """A hash of things as they are written."""
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -16,12 +16,12 @@ def digest(parts: Iterable[object]) -> str:
     return found.hexdigest()
 
 
-def stamp(names: Iterable[str], root: str = "") -> str:
+def files_version(names: Iterable[str], root: str = "") -> str:
     """A hash of files, below `root`, by what the file system says of them: it changes whenever one may have changed."""
-    return digest((name, written(os.path.join(root, name))) for name in names)
+    return hash_parts((name, file_status(os.path.join(root, name))) for name in names)
 
 
-def written(path: str) -> tuple[int, ...]:
+def file_status(path: str) -> tuple[int, ...]:
     """The size of a file and when it was changed; of none, nothing."""
     try:
         found = os.stat(path)

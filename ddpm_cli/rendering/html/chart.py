@@ -14,10 +14,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Line: TypeAlias = tuple[Sequence[float], Sequence[float]]
-INK, LINES = "#010200", [f"#01021{place}" for place in range(6)]  # stand for the colours of the style sheet
-INKED = dict.fromkeys(["text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"], INK)
-STYLE: Any = {"svg.fonttype": "none", "text.parse_math": False, "font.size": 10, "grid.alpha": 0.2, **INKED}
-IDS = re.compile(r' id="(?:figure|axes|patch|line2d|matplotlib\.axis|xtick|ytick|text|legend|LineCollection)_\d+"')
+INK, LINES = (
+    "#010200",
+    [f"#01021{place}" for place in range(6)],
+)  # stand for the colours of the style sheet
+INKED = dict.fromkeys(
+    ["text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"],
+    INK,
+)
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 10,
+    "grid.alpha": 0.2,
+    **INKED,
+}
+IDS = re.compile(
+    r' id="(?:figure|axes|patch|line2d|matplotlib\.axis|xtick|ytick|text|legend|LineCollection)_\d+"'
+)
 
 
 def chart(lines: Mapping[str, Line], *, over: str, alt: str) -> Markup:
@@ -27,7 +41,10 @@ def chart(lines: Mapping[str, Line], *, over: str, alt: str) -> Markup:
     from matplotlib.figure import Figure
 
     file = StringIO()
-    with rc_context({**STYLE, "svg.hashsalt": printable(alt)}), warnings.catch_warnings(action="ignore", category=UserWarning):
+    with (
+        rc_context({**STYLE, "svg.hashsalt": printable(alt)}),
+        warnings.catch_warnings(action="ignore", category=UserWarning),
+    ):
         figure = Figure(figsize=(4.2, 2.4))
         draw(figure, lines, over)
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
@@ -37,8 +54,18 @@ def chart(lines: Mapping[str, Line], *, over: str, alt: str) -> Markup:
 def draw(figure: "Figure", lines: Mapping[str, Line], over: str) -> None:
     """Draws the lines; several have a legend."""
     axes = figure.add_axes((0.13, 0.2, 0.85, 0.76))
-    for (name, (x, y)), colour, dash in zip(lines.items(), cycle(LINES), cycle(("-", "--", "-.", ":")), strict=False):
-        axes.plot(x, y, dash, color=colour, lw=1.5, marker="." if len(x) == 1 else "", label=printable(name))
+    for (name, (x, y)), colour, dash in zip(
+        lines.items(), cycle(LINES), cycle(("-", "--", "-.", ":")), strict=False
+    ):
+        axes.plot(
+            x,
+            y,
+            dash,
+            color=colour,
+            lw=1.5,
+            marker="." if len(x) == 1 else "",
+            label=printable(name),
+        )
     axes.set_xlabel(printable(over))
     axes.grid()
     axes.spines[["top", "right"]].set_visible(False)

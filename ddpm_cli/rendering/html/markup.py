@@ -15,14 +15,19 @@ class Markup:
 
 def element(name: str, *inner: Markup | str, **attributes: str) -> Markup:
     """An element with attributes (`class_`, `aria_label`: underscores are hyphens) and what is in it."""
-    said = "".join(f' {key.strip("_").replace("_", "-")}="{escaped(value)}"' for key, value in attributes.items())
+    said = "".join(
+        f' {key.strip("_").replace("_", "-")}="{escaped(value)}"'
+        for key, value in attributes.items()
+    )
     rest = "" if name in VOID else f"{joined(*inner).text}</{name}>"
     return Markup(f"<{name}{said}>{rest}")
 
 
 def joined(*pieces: Markup | str) -> Markup:
     """Pieces one after another."""
-    return Markup("".join(piece.text if isinstance(piece, Markup) else escaped(piece) for piece in pieces))
+    return Markup(
+        "".join(piece.text if isinstance(piece, Markup) else escaped(piece) for piece in pieces)
+    )
 
 
 def escaped(text: str) -> str:
@@ -32,4 +37,6 @@ def escaped(text: str) -> str:
 
 def printable(text: str) -> str:
     """A text with what is not printable spelt out, so that it cannot turn lines round or stop a reader."""
-    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+    return "".join(
+        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text
+    )

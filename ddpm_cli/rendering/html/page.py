@@ -19,7 +19,16 @@ class Section:
 def page(title: str, sections: Sequence[Section]) -> str:
     """One HTML file with all that it shows; sections without a body are left out."""
     shown = {f"part-{place}": each for place, each in enumerate(sections, 1) if each.body}
-    links = [element("li", element("a", each.heading, href=f"#{name}")) for name, each in shown.items()]
-    blocks = [element("section", element("h2", each.heading, id=name), *each.body, aria_labelledby=name) for name, each in shown.items()]
+    links = [
+        element("li", element("a", each.heading, href=f"#{name}")) for name, each in shown.items()
+    ]
+    blocks = [
+        element("section", element("h2", each.heading, id=name), *each.body, aria_labelledby=name)
+        for name, each in shown.items()
+    ]
     template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=escaped(title), links=element("ul", *links).text, sections="\n".join(each.text for each in blocks))
+    return template.substitute(
+        title=escaped(title),
+        links=element("ul", *links).text,
+        sections="\n".join(each.text for each in blocks),
+    )

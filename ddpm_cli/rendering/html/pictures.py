@@ -28,7 +28,9 @@ def fitted(pictures: Sequence[bytes], room: int) -> dict[int, bytes]:
     if sum(map(inside, pictures)) <= room:
         return dict(enumerate(pictures))
     small = [smaller(each) for each in pictures]
-    return {place: small[place] for place in spread(len(small), max(1, room // max(map(inside, small))))}
+    return {
+        place: small[place] for place in spread(len(small), max(1, room // max(map(inside, small))))
+    }
 
 
 def inside(data: bytes) -> int:

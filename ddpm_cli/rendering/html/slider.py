@@ -22,8 +22,18 @@ def slider(frames: Sequence[Frame], label: str, *, plays: bool) -> Markup:
     shown = [picture(each.data, each.alt, data_stands=each.stands, hidden="") for each in others]
     shown.append(picture(last.data, last.alt, data_stands=last.stands))
     end = str(len(others))
-    choice = element("input", type="range", min="0", max=end, value=end, autocomplete="off", aria_valuetext=last.stands)
+    choice = element(
+        "input",
+        type="range",
+        min="0",
+        max=end,
+        value=end,
+        autocomplete="off",
+        aria_valuetext=last.stands,
+    )
     play = [element("button", "Play", type="button")] if plays else []
     where = element("span", last.stands, aria_hidden="true")
-    controls = element("div", *play, element("label", label + " ", choice), where, class_="controls", hidden="")
+    controls = element(
+        "div", *play, element("label", label + " ", choice), where, class_="controls", hidden=""
+    )
     return element("div", *shown, *[controls] * bool(others), class_="slider")

@@ -54,13 +54,23 @@ def test_the_bound_is_said_and_written_with_its_parts(command, short):
         "nll.png",
         "nll_per_time.csv",
     ]
-    assert found["bits_per_dimension"] == pytest.approx(found["L_T"] + found["L_t"] + found["decoder"])
+    assert found["bits_per_dimension"] == pytest.approx(
+        found["L_T"] + found["L_t"] + found["decoder"]
+    )
     assert sum(found["interval_95"]) / 2 == pytest.approx(found["bits_per_dimension"])
-    assert (found["n"], found["weights"], found["ckpt"], found["nll_cdf"]) == (6, "ema", str(short), "exact")
+    assert (found["n"], found["weights"], found["ckpt"], found["nll_cdf"]) == (
+        6,
+        "ema",
+        str(short),
+        "exact",
+    )
     told = r"nll +\d+\.\d{3} \+- \d+\.\d{3} bits per dimension \(95%, 6 images; L_T [\d.]+, L_t [\d.]+, decoder [\d.]+\)\n"
     assert re.search(told, outcome.out)
     assert "images     6 of 1,797, images=all\n" in outcome.out
-    assert "variational bound, 12 evaluations an image; the decoder's normal distribution is exact\n" in outcome.out
+    assert (
+        "variational bound, 12 evaluations an image; the decoder's normal distribution is exact\n"
+        in outcome.out
+    )
     assert re.search(r"written +\S+/out/nll\.png\n", outcome.out)
     assert "6/6 images" in outcome.err
 
@@ -85,14 +95,25 @@ def test_the_numbers_depend_on_the_seed_and_not_on_the_batch(command, short, kin
 
 def test_the_flow_has_a_number_and_no_terms(command, short):
     outcome, found = evaluated(command, short, "nll=ode")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["eval.json", "eval.log", "eval.yaml", "nll.json"]
-    assert "probability flow, 7 evaluations an image; the decoder's normal distribution is exact\n" in outcome.out
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "eval.json",
+        "eval.log",
+        "eval.yaml",
+        "nll.json",
+    ]
+    assert (
+        "probability flow, 7 evaluations an image; the decoder's normal distribution is exact\n"
+        in outcome.out
+    )
     assert "(95%, 6 images; 3 steps of Heun's method)" in outcome.out
     assert math.isfinite(found["bits_per_dimension"])
 
 
 def test_the_distribution_of_published_codes_changes_the_decoder_alone(command, short):
-    (outcome, tanh), (_, exact) = evaluated(command, short, "nll_cdf=tanh"), evaluated(command, short, folder="exact")
+    (outcome, tanh), (_, exact) = (
+        evaluated(command, short, "nll_cdf=tanh"),
+        evaluated(command, short, folder="exact"),
+    )
     assert "the decoder's normal distribution is tanh\n" in outcome.out
     assert (tanh["L_T"], tanh["L_t"]) == (exact["L_T"], exact["L_t"])
     assert tanh["decoder"] != exact["decoder"]
@@ -103,7 +124,10 @@ def test_images_are_parted_as_in_training_and_held_out_ones_are_taken(command, s
     others = command("evaluate", f"ckpt={short}", *FEW, "images=training", "n=1797")
     assert found["n"] == 72
     assert "images     72 of 1,797, images=held_out\n" in outcome.out
-    assert others.err == "error: n must be between 2 and 1725, the images there are (images=training), but is 1797\n"
+    assert (
+        others.err
+        == "error: n must be between 2 and 1725, the images there are (images=training), but is 1797\n"
+    )
 
 
 def test_the_last_weights_are_others(command, short):
@@ -122,7 +146,15 @@ def test_classes_must_be_those_of_a_conditional_checkpoint(command, runs):
     ckpt = once(command, runs, "short classes", "schedule.steps=12", "model.conditional=true")
     Path("photos").mkdir()
     [Image.new("L", (8, 8), 40 * index).save(f"photos/{index}.png") for index in range(4)]
-    outcome = command("evaluate", f"ckpt={ckpt}", *FEW, "data=folder", "data.path=photos", "data.size=8", "data.channels=1")
+    outcome = command(
+        "evaluate",
+        f"ckpt={ckpt}",
+        *FEW,
+        "data=folder",
+        "data.path=photos",
+        "data.size=8",
+        "data.channels=1",
+    )
     told = "error: data: classes must be the checkpoint's, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, but are none\n"
     assert (outcome.code, outcome.err) == (1, told)
 
@@ -130,8 +162,13 @@ def test_classes_must_be_those_of_a_conditional_checkpoint(command, runs):
 def test_other_images_are_named_on_the_command_line_and_told(command, short):
     Path("photos").mkdir()
     [Image.new("L", (8, 8), 40 * index).save(f"photos/{index}.png") for index in range(6)]
-    outcome, _ = evaluated(command, short, "data=folder", "data.path=photos", "data.size=8", "data.channels=1")
-    assert "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)" in outcome.out
+    outcome, _ = evaluated(
+        command, short, "data=folder", "data.path=photos", "data.size=8", "data.channels=1"
+    )
+    assert (
+        "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)"
+        in outcome.out
+    )
 
 
 def test_no_file_is_opened_at_the_word_of_a_checkpoint(command, short):
@@ -146,16 +183,23 @@ def test_no_file_is_opened_at_the_word_of_a_checkpoint(command, short):
 
 
 def test_the_flow_refuses_a_process_that_ends_without_signal(command, runs):
-    ckpt = once(command, runs, "silent", "schedule.steps=12", "schedule.zero_snr=true", "model.predicts=v")
+    ckpt = once(
+        command, runs, "silent", "schedule.steps=12", "schedule.zero_snr=true", "model.predicts=v"
+    )
     outcome = command("evaluate", f"ckpt={ckpt}", *FEW, "nll=ode", "hydra.run.dir=out")
-    assert outcome.err.startswith("error: nll=ode needs some signal at the end of the schedule, but its SNR there is 0")
+    assert outcome.err.startswith(
+        "error: nll=ode needs some signal at the end of the schedule, but its SNR there is 0"
+    )
     assert not Path("out").exists()
     assert evaluated(command, ckpt)[1]["L_T"] == 0
 
 
 def test_numbers_that_are_not_finite_are_told(command, short):
     content = torch.load(short, weights_only=True)
-    torch.save({**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}}, "huge.pt")
+    torch.save(
+        {**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}},
+        "huge.pt",
+    )
     outcome = command("evaluate", "ckpt=huge.pt", *FEW, "nll=ode", "hydra.run.dir=out")
     assert outcome.code == 1
     assert outcome.err.endswith("error: nll=ode must be finite, but is not for 6 of 6 images\n")
@@ -164,8 +208,14 @@ def test_numbers_that_are_not_finite_are_told(command, short):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["metrics=[nll,fvd]"], "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of "),
-        (["metrics=[fd_vgg]"], "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of "),
+        (
+            ["metrics=[nll,fvd]"],
+            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of ",
+        ),
+        (
+            ["metrics=[fd_vgg]"],
+            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of ",
+        ),
         (["metrics=[]"], "metrics must name at least one: nothing would be measured"),
         (["metrics=nll"], "metrics must be a list of str, but is 'nll'"),
         (["nll=exact"], "nll must be one of bound, ode, but is 'exact'"),
@@ -173,13 +223,25 @@ def test_numbers_that_are_not_finite_are_told(command, short):
         (["nll_steps=0"], "nll_steps must be at least 1, but is 0"),
         (["images=test"], "images must be one of held_out, training, all, but is 'test'"),
         (["n=1"], "n must be between 2 and 1797, the images there are (images=all), but is 1"),
-        (["n=2000"], "n must be between 2 and 1797, the images there are (images=all), but is 2000"),
+        (
+            ["n=2000"],
+            "n must be between 2 and 1797, the images there are (images=all), but is 2000",
+        ),
         (["batch=0"], "batch must be at least 1, but is 0"),
         (["seed=-1"], "seed must be at least 0, but is -1"),
         (["weights=network"], "weights must be one of ema, raw, but is 'network'"),
-        (["device=tpu"], "device must be auto, cpu, cuda, cuda:N or mps, and be there, but is 'tpu'"),
-        (["images=held_out", "data=digits", "data.holdout=0.1"], "data.holdout must be 0.05, as in training, but is 0.1"),
-        (["data=digits", "data.size=16"], "data: images must be of [1, 8, 8], as the checkpoint's, but are of [1, 16, 16]"),
+        (
+            ["device=tpu"],
+            "device must be auto, cpu, cuda, cuda:N or mps, and be there, but is 'tpu'",
+        ),
+        (
+            ["images=held_out", "data=digits", "data.holdout=0.1"],
+            "data.holdout must be 0.05, as in training, but is 0.1",
+        ),
+        (
+            ["data=digits", "data.size=16"],
+            "data: images must be of [1, 8, 8], as the checkpoint's, but are of [1, 16, 16]",
+        ),
         (["data=digits", "data.path=x"], "data.path is not an option"),
         (["model=convnext"], "model is not an option; it comes with the checkpoint"),
         (["metric=[nll]"], "metric is not an option; did you mean metrics?"),
@@ -197,7 +259,10 @@ def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, short,
 def test_a_run_that_held_nothing_out_has_no_held_out_images(command, short):
     ckpt = rewritten(short, lambda config: config.data.update(holdout=0.0))
     outcome = command("evaluate", f"ckpt={ckpt}", *FEW, "images=held_out", "hydra.run.dir=out")
-    assert outcome.err == "error: images=held_out must be at least 2, but there are 0 (data.holdout=0.0); or images=all\n"
+    assert (
+        outcome.err
+        == "error: images=held_out must be at least 2, but there are 0 (data.holdout=0.0); or images=all\n"
+    )
 
 
 def test_nothing_is_written_where_a_checkpoint_says(command, trained):
@@ -206,7 +271,17 @@ def test_nothing_is_written_where_a_checkpoint_says(command, trained):
     assert config != content["config"]
     torch.save({**content, "config": config}, trained)
     for name, options in (
-        ("evaluate", ["metrics=[nll,kid_pixels]", "samples=8", "sampler.steps=2", "nll=ode", "nll_steps=1", "n=2"]),
+        (
+            "evaluate",
+            [
+                "metrics=[nll,kid_pixels]",
+                "samples=8",
+                "sampler.steps=2",
+                "nll=ode",
+                "nll_steps=1",
+                "n=2",
+            ],
+        ),
         ("compare", ["samplers=[ddim]", "steps=[2]", "n=4"]),
     ):
         outcome = command(name, f"ckpt={trained}", *options, "hydra.run.dir=out")

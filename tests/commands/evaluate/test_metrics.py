@@ -13,12 +13,24 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import Preparation, digits, prepared
+from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.metrics import Extractor
 from ddpm_cli.rendering.tiles import save_png
 
-ALL = ["metrics=[fd_pixels,kid_pixels,prc_pixels,copies]", "samples=16", "batch=5", "sampler.steps=2"]
-NAMES = ["fd_pixels", "fd_pixels_infinity", "kid_pixels", "precision_pixels", "recall_pixels", "copies_pixels"]
+ALL = [
+    "metrics=[fd_pixels,kid_pixels,prc_pixels,copies]",
+    "samples=16",
+    "batch=5",
+    "sampler.steps=2",
+]
+NAMES = [
+    "fd_pixels",
+    "fd_pixels_infinity",
+    "kid_pixels",
+    "precision_pixels",
+    "recall_pixels",
+    "copies_pixels",
+]
 
 
 def judged(command, ckpt, *options, folder="out"):
@@ -32,14 +44,17 @@ def numbers(found):
 
 
 def saved(images, folder):
-    [save_png(Path(folder, f"{index:04d}.png"), image) for index, image in enumerate(images.all_images())]
+    [
+        save_png(Path(folder, f"{index:04d}.png"), image)
+        for index, image in enumerate(images.all_images())
+    ]
     return folder
 
 
 @pytest.fixture(scope="module")
 def parts():
     """The digits that a run trains on, and those that it holds out."""
-    return prepared(digits(), Preparation(size=8, channels=1, flip=False)).parted(0.05)
+    return load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).parted(0.05)
 
 
 def test_every_number_has_an_interval_and_a_protocol(command, trained):
@@ -53,7 +68,9 @@ def test_every_number_has_an_interval_and_a_protocol(command, trained):
     first = found["numbers"][0]
     assert re.fullmatch(protocol, first["protocol"])
     assert found["protocols"][first["protocol_id"]]["text"] == first["protocol"]
-    assert re.search(rf"\nfd_pixels +[\d.e+]+ +\[[\d.e+]+, [\d.e+]+\]  {first['protocol_id']}\n", outcome.out)
+    assert re.search(
+        rf"\nfd_pixels +[\d.e+]+ +\[[\d.e+]+, [\d.e+]+\]  {first['protocol_id']}\n", outcome.out
+    )
     assert f"\n{first['protocol_id']}  {first['protocol']}\n" in outcome.out
     assert "generated  16 images by ddim 2 steps" in outcome.out
     assert "reference  1,725 of 1,797 images, reference=training\n" in outcome.out
@@ -66,13 +83,25 @@ def test_every_number_has_an_interval_and_a_protocol(command, trained):
 
 def test_the_folder_holds_the_images_and_what_was_found(command, trained):
     judged(command, trained)
-    there = ["copies_pixels.png", "eval.json", "eval.log", "eval.yaml", "index.csv", "npz", "samples.json"]
+    there = [
+        "copies_pixels.png",
+        "eval.json",
+        "eval.log",
+        "eval.yaml",
+        "index.csv",
+        "npz",
+        "samples.json",
+    ]
     assert sorted(path.name for path in Path("out").iterdir()) == there
     assert Image.open("out/copies_pixels.png").height == 8 * 50 + 2 * 8
 
 
 def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeypatch):
-    parted = Extractor("halves-0", lambda images: images.flatten(1).float(), lambda features: features[:, :8] - features[:, -8:])
+    parted = Extractor(
+        "halves-0",
+        lambda images: images.flatten(1).float(),
+        lambda features: features[:, :8] - features[:, -8:],
+    )
     monkeypatch.setattr("ddpm_cli.evaluation.metric_names.build", lambda *_: parted)
     _, found = judged(command, trained, "metrics=[is_pixels,fd_pixels]")
     assert 1 <= numbers(found)["is_pixels"][0] <= 8
@@ -82,7 +111,10 @@ def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeyp
 def test_a_run_keeps_the_numbers_of_its_checkpoints_and_none_twice(command, trained):
     for folder in ("out", "again"):
         _, found = judged(command, trained, "metrics=[prc_pixels]", folder=folder)
-    rows = [json.loads(line) for line in (trained.parents[1] / "evaluations.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (trained.parents[1] / "evaluations.jsonl").read_text().splitlines()
+    ]
     assert rows == found["numbers"]
     assert rows[0]["step"] == 4
 
@@ -91,7 +123,9 @@ def test_half_a_row_among_the_numbers_of_a_run_costs_no_other(command, trained):
     path = trained.parents[1] / "evaluations.jsonl"
     path.write_bytes(b'\xff{"step": 4')
     _, found = judged(command, trained)
-    assert [json.loads(line) for line in path.read_text(errors="replace").splitlines()[1:]] == found["numbers"]
+    assert [
+        json.loads(line) for line in path.read_text(errors="replace").splitlines()[1:]
+    ] == found["numbers"]
 
 
 def test_a_run_that_takes_no_numbers_ends_no_evaluation_badly(command, trained):
@@ -102,23 +136,34 @@ def test_a_run_that_takes_no_numbers_ends_no_evaluation_badly(command, trained):
 
 def test_copies_among_other_images_than_those_of_training_say_nothing_of_these(command, trained):
     np.save("others.npy", np.random.default_rng(0).integers(0, 255, (60, 8, 8), np.uint8))
-    outcome, _ = judged(command, trained, "data=arrays", "data.path=others.npy", "data.size=8", "data.channels=1")
-    assert "(their fingerprints differ); whether those were copied is not found out\n" in outcome.out
+    outcome, _ = judged(
+        command, trained, "data=arrays", "data.path=others.npy", "data.size=8", "data.channels=1"
+    )
+    assert (
+        "(their fingerprints differ); whether those were copied is not found out\n" in outcome.out
+    )
 
 
 def test_numbers_that_are_not_finite_are_not_taken_for_black_images(command, trained):
     content = torch.load(trained, weights_only=True)
-    torch.save({**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}}, "huge.pt")
+    torch.save(
+        {**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}},
+        "huge.pt",
+    )
     outcome = command("evaluate", "ckpt=huge.pt", *ALL, "hydra.run.dir=out")
     assert outcome.code == 1
-    assert outcome.err.endswith("error: images must be finite, but 5 of 0 to 4 are not (precision=fp32)\n")
+    assert outcome.err.endswith(
+        "error: images must be finite, but 5 of 0 to 4 are not (precision=fp32)\n"
+    )
 
 
 def test_images_of_another_kind_in_the_folder_are_not_judged(command, trained):
     judged(command, trained)
     np.savez("out/npz/00000000.npz", arr_0=np.zeros((5, 4, 4, 3), np.uint8))
     outcome = command("evaluate", f"ckpt={trained}", *ALL, "hydra.run.dir=out")
-    assert outcome.err.endswith("holds images that are not of [1, 8, 8] in bytes; name another folder\n")
+    assert outcome.err.endswith(
+        "holds images that are not of [1, 8, 8] in bytes; name another folder\n"
+    )
 
 
 def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(command, trained):
@@ -126,7 +171,15 @@ def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(comm
     _, plain = judged(command, trained, own)
     _, png = judged(command, trained, own, "png=true", folder="png")
     _, found = judged(command, trained, own, "generated=png/png", folder="found")
-    command("sample", f"ckpt={trained}", "n=16", "batch=5", "sampler.steps=2", "npz=true", "hydra.run.dir=drawn")
+    command(
+        "sample",
+        f"ckpt={trained}",
+        "n=16",
+        "batch=5",
+        "sampler.steps=2",
+        "npz=true",
+        "hydra.run.dir=drawn",
+    )
     assert numbers(png) == numbers(plain) == numbers(found)
     assert Path("drawn/npz/00000005.npz").read_bytes() == Path("out/npz/00000005.npz").read_bytes()
     assert "| folder 2:" in found["numbers"][0]["protocol"]
@@ -135,7 +188,16 @@ def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(comm
 
 
 def test_what_is_drawn_is_as_asked_and_is_told_by_the_protocol(command, conditional):
-    _, found = judged(command, conditional, "label=3", "guidance=2.0", "threshold=dynamic", "sampler=ancestral", "seed=1", "weights=raw")
+    _, found = judged(
+        command,
+        conditional,
+        "label=3",
+        "guidance=2.0",
+        "threshold=dynamic",
+        "sampler=ancestral",
+        "seed=1",
+        "weights=raw",
+    )
     expected = "| n 16 | ancestral 2 steps, spacing trailing, draws 1 | label 3, guidance 2, threshold dynamic | seed 1 | raw |"
     assert expected in found["numbers"][0]["protocol"]
 
@@ -147,17 +209,21 @@ def test_an_evaluation_goes_on_with_the_images_that_are_there(command, trained):
     assert "resumed    10 of 16 images are there\n" in outcome.out
     assert resumed == whole
     refused = command("evaluate", f"ckpt={trained}", *ALL, "seed=1", "hydra.run.dir=out")
-    assert refused.err.endswith("holds images of another kind (seed was 0 and is 1); name another folder\n")
+    assert refused.err.endswith(
+        "holds images of another kind (seed was 0 and is 1); name another folder\n"
+    )
 
 
 def test_one_that_is_interrupted_says_how_it_goes_on(command, trained, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ddpm_cli.commands.evaluate.compute.draw", interrupted)
+    monkeypatch.setattr("ddpm_cli.commands.evaluate.compute.draw_missing", interrupted)
     outcome = command("evaluate", f"ckpt={trained}", *ALL, "hydra.run.dir=out")
     assert outcome.code == 130
-    assert outcome.out.endswith(f"stopped    go on with the same command and hydra.run.dir={Path('out').resolve()}\n")
+    assert outcome.out.endswith(
+        f"stopped    go on with the same command and hydra.run.dir={Path('out').resolve()}\n"
+    )
 
 
 def test_features_of_the_data_are_kept_and_made_anew_where_they_are_damaged(command, trained):
@@ -175,7 +241,9 @@ def test_features_of_the_data_are_kept_and_made_anew_where_they_are_damaged(comm
 
 def test_a_run_whose_folder_cannot_be_written_to_is_judged_all_the_same(command, trained):
     (trained.parents[1] / "evaluations.jsonl").mkdir()
-    outcome = command("evaluate", f"ckpt={trained}", *ALL, "metrics=[kid_pixels]", "hydra.run.dir=out")
+    outcome = command(
+        "evaluate", f"ckpt={trained}", *ALL, "metrics=[kid_pixels]", "hydra.run.dir=out"
+    )
     assert outcome.code == 0, outcome.err
     assert "warning: cannot write into" in outcome.out
 
@@ -189,11 +257,15 @@ def test_features_are_not_kept_where_nothing_is(command, trained, monkeypatch):
 
 
 def test_training_images_are_copies_and_held_out_ones_are_not(command, trained, parts):
-    training, held_out = (saved(part, name) for part, name in zip(parts, ("training", "held_out"), strict=True))
+    training, held_out = (
+        saved(part, name) for part, name in zip(parts, ("training", "held_out"), strict=True)
+    )
     outcome, found = judged(command, trained, "metrics=[copies]", f"generated={training}")
     assert numbers(found)["copies_pixels"][0] == 1
     assert outcome.out.count("the model copies") == 1
-    outcome, found = judged(command, trained, "metrics=[copies]", f"generated={held_out}", folder="other")
+    outcome, found = judged(
+        command, trained, "metrics=[copies]", f"generated={held_out}", folder="other"
+    )
     assert numbers(found)["copies_pixels"][0] <= 0.06
     assert "no more than images that it never saw" in outcome.out
     assert not (trained.parents[1] / "evaluations.jsonl").exists()
@@ -201,7 +273,10 @@ def test_training_images_are_copies_and_held_out_ones_are_not(command, trained, 
 
 def test_mirrored_copies_are_found_and_shown_as_they_are(command, trained, parts):
     Path("mirrored").mkdir()
-    [save_png(Path(f"mirrored/{index}.png"), image.flip(-1)) for index, image in enumerate(parts[0].all_images()[:40])]
+    [
+        save_png(Path(f"mirrored/{index}.png"), image.flip(-1))
+        for index, image in enumerate(parts[0].all_images()[:40])
+    ]
     _, found = judged(command, trained, "metrics=[copies]", "generated=mirrored")
     assert numbers(found)["copies_pixels"][0] == 1
     sheet = np.asarray(Image.open("out/copies_pixels.png"))[2:50]
@@ -213,16 +288,43 @@ def test_mirrored_copies_are_found_and_shown_as_they_are(command, trained, parts
 def test_a_model_overfitted_on_twenty_digits_is_said_to_copy(command, parts):
     np.save("few.npy", parts[0].all_images()[:20, 0].numpy())
     few = ["data=arrays", "data.path=few.npy", "data.size=8", "data.channels=1", "data.holdout=0"]
-    own = ["data.flip=false", "trainer.steps=600", "trainer.batch_size=20", "trainer.warmup=20", "trainer.ema=0.99"]
-    trained = command("train", *few, *own, "trainer.optimizer.lr=2e-3", "trainer.sample_every=1000", "hydra.run.dir=run")
+    own = [
+        "data.flip=false",
+        "trainer.steps=600",
+        "trainer.batch_size=20",
+        "trainer.warmup=20",
+        "trainer.ema=0.99",
+    ]
+    trained = command(
+        "train",
+        *few,
+        *own,
+        "trainer.optimizer.lr=2e-3",
+        "trainer.sample_every=1000",
+        "hydra.run.dir=run",
+    )
     assert trained.code == 0, trained.err
-    outcome, found = judged(command, "run/checkpoints/last.pt", *few, "metrics=[copies]", "samples=64", "sampler.steps=50")
+    outcome, found = judged(
+        command,
+        "run/checkpoints/last.pt",
+        *few,
+        "metrics=[copies]",
+        "samples=64",
+        "sampler.steps=50",
+    )
     assert numbers(found)["copies_pixels"][1] > 0.5
     assert "training images are to one another: the model copies\n" in outcome.out
 
 
 COMMAND = [sys.executable, "-m", "ddpm_cli", "eval"]
-MIXED = ["metrics=[nll,fd_pixels,prc_pixels,copies]", "nll=ode", "nll_steps=2", "data=digits", "data.cache=off", "device=cpu"]
+MIXED = [
+    "metrics=[nll,fd_pixels,prc_pixels,copies]",
+    "nll=ode",
+    "nll_steps=2",
+    "data=digits",
+    "data.cache=off",
+    "device=cpu",
+]
 
 
 @pytest.mark.long
@@ -255,16 +357,34 @@ def test_one_that_was_killed_finds_the_same_to_the_last_digit(command, trained):
     [
         (["samples=7"], "samples must be at least 8, but is 7"),
         (["processes=0"], "processes must be at least 1, but is 0"),
-        (["metrics=[is_pixels]"], "is_pixels needs features with classes, as inception and lite0 are, but pixels has none"),
-        (["label=3"], "label=3 needs a class-conditional checkpoint (trained with model.conditional=true); this one is unconditional"),
+        (
+            ["metrics=[is_pixels]"],
+            "is_pixels needs features with classes, as inception and lite0 are, but pixels has none",
+        ),
+        (
+            ["label=3"],
+            "label=3 needs a class-conditional checkpoint (trained with model.conditional=true); this one is unconditional",
+        ),
         (["guidance=2"], "guidance=2 needs label=CLASS or guide=CKPT"),
         (["generated=nowhere"], "path must be a folder, but there is none at 'nowhere'"),
         (["generated=few"], "generated must hold at least 8 images, but there are 3 in 'few'"),
-        (["generated=few", "png=true"], "png and label are for images that are drawn, but those of generated=FOLDER are taken as they are"),
-        (["sampler.steps=2000"], "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000"),
-        (["features=pixels"], "features is not an option; ddpm-compare takes it, ddpm-eval takes metrics"),
+        (
+            ["generated=few", "png=true"],
+            "png and label are for images that are drawn, but those of generated=FOLDER are taken as they are",
+        ),
+        (
+            ["sampler.steps=2000"],
+            "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000",
+        ),
+        (
+            ["features=pixels"],
+            "features is not an option; ddpm-compare takes it, ddpm-eval takes metrics",
+        ),
         (["data=digits", "data.holdout=0"], "data.holdout must be 0.05, as in training, but is 0"),
-        (["data=digits", "data.holdout=0", "reference=all"], "data.holdout must be 0.05, as in training, but is 0"),
+        (
+            ["data=digits", "data.holdout=0", "reference=all"],
+            "data.holdout must be 0.05, as in training, but is 0",
+        ),
         (["reference=test"], "reference must be one of training, held_out, all, but is 'test'"),
     ],
 )
@@ -272,7 +392,10 @@ def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, traine
     Path("few").mkdir()
     [Image.new("L", (8, 8), index).save(f"few/{index}.png") for index in range(3)]
     outcome = command("evaluate", f"ckpt={trained}", *ALL, *options, "hydra.run.dir=out")
-    assert (outcome.code, outcome.err) == (1, f"error: {told}{outcome.err.removeprefix(f'error: {told}').rstrip()}\n")
+    assert (outcome.code, outcome.err) == (
+        1,
+        f"error: {told}{outcome.err.removeprefix(f'error: {told}').rstrip()}\n",
+    )
     assert outcome.err.startswith(f"error: {told}")
     assert not Path("out").exists()
 
@@ -283,13 +406,24 @@ def test_nothing_is_told_to_be_copied_among_too_few_images(command, trained):
     [Image.effect_noise((8, 8), 60).save(f"photos/{index}.png") for index in range(3)]
     own = ["data=folder", "data.path=photos", "data.size=8", "data.channels=1", "reference=all"]
     outcome = command("evaluate", f"ckpt={trained}", *ALL, *own, "hydra.run.dir=out")
-    assert re.fullmatch(r"error: the (all|training) images must be more than 3 to be compared with, but are \d\n", outcome.err)
+    assert re.fullmatch(
+        r"error: the (all|training) images must be more than 3 to be compared with, but are \d\n",
+        outcome.err,
+    )
 
 
 def test_an_extractor_may_be_ones_own(command, trained):
     Path("mine/features").mkdir(parents=True)
     Path("mine/features/coarse.yaml").write_text("_target_: ddpm_cli.metrics.pixels\nside: 2\n")
-    outcome = command("evaluate", "--config-dir", "mine", f"ckpt={trained}", *ALL, "metrics=[fd_coarse]", "hydra.run.dir=out")
+    outcome = command(
+        "evaluate",
+        "--config-dir",
+        "mine",
+        f"ckpt={trained}",
+        *ALL,
+        "metrics=[fd_coarse]",
+        "hydra.run.dir=out",
+    )
     assert outcome.code == 0, outcome.err
     found = json.loads(Path("out/eval.json").read_text())
     assert list(numbers(found)) == ["fd_coarse", "fd_coarse_infinity"]

@@ -14,7 +14,14 @@ from conftest import TINY
 from ddpm_cli import checkpoints
 
 KILLS = 10
-RUN = ["train", *TINY, "trainer.steps=400", "trainer.checkpoint_every=1", "trainer.sample_every=1000", "trainer.device=cpu"]
+RUN = [
+    "train",
+    *TINY,
+    "trainer.steps=400",
+    "trainer.checkpoint_every=1",
+    "trainer.sample_every=1000",
+    "trainer.device=cpu",
+]
 
 
 def start(folder):
@@ -23,7 +30,9 @@ def start(folder):
 
 
 def steps_done(folder):
-    return max((path.stem for path in Path(folder, "checkpoints").glob("step_*.pt")), default="none")
+    return max(
+        (path.stem for path in Path(folder, "checkpoints").glob("step_*.pt")), default="none"
+    )
 
 
 def kill_after_some_steps(folder, moment):
@@ -47,11 +56,18 @@ def test_kills_change_nothing(tmp_path, monkeypatch):
     outputs = {folder: start(folder).communicate()[0] for folder in ("killed", "whole")}
     killed, whole = (checkpoints.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
     pairs = zip(
-        *(torch.utils._pytree.tree_leaves([each[part] for part in ("network", "ema", "optimizer")]) for each in (killed, whole)),
+        *(
+            torch.utils._pytree.tree_leaves(
+                [each[part] for part in ("network", "ema", "optimizer")]
+            )
+            for each in (killed, whole)
+        ),
         strict=True,
     )
     assert "resumed   step" in outputs["killed"]
     assert killed["step"] == whole["step"] == 400
     assert all(torch.equal(one, other) for one, other in pairs)
-    assert Path("killed/metrics.jsonl").read_text().count("\n") == Path("whole/metrics.jsonl").read_text().count("\n")
+    assert Path("killed/metrics.jsonl").read_text().count("\n") == Path(
+        "whole/metrics.jsonl"
+    ).read_text().count("\n")
     assert not list(Path("killed/checkpoints").glob(".partial-*"))

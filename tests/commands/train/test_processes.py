@@ -16,19 +16,39 @@ from ddpm_cli import checkpoints
 pytestmark = pytest.mark.slow
 STEPS = 30
 RECIPE = [
-    *["model.network.dim=16", "model.network.dim_mults=[1,2]", "model.conditional=true", "sampler.steps=3"],
+    *[
+        "model.network.dim=16",
+        "model.network.dim_mults=[1,2]",
+        "model.conditional=true",
+        "sampler.steps=3",
+    ],
     *["trainer.device=cpu", "trainer.optimizer.lr=1e-3"],
-    *["trainer.batch_size=8", "data.flip=true", "trainer.log_every=1", "trainer.checkpoint_every=10", f"trainer.steps={STEPS}"],
+    *[
+        "trainer.batch_size=8",
+        "data.flip=true",
+        "trainer.log_every=1",
+        "trainer.checkpoint_every=10",
+        f"trainer.steps={STEPS}",
+    ],
 ]
 TRAIN = [sys.executable, "-m", "ddpm_cli", "train"]
 DDP = ["trainer=ddp", "trainer.processes=2"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+TORCHRUN = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--nproc-per-node=2",
+    "--rdzv-backend=c10d",
+    "--rdzv-endpoint=localhost:0",
+]
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)  # which commands that ran in this process have set
+    monkeypatch.delenv(
+        "HYDRA_FULL_ERROR", raising=False
+    )  # which commands that ran in this process have set
 
 
 def run(*command):
@@ -45,7 +65,10 @@ def weights(folder):
 def same_run(folder, reference):
     losses, expected = ([row["loss"] for row in rows(each)] for each in (folder, reference))
     found, wanted = weights(folder), weights(reference)
-    return losses == pytest.approx(expected, rel=1e-5) and max((found[name] - wanted[name]).abs().max() for name in wanted) < 1e-4
+    return (
+        losses == pytest.approx(expected, rel=1e-5)
+        and max((found[name] - wanted[name]).abs().max() for name in wanted) < 1e-4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +80,26 @@ def one(tmp_path_factory):
 
 def test_any_number_of_processes_microbatches_and_workers_is_the_same_run_in_a_sweep_too(one):
     sweep = ["-m", *RECIPE, "trainer.microbatch=1,4", "trainer.workers=0,2"]
-    codes = [run(*TRAIN, *sweep, *parallel, f"hydra.sweep.dir={name}")[0] for name, parallel in (("alone", []), ("pairs", DDP))]
+    codes = [
+        run(*TRAIN, *sweep, *parallel, f"hydra.sweep.dir={name}")[0]
+        for name, parallel in (("alone", []), ("pairs", DDP))
+    ]
     folders = [f"{name}/{job}" for name in ("alone", "pairs") for job in range(4)]
     assert codes == [0, 0]
-    answers = ["contact.png", "curves.png", "manifest.json", "multirun.yaml", "report.html", "sweep.json", "table.csv"]
+    answers = [
+        "contact.png",
+        "curves.png",
+        "manifest.json",
+        "multirun.yaml",
+        "report.html",
+        "sweep.json",
+        "table.csv",
+    ]
     assert sorted(path.name for path in Path("pairs").iterdir()) == ["0", "1", "2", "3", *answers]
     assert [folder for folder in folders if not same_run(folder, one)] == []
-    assert {path.name for path in Path("pairs/0").iterdir()} == {path.name for path in Path(one).iterdir()} | {"job.json", "job.lock"}
+    assert {path.name for path in Path("pairs/0").iterdir()} == {
+        path.name for path in Path(one).iterdir()
+    } | {"job.json", "job.lock"}
 
 
 @pytest.mark.long
@@ -75,25 +111,46 @@ def test_what_loss_times_and_verdict_remember_and_what_is_measured_is_that_of_al
         "train_times.kept=1",
         "trainer.evaluate_every=10",
     ]
-    objective = ["loss=uncertain", "loss@loss.of=hybrid", "model.conditional=false", "trainer.evaluate_every=10"]
-    measures = ["trainer.measures=[fd_pixels,kid_pixels]", "trainer.measure_every=10", "trainer.measure_images=35"]
+    objective = [
+        "loss=uncertain",
+        "loss@loss.of=hybrid",
+        "model.conditional=false",
+        "trainer.evaluate_every=10",
+    ]
+    measures = [
+        "trainer.measures=[fd_pixels,kid_pixels]",
+        "trainer.measure_every=10",
+        "trainer.measure_images=35",
+    ]
     for name, parallel in (("alone", []), ("pair", DDP)):
-        code, _, err = run(*TRAIN, *RECIPE, *remembering, *objective, *measures, *parallel, f"hydra.run.dir={name}")
+        code, _, err = run(
+            *TRAIN, *RECIPE, *remembering, *objective, *measures, *parallel, f"hydra.run.dir={name}"
+        )
         assert code == 0, err
-    alone, pair = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair"))
+    alone, pair = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair")
+    )
     remembered = [name for name in alone if name.startswith(("loss.", "history.", "verdict."))]
     assert same_run("pair", "alone")
-    measured, expected = ([row[name] for row in rows(each) for name in row if "pixels" in name] for each in ("pair", "alone"))
+    measured, expected = (
+        [row[name] for row in rows(each) for name in row if "pixels" in name]
+        for each in ("pair", "alone")
+    )
     assert len(measured) == 6
     assert measured == pytest.approx(expected, rel=1e-3)
     assert (alone["history.counts"] > 1).all()
     assert (alone["loss.u"] != 0).all()
-    assert all(torch.allclose(pair[name].double(), alone[name].double(), rtol=1e-3, atol=1e-4) for name in remembered)
+    assert all(
+        torch.allclose(pair[name].double(), alone[name].double(), rtol=1e-3, atol=1e-4)
+        for name in remembered
+    )
 
 
 @pytest.mark.long
 def test_torchrun_starts_the_same_run_and_another_number_of_processes_goes_on_with_it(one):
-    code, out, err = run(*TORCHRUN, *TRAIN[1:], *RECIPE, "trainer=ddp", "trainer.stop_at=20", "hydra.run.dir=two")
+    code, out, err = run(
+        *TORCHRUN, *TRAIN[1:], *RECIPE, "trainer=ddp", "trainer.stop_at=20", "hydra.run.dir=two"
+    )
     assert code == 0, err
     assert out.count("device    cpu (1 threads), 2 processes (gloo)") == 1
     assert run(*TRAIN, *RECIPE, "hydra.run.dir=two", "resume=auto")[0] == 0
@@ -118,12 +175,26 @@ def until(found, process):
 def ranks(process):
     """The processes that train, in the order of their ranks, in which they were started."""
     pids = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
-    return sorted(pid for pid in pids if any(word in Path(f"/proc/{pid}/cmdline").read_text() for word in ("spawn_main", "ddpm_cli")))
+    return sorted(
+        pid
+        for pid in pids
+        if any(
+            word in Path(f"/proc/{pid}/cmdline").read_text() for word in ("spawn_main", "ddpm_cli")
+        )
+    )
 
 
 @pytest.mark.long
 def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_right_weights(one):
-    restarts = [*TORCHRUN, "--max-restarts=2", *TRAIN[1:], *RECIPE, "trainer=ddp", "hydra.run.dir=two", "trainer.checkpoint_every=3"]
+    restarts = [
+        *TORCHRUN,
+        "--max-restarts=2",
+        *TRAIN[1:],
+        *RECIPE,
+        "trainer=ddp",
+        "hydra.run.dir=two",
+        "trainer.checkpoint_every=3",
+    ]
     process = started("two", *restarts)
     os.kill(ranks(process)[0], signal.SIGKILL)  # the one that writes
     out, err = process.communicate(timeout=200)
@@ -133,10 +204,16 @@ def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_r
     assert not list(Path("two/checkpoints").glob(".partial-*"))
 
 
-LONG = [*(each for each in RECIPE if not each.startswith("trainer.steps")), "trainer.steps=3000", "trainer.checkpoint_every=5"]
+LONG = [
+    *(each for each in RECIPE if not each.startswith("trainer.steps")),
+    "trainer.steps=3000",
+    "trainer.checkpoint_every=5",
+]
 
 
-@pytest.mark.parametrize("asked", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "asked", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGUSR1]
+)
 def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(asked):
     process = started("run", *TRAIN, *LONG, *DDP, "hydra.run.dir=run")
     process.send_signal(asked)
@@ -144,7 +221,12 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     assert time.monotonic() - since < 25
-    assert out.count("stopped   at step") == out.count("stopping after this step") == out.count("resume=auto") == 1
+    assert (
+        out.count("stopped   at step")
+        == out.count("stopping after this step")
+        == out.count("resume=auto")
+        == 1
+    )
     assert "Traceback" not in err and "warning" not in err.lower()
     stopped = checkpoints.load(Path("run/checkpoints/last.pt"))["step"]
     assert [row["step"] for row in rows("run")] == list(range(1, stopped + 1))
@@ -158,8 +240,20 @@ def test_a_run_that_was_stopped_goes_on_exactly():
     assert process.returncode == 0
     stopped = checkpoints.load(Path("run/checkpoints/last.pt"))["step"]
     for name, resume in {"run": ["resume=auto"], "whole": []}.items():
-        assert run(*TRAIN, *LONG, *DDP, f"trainer.stop_at={stopped + 10}", f"hydra.run.dir={name}", *resume)[0] == 0
-    parts, whole = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("run", "whole"))
+        assert (
+            run(
+                *TRAIN,
+                *LONG,
+                *DDP,
+                f"trainer.stop_at={stopped + 10}",
+                f"hydra.run.dir={name}",
+                *resume,
+            )[0]
+            == 0
+        )
+    parts, whole = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("run", "whole")
+    )
     assert all(torch.equal(parts[name], whole[name]) for name in whole)
 
 
@@ -168,7 +262,9 @@ def test_an_error_in_one_process_ends_all_and_is_told_once():
     os.kill(ranks(process)[1], signal.SIGKILL)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert [line for line in err.splitlines() if "error" in line.lower()] == [f"error: process 1 ended: {err.split('ended: ')[1].strip()}"]
+    assert [line for line in err.splitlines() if "error" in line.lower()] == [
+        f"error: process 1 ended: {err.split('ended: ')[1].strip()}"
+    ]
     assert "Signal 9 (SIGKILL)" in err
 
 
@@ -185,8 +281,13 @@ def test_images_are_the_same_from_two_processes(one):
         "png=true",
         "n=5",
     ]
-    outcomes = [run(*common, f"processes={count}", f"hydra.run.dir=samples{count}") for count in (1, 2)]
+    outcomes = [
+        run(*common, f"processes={count}", f"hydra.run.dir=samples{count}") for count in (1, 2)
+    ]
     assert [outcome[0] for outcome in outcomes] == [0, 0], outcomes
-    single, pair = ([path.read_bytes() for path in sorted(Path(f"samples{count}").rglob("*.png"))] for count in (1, 2))
+    single, pair = (
+        [path.read_bytes() for path in sorted(Path(f"samples{count}").rglob("*.png"))]
+        for count in (1, 2)
+    )
     assert len(pair) == 6
     assert pair == single

@@ -11,13 +11,18 @@ from run_files import flattened, rows
 from ddpm_cli import checkpoints, preflight
 from ddpm_cli.commands.train import loop
 from ddpm_cli.commands.train import sample_metrics as measures
-from ddpm_cli.commands.train.resume import changes_of_best
+from ddpm_cli.commands.train.resume import best_metric_changes
 from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation import against_training as gauge
-from ddpm_cli.evaluation.against_training import Gauge
+from ddpm_cli.evaluation.against_training import TrainingSetMetrics
 from ddpm_cli.metrics import Extractor, frechet_distance, kernel_distance, moments
 
-MEASURES = ["trainer.measures=[fd_pixels,kid_pixels]", "trainer.measure_every=4", "trainer.measure_images=20", "trainer.best=kid_pixels"]
+MEASURES = [
+    "trainer.measures=[fd_pixels,kid_pixels]",
+    "trainer.measure_every=4",
+    "trainer.measure_images=20",
+    "trainer.best=kid_pixels",
+]
 OFTEN = ["trainer.log_every=1", "trainer.evaluate_every=4", "trainer.checkpoint_every=4"]
 RUN = [*TINY, "model.network.dropout=0.1", "trainer.steps=10", *OFTEN]
 NAMES = ("fd_pixels", "kid_pixels")
@@ -40,7 +45,9 @@ def whole(command, runs):
 
 def told(folder):
     """The measures by the step at which they were taken."""
-    return {row["step"]: [row[name] for name in NAMES] for row in rows(folder) if "fd_pixels" in row}
+    return {
+        row["step"]: [row[name] for name in NAMES] for row in rows(folder) if "fd_pixels" in row
+    }
 
 
 def best(folder):
@@ -50,8 +57,13 @@ def best(folder):
 def same_run(one, other):
     """Whether losses and all tensors are the same, but for what is measured and told of the best."""
     apart = {*NAMES, *OF_THE_CLOCK}
-    losses, expected = ([{name: row[name] for name in row.keys() - apart} for row in rows(name)] for name in (one, other))
-    found, wanted = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in (one, other))
+    losses, expected = (
+        [{name: row[name] for name in row.keys() - apart} for row in rows(name)]
+        for name in (one, other)
+    )
+    found, wanted = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
+    )
     names = [name for name in wanted if name not in ("verdict.best", "verdict.steps")]
     return losses == expected and all(torch.equal(found[name], wanted[name]) for name in names)
 
@@ -61,7 +73,10 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
     assert list(distances) == [4, 8, 10]
     assert best(whole) == min(distances, key=distances.get)
     log = Path(whole, "train.log").read_text()
-    assert "measures  fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images\n" in log
+    assert (
+        "measures  fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images\n"
+        in log
+    )
     assert "features  64 of each by pixels-16\n" in log
 
 
@@ -81,14 +96,28 @@ def test_a_resumed_run_has_the_same_measures_and_the_same_best_checkpoint(comman
 
 
 def test_every_measurement_begins_with_the_same_noise(command):
-    train(command, "run", *MEASURES, "trainer.steps=3", "trainer.measure_every=1", "trainer.optimizer.lr=0.0", "model.conditional=true")
+    train(
+        command,
+        "run",
+        *MEASURES,
+        "trainer.steps=3",
+        "trainer.measure_every=1",
+        "trainer.optimizer.lr=0.0",
+        "model.conditional=true",
+    )
     first, *others = told("run").values()
     assert others == [first, first]
 
 
 def scripted(monkeypatch, numbers):
     """Lets these be the measures, by step."""
-    monkeypatch.setattr(loop, "measured", lambda run: dict.fromkeys(NAMES, numbers[run.state.step]) if run.state.step in numbers else {})
+    monkeypatch.setattr(
+        loop,
+        "measure_samples",
+        lambda run: (
+            dict.fromkeys(NAMES, numbers[run.state.step]) if run.state.step in numbers else {}
+        ),
+    )
 
 
 @pytest.mark.slow
@@ -100,12 +129,19 @@ def test_the_best_checkpoint_is_by_the_measure_and_not_by_the_held_out_loss(comm
     assert "at step 10; best.pt is of step 8 by kid_pixels, 2\n" in outcome.out
 
 
-def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out_images_are_needed(command, monkeypatch):
+def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out_images_are_needed(
+    command, monkeypatch
+):
     scripted(monkeypatch, {4: 1.0, 8: 5.0, 10: 6.0})
     train(command, "run", *MEASURES, "data.holdout=0.0", "trainer.stop_at=4")
     assert best("run") == 4
-    resumed = train(command, "run", *MEASURES, "data.holdout=0.0", "trainer.best=fd_pixels", "resume=auto")
-    assert "changed, so that no checkpoint of before is the best: trainer.best: 'kid_pixels' -> 'fd_pixels'\n" in resumed.out
+    resumed = train(
+        command, "run", *MEASURES, "data.holdout=0.0", "trainer.best=fd_pixels", "resume=auto"
+    )
+    assert (
+        "changed, so that no checkpoint of before is the best: trainer.best: 'kid_pixels' -> 'fd_pixels'\n"
+        in resumed.out
+    )
     assert "learning  best.pt is of step 8 by fd_pixels, 5\n" in resumed.out
     assert "the rest is not what it would have been" not in resumed.out
     assert best("run") == 8
@@ -122,31 +158,57 @@ def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out
     ],
 )
 def test_what_makes_a_number_another_one_is_told(composed, best, change, said):
-    old, new = (composed("train", "trainer.measures=[kid_pixels]", f"trainer.best={best}", *more) for more in ([], [change]))
-    assert changes_of_best(old, new) == said
+    old, new = (
+        composed("train", "trainer.measures=[kid_pixels]", f"trainer.best={best}", *more)
+        for more in ([], [change])
+    )
+    assert best_metric_changes(old, new) == said
 
 
 def test_a_checkpoint_of_before_there_were_measures_has_its_best_by_the_held_out_loss(composed):
     old = composed("train")
     OmegaConf.set_struct(old, False)
     del old.trainer["best"], old.trainer["measure_images"]
-    assert changes_of_best(old, composed("train")) == []
+    assert best_metric_changes(old, composed("train")) == []
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["trainer.measures=[fd_pixel]"], "trainer.measures must be among fd_clip, fd_dinov2, fd_inception, fd_lite0, fd_pixels, kid_clip"),
+        (
+            ["trainer.measures=[fd_pixel]"],
+            "trainer.measures must be among fd_clip, fd_dinov2, fd_inception, fd_lite0, fd_pixels, kid_clip",
+        ),
         (["trainer.measures=[prc_pixels]"], "but 'prc_pixels' is not"),
-        (["trainer.measures=fd_pixels"], "trainer.measures must be a list of str, but is 'fd_pixels'"),
-        (["trainer.best=fd_pixels"], "best must be one of held_out (trainer.measures adds others), but is 'fd_pixels'"),
-        (["trainer.measures=[kid_pixels]", "trainer.best=loss"], "best must be one of held_out, kid_pixels (trainer.measures adds"),
-        (["trainer.measures=[fd_pixels]", "trainer.measure_images=1"], "measure_images must be at least 2, but is 1"),
+        (
+            ["trainer.measures=fd_pixels"],
+            "trainer.measures must be a list of str, but is 'fd_pixels'",
+        ),
+        (
+            ["trainer.best=fd_pixels"],
+            "best must be one of held_out (trainer.measures adds others), but is 'fd_pixels'",
+        ),
+        (
+            ["trainer.measures=[kid_pixels]", "trainer.best=loss"],
+            "best must be one of held_out, kid_pixels (trainer.measures adds",
+        ),
+        (
+            ["trainer.measures=[fd_pixels]", "trainer.measure_images=1"],
+            "measure_images must be at least 2, but is 1",
+        ),
         (["trainer.measure_every=0"], "measure_every must be at least 1, but is 0"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_images_are_looked_for(command, options, said):
-    outcome = command("train", *RUN, *options, "data=folder", "data.path=nowhere", "data.size=8", "hydra.run.dir=run")
+    outcome = command(
+        "train",
+        *RUN,
+        *options,
+        "data=folder",
+        "data.path=nowhere",
+        "data.size=8",
+        "hydra.run.dir=run",
+    )
     assert outcome.code == 1
     assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
     assert said in outcome.err
@@ -158,8 +220,15 @@ def flat(images):
 
 
 def gauged(count):
-    images = torch.arange(count, dtype=torch.int64)[:, None, None, None].expand(count, 1, 2, 3).to(torch.uint8).contiguous()
-    return Gauge(["fd_flat", "kid_flat"], {"flat": Extractor("flat", flat, None)}, ImageSet(images, None, []))
+    images = (
+        torch.arange(count, dtype=torch.int64)[:, None, None, None]
+        .expand(count, 1, 2, 3)
+        .to(torch.uint8)
+        .contiguous()
+    )
+    return TrainingSetMetrics(
+        ["fd_flat", "kid_flat"], {"flat": Extractor("flat", flat, None)}, ImageSet(images, None, [])
+    )
 
 
 def test_measures_are_those_of_the_metrics():
@@ -175,12 +244,25 @@ def test_of_many_training_images_some_are_compared_with_spread_evenly(monkeypatc
     assert gauged(20).references["flat"].features[:, 0].tolist() == [0, 4, 8, 12, 16]
 
 
-def test_labels_are_as_often_as_in_the_data_and_the_estimate_counts_the_samples(command, monkeypatch):
+def test_labels_are_as_often_as_in_the_data_and_the_estimate_counts_the_samples(
+    command, monkeypatch
+):
     drawn, costs = [], []
     black = torch.zeros(1, 1, 8, 8)
-    monkeypatch.setattr(measures, "samples", lambda run, places, labels: drawn.append((run, places, labels)) or iter([black, black]))
-    monkeypatch.setattr(preflight, "estimate", lambda *args: costs.append(args[-1]) or ())
-    train(command, "run", *MEASURES, "model.conditional=true", "trainer.measure_images=1725", "trainer.stop_at=4")
+    monkeypatch.setattr(
+        measures,
+        "sample_ema",
+        lambda run, places, labels: drawn.append((run, places, labels)) or iter([black, black]),
+    )
+    monkeypatch.setattr(preflight, "estimate_time", lambda *args: costs.append(args[-1]) or ())
+    train(
+        command,
+        "run",
+        *MEASURES,
+        "model.conditional=true",
+        "trainer.measure_images=1725",
+        "trainer.stop_at=4",
+    )
     run, places, labels = zip(*drawn, strict=True)
     assert min(places[0]) >= 10**8  # no place of ddpm-sample or of the previews
     assert max(map(len, places)) == 16

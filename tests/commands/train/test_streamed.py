@@ -19,8 +19,21 @@ from ddpm_cli.data import sources
 from ddpm_cli.loading import streamed as streaming
 
 DIGITS = Path(sources.__file__).with_name("digits.parquet")
-SET = ["data=hub", "data.name=shards", "data.streaming=true", "data.size=8", "data.channels=1", "model.conditional=true"]
-RECIPE = [*TINY, *SET, "model.network.dropout=0.1", "trainer.log_every=1", "trainer.checkpoint_every=5"]
+SET = [
+    "data=hub",
+    "data.name=shards",
+    "data.streaming=true",
+    "data.size=8",
+    "data.channels=1",
+    "model.conditional=true",
+]
+RECIPE = [
+    *TINY,
+    *SET,
+    "model.network.dropout=0.1",
+    "trainer.log_every=1",
+    "trainer.checkpoint_every=5",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +46,9 @@ def shards(tmp_path, monkeypatch):
 
 
 def same(one, other):
-    mine, its = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in (one, other))
+    mine, its = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
+    )
     assert mine.keys() == its.keys()
     return [name for name in mine if not torch.equal(mine[name], its[name])]
 
@@ -46,12 +61,20 @@ def train(command, *options):
 
 def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_workers(command):
     train(command, "trainer.steps=20", "hydra.run.dir=whole")
-    train(command, "trainer.steps=20", "trainer.stop_at=12", "trainer.workers=2", "hydra.run.dir=parts")
+    train(
+        command,
+        "trainer.steps=20",
+        "trainer.stop_at=12",
+        "trainer.workers=2",
+        "hydra.run.dir=parts",
+    )
     resumed = train(command, "trainer.steps=20", "hydra.run.dir=parts", "resume=auto")
     assert same("whole", "parts") == []
     assert [row["loss"] for row in rows("whole")] == [row["loss"] for row in rows("parts")]
     assert "changed, so" not in resumed.out
-    assert checkpoints.load(Path("parts/checkpoints/last.pt"))["stream"][0].startswith('{"before": 300, "done": ')
+    assert checkpoints.load(Path("parts/checkpoints/last.pt"))["stream"][0].startswith(
+        '{"before": 300, "done": '
+    )
 
 
 def test_the_screen_says_that_the_number_of_images_is_unknown(command):
@@ -61,13 +84,17 @@ def test_the_screen_says_that_the_number_of_images_is_unknown(command):
     assert "length    2 steps of 16 images\n" in outcome.out
     assert "s/epoch" not in outcome.err
     refused = command("train", *RECIPE, "trainer.epochs=2", "hydra.run.dir=other")
-    assert refused.err.endswith("error: trainer.epochs=2 needs the number of images, which the stream does not tell; give steps\n")
+    assert refused.err.endswith(
+        "error: trainer.epochs=2 needs the number of images, which the stream does not tell; give steps\n"
+    )
 
 
 def test_epochs_and_their_seconds_are_told_where_the_number_of_images_is_known(command):
     told = {"splits": [{"name": "train", "num_examples": 1797, "num_bytes": 1}]}
     Path("shards/README.md").write_text(f"---\ndataset_info: {told}\n---\n")
-    outcome = train(command, "trainer.epochs=1", "trainer.stop_at=2", "data.holdout=0.1", "hydra.run.dir=run")
+    outcome = train(
+        command, "trainer.epochs=1", "trainer.stop_at=2", "data.holdout=0.1", "hydra.run.dir=run"
+    )
     assert "data      about 1,617 images, streamed, " in outcome.out
     assert "length    102 steps of 16 images, 1.0 epochs (trainer.epochs=1 takes" in outcome.out
 
@@ -83,19 +110,32 @@ def test_steps_that_are_timed_are_read_again(command, monkeypatch):
 
 def test_a_run_that_goes_back_reads_again_what_it_read_since(command, monkeypatch):
     seen = []
-    monkeypatch.setattr(nonfinite.Watch, "follow", lambda watch, progress: seen.append((progress.step, progress.indices.tolist())))
-    monkeypatch.setattr(nonfinite.Watch, "in_a_row", property(lambda _: 99 * (len(seen) == 8), lambda *_: None))
+    monkeypatch.setattr(
+        nonfinite.NonFiniteGuard,
+        "follow",
+        lambda watch, progress: seen.append((progress.step, progress.indices.tolist())),
+    )
+    monkeypatch.setattr(
+        nonfinite.NonFiniteGuard,
+        "in_a_row",
+        property(lambda _: 99 * (len(seen) == 8), lambda *_: None),
+    )
     train(command, "trainer.steps=10", "hydra.run.dir=run")
     assert [step for step, _ in seen] == [*range(1, 9), *range(6, 11)]
     assert seen[5:8] == seen[8:11]
 
 
-@pytest.mark.parametrize("text", ["nonsense", '{"before": 0, "done": 0, "state": {"epoch": 0, "examples_iterable": {"x": 1}}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["nonsense", '{"before": 0, "done": 0, "state": {"epoch": 0, "examples_iterable": {"x": 1}}}'],
+)
 def test_a_position_that_does_not_fit_is_told_in_one_line(command, text):
     train(command, "trainer.steps=4", "trainer.stop_at=2", "hydra.run.dir=run")
     path = Path("run/checkpoints/last.pt")
     torch.save({**torch.load(path, weights_only=True), "stream": [text]}, path)
-    refused = command("train", *RECIPE, "trainer.steps=4", "hydra.run.dir=run", "resume=run/checkpoints/last.pt")
+    refused = command(
+        "train", *RECIPE, "trainer.steps=4", "hydra.run.dir=run", "resume=run/checkpoints/last.pt"
+    )
     assert refused.code == 1
     assert [line for line in refused.err.splitlines() if line.startswith("error: the ")] != []
 
@@ -110,12 +150,26 @@ def test_a_checkpoint_whose_positions_are_no_texts_is_refused(trained, stream):
 def test_another_name_of_a_stream_is_told(command):
     train(command, "trainer.steps=4", "trainer.stop_at=2", "hydra.run.dir=run")
     Path("shards").rename("moved")
-    resumed = train(command, "trainer.steps=4", "data.name=moved", "hydra.run.dir=run", "resume=auto")
-    assert "changed, so the rest is not what it would have been: data.name: 'shards' -> 'moved'" in resumed.out
+    resumed = train(
+        command, "trainer.steps=4", "data.name=moved", "hydra.run.dir=run", "resume=auto"
+    )
+    assert (
+        "changed, so the rest is not what it would have been: data.name: 'shards' -> 'moved'"
+        in resumed.out
+    )
 
 
 def processes(*options):
-    command = [sys.executable, "-m", "ddpm_cli", "train", *RECIPE, "trainer.device=cpu", "trainer.steps=20", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "ddpm_cli",
+        "train",
+        *RECIPE,
+        "trainer.device=cpu",
+        "trainer.steps=20",
+        *options,
+    ]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert outcome.returncode == 0, outcome.stderr
     return outcome.stdout
@@ -131,11 +185,20 @@ def test_two_processes_go_on_exactly_and_another_number_begins_again_and_says_so
     shutil.copytree("parts", "less")
     assert "changed, so" not in processes(*PAIR, "hydra.run.dir=parts", "resume=auto")
     assert same("whole", "parts") == []
-    assert "processes: 2 -> 1, so that the stream is read from its first image on again" in processes("hydra.run.dir=less", "resume=auto")
+    assert (
+        "processes: 2 -> 1, so that the stream is read from its first image on again"
+        in processes("hydra.run.dir=less", "resume=auto")
+    )
 
 
 def test_a_checkpoint_whose_position_is_none_is_skipped_for_the_one_before(command):
-    train(command, "trainer.steps=8", "trainer.stop_at=7", "trainer.checkpoint_every=5", "hydra.run.dir=run")
+    train(
+        command,
+        "trainer.steps=8",
+        "trainer.stop_at=7",
+        "trainer.checkpoint_every=5",
+        "hydra.run.dir=run",
+    )
     for name in ("step_00000007.pt", "last.pt"):
         path = Path("run/checkpoints", name)
         torch.save({**torch.load(path, weights_only=True), "stream": ["nonsense"]}, path)

@@ -12,8 +12,8 @@ from conftest import TINY
 from run_files import flattened, rows
 
 from ddpm_cli import checkpoints, training
-from ddpm_cli.commands.train import loop, previews
-from ddpm_cli.run_folder.logger import Journal
+from ddpm_cli.commands.train import finish, previews
+from ddpm_cli.run_folder.logger import RunLogger
 
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
 
@@ -21,14 +21,19 @@ RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_eve
 @pytest.fixture
 def stopped_and_whole(command):
     whole = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=whole")
-    stopped = command("train", *RECIPE, "trainer.steps=40", "trainer.stop_at=25", "hydra.run.dir=parts")
+    stopped = command(
+        "train", *RECIPE, "trainer.steps=40", "trainer.stop_at=25", "hydra.run.dir=parts"
+    )
     resumed = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=parts", "resume=auto")
     assert (whole.code, stopped.code, resumed.code) == (0, 0, 0), resumed.err
     return stopped, resumed
 
 
 def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
-    whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts"))
+    whole, parts = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt")))
+        for name in ("whole", "parts")
+    )
     assert len(whole) > 200
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
@@ -45,15 +50,56 @@ def test_a_resumed_run_says_what_it_restored_and_logs_each_step_once(stopped_and
 
 
 def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
-    outcome = command("train", *TINY, "trainer.steps=4", "trainer.log_every=2", "trainer.sample_every=2", "hydra.run.dir=run")
+    outcome = command(
+        "train",
+        *TINY,
+        "trainer.steps=4",
+        "trainer.log_every=2",
+        "trainer.sample_every=2",
+        "hydra.run.dir=run",
+    )
     written = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file()}
-    pictures = {"data.png", "forward.png", "held_out.png", "samples/step_00000002.png", "samples/step_00000004.png"}
+    pictures = {
+        "data.png",
+        "forward.png",
+        "held_out.png",
+        "samples/step_00000002.png",
+        "samples/step_00000004.png",
+    }
     assert outcome.code == 0
-    assert pictures | {"train.log", "metrics.jsonl", ".hydra/config.yaml", "checkpoints/last.pt", "checkpoints/step_00000004.pt"} <= written
+    assert (
+        pictures
+        | {
+            "train.log",
+            "metrics.jsonl",
+            ".hydra/config.yaml",
+            "checkpoints/last.pt",
+            "checkpoints/step_00000004.pt",
+        }
+        <= written
+    )
     assert any(path.startswith("tensorboard/") for path in written)
-    measured = {"step", "loss", "grad_norm", "lr", "images_per_second", "tflops", "peak_share", "skipped"}
-    quarters = {f"{name}_q{place}" for name in ("loss", "held_out", "training") for place in range(1, 5)}
-    assert rows("run")[-1].keys() == {*measured, *quarters, "held_out", "held_out_raw", "training", "training_raw"}
+    measured = {
+        "step",
+        "loss",
+        "grad_norm",
+        "lr",
+        "images_per_second",
+        "tflops",
+        "peak_share",
+        "skipped",
+    }
+    quarters = {
+        f"{name}_q{place}" for name in ("loss", "held_out", "training") for place in range(1, 5)
+    }
+    assert rows("run")[-1].keys() == {
+        *measured,
+        *quarters,
+        "held_out",
+        "held_out_raw",
+        "training",
+        "training_raw",
+    }
 
 
 def test_the_screen_says_device_images_parameters_and_length(command):
@@ -75,8 +121,14 @@ def test_the_bar_shows_loss_speed_and_time_left(command):
 @pytest.mark.parametrize(
     ("overrides", "count"),
     [
-        (["model=resnet", "model.network.dim=128", "model.network.dim_mults=[1,2,4]"], "32,009,619"),
-        (["model=convnext", "model.network.dim=32", "model.network.dim_mults=[1,2,4,8]"], "14,733,783"),
+        (
+            ["model=resnet", "model.network.dim=128", "model.network.dim_mults=[1,2,4]"],
+            "32,009,619",
+        ),
+        (
+            ["model=convnext", "model.network.dim=32", "model.network.dim_mults=[1,2,4,8]"],
+            "14,733,783",
+        ),
     ],
 )
 def test_no_steps_print_the_parameters_of_the_tutorials_networks(command, overrides, count):
@@ -87,11 +139,14 @@ def test_no_steps_print_the_parameters_of_the_tutorials_networks(command, overri
 
 def test_epochs_take_the_place_of_steps_and_say_so(command):
     out = command("train", *TINY, "trainer.batch_size=900", "trainer.epochs=1").out
-    assert "length    2 steps of 900 images, 1.0 epochs (trainer.epochs=1 takes the place of trainer.steps)" in out
+    assert (
+        "length    2 steps of 900 images, 1.0 epochs (trainer.epochs=1 takes the place of trainer.steps)"
+        in out
+    )
 
 
 def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
-    monkeypatch.setattr(Journal, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(RunLogger, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
     outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
     assert outcome.code == 0
     assert "stopped   at step 3 of 9; go on with:" in outcome.out
@@ -101,12 +156,17 @@ def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
 
 def test_no_process_at_all_is_refused(command):
     outcome = command("train", *TINY, "trainer=ddp", "trainer.processes=0", "hydra.run.dir=run")
-    assert (outcome.code, outcome.err) == (1, "error: trainer: processes must be at least 1, but is 0\n")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: trainer: processes must be at least 1, but is 0\n",
+    )
     assert not Path("run").exists()
 
 
 def test_a_sweep_makes_one_folder_per_job(command):
-    outcome = command("train", "-m", *TINY, "model=resnet,convnext", "trainer.steps=0", "hydra.sweep.dir=sweep")
+    outcome = command(
+        "train", "-m", *TINY, "model=resnet,convnext", "trainer.steps=0", "hydra.sweep.dir=sweep"
+    )
     assert outcome.code == 0
     assert len(list(Path("sweep").glob("*/checkpoints/last.pt"))) == 2
 
@@ -125,7 +185,10 @@ def test_runs_that_start_together_get_folders_of_their_own(command):
 def test_a_run_is_never_written_over(command, trained):
     outcome = command("train", *TINY, "trainer.steps=4", "hydra.run.dir=trained")
     assert outcome.code == 1
-    assert "holds a run already (step_00000004.pt); go on with resume=auto, or name another folder" in outcome.err
+    assert (
+        "holds a run already (step_00000004.pt); go on with resume=auto, or name another folder"
+        in outcome.err
+    )
 
 
 def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(command):
@@ -146,7 +209,9 @@ def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(comm
 )
 def test_a_resume_refuses_what_makes_it_another_run(command, trained, change, told):
     before = trained.read_bytes()
-    outcome = command("train", *TINY, "trainer.steps=8", "hydra.run.dir=trained", "resume=auto", change)
+    outcome = command(
+        "train", *TINY, "trainer.steps=8", "hydra.run.dir=trained", "resume=auto", change
+    )
     assert outcome.code == 1
     assert "error: cannot resume: " in outcome.err
     assert told in outcome.err
@@ -154,15 +219,23 @@ def test_a_resume_refuses_what_makes_it_another_run(command, trained, change, to
 
 
 def test_a_resume_tells_what_is_no_longer_exact(command, trained):
-    out = command("train", *TINY, "trainer.steps=6", "trainer.optimizer.lr=1e-4", f"resume={trained}").out
+    out = command(
+        "train", *TINY, "trainer.steps=6", "trainer.optimizer.lr=1e-4", f"resume={trained}"
+    ).out
     assert "trainer.steps: 4 -> 6" in out
     assert "trainer.optimizer.lr: 0.003 -> 0.0001" in out
     assert "steps in all: 4 -> 6" in out
 
 
 def test_another_optimizer_starts_with_nothing_remembered_and_says_so(command, trained):
-    other = ["trainer.optimizer._target_=torch.optim.RMSprop", "~trainer.optimizer.betas", "~trainer.optimizer.fused"]
-    outcome = command("train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto", *other)
+    other = [
+        "trainer.optimizer._target_=torch.optim.RMSprop",
+        "~trainer.optimizer.betas",
+        "~trainer.optimizer.fused",
+    ]
+    outcome = command(
+        "train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto", *other
+    )
     assert outcome.code == 0, outcome.err
     assert "the optimizer starts with nothing remembered" in outcome.out
 
@@ -172,19 +245,32 @@ def test_going_on_from_an_older_checkpoint_never_loses_a_newer_one(command):
     command("train", *often)
     outcome = command("train", *often, "resume=run/checkpoints/step_00000002.pt")
     assert outcome.code == 1
-    assert "holds newer checkpoints (step_00000004.pt), which going on from step_00000002.pt would lose; name another folder" in outcome.err
+    assert (
+        "holds newer checkpoints (step_00000004.pt), which going on from step_00000002.pt would lose; name another folder"
+        in outcome.err
+    )
 
 
 def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
     Path("mine/model").mkdir(parents=True)
     Path("mine/model/small.yaml").write_text("defaults: [resnet, _self_]\n")
-    out = command("train", "--config-dir", "mine", *TINY, "model=small", "trainer.steps=2", "trainer.stop_at=1").out
+    out = command(
+        "train",
+        "--config-dir",
+        "mine",
+        *TINY,
+        "model=small",
+        "trainer.steps=2",
+        "trainer.stop_at=1",
+    ).out
     assert f"ddpm-train --config-dir={Path('mine').resolve()} " in out
 
 
 def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(command, trained):
     outcome = command("train", *TINY, "trainer=dp", "trainer.steps=4", "hydra.run.dir=dp")
-    plain, wrapped = (flattened(checkpoints.load(path)) for path in (trained, Path("dp/checkpoints/last.pt")))
+    plain, wrapped = (
+        flattened(checkpoints.load(path)) for path in (trained, Path("dp/checkpoints/last.pt"))
+    )
     assert "DataParallel of one: 0 GPUs are visible, batches stay whole" in outcome.out
     assert plain.keys() == wrapped.keys()
     assert all(torch.equal(plain[name], wrapped[name]) for name in plain)
@@ -192,7 +278,14 @@ def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(comman
 
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 def test_learned_variance_trains_under_the_hybrid_loss(command, predicts):
-    outcome = command("train", *TINY, "model.variance=learned", f"model.predicts={predicts}", "loss=hybrid", "trainer.steps=2")
+    outcome = command(
+        "train",
+        *TINY,
+        "model.variance=learned",
+        f"model.predicts={predicts}",
+        "loss=hybrid",
+        "trainer.steps=2",
+    )
     assert outcome.code == 0, outcome.err
 
 
@@ -203,12 +296,31 @@ def test_an_unscaled_linear_schedule_warns_of_its_end_with_the_remedy(command):
 
 
 def test_only_the_newest_checkpoints_are_kept(command):
-    command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=2", "hydra.run.dir=run")
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000005.pt", "step_00000006.pt"]
+    command(
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "trainer.checkpoint_every=1",
+        "trainer.keep_last=2",
+        "hydra.run.dir=run",
+    )
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
+        "best.pt",
+        "last.pt",
+        "step_00000005.pt",
+        "step_00000006.pt",
+    ]
 
 
 def often(command, *options, folder="run"):
-    return command("train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=2", f"hydra.run.dir={folder}", *options)
+    return command(
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "trainer.checkpoint_every=2",
+        f"hydra.run.dir={folder}",
+        *options,
+    )
 
 
 def cut_off(file):
@@ -223,14 +335,23 @@ def emptied(file):
     return b""
 
 
-@pytest.mark.parametrize("damage", [pytest.param(cut_off, marks=pytest.mark.long), flipped, pytest.param(emptied, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(cut_off, marks=pytest.mark.long),
+        flipped,
+        pytest.param(emptied, marks=pytest.mark.long),
+    ],
+)
 def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command, damage):
     often(command, folder="whole")
     often(command, "trainer.stop_at=4")
     newest = Path("run/checkpoints/step_00000004.pt")
     newest.write_bytes(damage(newest.read_bytes()))
     outcome = often(command, "resume=auto")
-    whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "run"))
+    whole, parts = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "run")
+    )
     assert outcome.code == 0, outcome.err
     assert "skipped   cannot read the checkpoint" in outcome.out
     assert "resumed   step 2 of" in outcome.out
@@ -242,21 +363,35 @@ def test_where_no_checkpoint_can_be_read_nothing_starts_afresh(command):
     Path("run/checkpoints/step_00000002.pt").write_bytes(b"")
     outcome = often(command, "resume=auto")
     assert outcome.code == 1
-    assert "none of the 1 checkpoints in 'run/checkpoints' can be read; to start again, name another folder" in outcome.err.replace(
-        str(Path.cwd()) + "/", ""
+    assert (
+        "none of the 1 checkpoints in 'run/checkpoints' can be read; to start again, name another folder"
+        in outcome.err.replace(str(Path.cwd()) + "/", "")
     )
 
 
 def test_every_so_many_steps_a_checkpoint_is_kept_for_good(command):
     command(
-        "train", *TINY, "trainer.steps=6", "trainer.checkpoint_every=1", "trainer.keep_last=1", "trainer.keep_every=4", "hydra.run.dir=run"
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "trainer.checkpoint_every=1",
+        "trainer.keep_last=1",
+        "trainer.keep_every=4",
+        "hydra.run.dir=run",
     )
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000004.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
+        "best.pt",
+        "last.pt",
+        "step_00000004.pt",
+        "step_00000006.pt",
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeypatch, number):
-    monkeypatch.setattr(Journal, "numbers", lambda *_: [signal.raise_signal(number), signal.raise_signal(number)])
+    monkeypatch.setattr(
+        RunLogger, "numbers", lambda *_: [signal.raise_signal(number), signal.raise_signal(number)]
+    )
     outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
     assert outcome.code == 0
     assert f"stopping after this step ({number.name})" in outcome.out
@@ -264,7 +399,14 @@ def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeyp
 
 
 def test_a_full_disk_is_told_loses_nothing_and_is_tried_again(command, monkeypatch):
-    save, failures = torch.save, [OSError("No space left on device"), RuntimeError("file write failed"), OSError("No space left on device")]
+    save, failures = (
+        torch.save,
+        [
+            OSError("No space left on device"),
+            RuntimeError("file write failed"),
+            OSError("No space left on device"),
+        ],
+    )
 
     def full(content, file):
         file.write(b"half")
@@ -273,17 +415,21 @@ def test_a_full_disk_is_told_loses_nothing_and_is_tried_again(command, monkeypat
         save(content, file)
 
     monkeypatch.setattr(torch, "save", full)
-    monkeypatch.setattr(loop, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(finish, "RETRY_SECONDS", 0)
     outcome = often(command)
     assert outcome.code == 0
     assert outcome.out.count("warning: no checkpoint at step") == 3
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
+        "best.pt",
+        "last.pt",
+        "step_00000006.pt",
+    ]
 
 
 def test_rows_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
-    journal = Journal.opened(tmp_path, 0)
+    journal = RunLogger.opened(tmp_path, 0)
     with monkeypatch.context() as full:
-        full.setattr("ddpm_cli.run_folder.logger.append", fails)
+        full.setattr("ddpm_cli.run_folder.logger.append_text", fails)
         journal.numbers(1, {"loss": 2.0})
     journal.numbers(2, {"loss": float("nan")})
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
@@ -293,30 +439,37 @@ def fails(*_):
     raise OSError("No space left on device")
 
 
-POISON = [*TINY, "trainer.steps=20", "trainer.checkpoint_every=4", "trainer.bad_steps=3", "trainer.log_every=1", "hydra.run.dir=run"]
+POISON = [
+    *TINY,
+    "trainer.steps=20",
+    "trainer.checkpoint_every=4",
+    "trainer.bad_steps=3",
+    "trainer.log_every=1",
+    "hydra.run.dir=run",
+]
 
 
 def poisoned_batches(monkeypatch, *steps):
-    clean = training.noised
+    clean = training.noise_batch
 
     def poisoned(denoiser, batch, seed, step, device, **options):
         found = clean(denoiser, batch, seed, step, device, **options)
         found.x_t[2] += float("nan") if step in steps else 0.0
         return found
 
-    monkeypatch.setattr(training.trainer, "noised", poisoned)
+    monkeypatch.setattr(training.trainer, "noise_batch", poisoned)
 
 
 def poisoned_weights(monkeypatch, *times):
     """Spoils a weight before so many batches, of which the first is the preflight's; a checkpoint's copy must not be under way."""
-    steps, clean = itertools.count(1), training.noised
+    steps, clean = itertools.count(1), training.noise_batch
 
     def poison(denoiser, batch, seed, step, device, **options):
         if next(steps) in times:
             next(denoiser.network.parameters()).data[0] = float("inf")
         return clean(denoiser, batch, seed, step, device, **options)
 
-    monkeypatch.setattr(training.trainer, "noised", poison)
+    monkeypatch.setattr(training.trainer, "noise_batch", poison)
 
 
 def incidents():
@@ -327,16 +480,26 @@ def test_a_poisoned_image_costs_one_step_and_is_named(command, monkeypatch):
     poisoned_batches(monkeypatch, 6)
     outcome = command("train", *POISON)
     assert outcome.code == 0, outcome.err
-    assert "warning: step 7 was skipped: its numbers are not finite; see incidents.jsonl" in outcome.out
+    assert (
+        "warning: step 7 was skipped: its numbers are not finite; see incidents.jsonl"
+        in outcome.out
+    )
     (incident,) = incidents()
-    assert (incident["step"], incident["loss"], incident["grad_norm"], incident["weights"]) == (7, "nan", "nan", [])
+    assert (incident["step"], incident["loss"], incident["grad_norm"], incident["weights"]) == (
+        7,
+        "nan",
+        "nan",
+        [],
+    )
     assert [index for index, loss in enumerate(incident["losses"]) if loss == "nan"] == [2]
     assert len(incident["indices"]) == len(incident["times"]) == 16
     assert [row["loss"] is None for row in rows("run")].index(True) == 6
     assert rows("run")[-1]["skipped"] == 1
 
 
-def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(command, monkeypatch):
+def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(
+    command, monkeypatch
+):
     poisoned_weights(monkeypatch, 11)
     outcome = command("train", *POISON)
     assert outcome.code == 0, outcome.err
@@ -344,21 +507,34 @@ def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(c
     assert "back to step_00000008.pt with half the learning rate" in outcome.out
     assert incidents()[0]["weights"] == ["stem.weight"]
     assert [row["step"] for row in rows("run")] == list(range(1, 21))
-    assert rows("run")[8]["lr"] == pytest.approx(0.5 * 0.003 * 0.5 * (1 + math.cos(math.pi * 8 / 20)))
+    assert rows("run")[8]["lr"] == pytest.approx(
+        0.5 * 0.003 * 0.5 * (1 + math.cos(math.pi * 8 / 20))
+    )
     assert checkpoints.load(Path("run/checkpoints/last.pt"))["facts"]["lr_scale"] == 0.5
 
 
-def test_numbers_that_stay_bad_end_the_run_with_the_evidence_and_the_last_good_checkpoint(command, monkeypatch):
+def test_numbers_that_stay_bad_end_the_run_with_the_evidence_and_the_last_good_checkpoint(
+    command, monkeypatch
+):
     poisoned_weights(monkeypatch, 11, 15)
     outcome = command("train", *POISON)
     assert outcome.code == 1
-    assert "though the learning rate was halved; the last good checkpoint stays; the evidence is in" in outcome.err
+    assert (
+        "though the learning rate was halved; the last good checkpoint stays; the evidence is in"
+        in outcome.err
+    )
     assert outcome.err.count("error: ") == 1
     assert checkpoints.load(Path("run/checkpoints/last.pt"))["step"] == 8
 
 
 def test_a_learning_rate_that_explodes_before_the_first_checkpoint_is_told(command):
-    outcome = command("train", *POISON, "trainer.optimizer.lr=1e30", "trainer.grad_clip=null", "trainer.checkpoint_every=20")
+    outcome = command(
+        "train",
+        *POISON,
+        "trainer.optimizer.lr=1e30",
+        "trainer.grad_clip=null",
+        "trainer.checkpoint_every=20",
+    )
     assert outcome.code == 1
     assert "no checkpoint to go back to; try a smaller trainer.optimizer.lr" in outcome.err
 
@@ -369,21 +545,25 @@ def test_a_damaged_checkpoint_of_later_steps_never_pushes_out_a_good_one(command
     Path("run/checkpoints/step_00000008.pt").write_bytes(b"damaged")
     outcome = often(command, "trainer.keep_last=1", "resume=auto")
     assert outcome.code == 0, outcome.err
-    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.pt", "last.pt", "step_00000006.pt"]
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
+        "best.pt",
+        "last.pt",
+        "step_00000006.pt",
+    ]
 
 
 def test_a_disk_that_is_full_from_the_start_is_told_in_one_line(command, monkeypatch):
     monkeypatch.setattr("ddpm_cli.run_folder.logger.save_png", fails)
-    monkeypatch.setattr("ddpm_cli.run_folder.logger.board", fails)
+    monkeypatch.setattr("ddpm_cli.run_folder.logger.tensorboard_writer", fails)
     outcome = command("train", *TINY, "trainer.steps=0", "hydra.run.dir=run", "resume=auto")
     assert outcome.code == 1
     assert outcome.err.count("\n") == 1
 
 
 def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
-    journal = Journal.opened(tmp_path, 0)
+    journal = RunLogger.opened(tmp_path, 0)
     with monkeypatch.context() as full:
-        full.setattr("ddpm_cli.run_folder.logger.append", fails)
+        full.setattr("ddpm_cli.run_folder.logger.append_text", fails)
         journal.numbers(1, {"loss": 2.0})
         journal.numbers(2, {"loss": 3.0})
     journal.cut(1)
@@ -391,15 +571,26 @@ def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}]
 
 
-def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(command, monkeypatch):
-    monkeypatch.setattr(training.trainer, "noised", overflowing(training.noised))
-    often = [*TINY, "trainer.precision=fp16", "trainer.steps=17", "trainer.log_every=1", "hydra.run.dir=run"]
+def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(
+    command, monkeypatch
+):
+    monkeypatch.setattr(training.trainer, "noise_batch", overflowing(training.noise_batch))
+    often = [
+        *TINY,
+        "trainer.precision=fp16",
+        "trainer.steps=17",
+        "trainer.log_every=1",
+        "hydra.run.dir=run",
+    ]
     outcome = command("train", *often)
     assert outcome.code == 0, outcome.err
     assert not Path("run/incidents.jsonl").exists()
     assert {row["skipped"] for row in rows("run")} == {0}
     command("train", *often, "trainer.steps=19", "trainer.stop_at=19", "hydra.run.dir=more")
-    assert [row["step"] for row in map(json.loads, Path("more/incidents.jsonl").read_text().splitlines())] == [18, 19]
+    assert [
+        row["step"]
+        for row in map(json.loads, Path("more/incidents.jsonl").read_text().splitlines())
+    ] == [18, 19]
 
 
 def overflowing(clean):
@@ -412,49 +603,97 @@ def overflowing(clean):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_run_goes_on_in_another_precision(command, trained, precision):
-    outcome = command("train", *TINY, "trainer.steps=4", f"trainer.precision={precision}", "hydra.run.dir=half")
+    outcome = command(
+        "train", *TINY, "trainer.steps=4", f"trainer.precision={precision}", "hydra.run.dir=half"
+    )
     assert outcome.code == 0, outcome.err
     assert command("train", *TINY, "trainer.steps=6", "hydra.run.dir=half", "resume=auto").code == 0
-    again = command("train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto", f"trainer.precision={precision}")
+    again = command(
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "hydra.run.dir=trained",
+        "resume=auto",
+        f"trainer.precision={precision}",
+    )
     assert again.code == 0
     assert "trainer.precision" not in again.out
 
 
 def test_activations_computed_again_change_no_weight(command, trained):
-    command("train", *TINY, "trainer.steps=4", "trainer.activation_checkpointing=true", "hydra.run.dir=again")
-    kept, again = (flattened(checkpoints.load(path)) for path in (trained, Path("again/checkpoints/last.pt")))
+    command(
+        "train",
+        *TINY,
+        "trainer.steps=4",
+        "trainer.activation_checkpointing=true",
+        "hydra.run.dir=again",
+    )
+    kept, again = (
+        flattened(checkpoints.load(path)) for path in (trained, Path("again/checkpoints/last.pt"))
+    )
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
 def test_a_schedule_of_a_file_is_in_the_checkpoint_as_numbers(command):
-    listed = [*TINY, "schedule=listed", "schedule.path=numbers.txt", "trainer.steps=2", "hydra.run.dir=run"]
+    listed = [
+        *TINY,
+        "schedule=listed",
+        "schedule.path=numbers.txt",
+        "trainer.steps=2",
+        "hydra.run.dir=run",
+    ]
     Path("numbers.txt").write_text(" ".join(str(1 - each / 51) for each in range(51)))
     assert command("train", *listed).code == 0
     assert command("train", *listed, "resume=auto").code == 0
     Path("numbers.txt").unlink()
-    assert command("sample", "ckpt=run/checkpoints/last.pt", "n=1", "sampler.steps=2", "hydra.run.dir=out").code == 0
+    assert (
+        command(
+            "sample", "ckpt=run/checkpoints/last.pt", "n=1", "sampler.steps=2", "hydra.run.dir=out"
+        ).code
+        == 0
+    )
     other = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run", "resume=auto")
     assert "schedule.betas was [0.0196" in other.err
-    assert command("train", *listed).err.startswith("error: schedule: path must be a file of numbers, but 'numbers.txt' is none: ")
+    assert command("train", *listed).err.startswith(
+        "error: schedule: path must be a file of numbers, but 'numbers.txt' is none: "
+    )
 
 
 REMEMBERING = [
-    *["model.variance=learned", "schedule.steps=10", "train_times=loss_aware", "train_times.kept=2", "loss=uncertain", "loss@loss.of=vlb"],
+    *[
+        "model.variance=learned",
+        "schedule.steps=10",
+        "train_times=loss_aware",
+        "train_times.kept=2",
+        "loss=uncertain",
+        "loss@loss.of=vlb",
+    ],
     *["trainer.offset_noise=0.1", "trainer.evaluate_every=10"],
 ]
 
 
 def test_what_loss_times_and_verdict_remember_goes_on_exactly(command):
-    for name, options in (("whole", []), ("parts", ["trainer.stop_at=25"]), ("parts", ["resume=auto"])):
-        outcome = command("train", *RECIPE, *REMEMBERING, "trainer.steps=40", f"hydra.run.dir={name}", *options)
+    for name, options in (
+        ("whole", []),
+        ("parts", ["trainer.stop_at=25"]),
+        ("parts", ["resume=auto"]),
+    ):
+        outcome = command(
+            "train", *RECIPE, *REMEMBERING, "trainer.steps=40", f"hydra.run.dir={name}", *options
+        )
         assert outcome.code == 0, outcome.err
-    whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts"))
+    whole, parts = (
+        flattened(checkpoints.load(Path(name, "checkpoints/last.pt")))
+        for name in ("whole", "parts")
+    )
     assert (whole["loss.u"] != 0).all()
     assert whole["history.counts"].min() >= 2
     assert len(whole["verdict.by_time"]) == 4
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert [row.get("held_out") for row in rows("whole")] == [row.get("held_out") for row in rows("parts")]
+    assert [row.get("held_out") for row in rows("whole")] == [
+        row.get("held_out") for row in rows("parts")
+    ]
 
 
 def test_another_loss_starts_with_nothing_remembered(command):
@@ -463,21 +702,39 @@ def test_another_loss_starts_with_nothing_remembered(command):
     outcome = command("train", *other, "hydra.run.dir=run", "resume=auto")
     assert outcome.code == 0, outcome.err
     assert "loss._target_: 'ddpm_cli.losses.Uncertain' -> 'ddpm_cli.losses.vlb'" in outcome.out
-    assert "changed, so the rest is not what it would have been: the optimizer starts with nothing remembered" in outcome.out
+    assert (
+        "changed, so the rest is not what it would have been: the optimizer starts with nothing remembered"
+        in outcome.out
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["loss=vlb", "trainer.input_perturbation=0.1"], "it does not go with trainer.input_perturbation, which must be 0"),
-        (["loss=hybrid"], "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'"),
-        (["loss=min_snr", "model.variance=learned"], "this loss leaves a learned variance untrained"),
+        (
+            ["loss=vlb", "trainer.input_perturbation=0.1"],
+            "it does not go with trainer.input_perturbation, which must be 0",
+        ),
+        (
+            ["loss=hybrid"],
+            "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'",
+        ),
+        (
+            ["loss=min_snr", "model.variance=learned"],
+            "this loss leaves a learned variance untrained",
+        ),
         (["schedule.zero_snr=true"], "predicts=eps says nothing of x_0 where the SNR is 0"),
         (["trainer.offset_noise=-1"], "offset_noise and input_perturbation must be at least 0"),
-        (["loss.distance=l3", "loss=p2"], "loss.distance must be one of l1, l2, huber, but is 'l3'"),
+        (
+            ["loss.distance=l3", "loss=p2"],
+            "loss.distance must be one of l1, l2, huber, but is 'l3'",
+        ),
         (["loss=uncertain", "loss.waves=0"], "loss.waves must be 1 to 1,000, but is 0"),
         (["loss=uncertain", "loss@loss.of=uncertain"], "loss.of"),
-        (["train_times=lognormal", "train_times.std=-1"], "train_times.std must be positive, but is -1"),
+        (
+            ["train_times=lognormal", "train_times.std=-1"],
+            "train_times.std must be positive, but is -1",
+        ),
         (["trainer.evaluate_every=0"], "evaluate_every must be at least 1, but is 0"),
     ],
 )
@@ -500,8 +757,18 @@ def test_a_run_without_held_out_images_evaluates_training_and_gives_no_verdict(c
 
 @pytest.mark.long
 def test_a_run_over_few_images_is_said_to_overfit_and_keeps_its_best_checkpoint(command):
-    few = ["data.holdout=0.985", "model.network.dim=32", "trainer.batch_size=16", "trainer.optimizer.lr=3e-3", "trainer.ema=0.98"]
-    often = ["trainer.evaluate_every=50", "trainer.checkpoint_every=50", "trainer.sample_every=1000"]
+    few = [
+        "data.holdout=0.985",
+        "model.network.dim=32",
+        "trainer.batch_size=16",
+        "trainer.optimizer.lr=3e-3",
+        "trainer.ema=0.98",
+    ]
+    often = [
+        "trainer.evaluate_every=50",
+        "trainer.checkpoint_every=50",
+        "trainer.sample_every=1000",
+    ]
     outcome = command("train", *TINY, *few, *often, "trainer.steps=600", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err
     assert "learning  overfitting since step" in outcome.out
@@ -533,25 +800,49 @@ def test_a_weighting_and_a_time_sampler_of_ones_own_are_two_files_each(command):
     for group, text in (("loss", "relative\npower: 2.0\n"), ("train_times", "late\nshare: 0.3\n")):
         Path("mine", group).mkdir(parents=True)
         Path("mine", group, "own.yaml").write_text(f"_target_: my_objective.{text}")
-    own = ["--config-dir", "mine", *TINY, "loss=own", "train_times=own", "trainer.steps=2", "hydra.run.dir=run"]
-    assert "loss._target_ must name a function or class of ddpm_cli.losses" in command("train", *own).err
+    own = [
+        "--config-dir",
+        "mine",
+        *TINY,
+        "loss=own",
+        "train_times=own",
+        "trainer.steps=2",
+        "hydra.run.dir=run",
+    ]
+    assert (
+        "loss._target_ must name a function or class of ddpm_cli.losses"
+        in command("train", *own).err
+    )
     outcome = command("train", *own, "trust=[my_objective]")
     assert outcome.code == 0, outcome.err
 
 
 def test_a_checkpoint_of_a_stop_is_never_the_best(command):
     wild = [*TINY, "trainer.optimizer.lr=0.3", "trainer.lr_schedule=constant", "trainer.ema=0.0"]
-    often = [*wild, "trainer.evaluate_every=2", "trainer.checkpoint_every=4", "trainer.log_every=2", "trainer.steps=10"]
+    often = [
+        *wild,
+        "trainer.evaluate_every=2",
+        "trainer.checkpoint_every=4",
+        "trainer.log_every=2",
+        "trainer.steps=10",
+    ]
     assert command("train", *often, "hydra.run.dir=whole").code == 0
     for options in (["trainer.stop_at=2"], ["trainer.stop_at=6", "resume=auto"], ["resume=auto"]):
         assert command("train", *often, "hydra.run.dir=parts", *options).code == 0
-    best = [checkpoints.load(Path(name, "checkpoints/best.pt"))["step"] for name in ("whole", "parts")]
+    best = [
+        checkpoints.load(Path(name, "checkpoints/best.pt"))["step"] for name in ("whole", "parts")
+    ]
     assert best[0] == best[1]
 
 
 def test_a_run_that_goes_on_elsewhere_has_no_best_checkpoint_yet(command):
     command("train", *TINY, "trainer.steps=2", "hydra.run.dir=one")
-    further = ["resume=one/checkpoints/last.pt", "trainer.steps=4", "trainer.stop_at=3", "hydra.run.dir=other"]
+    further = [
+        "resume=one/checkpoints/last.pt",
+        "trainer.steps=4",
+        "trainer.stop_at=3",
+        "hydra.run.dir=other",
+    ]
     outcome = command("train", *TINY, *further)
     assert outcome.code == 0, outcome.err
     assert "best.pt" not in outcome.out
@@ -572,9 +863,15 @@ def test_lost_parameters_of_a_loss_are_told(command):
     path = Path("run/checkpoints/step_00000002.pt")
     torch.save({**torch.load(path, weights_only=True), "loss": {}}, path)
     outcome = command("train", *run, "resume=auto")
-    assert (outcome.code, outcome.err) == (1, "error: cannot resume: the checkpoint's parameters of the loss are not this loss's\n")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: cannot resume: the checkpoint's parameters of the loss are not this loss's\n",
+    )
 
 
 def test_too_few_held_out_images_are_told(command):
     outcome = command("train", *TINY, "data.holdout=1e-6", "trainer.steps=1", "hydra.run.dir=run")
-    assert "warning: 0 of 1,797 images are held out: overfitting cannot be told of so few; choose a larger data.holdout" in outcome.out
+    assert (
+        "warning: 0 of 1,797 images are held out: overfitting cannot be told of so few; choose a larger data.holdout"
+        in outcome.out
+    )

@@ -11,8 +11,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ddpm_cli.data import Preparation, digits, folder, hub, prepared
-from ddpm_cli.data.sources.source import of_rows
+from ddpm_cli.data import Preparation, digits, folder, hub, load_image_set
+from ddpm_cli.data.sources.source import rows_source
 
 GREY = Preparation(size=4, channels=1, flip=False)
 
@@ -29,13 +29,19 @@ def photos(tmp_path):
 
 @pytest.fixture
 def rows():
-    features = datasets.Features(picture=datasets.Image(), kind=datasets.ClassLabel(names=["x", "y"]), note=datasets.Value("string"))
+    features = datasets.Features(
+        picture=datasets.Image(),
+        kind=datasets.ClassLabel(names=["x", "y"]),
+        note=datasets.Value("string"),
+    )
     images = [Image.new("L", (4, 4), level) for level in (10, 200)]
-    return datasets.Dataset.from_dict({"picture": images, "kind": [1, 0], "note": ["", ""]}, features=features)
+    return datasets.Dataset.from_dict(
+        {"picture": images, "kind": [1, 0], "note": ["", ""]}, features=features
+    )
 
 
 def test_the_digits_are_those_of_the_original(monkeypatch):
-    data = prepared(digits(), Preparation(size=8, channels=1, flip=False))
+    data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False))
     original = load_digits()
     assert data.classes == [str(digit) for digit in range(10)]
     assert np.array_equal(data.images[:, 0].numpy(), np.rint(original.images * 255 / 16))
@@ -43,7 +49,7 @@ def test_the_digits_are_those_of_the_original(monkeypatch):
 
 
 def test_a_folder_gives_all_its_images_whatever_they_are_called(photos):
-    data = prepared(folder(path=str(photos)), GREY)
+    data = load_image_set(folder(path=str(photos)), GREY)
     assert data.classes == ["roses", "tulips"]
     assert sorted(data.labels.tolist()) == [0, 0, 1, 1]
     assert sorted(data.images[:, 0, 0, 0].tolist()) == pytest.approx([0, 60, 120, 180], abs=2)
@@ -72,16 +78,24 @@ def test_a_folder_may_be_called_anything(photos, tmp_path):
 def test_a_column_without_a_type_can_be_named(tmp_path):
     file = BytesIO()
     Image.new("L", (4, 4), 10).save(file, "png")
-    datasets.Dataset.from_dict({"picture": [{"bytes": file.getvalue(), "path": None}]}).to_parquet(tmp_path / "plain.PARQUET")
-    assert prepared(hub(name=str(tmp_path / "plain.PARQUET"), image_column="picture"), GREY).images.unique().tolist() == [10]
+    datasets.Dataset.from_dict({"picture": [{"bytes": file.getvalue(), "path": None}]}).to_parquet(
+        tmp_path / "plain.PARQUET"
+    )
+    assert load_image_set(
+        hub(name=str(tmp_path / "plain.PARQUET"), image_column="picture"), GREY
+    ).images.unique().tolist() == [10]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "disk"])
 def test_local_files_find_their_columns(rows, tmp_path, kind):
     path = tmp_path / f"set.{kind}"
-    {"parquet": rows.to_parquet, "disk": rows.save_to_disk, "arrow": lambda to: rows.save_to_disk(tmp_path / "all")}[kind](path)
+    {
+        "parquet": rows.to_parquet,
+        "disk": rows.save_to_disk,
+        "arrow": lambda to: rows.save_to_disk(tmp_path / "all"),
+    }[kind](path)
     arrow = next((tmp_path / "all").glob("*.arrow"), path) if kind == "arrow" else path
-    data = prepared(hub(name=str(arrow)), GREY)
+    data = load_image_set(hub(name=str(arrow)), GREY)
     assert data.classes == ["x", "y"]
     assert data.labels.tolist() == [1, 0]
     assert data.images[:, 0, 0, 0].tolist() == [10, 200]
@@ -97,8 +111,14 @@ def test_columns_can_be_named_and_labels_left_out(rows, tmp_path):
     ("options", "told"),
     [
         ({"image_column": "note"}, "no column 'note' of kind Image; there are"),
-        ({"label_column": "none"}, "no column 'none' of kind ClassLabel, whole numbers or text; there are"),
-        ({"label_column": "picture"}, "no column 'picture' of kind ClassLabel, whole numbers or text; there are"),
+        (
+            {"label_column": "none"},
+            "no column 'none' of kind ClassLabel, whole numbers or text; there are",
+        ),
+        (
+            {"label_column": "picture"},
+            "no column 'picture' of kind ClassLabel, whole numbers or text; there are",
+        ),
     ],
 )
 def test_columns_that_are_not_there_are_told(rows, tmp_path, options, told):
@@ -110,7 +130,9 @@ def test_columns_that_are_not_there_are_told(rows, tmp_path, options, told):
 def test_files_that_are_no_data_set_are_told(tmp_path):
     (tmp_path / "set.csv").write_text("a,b")
     (tmp_path / "set.parquet").write_text("not parquet")
-    with pytest.raises(ValueError, match=r"name must be a data set, a folder, or a .parquet or .arrow file"):
+    with pytest.raises(
+        ValueError, match=r"name must be a data set, a folder, or a .parquet or .arrow file"
+    ):
         hub(name=str(tmp_path / "set.csv"))
     with pytest.raises(ValueError, match="cannot read"):
         hub(name=str(tmp_path / "set.parquet"))
@@ -129,10 +151,18 @@ def test_of_columns_without_classes_none_is_taken_for_labels(rows, tmp_path):
 
 
 def test_the_columns_of_a_webdataset_are_found(rows, tmp_path):
-    columns = rows.rename_columns({"picture": "jpg", "note": "__key__"}).remove_columns("kind").add_column("cls", [10, 9])
+    columns = (
+        rows.rename_columns({"picture": "jpg", "note": "__key__"})
+        .remove_columns("kind")
+        .add_column("cls", [10, 9])
+    )
     columns.to_parquet(tmp_path / "set.parquet")
     source = hub(name=str(tmp_path / "set.parquet"))
-    assert (source.open(0).getpixel((0, 0)), source.classes, source.labels()) == (10, ["9", "10"], [1, 0])
+    assert (source.open(0).getpixel((0, 0)), source.classes, source.labels()) == (
+        10,
+        ["9", "10"],
+        [1, 0],
+    )
 
 
 def refusing(error):
@@ -146,19 +176,26 @@ LOCKED = "; if it is gated or private, set HF_TOKEN or run `hf auth login`"
 
 
 def refused(status, told):
-    return HfHubHTTPError(told, response=SimpleNamespace(status_code=status, headers={}, request=None))
+    return HfHubHTTPError(
+        told, response=SimpleNamespace(status_code=status, headers={}, request=None)
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (datasets.exceptions.DatasetNotFoundError("'a/b' is a gated dataset."), f"'a/b' is a gated dataset.{LOCKED}"),
+        (
+            datasets.exceptions.DatasetNotFoundError("'a/b' is a gated dataset."),
+            f"'a/b' is a gated dataset.{LOCKED}",
+        ),
         (refused(403, "403 Client Error.\n\nForbidden"), f"403 Client Error. Forbidden{LOCKED}"),
         (refused(500, "500 Server Error."), "500 Server Error."),
     ],
 )
-def test_an_error_of_the_hub_is_one_line_that_says_what_opens_a_locked_data_set(monkeypatch, error, told):
-    monkeypatch.setattr("ddpm_cli.data.sources.hub.online", lambda: True)
+def test_an_error_of_the_hub_is_one_line_that_says_what_opens_a_locked_data_set(
+    monkeypatch, error, told
+):
+    monkeypatch.setattr("ddpm_cli.data.sources.hub.is_online", lambda: True)
     monkeypatch.setattr("datasets.load_dataset", refusing(error))
     with pytest.raises(ValueError, match="cannot load the data set") as caught:
         hub(name="a/b")
@@ -170,7 +207,9 @@ def replaced(path, levels):
     """A Parquet file of grey images of these levels that looks as old as the one before it."""
     features = datasets.Features(image=datasets.Image())
     before = path.stat() if path.exists() else None
-    datasets.Dataset.from_dict({"image": [Image.new("L", (4, 4), level) for level in levels]}, features=features).to_parquet(path)
+    datasets.Dataset.from_dict(
+        {"image": [Image.new("L", (4, 4), level) for level in levels]}, features=features
+    ).to_parquet(path)
     if before:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
@@ -180,15 +219,17 @@ def test_a_file_that_was_replaced_is_read_anew_though_it_looks_as_old(tmp_path):
     for levels in ([10, 20], [30, 40]):
         replaced(path, levels)
         kept = Preparation(size=4, channels=1, flip=False, cache=f"{tmp_path}/kept")
-        assert prepared(hub(name=str(path)), kept).images[:, 0, 0, 0].tolist() == levels
+        assert load_image_set(hub(name=str(path)), kept).images[:, 0, 0, 0].tolist() == levels
 
 
 def test_files_that_cells_name_are_part_of_the_version(tmp_path):
     features = datasets.Features(image=datasets.Image())
     cells = [{"bytes": None, "path": str(tmp_path / "one.png")}, None]
     Image.new("L", (4, 4), 10).save(tmp_path / "one.png")
-    rows = datasets.Dataset.from_dict({"image": cells}, features=features).cast_column("image", datasets.Image(decode=False))
-    source = of_rows(rows, "image", None)
+    rows = datasets.Dataset.from_dict({"image": cells}, features=features).cast_column(
+        "image", datasets.Image(decode=False)
+    )
+    source = rows_source(rows, "image", None)
     before = source.version()
     Image.new("L", (4, 4), 20).save(tmp_path / "one.png")
     assert source.version() != before
@@ -200,5 +241,5 @@ def test_a_cache_in_the_folder_of_a_data_set_is_no_part_of_it(rows, tmp_path):
     rows.save_to_disk(tmp_path / "set")
     options = Preparation(size=4, channels=1, flip=False, cache=f"{tmp_path}/set/kept")
     for _ in range(2):
-        prepared(hub(name=str(tmp_path / "set")), options)
+        load_image_set(hub(name=str(tmp_path / "set")), options)
     assert len([path for path in (tmp_path / "set/kept").iterdir() if path.is_dir()]) == 1

@@ -8,7 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ddpm_cli.rendering.html import Frame, Markup, Section, chart, element, fitted, page, pairs, picture, slider, spread, table
+from ddpm_cli.rendering.html import (
+    Frame,
+    Markup,
+    Section,
+    chart,
+    element,
+    fitted,
+    page,
+    pairs,
+    picture,
+    slider,
+    spread,
+    table,
+)
 from ddpm_cli.rendering.html.markup import escaped
 
 HOSTILE = "<script>alert(1)</script>\"'&$title\x00\u202e\udc80"
@@ -16,7 +29,9 @@ HOSTILE = "<script>alert(1)</script>\"'&$title\x00\u202e\udc80"
 
 def png(side=8, noise=0):
     file = BytesIO()
-    (Image.effect_noise((side, side), noise) if noise else Image.new("L", (side, side))).convert("RGB").save(file, "PNG")
+    (Image.effect_noise((side, side), noise) if noise else Image.new("L", (side, side))).convert(
+        "RGB"
+    ).save(file, "PNG")
     return file.getvalue()
 
 
@@ -64,11 +79,22 @@ def test_hostile_words_are_no_markup_in_any_piece():
     ]
     read = Read(page(HOSTILE, [Section(HOSTILE, pieces)]))
     assert len(read.of("script")) == 1
-    assert not [each for _, attributes in read.elements for each in attributes if each.startswith("on")]
+    assert not [
+        each for _, attributes in read.elements for each in attributes if each.startswith("on")
+    ]
 
 
 def test_a_page_has_headings_in_order_and_links_to_its_sections():
-    read = Read(page("A run", [Section("First", [element("p", "a")]), Section("Empty", []), Section("Last", [element("p", "b")])]))
+    read = Read(
+        page(
+            "A run",
+            [
+                Section("First", [element("p", "a")]),
+                Section("Empty", []),
+                Section("Last", [element("p", "b")]),
+            ],
+        )
+    )
     links = [each["href"] for each in read.of("a")]
     assert [name for name, _ in read.elements if name in ("h1", "h2", "h3")] == ["h1", "h2", "h2"]
     assert links == ["#content", *[f"#{each['id']}" for each in read.of("h2")]]
@@ -77,7 +103,18 @@ def test_a_page_has_headings_in_order_and_links_to_its_sections():
 
 
 def test_a_page_asks_for_nothing_outside_itself():
-    text = page("A run", [Section("All", [picture(png(), "black"), chart({"loss": ([1, 2], [1, 2])}, over="step", alt="falls")])])
+    text = page(
+        "A run",
+        [
+            Section(
+                "All",
+                [
+                    picture(png(), "black"),
+                    chart({"loss": ([1, 2], [1, 2])}, over="step", alt="falls"),
+                ],
+            )
+        ],
+    )
     read = Read(text)
     sources = [each.get("src", each.get("xlink:href", "#")) for _, each in read.elements]
     assert "default-src 'none'; img-src data:;" in text
@@ -86,15 +123,33 @@ def test_a_page_asks_for_nothing_outside_itself():
 
 
 def test_a_table_has_names_of_rows_and_numbers_by_which_it_is_sorted():
-    read = Read(table(["run", "loss", "steps"], [["a", 0.123456, 1000], ["b", float("nan"), 10**400]], caption="Runs", sortable=True).text)
+    read = Read(
+        table(
+            ["run", "loss", "steps"],
+            [["a", 0.123456, 1000], ["b", float("nan"), 10**400]],
+            caption="Runs",
+            sortable=True,
+        ).text
+    )
     assert [each.get("scope") for each in read.of("th")] == ["col"] * 3 + ["row"] * 2
-    assert [each.get("data-value") for each in read.of("td")] == ["0.123456", "1000", None, str(10**400)]
+    assert [each.get("data-value") for each in read.of("td")] == [
+        "0.123456",
+        "1000",
+        None,
+        str(10**400),
+    ]
     assert read.words.startswith("Runsrunlossstepsa0.12351,000b10,000,")
-    assert read.of("div") == [{"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Runs"}]
+    assert read.of("div") == [
+        {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Runs"}
+    ]
 
 
 def test_of_a_slider_the_last_picture_is_seen_without_a_script():
-    read = Read(slider([Frame(png(), f"step {step}", f"at {step}") for step in (1, 2, 3)], "Step", plays=False).text)
+    read = Read(
+        slider(
+            [Frame(png(), f"step {step}", f"at {step}") for step in (1, 2, 3)], "Step", plays=False
+        ).text
+    )
     assert ["hidden" in each for each in read.of("img")] == [True, True, False]
     assert [each["alt"] for each in read.of("img")] == ["at 1", "at 2", "at 3"]
     assert "hidden" in read.of("div")[1]
@@ -106,15 +161,37 @@ def test_one_picture_needs_no_slider():
 
 
 def test_a_chart_is_one_picture_in_words_and_in_the_colours_of_the_page():
-    text = chart({"held_out": ([1, 2], [3.0, 2.0]), "training": ([1, 2], [float("nan"), 1.0])}, over="step", alt="both fall").text
+    text = chart(
+        {"held_out": ([1, 2], [3.0, 2.0]), "training": ([1, 2], [float("nan"), 1.0])},
+        over="step",
+        alt="both fall",
+    ).text
     assert text.startswith('<svg role="img" aria-label="both fall"')
-    assert all(each in text for each in ("var(--line-0)", "var(--line-1)", "currentColor", ">held_out</text>", ">step</text>"))
+    assert all(
+        each in text
+        for each in (
+            "var(--line-0)",
+            "var(--line-1)",
+            "currentColor",
+            ">held_out</text>",
+            ">step</text>",
+        )
+    )
     assert "#0102" not in text
     assert len(text) < 20_000
 
 
 def test_a_long_curve_is_a_small_drawing():
-    assert len(chart({"loss": (range(50_000), [(7919 * step) % 1000 for step in range(50_000)])}, over="step", alt="noise").text) < 300_000
+    assert (
+        len(
+            chart(
+                {"loss": (range(50_000), [(7919 * step) % 1000 for step in range(50_000)])},
+                over="step",
+                alt="noise",
+            ).text
+        )
+        < 300_000
+    )
 
 
 def test_pictures_that_fit_stay_as_they_are():
@@ -129,7 +206,10 @@ def test_pictures_that_do_not_fit_are_made_smaller_and_then_fewer():
     assert fitted([png(100, noise=50)] * 6, 60_000).keys() == set(range(6))
 
 
-@pytest.mark.parametrize(("total", "count", "places"), [(0, 5, []), (1, 5, [0]), (5, 1, [4]), (5, 2, [0, 4]), (4, 9, [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("total", "count", "places"),
+    [(0, 5, []), (1, 5, [0]), (5, 1, [4]), (5, 2, [0, 4]), (4, 9, [0, 1, 2, 3])],
+)
 def test_places_are_spread_and_the_last_is_among_them(total, count, places):
     assert spread(total, count) == places
 
