@@ -29,7 +29,7 @@ class Estimate:
 
     output: Images
     x0: Images
-    between: float | Images
+    variance_interpolation: float | Images
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class GaussianDiffusion:
         """T, the number of steps of the forward process."""
         return len(self.alpha_bar) - 1
 
-    def at(self, t: Time) -> Coefficient:
+    def alpha_bar_at(self, t: Time) -> Coefficient:
         """alpha_bar at the times `t`: the one place where the table is read."""
         t = torch.as_tensor(t, dtype=torch.float64)
         assert ((t == 0) | (t >= 1)).all() and (t <= self.steps).all(), (
@@ -71,12 +71,12 @@ class GaussianDiffusion:
 
     def snr(self, t: Time) -> Coefficient:
         """The signal-to-noise ratio alpha_t^2 / sigma_t^2."""
-        alpha_bar = self.at(t)
+        alpha_bar = self.alpha_bar_at(t)
         return alpha_bar / (1 - alpha_bar)
 
     def log_snr(self, t: Time) -> Coefficient:
         """The logarithm of the signal-to-noise ratio: infinite at time 0."""
-        return torch.logit(self.at(t))
+        return torch.logit(self.alpha_bar_at(t))
 
     def level(self, t: Time) -> Coefficient:
         """The noise level sigma_t / alpha_t: 0 at time 0, infinite where the SNR is 0."""
@@ -94,7 +94,7 @@ class GaussianDiffusion:
 
     def scales(self, t: Time, like: Images) -> tuple[Fitted, Fitted]:
         """(alpha_t, sigma_t), to be multiplied with images like `like`."""
-        alpha_bar = self.at(t)
+        alpha_bar = self.alpha_bar_at(t)
         return broadcast_like(alpha_bar.sqrt(), like), broadcast_like((1 - alpha_bar).sqrt(), like)
 
     def add_noise(self, x0: Images, eps: Images, t: Time) -> Images:
@@ -109,31 +109,36 @@ class GaussianDiffusion:
 
     def moved_along(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """x_s with the x_0 and the eps of x_t (Song et al. 2020, eq. 12 at sigma = 0); s may lie on either side of t."""
-        sigma_ratio = ((1 - self.at(s)) / (1 - self.at(t))).sqrt()
+        sigma_ratio = ((1 - self.alpha_bar_at(s)) / (1 - self.alpha_bar_at(t))).sqrt()
         return (
             broadcast_like(sigma_ratio, x_t) * x_t
-            + broadcast_like(self.at(s).sqrt() - sigma_ratio * self.at(t).sqrt(), x_t) * x0
+            + broadcast_like(
+                self.alpha_bar_at(s).sqrt() - sigma_ratio * self.alpha_bar_at(t).sqrt(), x_t
+            )
+            * x0
         )
 
     def variance(self, t: Time, s: Time) -> Coefficient:
         """beta of the step: the variance of q(x_t | x_s)."""
-        return 1 - self.at(t) / self.at(s)
+        return 1 - self.alpha_bar_at(t) / self.alpha_bar_at(s)
 
     def posterior_variance(self, t: Time, s: Time) -> Coefficient:
         """beta-tilde of the step: the variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7); 0 at s = 0."""
-        return (1 - self.at(s)) / (1 - self.at(t)) * self.variance(t, s)
+        return (1 - self.alpha_bar_at(s)) / (1 - self.alpha_bar_at(t)) * self.variance(t, s)
 
     def posterior_mean(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7)."""
-        now, then = self.at(t), self.at(s)
+        now, then = self.alpha_bar_at(t), self.alpha_bar_at(s)
         on_x0, on_x_t = (
             then.sqrt() * self.variance(t, s) / (1 - now),
             (now / then).sqrt() * (1 - then) / (1 - now),
         )
         return broadcast_like(on_x0, x_t) * x0 + broadcast_like(on_x_t, x_t) * x_t
 
-    def log_variance(self, t: Time, s: Time, between: float | Images, like: Images) -> Fitted:
-        """log of the reverse variance, from beta-tilde (between = 0) to beta (1) (Nichol & Dhariwal 2021, eq. 15).
+    def log_variance(
+        self, t: Time, s: Time, variance_interpolation: float | Images, like: Images
+    ) -> Fitted:
+        """log of the reverse variance, from beta-tilde (interpolation 0) to beta (1) (Nichol & Dhariwal 2021, eq. 15).
 
         At s = 0, where beta-tilde is 0, that of the step before stands in, as in the codes of both papers.
         """
@@ -143,4 +148,6 @@ class GaussianDiffusion:
             t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))
         ).log()
         large = self.variance(t, s).log()
-        return broadcast_like(small, like) + between * broadcast_like(large - small, like)
+        return broadcast_like(small, like) + variance_interpolation * broadcast_like(
+            large - small, like
+        )

@@ -61,7 +61,7 @@ def gaussian_oracle(diffusion, mean=0.3, variance=0.25):
     """The optimal denoiser of data N(mean, variance)."""
 
     def denoise(x, t, label=None):
-        alpha_bar = diffusion.at(t)
+        alpha_bar = diffusion.alpha_bar_at(t)
         eps = (
             (1 - alpha_bar).sqrt()
             * (x - alpha_bar.sqrt() * mean)
@@ -77,14 +77,16 @@ def gaussian_reverse(diffusion, variance):
     denoise = gaussian_oracle(diffusion, 0.0, variance)
 
     def estimate(x, t, label=None):
-        s, alpha_bar = math.ceil(t) - 1, diffusion.at(t)
+        s, alpha_bar = math.ceil(t) - 1, diffusion.alpha_bar_at(t)
         unsure = variance * (1 - alpha_bar) / (alpha_bar * variance + 1 - alpha_bar)
         step = (
             diffusion.posterior_variance(t, s)
-            + unsure * diffusion.at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
+            + unsure * diffusion.alpha_bar_at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
         )
         small, large = (diffusion.log_variance(t, s, end, x.double()) for end in (0.0, 1.0))
-        return replace(denoise(x, t), between=float((step.log() - small) / (large - small)))
+        return replace(
+            denoise(x, t), variance_interpolation=float((step.log() - small) / (large - small))
+        )
 
     return estimate
 
@@ -93,7 +95,7 @@ def correlated_oracle(diffusion, covariance):
     """The optimal denoiser of images N(0, covariance)."""
 
     def denoise(x, t, label=None):
-        alpha_bar, whole = diffusion.at(t), torch.eye(len(covariance), dtype=x.dtype)
+        alpha_bar, whole = diffusion.alpha_bar_at(t), torch.eye(len(covariance), dtype=x.dtype)
         gain = (
             alpha_bar.sqrt()
             * covariance

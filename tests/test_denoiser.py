@@ -65,7 +65,7 @@ def test_learned_variance_at_its_ends_is_small_and_large(value, fixed):
     )(EPS, 500)
     same = Denoiser(LINEAR, Answer(X0), variance=fixed)(EPS, 500)
     variances = [
-        LINEAR.log_variance(500, 499, estimate.between, X0).expand_as(X0)
+        LINEAR.log_variance(500, 499, estimate.variance_interpolation, X0).expand_as(X0)
         for estimate in (learned, same)
     ]
     torch.testing.assert_close(*variances)

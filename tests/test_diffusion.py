@@ -29,14 +29,14 @@ def test_the_posterior_agrees_with_published_values():
 
 
 def test_time_zero_is_the_clean_image():
-    assert LINEAR.at(0) == 1
+    assert LINEAR.alpha_bar_at(0) == 1
     assert LINEAR.add_noise(ONE, 5 * ONE, 0) == ONE
     assert LINEAR.posterior_variance(1, 0) == 0
     assert LINEAR.posterior_mean(3 * ONE, ONE, 1, 0).item() == pytest.approx(3)
 
 
 def test_integers_read_the_table_and_log_snr_is_linear_between_them():
-    assert torch.equal(LINEAR.at(torch.arange(1001)), LINEAR.alpha_bar)
+    assert torch.equal(LINEAR.alpha_bar_at(torch.arange(1001)), LINEAR.alpha_bar)
     middle = LINEAR.log_snr(torch.tensor([6.5, 700.5]))
     ends = LINEAR.log_snr(torch.tensor([6, 700])) + LINEAR.log_snr(torch.tensor([7, 701]))
     torch.testing.assert_close(middle, ends / 2)
@@ -111,9 +111,9 @@ def test_betas_that_are_none_are_refused(betas):
 def test_zero_terminal_snr_is_admitted():
     diffusion = GaussianDiffusion.from_betas(torch.tensor([0.1, 0.2, 1.0], dtype=torch.float64))
     assert diffusion.snr(3) == 0
-    assert diffusion.at(2.7) == 0
+    assert diffusion.alpha_bar_at(2.7) == 0
 
 
 def test_times_outside_the_process_are_our_own_mistake():
     with pytest.raises(AssertionError, match="no times of this process"):
-        LINEAR.at(0.5)
+        LINEAR.alpha_bar_at(0.5)

@@ -24,7 +24,7 @@ def noise_at_times(like: Images, seed: int, indices: Sequence[int], steps: int) 
 
 def prior_bits(diffusion: GaussianDiffusion, x0: Images) -> PerImage:
     """L_T = KL(q(x_T | x_0) || N(0, 1)) in bits per dimension (Ho et al. 2020, eq. 5)."""
-    alpha_bar = diffusion.at(diffusion.steps)
+    alpha_bar = diffusion.alpha_bar_at(diffusion.steps)
     twice = broadcast_like(alpha_bar, x0) * x0.square() + broadcast_like(
         -alpha_bar - torch.log1p(-alpha_bar), x0
     )
@@ -71,7 +71,10 @@ def flow_bits(
     """
     batch, probe = Noised.at(diffusion, x0, noise(1), 1), torch.ones_like(x0).copysign(noise(0))
     decoder = bound(diffusion, clip_x0(denoise)(batch.x_t, 1), batch, cdf)
-    y, gained = batch.x_t / broadcast_like(diffusion.at(1).sqrt(), x0), torch.zeros_like(decoder)
+    y, gained = (
+        batch.x_t / broadcast_like(diffusion.alpha_bar_at(1).sqrt(), x0),
+        torch.zeros_like(decoder),
+    )
     for t, s in pairwise(times):
         now, then = float(diffusion.level(t)), float(diffusion.level(s))
         eps, trace = flow_slope(denoise, diffusion, y, t, probe)
@@ -89,6 +92,6 @@ def flow_slope(
     """eps at y = x_t / alpha, and the trace of d x_0 / d y over the dimensions (Hutchinson 1990): v (d x_0 / d y) v of a probe v."""
     with torch.enable_grad():
         place = y.detach().requires_grad_()
-        x0 = denoise(broadcast_like(diffusion.at(t).sqrt(), y) * place, t).x0
+        x0 = denoise(broadcast_like(diffusion.alpha_bar_at(t).sqrt(), y) * place, t).x0
         (pulled,) = torch.autograd.grad(x0, place, probe)
     return (y - x0.detach()) / float(diffusion.level(t)), per_image(pulled * probe)

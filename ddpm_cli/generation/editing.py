@@ -52,7 +52,7 @@ def diffuse_again(
     diffusion: GaussianDiffusion, x_s: Images, s: float, t: float, noise: Images
 ) -> Images:
     """x_t ~ q(x_t | x_s), s < t."""
-    kept = diffusion.at(t) / diffusion.at(s)
+    kept = diffusion.alpha_bar_at(t) / diffusion.alpha_bar_at(s)
     return broadcast_like(kept.sqrt(), x_s) * x_s + broadcast_like((1 - kept).sqrt(), x_s) * noise
 
 

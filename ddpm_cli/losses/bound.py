@@ -70,7 +70,8 @@ def bound(
         diffusion.posterior_mean(x0, batch.x_t, t, t - 1) for x0 in (estimate.x0, batch.x0)
     )
     log_variance, true_log_variance = (
-        diffusion.log_variance(t, t - 1, place, batch.x_t) for place in (estimate.between, 0.0)
+        diffusion.log_variance(t, t - 1, place, batch.x_t)
+        for place in (estimate.variance_interpolation, 0.0)
     )
     ratio = true_log_variance - log_variance
     divergence = 0.5 * (

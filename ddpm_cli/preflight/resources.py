@@ -110,7 +110,7 @@ def checkpoint_bytes(state: TrainState) -> int:
 
 def optimizer_state_bytes(state: TrainState) -> int:
     """The bytes that an optimizer with two moments comes to hold."""
-    return 2 * sum(parameter.nbytes for parameter in state.average.parameters())
+    return 2 * sum(parameter.nbytes for parameter in state.ema.parameters())
 
 
 def tensor_bytes(network: nn.Module) -> int:

@@ -63,7 +63,7 @@ def run_trial(
     try:
         with without_traces(state):
             before = peak_memory(device, anew=True)
-            noisy = trainer.noised(state, batch, seed, state.drawn(seed, trainer.batch_size))
+            noisy = trainer.noised(state, batch, seed, state.sample_times(seed, trainer.batch_size))
             losses = trainer.backward(state, noisy, loss, seed, ranks)
             found = list(
                 check_gradients(

@@ -24,6 +24,6 @@ def ancestral(
         estimate = denoise(x, t)
         x = diffusion.posterior_mean(estimate.x0, x, t, s)
         if s > 0:
-            sigma = (0.5 * diffusion.log_variance(t, s, estimate.between, x)).exp()
+            sigma = (0.5 * diffusion.log_variance(t, s, estimate.variance_interpolation, x)).exp()
             x = x + sigma * sum(noise(x) for _ in range(draws)) / draws
         yield x

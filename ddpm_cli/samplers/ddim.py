@@ -27,8 +27,11 @@ def ddim(
         x0 = denoise(x, t).x0
         eps = diffusion.noise_in(x, x0, t)
         variance = eta**2 * diffusion.posterior_variance(t, s)
-        kept = (1 - diffusion.at(s) - variance).clamp(min=0)
-        x = broadcast_like(diffusion.at(s).sqrt(), x) * x0 + broadcast_like(kept.sqrt(), x) * eps
+        kept = (1 - diffusion.alpha_bar_at(s) - variance).clamp(min=0)
+        x = (
+            broadcast_like(diffusion.alpha_bar_at(s).sqrt(), x) * x0
+            + broadcast_like(kept.sqrt(), x) * eps
+        )
         if eta > 0 and s > 0:
             x = x + broadcast_like(variance.sqrt(), x) * noise(x)
         yield x

@@ -32,10 +32,10 @@ def dpmpp_2m(
         if earlier is not None and not (lower_order_final and s == times[-1]):
             ratio = (diffusion.log_snr(max(s, 1)) / 2 - here) / (here - earlier[1])
             ahead = x0 + broadcast_like(0.5 * ratio, x) * (x0 - earlier[0])
-        alpha, sigma = diffusion.at(s).sqrt(), (1 - diffusion.at(s)).sqrt()
+        alpha, sigma = diffusion.alpha_bar_at(s).sqrt(), (1 - diffusion.alpha_bar_at(s)).sqrt()
         kept = (here - diffusion.log_snr(s) / 2).exp()
         x = (
-            broadcast_like(sigma / (1 - diffusion.at(t)).sqrt() * kept**eta, x) * x
+            broadcast_like(sigma / (1 - diffusion.alpha_bar_at(t)).sqrt() * kept**eta, x) * x
             + broadcast_like(alpha * (1 - kept ** (1 + eta)), x) * ahead
         )
         if eta > 0 and s > 0:

@@ -46,8 +46,13 @@ def heun(
             diffusion.level(s),
         )
         if s > 0 and now.isfinite():
-            straight = broadcast_like((diffusion.at(s) / diffusion.at(t)).sqrt(), x) * x
-            slope = euler - broadcast_like(diffusion.at(s).sqrt(), x) * denoise(euler, s).x0
+            straight = (
+                broadcast_like((diffusion.alpha_bar_at(s) / diffusion.alpha_bar_at(t)).sqrt(), x)
+                * x
+            )
+            slope = (
+                euler - broadcast_like(diffusion.alpha_bar_at(s).sqrt(), x) * denoise(euler, s).x0
+            )
             euler = 0.5 * (euler + straight + broadcast_like(1 - now / then, x) * slope)
         x = euler
         yield x
@@ -60,7 +65,7 @@ def add_churn(
     before = diffusion.level(t)
     later = diffusion.time_of(-2 * (before * (1 + more)).log())
     added = (diffusion.level(later).square() - before.square()).clamp(min=0).sqrt()
-    alpha = diffusion.at(later).sqrt()
-    return broadcast_like(alpha / diffusion.at(t).sqrt(), x) * x + broadcast_like(
+    alpha = diffusion.alpha_bar_at(later).sqrt()
+    return broadcast_like(alpha / diffusion.alpha_bar_at(t).sqrt(), x) * x + broadcast_like(
         alpha * added, x
     ) * noise, float(later)

@@ -59,7 +59,7 @@ def unipc_step(
         unipc_weights(float(h), [ratio for _, ratio in others]), others, strict=True
     ):
         moved = moved + broadcast_like(
-            diffusion.at(s).sqrt() * (-(-h).expm1()) * weight / ratio, x
+            diffusion.alpha_bar_at(s).sqrt() * (-(-h).expm1()) * weight / ratio, x
         ) * (estimate - x0)
     return moved
 

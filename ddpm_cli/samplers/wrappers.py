@@ -53,7 +53,11 @@ def with_guidance(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
     def guide(x_t: Images, t: Time) -> Estimate:
         both = denoise(torch.cat([x_t, x_t]), t, labels)
         (output, no_output), (x0, no_x0) = both.output.chunk(2), both.x0.chunk(2)
-        between = both.between if isinstance(both.between, float) else both.between.chunk(2)[0]
+        between = (
+            both.variance_interpolation
+            if isinstance(both.variance_interpolation, float)
+            else both.variance_interpolation.chunk(2)[0]
+        )
         return Estimate(torch.lerp(no_output, output, scale), torch.lerp(no_x0, x0, scale), between)
 
     return guide

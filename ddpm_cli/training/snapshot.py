@@ -24,8 +24,8 @@ def take_snapshot(
         "config": OmegaConf.to_yaml(cfg, resolve=True),
         "step": state.step,
         "network": network_state(state.denoiser.network),
-        "ema": network_state(state.average),
-        "loss": network_state(state.extra),
+        "ema": network_state(state.ema),
+        "loss": network_state(state.loss_module),
         "history": state.past,
         "verdict": state.verdict.past,
         "stream": state.positions,
@@ -46,9 +46,9 @@ def restore_snapshot(
     """
     facts = content["facts"]
     load_network(state.denoiser.network, content["network"])
-    load_network(state.average, content["ema"])
+    load_network(state.ema, content["ema"])
     if moments:
-        load_network(state.extra, content["loss"])
+        load_network(state.loss_module, content["loss"])
         load_optimizer(state.optimizer, content["optimizer"])
     if past:
         state.recollect(content["history"])

@@ -24,21 +24,21 @@ class TrainState:
     """All that training changes: after the same steps it is the same, whatever happened in between.
 
     skipped: of these steps, those whose numbers were not finite, but for the overflows that fp16's scaler answers.
-    extra: the module of a loss with parameters, else an empty one. draw: the sampler of times, which goes by `history`;
+    loss_module: the module of a loss with parameters, else an empty one. time_sampler: the sampler of times, which goes by `history`;
     waiting: times and losses of the last step, which come into it a step late, so that the loop never waits for the device.
     verdict: on how the run is doing, which changes nothing learned.
     position: where this process's stream goes on, if it has one; positions: where those of all processes did at the last checkpoint.
     """
 
     denoiser: Denoiser
-    average: nn.Module
+    ema: nn.Module
     optimizer: Optimizer
     step: int = 0
     lr_scale: float = 1.0
     skipped: int = 0
     scaler: GradScaler = field(default_factory=partial(GradScaler, "cpu", enabled=False))
-    extra: nn.Module = field(default_factory=nn.Module)
-    draw: TimeSampler = uniform
+    loss_module: nn.Module = field(default_factory=nn.Module)
+    time_sampler: TimeSampler = uniform
     history: History = field(init=False)
     waiting: tuple[list[int], AsyncScalar] | None = None
     verdict: Verdict = field(default_factory=Verdict)
@@ -47,7 +47,7 @@ class TrainState:
 
     def __post_init__(self) -> None:
         self.history = History(
-            self.denoiser.diffusion, getattr(self.draw, "keywords", {}).get("kept", 0)
+            self.denoiser.diffusion, getattr(self.time_sampler, "keywords", {}).get("kept", 0)
         )
 
     @classmethod
@@ -56,20 +56,20 @@ class TrainState:
         denoiser: Denoiser,
         optimizer: Callable[..., Optimizer],
         *,
-        extra: nn.Module | None = None,
-        draw: TimeSampler = uniform,
+        loss_module: nn.Module | None = None,
+        time_sampler: TimeSampler = uniform,
     ) -> "TrainState":
         """The state before the first step: the average is the network."""
-        average, extra = (
+        ema, loss_module = (
             copy.deepcopy(denoiser.network).eval().requires_grad_(False),
-            extra or nn.Module(),
+            loss_module or nn.Module(),
         )
         return cls(
             denoiser,
-            average,
-            optimizer([*denoiser.network.parameters(), *extra.parameters()]),
-            extra=extra,
-            draw=draw,
+            ema,
+            optimizer([*denoiser.network.parameters(), *loss_module.parameters()]),
+            loss_module=loss_module,
+            time_sampler=time_sampler,
         )
 
     @property
@@ -77,9 +77,11 @@ class TrainState:
         """All parameters that the optimizer changes."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def drawn(self, seed: int, batch_size: int) -> SampledTimes:
+    def sample_times(self, seed: int, batch_size: int) -> SampledTimes:
         """The times and weights of the next global batch."""
-        return self.draw(keyed_uniforms(seed, Purpose.TIMES, self.step, batch_size), self.history)
+        return self.time_sampler(
+            keyed_uniforms(seed, Purpose.TIMES, self.step, batch_size), self.history
+        )
 
     def remember(
         self, drawn: SampledTimes, first: int, losses: PerImage, ranks: ProcessGroup

@@ -181,7 +181,7 @@ class Trainer:
                 group["lr"] = (
                     group["initial_lr"] * factor
                 )  # a scheduler of torch's warns where fp16's first step overflows
-            taken, drawn = next(batches), state.drawn(seed, self.batch_size)
+            taken, drawn = next(batches), state.sample_times(seed, self.batch_size)
             batch = self.noised(state, taken, seed, drawn)
             losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
             state.remember(drawn, taken.first, losses / batch.weight, ranks)
@@ -230,9 +230,7 @@ class Trainer:
             has_overflowed(state.scaler, mean, norm),
         )
         step_unless(skipped, optimizer)
-        update_ema(
-            state.average, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped
-        )
+        update_ema(state.ema, network, min(self.ema, (1 + state.step) / (10 + state.step)), skipped)
         state.scaler.update()
         state.step += 1
         return losses, mean, norm, skipped, overflow
@@ -251,7 +249,7 @@ class Trainer:
             with without_sync(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
                 losses.append(part.weight * loss(state.denoiser, part))
                 state.scaler.scale(losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
-        for parameter in state.extra.parameters():
+        for parameter in state.loss_module.parameters():
             parameter.grad = (
                 ranks.total(
                     torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

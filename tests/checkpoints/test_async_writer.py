@@ -134,7 +134,7 @@ def test_weights_that_are_not_finite_are_not_written_and_the_last_good_checkpoin
     trained(state, trainer(stop_at=1))
     thread.begin(content(state))
     trained(state, trainer(stop_at=2))
-    next(state.average.parameters()).fill_(torch.nan)
+    next(state.ema.parameters()).fill_(torch.nan)
     thread.begin(content(state))
     assert thread.end() is None
     assert "no checkpoint at step 2: the numbers in 'ema' are not finite" in caplog.text

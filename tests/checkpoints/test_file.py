@@ -255,7 +255,7 @@ def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path)
 
 def test_what_would_be_refused_is_never_written(tmp_path):
     bad = state()
-    next(bad.average.parameters()).fill_(math.nan)
+    next(bad.ema.parameters()).fill_(math.nan)
     with pytest.raises(ValueError, match="the numbers in 'ema' are not finite"):
         save(tmp_path / "x.pt", bad, CFG, **ABOUT)
     assert not list(tmp_path.iterdir())

@@ -46,7 +46,7 @@ class Random(torch.nn.Module):
         )
 
     def forward(self, x, t, label=None):
-        return self.answer(x, float(self.diffusion.at(t[0].double() + 1)))
+        return self.answer(x, float(self.diffusion.alpha_bar_at(t[0].double() + 1)))
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_heun_is_the_scheduler_heun(parts, grid):
         START.shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64
     )
     *_, x = heun(denoiser, diffusion, start, times, torch.zeros_like)
-    scaled = start / (diffusion.at(times[0]).sqrt() * scheduler.init_noise_sigma)
+    scaled = start / (diffusion.alpha_bar_at(times[0]).sqrt() * scheduler.init_noise_sigma)
     assert_close(x, drawn(kind, by_level(denoiser.network), 20, options, scaled))
 
 

@@ -183,7 +183,7 @@ def test_x0_is_clipped_before_noise_is_derived_from_it():
 def test_clipping_leaves_output_and_variance_alone():
     x = normals(2)
     estimate = clip_x0(lambda x, t: Estimate(x, 3 * x, 0.25))(x, 5)
-    assert estimate.output is x and estimate.between == 0.25
+    assert estimate.output is x and estimate.variance_interpolation == 0.25
     assert torch.equal(estimate.x0, (3 * x).clamp(-1, 1))
 
 
@@ -229,7 +229,7 @@ def test_a_guided_variance_is_the_conditional_one():
     def denoise(x, t, label):
         return Estimate(x, x, label.view(-1, 1, 1, 1) / 4 + 0 * x)
 
-    between = with_guidance(denoise, LABELS, scale=2.0)(normals(2), 5).between
+    between = with_guidance(denoise, LABELS, scale=2.0)(normals(2), 5).variance_interpolation
     assert between[:, 0, 0, 0].tolist() == [0, 0.75]
 
 

@@ -99,10 +99,10 @@ def test_euler_ancestral_is_ddim_in_another_dress(eta):
         eta * (then**2 * (now**2 - then**2) / now**2).sqrt()
     )  # as in k-diffusion, in x / alpha and sigma / alpha
     down = (then**2 - up**2).sqrt()
-    scaled, x0 = x / LINEAR.at(t).sqrt(), denoise(x, t).x0
+    scaled, x0 = x / LINEAR.alpha_bar_at(t).sqrt(), denoise(x, t).x0
     stepped = scaled + (scaled - x0) / now * (down - now) + up * noise
     (found,) = ddim(denoise, LINEAR, x, [t, s], lambda like: noise, eta=eta)
-    torch.testing.assert_close(found, LINEAR.at(s).sqrt() * stepped, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, LINEAR.alpha_bar_at(s).sqrt() * stepped, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
@@ -136,7 +136,7 @@ def test_churn_raises_the_noise_level_within_the_process():
         torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)),
     )
     assert LINEAR.level(time).item() == pytest.approx(1.3 * LINEAR.level(500).item())
-    added = LINEAR.at(time) * (LINEAR.level(time) ** 2 - LINEAR.level(500) ** 2)
+    added = LINEAR.alpha_bar_at(time) * (LINEAR.level(time) ** 2 - LINEAR.level(500) ** 2)
     assert x.var().item() == pytest.approx(added.item(), rel=0.05)
     assert add_churn(LINEAR, x, 1000, 0.4, x)[1] == 1000
 

@@ -40,14 +40,14 @@ def test_a_state_put_back_goes_on_bit_for_bit():
     trained(whole, trainer())
     trained(first, trainer(stop_at=4))
     load_network(second.denoiser.network, network_state(first.denoiser.network))
-    load_network(second.average, network_state(first.average))
+    load_network(second.ema, network_state(first.ema))
     load_optimizer(second.optimizer, optimizer_state(first.optimizer))
     second.step = first.step
     torch.rand(5)
     rest = trained(second, trainer())
     assert [progress.step for progress in rest] == [5, 6, 7, 8, 9, 10]
     assert torch.equal(weights(whole.denoiser.network), weights(second.denoiser.network))
-    assert torch.equal(weights(whole.average), weights(second.average))
+    assert torch.equal(weights(whole.ema), weights(second.ema))
 
 
 def test_options_come_from_the_configuration_and_moments_from_the_state():
@@ -83,10 +83,10 @@ def test_the_learning_rate_rises_and_falls_as_a_function_of_step_and_steps():
 
 def test_the_average_warms_up():
     state = fresh()
-    before = weights(state.average)
+    before = weights(state.ema)
     trained(state, trainer(stop_at=1))
     torch.testing.assert_close(
-        weights(state.average), torch.lerp(before, weights(state.denoiser.network), 0.9)
+        weights(state.ema), torch.lerp(before, weights(state.denoiser.network), 0.9)
     )
 
 
@@ -102,8 +102,8 @@ def test_the_average_is_of_parameters_and_buffers_are_copied():
 
 def test_the_average_is_in_evaluation_and_learns_nothing_itself():
     state = fresh()
-    assert not state.average.training
-    assert not any(parameter.requires_grad for parameter in state.average.parameters())
+    assert not state.ema.training
+    assert not any(parameter.requires_grad for parameter in state.ema.parameters())
 
 
 def test_noise_and_times_are_functions_of_seed_and_step():
@@ -241,7 +241,7 @@ def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypa
     before = copy.deepcopy(
         (
             network_state(state.denoiser.network),
-            network_state(state.average),
+            network_state(state.ema),
             optimizer_state(state.optimizer),
         )
     )
@@ -249,7 +249,7 @@ def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypa
     (progress,) = trained(state, trainer(stop_at=5))
     after = (
         network_state(state.denoiser.network),
-        network_state(state.average),
+        network_state(state.ema),
         optimizer_state(state.optimizer),
     )
     assert progress.skipped
@@ -325,7 +325,10 @@ AWARE = partial(loss_aware, kept=2)
 def test_what_is_no_history_of_losses_is_refused(change):
     network = nn.Linear(1, 1)
     state = TrainState(
-        Denoiser(DIFFUSION, network), network, torch.optim.Adam(network.parameters()), draw=AWARE
+        Denoiser(DIFFUSION, network),
+        network,
+        torch.optim.Adam(network.parameters()),
+        time_sampler=AWARE,
     )
     with pytest.raises(ValueError, match="the checkpoint's history of losses"):
         state.recollect({**state.past, **change})

@@ -61,7 +61,7 @@ def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
     )
     sample, extraction = (
         FORWARD * asked / run.trainer.batch_size,
-        seconds_taken(lambda: run.gauge.features(few)) / seconds / len(few),
+        seconds_taken(lambda: run.sample_metrics.features(few)) / seconds / len(few),
     )
     measurement = (
         run.trainer.measure_images * (sample + extraction / run.ranks.count)

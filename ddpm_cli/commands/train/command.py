@@ -101,10 +101,10 @@ def train_in_process(
         run_checks(run)
         if ranks.first:
             write_config(folder / ".hydra", cfg, overrides)
-        run = replace(run, journal=RunLogger.opened(folder, run.state.step, writes=ranks.first))
+        run = replace(run, logger=RunLogger.opened(folder, run.state.step, writes=ranks.first))
         write_data_pictures(run)
         with ending_with_report(run):
-            with run.saver.thread:
+            with run.writer.thread:
                 train_loop(run, stop)
                 finish_run(run, stop, again)
             if ranks.first:

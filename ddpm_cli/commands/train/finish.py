@@ -36,7 +36,7 @@ def finish_run(run: Run, stop: Event, again: str) -> None:
         )
     elif run.steps:
         write_preview(run)
-    run.journal.close()
+    run.logger.close()
     if word := run.state.verdict.told(run.trainer.best):
         log.info("learning  %s", word)
     log.info("run       %s", run.folder)
@@ -48,7 +48,7 @@ def last_checkpoint(run: Run, stop: Event) -> Path:
     """Writes the last checkpoint, waiting for a full disk; ValueError where it never takes it."""
     for _ in range(1 + RETRIES):
         run.save()
-        if path := run.saver.end():
+        if path := run.writer.end():
             return path
         if stop.wait(RETRY_SECONDS):
             break

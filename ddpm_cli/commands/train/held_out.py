@@ -42,7 +42,7 @@ def held_out_losses(run: Run) -> dict[str, Fixed]:
     """Losses of the average, then of the network, for each set."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
-    both = [replace(denoiser, network=each) for each in (run.state.average, network)]
+    both = [replace(denoiser, network=each) for each in (run.state.ema, network)]
     keys = {
         "held_out": LONGEST,
         "training": LONGEST + 1,
@@ -79,7 +79,7 @@ def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
         log.info("learning  %s", verdict.told(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
-    run.journal.picture("held_out.png", heat_map(verdict.by_time), step)
+    run.logger.picture("held_out.png", heat_map(verdict.by_time), step)
 
 
 def heat_map(by_time: Columns) -> Picture:

@@ -39,7 +39,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
     """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
     trainer, window, since = run.trainer, list[Progress](), time.perf_counter()
     watch, vote, stream = (
-        NonFiniteGuard(run.state, run.journal, run.ranks),
+        NonFiniteGuard(run.state, run.logger, run.ranks),
         AnyRankFlag(run.ranks),
         run.stream(run.state.step),
     )
@@ -47,7 +47,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
         run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks
     ):
         watch.follow(progress)
-        run.saver.look()
+        run.writer.look()
         window.append(progress)
         bar.update()
         numbers = (
@@ -60,7 +60,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
             numbers |= evaluate_held_out(run)
         numbers |= measure_samples(run)
         if numbers:
-            run.journal.numbers(progress.step, numbers)
+            run.logger.numbers(progress.step, numbers)
             run.state.verdict.candidate = progress.step, numbers.get(trainer.best, math.nan)
         if progress.step < run.steps:
             preview_and_save(run, watch)
@@ -91,7 +91,7 @@ def step_numbers(
         "images_per_second": speed,
         "skipped": run.state.skipped,
     }
-    numbers |= run.work.at(speed) | loss_by_quarter(
+    numbers |= run.flops.at(speed) | loss_by_quarter(
         window, run.state.denoiser.diffusion.steps, run.ranks
     )
     bar.set_postfix_str(progress_text(numbers, run.count))

@@ -23,7 +23,7 @@ class NonFiniteGuard:
     """Reads the flag of every step one step late, so that the loop never waits for the device."""
 
     state: TrainState
-    journal: RunLogger
+    logger: RunLogger
     ranks: ProcessGroup
     in_a_row: int = 0
     before: tuple[Progress, AsyncScalar] | None = None
@@ -47,7 +47,7 @@ class NonFiniteGuard:
             return
         self.in_a_row += 1
         self.state.skipped += 1
-        self.journal.row(
+        self.logger.row(
             "incidents.jsonl", evidence(before, self.state.denoiser.network, self.ranks)
         )
         if self.in_a_row == 1:
@@ -96,7 +96,7 @@ def roll_back(run: Run) -> None:
         f"{run.trainer.bad_steps} steps in a row without finite numbers, the last step {run.state.step:,}",
         run.state,
     )
-    run.saver.end()
+    run.writer.end()
     paths = run.ranks.shared(
         checkpoints.newest_first(run.folder)
     )  # as the first process sees them once it has written the last
@@ -112,5 +112,5 @@ def roll_back(run: Run) -> None:
     path, content = agree.agree_on_checkpoint(run.ranks, lambda: folder.newest_readable(paths))
     snapshot.restore_snapshot(state, content)
     state.lr_scale = 0.5
-    run.journal.cut(state.step)
+    run.logger.cut(state.step)
     log.warning("warning: %s; back to %s with half the learning rate; %s", row, path.name, evidence)

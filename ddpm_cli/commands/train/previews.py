@@ -31,7 +31,7 @@ def write_preview(run: Run) -> None:
     """A grid of the average's samples, from the same noise at every step of the run."""
     *_, images = preview_trajectory(run)
     every = torch.cat(run.ranks.gathered(to_bytes(images).cpu()))
-    run.journal.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
+    run.logger.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
     if run.ranks.first:
         check_colours(run, every)
 
@@ -51,7 +51,7 @@ def preview_trajectory(run: Run) -> Iterator[Images]:
 
 def sample_ema(run: Run, indices: Sequence[int], labels: Labels | None) -> Iterator[Images]:
     """Samples of the average by the run's own sampler, as they begin and after every step."""
-    denoiser = replace(run.state.denoiser, network=run.state.average)
+    denoiser = replace(run.state.denoiser, network=run.state.ema)
     shape, sampler, spaced = (
         run.data.images.shape[1:],
         bind(run.cfg, "sampler"),
@@ -77,7 +77,7 @@ def check_colours(run: Run, samples: Bytes) -> None:
     ]
     found = {name: round(number, 4) for name, number in zip(names, own.tolist(), strict=True)}
     usual = {name: round(number, 4) for name, number in zip(names, mean.tolist(), strict=True)}
-    run.journal.row("samples.jsonl", {"step": run.state.step, **found, "data": usual})
+    run.logger.row("samples.jsonl", {"step": run.state.step, **found, "data": usual})
     tinted = (apart > SURE * data.std(0, correction=0) / math.sqrt(len(samples))) & (
         apart > VISIBLE
     )
@@ -102,11 +102,11 @@ def colour_statistics(images: Bytes) -> Features:
 def write_data_pictures(run: Run) -> None:
     """`data.png`: a batch as the network sees it; `forward.png`: eight images (rows) at growing noise, the clean image first."""
     first, diffusion = run.batch(0), run.state.denoiser.diffusion
-    run.journal.picture("data.png", grid(first.images[:64]), 0)
+    run.logger.picture("data.png", grid(first.images[:64]), 0)
     x0 = to_float(first.images[:8])
     eps = initial_noise(x0.shape[1:], run.cfg.seed, range(len(x0)))
     times = [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
-    run.journal.picture(
+    run.logger.picture(
         "forward.png", grid(to_bytes(columns.flatten(0, 1)), columns=NOISE_LEVELS), 0
     )

@@ -162,7 +162,7 @@ def short_text(value: Any) -> str:
 def restore_run(run: Run, content: dict[str, Any]) -> Run:
     """The run as it goes on from a checkpoint; says what makes the rest another one."""
     changed = recipe_changes(content, run.cfg, run.fingerprint, run.steps)
-    learned = run.state.extra.state_dict()
+    learned = run.state.loss_module.state_dict()
     alike = {name: each.shape for name, each in content["loss"].items()} == {
         name: each.shape for name, each in learned.items()
     }

@@ -36,11 +36,11 @@ class Run:
     held_out: ImageSet
     fingerprint: str
     steps: int
-    journal: RunLogger
-    saver: AsyncWriter
+    logger: RunLogger
+    writer: AsyncWriter
     ranks: ProcessGroup
-    work: FlopCount
-    gauge: TrainingSetMetrics
+    flops: FlopCount
+    sample_metrics: TrainingSetMetrics
     rows: Rows | None = None
 
     @property
@@ -98,20 +98,20 @@ class Run:
 
     def save(self) -> None:
         """Has a checkpoint written, as the best one where it is; `saver` says what becomes of it."""
-        self.saver.end()
-        if self.saver.best_lost:
+        self.writer.end()
+        if self.writer.best_lost:
             self.state.verdict.forget_best()
         step = self.state.step
         regular = (
             step % self.trainer.checkpoint_every == 0 or step == self.steps
         )  # one of a stop would not be there without it
         best = regular and self.state.verdict.best_at(step)
-        self.saver.begin(self.content(), best=best)
+        self.writer.begin(self.content(), best=best)
 
     @property
     def finite(self) -> bool:
         """Whether network and average are."""
-        return all_finite(self.state.denoiser.network, self.state.average)
+        return all_finite(self.state.denoiser.network, self.state.ema)
 
 
 def all_finite(*networks: nn.Module) -> bool:

@@ -47,9 +47,12 @@ def final_images(states: Iterator[Images]) -> Bytes:
 def score_samples(run: Run, mine: Iterable[Bytes]) -> dict[str, float]:
     """The measures of samples, of which these are this process's; every process is told the same numbers."""
     every = list(
-        chain.from_iterable(run.ranks.collected([run.gauge.features(images) for images in mine]))
+        chain.from_iterable(
+            run.ranks.collected([run.sample_metrics.features(images) for images in mine])
+        )
     )
     whole = {
-        name: torch.cat([features[name] for features in every]) for name in run.gauge.extractors
+        name: torch.cat([features[name] for features in every])
+        for name in run.sample_metrics.extractors
     }
-    return run.ranks.shared(run.gauge.scores(whole) if run.ranks.first else {})
+    return run.ranks.shared(run.sample_metrics.scores(whole) if run.ranks.first else {})

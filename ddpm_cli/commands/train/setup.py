@@ -112,7 +112,7 @@ def build_run(
         group_options(cfg, "data"),
         build_loss(cfg),
     )
-    draw = build_time_sampler(cfg, diffusion)
+    time_sampler = build_time_sampler(cfg, diffusion)
     group_options(cfg, "sampler").times(diffusion)
     denoiser = initial_denoiser(cfg, diffusion, preparation.shape, classes=1)
     try_parts(
@@ -132,7 +132,7 @@ def build_run(
     work = FlopCount(
         count_flops(denoiser.network, preparation.shape), peak_of_devices(trainer, device, ranks)
     )
-    state = build_state(denoiser, trainer, device, ranks, loss, draw)
+    state = build_state(denoiser, trainer, device, ranks, loss, time_sampler)
     quiet, saver = (
         RunLogger(folder, None, writes=False),
         AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every),
@@ -219,15 +219,15 @@ def build_state(
     device: torch.device,
     ranks: ProcessGroup,
     loss: Loss,
-    draw: TimeSampler,
+    time_sampler: TimeSampler,
 ) -> TrainState:
     """The state before the first step, with the network as these processes compute it."""
-    extra = loss.to(device) if isinstance(loss, nn.Module) else None
+    loss_module = loss.to(device) if isinstance(loss, nn.Module) else None
     state = TrainState.fresh(
         replace(denoiser, network=on_device(denoiser.network, device)),
         trainer.optimizer,
-        extra=extra,
-        draw=draw,
+        loss_module=loss_module,
+        time_sampler=time_sampler,
     )
     network = prepare_for_training(
         denoiser.network,

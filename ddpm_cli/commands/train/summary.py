@@ -49,10 +49,12 @@ def log_sample_metrics(run: Run) -> None:
     """Says what is measured, and finds the features of the training images."""
     if run.trainer.measures and run.ranks.first:
         told = f"{', '.join(run.trainer.measures)} of {run.trainer.measure_images:,} samples every {run.trainer.measure_every:,} steps"
-        log.info("measures  %s, against %s training images", told, f"{len(run.gauge.images):,}")
-        for name, reference in run.gauge.references.items():
+        log.info(
+            "measures  %s, against %s training images", told, f"{len(run.sample_metrics.images):,}"
+        )
+        for name, reference in run.sample_metrics.references.items():
             log.info(
                 "features  %s of each by %s",
                 f"{reference.features.shape[1]:,}",
-                run.gauge.extractors[name].name,
+                run.sample_metrics.extractors[name].name,
             )
