@@ -3,7 +3,7 @@
 An entry is a folder named by a hash of what the images are and how they are prepared. It is built beside its place under a lock and moved
 there whole, so what is there is finished; sums of all its bytes are compared when it is opened. The images are one mapped file and no rows
 of Arrow (`datasets`): those give batches of 128 by their indices at 0.06 (128 px) and 0.03 (32 px) times its rate as NumPy, and at 0.65
-and 0.13 as tables, the quickest way found (scripts/bench_data).
+and 0.13 as tables, the quickest way found (scripts/benchmarks/bench_data.py).
 """
 
 import errno

@@ -5,7 +5,7 @@ At the weights of its checkpoint, the times drawn by its own history. In each ro
 the mean squared distance of gradients from their mean, the last two as ratios to uniform times; images, noise and batches are the same.
 
   ddpm-train loss=vlb model.variance=learned train_times=loss_aware train_times.kept=3 trainer.steps=2000 hydra.run.dir=aware
-  scripts/gradient_variance aware/checkpoints/last.pt
+  scripts/studies/gradient_variance.py aware/checkpoints/last.pt
 """
 
 import argparse

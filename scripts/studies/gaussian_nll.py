@@ -42,7 +42,7 @@ def entropy() -> float:
     return 0.5 * (math.log(2 * math.pi * math.e) + volume) / math.log(2) + math.log2(127.5)
 
 
-def sample_times(count: int, seed: int) -> Images:
+def draw_images(count: int, seed: int) -> Images:
     """The images."""
     noise = torch.randn(
         count, PIXELS, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
@@ -104,7 +104,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=100, help="of the flow (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the images (default: 0)")
     options = parser.parse_args()
-    x0 = drawn(options.n, options.seed)
+    x0 = draw_images(options.n, options.seed)
     print(f"{'entropy':42} {entropy():.4f}            1")
     for name, betas in SCHEDULES.items():
         diffusion = GaussianDiffusion.from_betas(betas())

@@ -25,7 +25,7 @@ SHAPE = (1, 8, 8)
 
 
 @torch.no_grad()
-def sample_times(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> Images:
+def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> Images:
     """An image for every label."""
     times = Grid(steps=50, spacing="trailing").times(denoiser.diffusion)
     denoise = clip_x0(with_guidance(denoiser, labels, scale=scale))
@@ -74,7 +74,7 @@ if __name__ == "__main__":
         torch.arange(options.n) % len(data.classes),
     )
     for scale in (1.0, 2.0, 3.0):
-        images = to_bytes(drawn(denoiser, labels, scale, options.seed)).flatten(1).numpy() / 255
+        images = to_bytes(draw_images(denoiser, labels, scale, options.seed)).flatten(1).numpy() / 255
         print(
             f"the class asked for, guidance {scale:g}            {classifier.score(images, labels.numpy()):.1%} of {options.n}"
         )
