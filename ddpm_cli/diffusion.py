@@ -107,7 +107,7 @@ class GaussianDiffusion:
         alpha, sigma = self.scales(t, x_t)
         return (x_t - alpha * x0) / sigma
 
-    def moved_along(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
+    def ddim_step(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """x_s with the x_0 and the eps of x_t (Song et al. 2020, eq. 12 at sigma = 0); s may lie on either side of t."""
         sigma_ratio = ((1 - self.alpha_bar_at(s)) / (1 - self.alpha_bar_at(t))).sqrt()
         return (

@@ -34,9 +34,9 @@ def doctor_in_process(
 ) -> bool:
     """The checks in this process, as the only one or as one of several."""
     cfg = OmegaConf.create(plain)
-    with join_group(find_device(cfg.trainer.device)) as ranks, logging_to(None, ranks.first):
+    with join_group(find_device(cfg.trainer.device)) as group, logging_to(None, group.is_first):
         found = []
-        for each in preflight_findings(set_up_run(cfg, folder, ranks, named, features)):
+        for each in preflight_findings(set_up_run(cfg, folder, group, named, features)):
             log.info("%-9s %s", each.level, each.text)
             found.append(each)
         errors = [each.text for each in found if each.level == "error"]

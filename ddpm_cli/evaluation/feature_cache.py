@@ -47,7 +47,7 @@ class FeatureCache:
     extractors: Mapping[str, Extractor]
     device: torch.device
     kept: Path | None
-    ranks: ProcessGroup
+    group: ProcessGroup
 
     def found(self, wanted: FeatureKey) -> Features:
         """The features of a set, from the disk if they are there; for the first process, the others have some or none."""
@@ -55,11 +55,11 @@ class FeatureCache:
             return self.made(wanted)
         title = self.title(wanted)
         path = self.kept / hashlib.blake2b(title.encode(), digest_size=16).hexdigest() / "features"
-        there = read_features(path, title) if self.ranks.first else None
-        if self.ranks.shared(there is not None):
+        there = read_features(path, title) if self.group.is_first else None
+        if self.group.broadcast(there is not None):
             return torch.empty(0, 0) if there is None else there
         made = self.made(wanted)
-        if self.ranks.first:
+        if self.group.is_first:
             write_features(path, title, made)
         return made
 
@@ -85,17 +85,17 @@ class FeatureCache:
             return int(some[0]), extract(images.flip(-1) if wanted.mirrored else images).cpu()
 
         mine = torch.split(torch.arange(len(pictures)), AT_ONCE)[
-            self.ranks.rank :: self.ranks.count
+            self.group.rank :: self.group.count
         ]
         bar = tqdm(
             total=len(mine),
             desc=f"{wanted.of} {wanted.by}",
             leave=False,
-            disable=not self.ranks.first,
+            disable=not self.group.is_first,
         )
         with bar, single_core_threads(self.device) as pool:
             found = dict(pool.map(looked_at, mine))
-        return torch.cat(self.ranks.in_order(found) or [torch.empty(0, 0)])
+        return torch.cat(self.group.gather_sorted(found) or [torch.empty(0, 0)])
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def draw_batches(
     batches: Sequence[range],
     n: int,
     shown: int,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
 ) -> dict[int, Pixels]:
     """Draws batch after batch, writes them, and returns this process's images of the grid."""
     kept: dict[int, Pixels] = {}
@@ -37,9 +37,9 @@ def draw_batches(
         unit=" images",
         dynamic_ncols=True,
         bar_format=form,
-        disable=not ranks.first,
+        disable=not group.is_first,
     ) as bar:
-        for place in ranks.dealt(len(batches)):
+        for place in group.work_queue(len(batches)):
             batch = batches[place]
             before = done + sum(map(len, batches[:place]))  # the others have taken those
             for step, images in enumerate(made.of(batch)):

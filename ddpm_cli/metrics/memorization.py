@@ -33,7 +33,7 @@ class Copies:
     chance: float
     against: str
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The verdict in a sentence: a model copies if it is so improbable (1%) that images which it never saw come so close."""
         share = f"{self.share.value:.1%} [{100 * self.share.low:.1f}, {100 * self.share.high:.1f}] of the samples"
         verdict = (

@@ -1,7 +1,6 @@
 """Devices by name, and wrappers of the network."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -44,7 +43,7 @@ def own_device(name: str, place: int) -> str:
     return "cpu" if name == "cpu" else f"cuda:{place}"
 
 
-def device_text(device: torch.device, parallel: str = "none", ranks: ProcessGroup = ALONE) -> str:
+def device_text(device: torch.device, parallel: str = "none", group: ProcessGroup = ALONE) -> str:
     """The device in words, what DataParallel has to work with where it is asked for, and the processes where there are several."""
     details = {
         "cuda": lambda: f" ({torch.cuda.get_device_name(device)})",
@@ -53,7 +52,7 @@ def device_text(device: torch.device, parallel: str = "none", ranks: ProcessGrou
     told, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
     if parallel != "dp":
         return (
-            told if ranks.count == 1 else f"{told}, {ranks.count} processes ({dist.get_backend()})"
+            told if group.count == 1 else f"{told}, {group.count} processes ({dist.get_backend()})"
         )
     over = (
         f"over {count} GPUs"
@@ -63,35 +62,29 @@ def device_text(device: torch.device, parallel: str = "none", ranks: ProcessGrou
     return f"{told}, DataParallel {over}"
 
 
-def wrap_network(network: nn.Module, parallel: str, ranks: ProcessGroup) -> nn.Module:
+def wrap_network(network: nn.Module, parallel: str, group: ProcessGroup) -> nn.Module:
     """The network as it is trained: over several GPUs by DataParallel, over several processes by DistributedDataParallel."""
     if parallel == "dp":
         return nn.DataParallel(network)
-    if ranks.count == 1:
+    if group.count == 1:
         return network
     device = next(network.parameters()).device
     ids = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
 
 
-@dataclass(frozen=True)
 class AsyncScalar:
-    """Numbers on their way from a device: read later, they are waited for, and not what the device was given since."""
+    """Numbers on their way from a device: `read` waits for them alone, not for later work."""
 
-    numbers: Tensor
-    arrival: torch.cuda.Event | None
-
-    @classmethod
-    def sent(cls, numbers: Tensor) -> "AsyncScalar":
-        """The numbers, copied without waiting."""
-        here = numbers.to("cpu", non_blocking=numbers.is_cuda)
-        arrival = torch.cuda.Event() if numbers.is_cuda else None  # type: ignore[no-untyped-call]
-        if arrival is not None:
-            arrival.record(torch.cuda.current_stream(numbers.device))
-        return cls(here, arrival)
+    def __init__(self, numbers: Tensor) -> None:
+        self.numbers = numbers.to("cpu", non_blocking=numbers.is_cuda)
+        self.arrival: torch.cuda.Event | None = None
+        if numbers.is_cuda:
+            self.arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self.arrival.record(torch.cuda.current_stream(numbers.device))
 
     def read(self) -> list[Any]:
-        """The numbers, once they are there."""
+        """The numbers, once they have arrived."""
         if self.arrival is not None:
             self.arrival.synchronize()
         return self.numbers.tolist()

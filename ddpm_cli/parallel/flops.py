@@ -20,7 +20,7 @@ class FlopCount:
     per_image: float | None
     peak: float
 
-    def at(self, images_per_second: float) -> dict[str, float]:
+    def rates(self, images_per_second: float) -> dict[str, float]:
         """What a speed comes to: TFLOP/s, and their share of the peak."""
         if self.per_image is None:
             return {}

@@ -1,4 +1,4 @@
-"""The group of processes that work on one thing: this one's share, and what all of them agree on."""
+"""The group of processes of one command: each one's share, and what they exchange."""
 
 import os
 import time
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-Found = TypeVar("Found")
-LOST = 1.0  # seconds in which torch's agent, which looks ten times in one, sees a process that was killed
+Shared = TypeVar("Shared")
+LOST = 1.0  # seconds; torch's agent looks for killed processes ten times a second
 FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -30,75 +30,74 @@ FAILURES = (
 
 
 class EchoError(ValueError):
-    """The failure of a process after another one's, which is told in its place."""
+    """A failure after that of another process: its text is the first failure's, already shown."""
 
     told = True
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among `count` that work together, `here` of them on this machine; alone, nothing is exchanged."""
+    """Process `rank` of `count`, of which `here` run on this machine; one alone exchanges nothing.
+
+    restarts: how often torchrun has started the processes anew after the loss of a process.
+    """
 
     rank: int = 0
     count: int = 1
     here: int = 1
     store: Store | None = None
+    restarts: int = 0
 
     @property
-    def first(self) -> bool:
-        """Whether this is the process that writes and tells."""
+    def is_first(self) -> bool:
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
-    def part(self, total: int) -> slice:
-        """Which of `total` things are this process's: contiguous, and as many as the others' or one more."""
+    def slice_of(self, total: int) -> slice:
+        """This process's contiguous share of `total` things; shares differ by 1 thing at most."""
         return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
-    def dealt(self, total: int) -> Iterator[int]:
-        """The numbers below `total`, each to the process that asks for one first: nobody waits longer than for a last one."""
-        return (
-            iter(range(total))
-            if self.store is None
-            else takewhile(lambda each: each < total, map(self.ticket, repeat(self.store)))
-        )
+    def work_queue(self, total: int) -> Iterator[int]:
+        """The numbers below `total`; each number goes to the first process that asks for it."""
+        if self.store is None:
+            return iter(range(total))
+        tickets = (store.add("ticket", 1) - 1 for store in repeat(self.store))
+        return takewhile(lambda ticket: ticket < total, tickets)
 
-    def ticket(self, store: Store) -> int:
-        """The next number that no process has had."""
-        return store.add("ticket", 1) - 1
-
-    def total(self, number: Tensor) -> Tensor:
-        """The sum of all processes' numbers."""
+    def sum(self, number: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
         if self.count > 1:
             dist.all_reduce(number := number.clone())
         return number
 
-    def gathered(self, thing: Found) -> list[Found]:
-        """What every process has, in the order of their ranks."""
+    def all_gather(self, thing: Shared) -> list[Shared]:
+        """The things of all processes by rank, on every process."""
         if self.count == 1:
             return [thing]
         things: list[Any] = [None] * self.count
         dist.all_gather_object(things, thing)
         return things
 
-    def collected(self, thing: Found) -> list[Found]:
-        """What every process has, in the order of their ranks, for the first one; for the others their own."""
-        things: list[Any] = [None] * self.count if self.first and self.count > 1 else [thing]
+    def gather(self, thing: Shared) -> list[Shared]:
+        """The things of all processes by rank on the first process; on others, their own thing."""
+        things: list[Any] = [None] * self.count if self.is_first and self.count > 1 else [thing]
         if self.count > 1:
-            dist.gather_object(thing, things if self.first else None)
+            dist.gather_object(thing, things if self.is_first else None)
         return things
 
-    def in_order(self, found: Mapping[int, Found]) -> list[Found]:
-        """What all processes have found by number, in the order of the numbers, for the first one; for the others their own."""
-        every = {number: each for part in self.collected(found) for number, each in part.items()}
-        return [every[number] for number in sorted(every)]
+    def gather_sorted(self, numbered: Mapping[int, Shared]) -> list[Shared]:
+        """All processes' values by key on the first process; on others, their own."""
+        merged = {key: each for part in self.gather(numbered) for key, each in part.items()}
+        return [merged[key] for key in sorted(merged)]
 
-    def in_turn(self, make: Callable[[], Found]) -> Found:
-        """What every process makes for itself, the others once the first one has: of what is kept on a disk they find it made."""
-        made = [make()] if self.first else []
-        self.shared(None)
-        return made[0] if made else make()
+    def first_then_others(self, make: Callable[[], Shared]) -> Shared:
+        """Call `make` in the first process, then in the others: they find its files on the disk."""
+        own = [make()] if self.is_first else []
+        self.broadcast(None)
+        return own[0] if own else make()
 
-    def shared(self, thing: Found) -> Found:
-        """What the first process has."""
+    def broadcast(self, thing: Shared) -> Shared:
+        """The first process's thing."""
         things = [thing]
         if self.count > 1:
             dist.broadcast_object_list(things)
@@ -110,14 +109,14 @@ ALONE = ProcessGroup()
 
 @dataclass
 class AnyRankFlag:
-    """A question put to all processes at every step; the answer is that of the step before, so that nobody waits for it."""
+    """A question to all processes at every step; its answer comes a step late: nobody waits."""
 
-    ranks: ProcessGroup
+    group: ProcessGroup
     asked: tuple[Tensor, Any] | None = None
 
     def __call__(self, mine: bool) -> bool:
-        """Whether any process said yes by the call before; alone, by this one."""
-        if self.ranks.count == 1:
+        """Whether any process said yes in the call before; a single process answers at once."""
+        if self.group.count == 1:
             return mine
         before, votes = self.asked, torch.tensor([int(mine)])
         self.asked = votes, dist.all_reduce(votes, dist.ReduceOp.MAX, async_op=True)
@@ -129,44 +128,40 @@ class AnyRankFlag:
 
 @contextmanager
 def join_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """The group that torch's elastic launch has started this process in, or this process alone; NCCL on GPUs, gloo on the CPU."""
+    """Join the processes that torch's elastic launch started; NCCL on GPUs, gloo on the CPU.
+
+    A process without such a launch is a group of its own. Raises EchoError where a process fails
+    after another one.
+    """
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    launched = dist.is_torchelastic_launched()
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) if launched else 0
     if launched_rank()[1] == 1:
-        yield ProcessGroup()
+        yield ProcessGroup(restarts=restarts)
         return
     agents, rank, count = next(rendezvous("env://"))
-    store = PrefixStore(
-        f"attempt {restart_count()}", agents
-    )  # which outlives a restart, with the addresses of processes that are gone
+    # The agents' store outlives a restart and holds addresses of processes that are gone.
+    store = PrefixStore(f"attempt {restarts}", agents)
     backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, device_id=own)
     try:
-        yield ProcessGroup(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]), store)
+        yield ProcessGroup(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]), store, restarts)
     except FAILURES as error:
-        if isinstance(
-            error, RuntimeError
-        ):  # perhaps of a process that was lost, which is to be seen first
-            time.sleep(LOST)
+        if isinstance(error, RuntimeError):
+            time.sleep(LOST)  # the agent must first see the process whose loss may be the cause
         if device.type == "cpu":  # NCCL would wait for processes that wait for this one
             dist.destroy_process_group()
         if store.add("failures", 1) > 1:
             raise EchoError(store.get("failure").decode()) from error
-        store.set(
-            "failure",
-            f"{'ValueError' if isinstance(error, OSError) else type(error).__name__}: {error}",
-        )
+        kind = "ValueError" if isinstance(error, OSError) else type(error).__name__
+        store.set("failure", f"{kind}: {error}")
         raise
     dist.destroy_process_group()
 
 
-def restart_count() -> int:
-    """How often torchrun has started the processes anew after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
-
-
 def launched_rank() -> tuple[int, int, int]:
-    """(rank, number of processes, place on this machine) that torch's elastic launch gave this process; (0, 1, 0) without it."""
+    """(rank, processes, rank on this machine) by torch's elastic launch; (0, 1, 0) without it."""
     if not dist.is_torchelastic_launched():
         return 0, 1, 0
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])

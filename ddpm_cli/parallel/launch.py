@@ -20,7 +20,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ddpm_cli.parallel.group import EchoError, launched_rank, restart_count
+from ddpm_cli.parallel.group import EchoError, launched_rank
 
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
 AGENTS = [
@@ -29,16 +29,6 @@ AGENTS = [
 ECHO = f"{EchoError.__name__}: "
 FINISHED = "finished"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-
-def is_launched() -> bool:
-    """Whether torch's elastic launch, torchrun's or ours, has started this process."""
-    return dist.is_torchelastic_launched()
-
-
-def is_restarted() -> bool:
-    """Whether torchrun has started this process anew after one was lost."""
-    return is_launched() and restart_count() > 0
 
 
 def check_folder_is_named(named: bool) -> None:
@@ -63,7 +53,7 @@ def run_in_processes(count: int, job: Callable[..., bool], *args: Any, **options
 
     Raises ValueError with the message of the one that failed first, KeyboardInterrupt where one could not stop as asked.
     """
-    if count <= 1 or is_launched():
+    if count <= 1 or dist.is_torchelastic_launched():
         return job(*args, **options)
     with TemporaryDirectory() as folder, quiet_agent():
         config = LaunchConfig(

@@ -56,7 +56,7 @@ def try_parts(
 
 
 def run_trial(
-    trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: int, ranks: ProcessGroup
+    trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: int, group: ProcessGroup
 ) -> Trial:
     """Forward and backward of a batch, twice, for the first takes longer; no step is made and no gradient stays."""
     network, device = state.denoiser.network, state.denoiser.device
@@ -64,19 +64,19 @@ def run_trial(
         with without_traces(state):
             before = peak_memory(device, anew=True)
             noisy = trainer.noised(state, batch, seed, state.sample_times(seed, trainer.batch_size))
-            losses = trainer.backward(state, noisy, loss, seed, ranks)
+            losses = trainer.backward(state, noisy, loss, seed, group)
             found = list(
                 check_gradients(
                     losses,
                     unwrap(network),
-                    needed=ranks.count > 1,
+                    needed=group.count > 1,
                     scaled=state.scaler.is_enabled(),
                 )
             )
             if any(each.level == "error" for each in found):
                 return Trial(found)
             began = time.perf_counter()
-            trainer.backward(state, noisy, loss, seed, ranks).sum().item()
+            trainer.backward(state, noisy, loss, seed, group).sum().item()
             return Trial(found, time.perf_counter() - began, peak_memory(device) - before)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and ALLOCATION not in str(

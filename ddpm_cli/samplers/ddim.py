@@ -53,6 +53,6 @@ def inverse(
     for s, t in pairwise(times):
         guess, at = x, s
         for _ in range(rounds):
-            guess, at = diffusion.moved_along(denoise(guess, at).x0, x, s, t), t
+            guess, at = diffusion.ddim_step(denoise(guess, at).x0, x, s, t), t
         x = guess
         yield x

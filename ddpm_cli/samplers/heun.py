@@ -41,7 +41,7 @@ def heun(
             x, t = add_churn(diffusion, x, t, churn, churn_noise * noise(x))
         x0 = denoise(x, t).x0
         euler, now, then = (
-            diffusion.moved_along(x0, x, t, s),
+            diffusion.ddim_step(x0, x, t, s),
             diffusion.level(t),
             diffusion.level(s),
         )

@@ -54,7 +54,7 @@ def unipc_step(
     h = there - here
     others = [(estimate, float((level - here) / h)) for estimate, level in known[1:]]
     others += [] if arrived is None else [(arrived, 1.0)]
-    moved = diffusion.moved_along(x0, x, t, s)
+    moved = diffusion.ddim_step(x0, x, t, s)
     for weight, (estimate, ratio) in zip(
         unipc_weights(float(h), [ratio for _, ratio in others]), others, strict=True
     ):

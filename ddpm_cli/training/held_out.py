@@ -27,7 +27,7 @@ def fixed_losses(
     key: int,
     seed: int,
     size: int,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
 ) -> Fixed:
     """The loss of each denoiser at a time of each quarter of all times, for up to 32 images spread over the set.
 
@@ -38,7 +38,7 @@ def fixed_losses(
     drawn = stratified(
         keyed_uniforms(seed, Purpose.TIMES, key, count), History(denoisers[0].diffusion)
     )
-    found, mine = torch.zeros(len(denoisers), count, device=device), ranks.part(count)
+    found, mine = torch.zeros(len(denoisers), count, device=device), group.slice_of(count)
     for first in range(mine.start, mine.stop, size):
         places = torch.arange(first, min(first + size, mine.stop))
         images = places % len(few.images)
@@ -49,7 +49,7 @@ def fixed_losses(
         for row, denoiser in zip(found, denoisers, strict=True):
             row[first : first + len(places)] = loss(denoiser, noisy)
     return rearrange(
-        ranks.total(found).cpu().double(),
+        group.sum(found).cpu().double(),
         "denoisers (quarters images) -> denoisers quarters images",
         quarters=QUARTERS,
     )

@@ -84,7 +84,7 @@ class TrainState:
         )
 
     def remember(
-        self, drawn: SampledTimes, first: int, losses: PerImage, ranks: ProcessGroup
+        self, drawn: SampledTimes, first: int, losses: PerImage, group: ProcessGroup
     ) -> None:
         """Brings this process's losses of a step, from place `first` of the global batch on, into the history of all."""
         if not self.history.kept:
@@ -92,7 +92,7 @@ class TrainState:
         self.recall()
         every = losses.new_zeros(len(drawn[0]))
         every[first : first + len(losses)] = losses
-        self.waiting = drawn[0].tolist(), AsyncScalar.sent(ranks.total(every))
+        self.waiting = drawn[0].tolist(), AsyncScalar(group.sum(every))
 
     def recall(self) -> None:
         """Takes the losses that wait into the history."""
@@ -136,7 +136,7 @@ class TrainState:
         self.history.losses.copy_(past["losses"])
         self.history.counts.copy_(past["counts"])
         self.waiting = (
-            (past["times"].tolist(), AsyncScalar.sent(past["last"])) if len(past["times"]) else None
+            (past["times"].tolist(), AsyncScalar(past["last"])) if len(past["times"]) else None
         )
 
 

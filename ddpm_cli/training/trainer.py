@@ -169,22 +169,22 @@ class Trainer:
         *,
         steps: int,
         seed: int,
-        ranks: ProcessGroup = ALONE,
+        group: ProcessGroup = ALONE,
     ) -> Iterator[Progress]:
         """Trains from `state.step` to the end, changing `state`; yields after every step. `batches`: this process's part of each."""
-        groups = state.optimizer.param_groups
-        for group in groups:
-            group.setdefault("initial_lr", group["lr"])
+        param_groups = state.optimizer.param_groups
+        for options in param_groups:
+            options.setdefault("initial_lr", options["lr"])
         for step in range(state.step, steps if self.stop_at is None else min(steps, self.stop_at)):
             factor = state.lr_scale * self.lr_factor(step, steps)
-            for group in groups:
-                group["lr"] = (
-                    group["initial_lr"] * factor
+            for options in param_groups:
+                options["lr"] = (
+                    options["initial_lr"] * factor
                 )  # a scheduler of torch's warns where fp16's first step overflows
             taken, drawn = next(batches), state.sample_times(seed, self.batch_size)
             batch = self.noised(state, taken, seed, drawn)
-            losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, ranks)
-            state.remember(drawn, taken.first, losses / batch.weight, ranks)
+            losses, mean, norm, skipped, overflow = self.advance(state, batch, loss, seed, group)
+            state.remember(drawn, taken.first, losses / batch.weight, group)
             state.position = taken.position
             yield Progress(
                 state.step,
@@ -214,13 +214,13 @@ class Trainer:
         )
 
     def advance(
-        self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: ProcessGroup
+        self, state: TrainState, batch: Noised, loss: Loss, seed: int, group: ProcessGroup
     ) -> tuple[PerImage, Scalar, Scalar, Flag, Flag]:
         """One step of the optimizer and of the average, applied only where loss and gradient are finite."""
         network, optimizer = state.denoiser.network, state.optimizer
         optimizer.zero_grad()
-        losses = self.backward(state, batch, loss, seed, ranks)
-        mean = ranks.total(losses.sum()) / self.batch_size
+        losses = self.backward(state, batch, loss, seed, group)
+        mean = group.sum(losses.sum()) / self.batch_size
         state.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(
             state.learned, math.inf if self.grad_clip is None else self.grad_clip
@@ -236,24 +236,24 @@ class Trainer:
         return losses, mean, norm, skipped, overflow
 
     def backward(
-        self, state: TrainState, batch: Noised, loss: Loss, seed: int, ranks: ProcessGroup
+        self, state: TrainState, batch: Noised, loss: Loss, seed: int, group: ProcessGroup
     ) -> PerImage:
         """The losses of this process's images; the gradient of their mean over the global batch is left in the parameters.
 
-        Gradients are exchanged with the last microbatch, as their mean over the processes: hence `ranks.count`.
+        Gradients are exchanged with the last microbatch, as their mean over the processes: hence `group.count`.
         """
         parts = list(batch.split(self.microbatch or len(batch.x0)))
         losses = []
         for place, part in enumerate(parts):
-            torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, ranks.rank, place)[0])
+            torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, group.rank, place)[0])
             with without_sync(state.denoiser.network) if place < len(parts) - 1 else nullcontext():
                 losses.append(part.weight * loss(state.denoiser, part))
-                state.scaler.scale(losses[-1].sum() * (ranks.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
+                state.scaler.scale(losses[-1].sum() * (group.count / self.batch_size)).backward()  # type: ignore[no-untyped-call]
         for parameter in state.loss_module.parameters():
             parameter.grad = (
-                ranks.total(
+                group.sum(
                     torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 )
-                / ranks.count
+                / group.count
             )
         return torch.cat(losses).detach()

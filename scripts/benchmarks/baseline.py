@@ -164,12 +164,12 @@ def recipe(task: Task) -> Trainer:
     return Trainer(torch.optim.AdamW, **{**kept, **changed})
 
 
-def project(task: Task, state: TrainState, ranks: ProcessGroup = ALONE) -> Iterator[Progress]:
+def project(task: Task, state: TrainState, group: ProcessGroup = ALONE) -> Iterator[Progress]:
     """Training as this project does it, a step at a time."""
     stream = Stream(
-        ImageSet(task.images(4), None, []), task.batch, 0, False, ranks.part(task.batch)
+        ImageSet(task.images(4), None, []), task.batch, 0, False, group.slice_of(task.batch)
     )
-    return recipe(task).fit(state, batches(stream), losses.l2, steps=10**6, seed=0, ranks=ranks)
+    return recipe(task).fit(state, batches(stream), losses.l2, steps=10**6, seed=0, group=group)
 
 
 def bare(task: Task, state: TrainState) -> Iterator[None]:

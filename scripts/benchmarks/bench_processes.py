@@ -16,14 +16,14 @@ from ddpm_cli.parallel.launch import run_in_processes
 from ddpm_cli.training import Progress
 
 
-def training(options: argparse.Namespace, ranks: ProcessGroup) -> Iterator[Progress]:
+def training(options: argparse.Namespace, group: ProcessGroup) -> Iterator[Progress]:
     """A training run of random images in these processes."""
     task = Task(options.dim, tuple(options.mults), options.size, options.batch)
     state = state_of(task)
     state.denoiser = replace(
-        state.denoiser, network=wrap_network(state.denoiser.network, "ddp", ranks)
+        state.denoiser, network=wrap_network(state.denoiser.network, "ddp", group)
     )
-    return project(task, state, ranks)
+    return project(task, state, group)
 
 
 def seconds(run: Iterator[Progress], threads: int, steps: int) -> list[float]:
@@ -39,19 +39,19 @@ def seconds(run: Iterator[Progress], threads: int, steps: int) -> list[float]:
 
 def measure(options: argparse.Namespace) -> bool:
     """Alternates between one process and both, the other one waiting."""
-    with join_group(torch.device("cpu")) as ranks:
+    with join_group(torch.device("cpu")) as group:
         both, alone, times = (
-            training(options, ranks),
-            training(options, ALONE) if ranks.first else None,
+            training(options, group),
+            training(options, ALONE) if group.is_first else None,
             ([], []),
         )
         for turn in range(options.rounds + 1):
             kept = options.steps * (turn > 0)  # the first round warms up
-            times[0].extend(seconds(alone, 2, options.steps)[:kept] if ranks.first else [])
+            times[0].extend(seconds(alone, 2, options.steps)[:kept] if group.is_first else [])
             dist.barrier()
             times[1].extend(seconds(both, 1, options.steps)[:kept])
             dist.barrier()
-        if ranks.first:
+        if group.is_first:
             one, two = map(statistics.median, times)
             print(
                 f"dim {options.dim}, mults {options.mults}, {options.size} px, batch {options.batch}: medians of {len(times[0])} steps"

@@ -37,20 +37,20 @@ def test_training_images_are_copies_each_of_itself(held_out):
     assert outcome.share.value == 1
     assert torch.equal(outcome.nearest, torch.arange(200))
     assert not outcome.mirrored.any()
-    assert outcome.told().startswith(
+    assert outcome.summary().startswith(
         "copies: 100.0% [98.1, 100.0] of the samples are as close to a training image as the closest 5% of "
     )
-    assert outcome.told().endswith("the model copies")
+    assert outcome.summary().endswith("the model copies")
 
 
 def test_the_verdict_says_what_images_are_compared_with():
     assert (
         "the closest 5% of held-out images are: no more than images that it never saw"
-        in found(drawn(200)).told()
+        in found(drawn(200)).summary()
     )
     assert (
         "the closest 5% of training images are to one another: no more"
-        in found(drawn(200), None).told()
+        in found(drawn(200), None).summary()
     )
 
 
@@ -92,7 +92,7 @@ def test_held_out_images_that_are_training_images_too_do_not_move_the_threshold_
 @pytest.mark.parametrize("held_out", [HELD_OUT[:60], None])
 def test_of_ten_models_that_copy_nothing_none_is_said_to(held_out):
     assert not any(
-        found(drawn(200, seed), held_out).told().endswith("the model copies")
+        found(drawn(200, seed), held_out).summary().endswith("the model copies")
         for seed in range(10, 20)
     )
 
@@ -108,20 +108,20 @@ def test_of_a_hundred_models_that_copy_nothing_hardly_any_is_said_to(held_out, t
         )
         for i in range(100)
     ]
-    alarms = mean(each.told().endswith("the model copies") for each in fresh)
+    alarms = mean(each.summary().endswith("the model copies") for each in fresh)
     assert alarms <= 0.04, f"{alarms:.0%} of the verdicts are false alarms"
 
 
 @pytest.mark.parametrize("held_out", [HELD_OUT[:40], HELD_OUT, None])
 def test_a_model_that_copies_in_three_cases_of_ten_is_found_out(held_out):
     outcome = found(torch.cat([drawn(140), TRAINING[:60] + 0.02 * drawn(60, 3)]), held_out)
-    assert outcome.told().endswith("the model copies")
+    assert outcome.summary().endswith("the model copies")
     assert 0.28 < outcome.share.value < 0.45
 
 
 def test_among_twenty_training_images_copies_are_found():
     outcome = found(TRAINING[:20].repeat(5, 1) + 0.02 * drawn(100), None, TRAINING[:20])
-    assert outcome.told().endswith("of training images are to one another: the model copies")
+    assert outcome.summary().endswith("of training images are to one another: the model copies")
 
 
 def test_a_lone_training_image_is_refused():

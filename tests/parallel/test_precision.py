@@ -267,5 +267,5 @@ def test_flops_of_a_convolution_forward_and_backward_are_known():
 
 
 def test_a_speed_comes_to_flops_and_their_share_of_the_peak():
-    assert FlopCount(2e9, 1e12).at(100) == {"tflops": 0.2, "peak_share": 0.2}
+    assert FlopCount(2e9, 1e12).rates(100) == {"tflops": 0.2, "peak_share": 0.2}
     assert 1e8 < measure_peak(CPU, torch.float32) < 1e14

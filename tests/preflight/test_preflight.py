@@ -54,8 +54,8 @@ def recipe(**changes):
     return Trainer(partial(torch.optim.AdamW, lr=1e-2), **{**RECIPE, **changes})
 
 
-def tried(network, loss=losses.l2, ranks=ProcessGroup()):
-    return preflight.run_trial(recipe(), trained(network), loss, BATCH, 0, ranks)
+def tried(network, loss=losses.l2, group=ProcessGroup()):
+    return preflight.run_trial(recipe(), trained(network), loss, BATCH, 0, group)
 
 
 def test_a_schedule_that_keeps_the_image_is_a_warning_with_the_remedy():
@@ -122,7 +122,7 @@ def test_parameters_without_a_gradient_are_a_warning_and_among_several_processes
     assert said(tried(Small()).findings) == [
         ("warning", "unused.weight, unused.bias get no gradient and stay as they are")
     ]
-    (found,) = tried(Small(), ranks=ProcessGroup(0, 2)).findings
+    (found,) = tried(Small(), group=ProcessGroup(0, 2)).findings
     assert (found.level, found.text.endswith("with trainer=ddp every parameter needs one")) == (
         "error",
         True,

@@ -124,7 +124,7 @@ def test_noise_and_times_of_the_parts_are_those_of_the_whole(count):
     whole = noise_batch(denoiser, Stream(DATA, 7, 0, False)[3], 0, 3, cpu)
     parts = [
         noise_batch(
-            denoiser, Stream(DATA, 7, 0, False, ProcessGroup(rank, count).part(7))[3], 0, 3, cpu
+            denoiser, Stream(DATA, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3], 0, 3, cpu
         )
         for rank in range(count)
     ]
@@ -148,7 +148,7 @@ def test_the_labels_kept_of_the_parts_are_those_of_the_whole(count):
     whole = labels(Stream(LABELLED, 7, 0, False)[3], label_dropout=0.5)
     parts = [
         labels(
-            Stream(LABELLED, 7, 0, False, ProcessGroup(rank, count).part(7))[3], label_dropout=0.5
+            Stream(LABELLED, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3], label_dropout=0.5
         )
         for rank in range(count)
     ]
@@ -278,7 +278,7 @@ def test_microbatches_are_the_same_step_but_for_rounding(size, classes):
 
 
 def fixed(state, data=DATA, **options):
-    size = {"key": 7, "seed": 0, "size": 100, "ranks": ProcessGroup(), **options}
+    size = {"key": 7, "seed": 0, "size": 100, "group": ProcessGroup(), **options}
     return fixed_losses([state.denoiser], losses.l2, data, **size)
 
 

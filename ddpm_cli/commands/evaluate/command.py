@@ -71,19 +71,19 @@ def evaluate_in_process(
     """Does this process's share; all is checked before anything is measured. The first one computes the figures, in so many threads."""
     cfg = OmegaConf.create(plain_cfg)
     options = bind_options(Options, cfg)()
-    with join_group(find_device(options.device)) as ranks:
-        with logging_to(None, ranks.first):
-            subject = load_inputs(cfg, options, folder, ranks)
+    with join_group(find_device(options.device)) as group:
+        with logging_to(None, group.is_first):
+            subject = load_inputs(cfg, options, folder, group)
             likely = likelihood_images(subject) if "nll" in options.metrics else None
             bench = build_evaluation(subject, OmegaConf.create(asked), nodes) if nodes else None
-        with logging_to(folder / "eval.log", ranks.first):
+        with logging_to(folder / "eval.log", group.is_first):
             done = open_store(subject, bench.images) if bench else set()
-            if ranks.first:
+            if group.is_first:
                 save_text(folder / "eval.yaml", OmegaConf.to_yaml(cfg))
                 log_evaluation(subject, likely, bench, len(done))
             found = measure_likelihood(subject, likely) if likely else []
             known = collect_features(bench, done) if bench else {}
-            if ranks.first:
+            if group.is_first:
                 torch.set_num_threads(threads)  # on which sums depend
                 numbers, copies = compute_numbers(bench, known) if bench else ([], {})
                 write_evaluation(subject, [*found, *numbers], copies)
@@ -95,7 +95,7 @@ def log_evaluation(
 ) -> None:
     """Says what is measured, with what, and what that costs."""
     options, every = subject.options, subject.parts["all"]
-    log.info("device     %s", device_text(subject.denoiser.device, ranks=subject.ranks))
+    log.info("device     %s", device_text(subject.denoiser.device, group=subject.group))
     log.info(
         "checkpoint %s: step %s, %s weights", options.ckpt, f"{subject.step:,}", options.weights
     )

@@ -51,7 +51,7 @@ def build_evaluation(
         [name for name in options.metrics if name != "nll"],
         subject.content["facts"]["shape"],
     )
-    extractors = subject.ranks.in_turn(
+    extractors = subject.group.first_then_others(
         lambda: metric_names.build_extractors(nodes, options.trust, device, shape)
     )
     for name in [
@@ -68,7 +68,7 @@ def build_evaluation(
         subject,
         metrics,
         images,
-        FeatureCache(pictures, fingerprints, extractors, device, kept, subject.ranks),
+        FeatureCache(pictures, fingerprints, extractors, device, kept, subject.group),
     )
 
 
@@ -97,7 +97,7 @@ def collect_features(bench: EvaluationRun, done: set[int]) -> dict[FeatureKey, F
     found = {each: bench.sets.found(each) for each in dict.fromkeys(wanted)}
     for metric in [name for name in bench.metrics if name.startswith("fd_")]:
         images, dimensions = found[FeatureKey("generated", metric.removeprefix("fd_"))].shape
-        if images < ENOUGH * dimensions and bench.subject.ranks.first:
+        if images < ENOUGH * dimensions and bench.subject.group.is_first:
             told = "warning: %s images are few for %s features: %s is too large, and %s_infinity is to be trusted from %s images on"
             log.warning(
                 told, f"{images:,}", f"{dimensions:,}", metric, metric, f"{ENOUGH * dimensions:,}"

@@ -106,9 +106,9 @@ def prepare_generated(subject: EvaluationInputs, asked: DictConfig) -> Generated
 
 def load_generated(subject: EvaluationInputs, path: str) -> GeneratedImages:
     """The images of a folder, as they were prepared for training."""
-    ranks, preparation = subject.ranks, replace(subject.preparation, crop="center", holdout=0.0)
-    source = ranks.in_turn(lambda: folder(path=path))
-    images = load_image_set(source, preparation, copies=ranks.here, aloud=ranks.first)
+    group, preparation = subject.group, replace(subject.preparation, crop="center", holdout=0.0)
+    source = group.first_then_others(lambda: folder(path=path))
+    images = load_image_set(source, preparation, copies=group.here, aloud=group.is_first)
     if len(images.images) < 8:
         raise ValueError(
             f"generated must hold at least 8 images, but there are {len(images.images)} in {path!r}"
@@ -129,14 +129,14 @@ def open_store(subject: EvaluationInputs, images: GeneratedImages) -> set[int]:
     if images.drawing is None:
         return set()
     album = evaluation_store(subject)
-    if subject.ranks.first:
+    if subject.group.is_first:
         album.begin(
             provenance(
                 images.drawing.cfg, images.drawing, subject.options.samples, subject.options.batch
             )
         )
         mark_finished()
-    return subject.ranks.shared(album.done)
+    return subject.group.broadcast(album.done)
 
 
 def draw_missing(subject: EvaluationInputs, images: GeneratedImages, done: set[int]) -> None:
@@ -149,9 +149,9 @@ def draw_missing(subject: EvaluationInputs, images: GeneratedImages, done: set[i
             missing_batches(n, subject.options.batch, done),
             n,
             0,
-            subject.ranks,
+            subject.group,
         )
-        subject.ranks.gathered(None)
+        subject.group.all_gather(None)
 
 
 def evaluation_store(subject: EvaluationInputs) -> ImageStore:

@@ -29,7 +29,7 @@ class EvaluationInputs:
     parts: Mapping[str, ImageSet]
     preparation: Preparation
     folder: Path
-    ranks: ProcessGroup
+    group: ProcessGroup
 
     @property
     def step(self) -> int:
@@ -38,7 +38,7 @@ class EvaluationInputs:
 
 
 def load_inputs(
-    cfg: DictConfig, options: Options, folder: Path, ranks: ProcessGroup
+    cfg: DictConfig, options: Options, folder: Path, group: ProcessGroup
 ) -> EvaluationInputs:
     """Loads the model and the images, and refuses what cannot be evaluated."""
     content = checkpoints.load(Path(options.ckpt).expanduser())
@@ -48,13 +48,13 @@ def load_inputs(
     if "nll" in options.metrics and options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
     source, preparation = data_config(cfg, content, options)
-    found = ranks.in_turn(lambda: build(source, "data"))
-    data = load_image_set(found, preparation, copies=ranks.here, aloud=ranks.first)
+    found = group.first_then_others(lambda: build(source, "data"))
+    data = load_image_set(found, preparation, copies=group.here, aloud=group.is_first)
     if denoiser.conditional:
         check_classes(data, content["facts"]["classes"])
     training, held_out = data.parted(preparation.holdout)
     parts = {"training": training, "held_out": held_out, "all": data}
-    return EvaluationInputs(options, content, denoiser, parts, preparation, folder, ranks)
+    return EvaluationInputs(options, content, denoiser, parts, preparation, folder, group)
 
 
 def data_config(

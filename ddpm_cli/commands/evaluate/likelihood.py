@@ -128,8 +128,8 @@ def by_bound(subject: EvaluationInputs, data: ImageSet) -> Found | None:
         place: (prior_bits(diffusion, x0).cpu().double(), table[:, 0].sum(0), table.sum(2))
         for place, x0, table in found
     }
-    every = subject.ranks.in_order(mine)
-    if not subject.ranks.first:
+    every = subject.group.gather_sorted(mine)
+    if not subject.group.is_first:
         return None
     ends, bits, sums = zip(*every, strict=True)
     end, (each, errors) = (
@@ -163,8 +163,8 @@ def by_flow(subject: EvaluationInputs, data: ImageSet) -> Found | None:
             (bits,) for bits in flow_bits(denoise, diffusion, x0, noise, cdf, times)
         ),
     )
-    every = subject.ranks.in_order({place: table[-1, 0] for place, _, table in found})
-    return (torch.cat(every), {}, []) if subject.ranks.first else None
+    every = subject.group.gather_sorted({place: table[-1, 0] for place, _, table in found})
+    return (torch.cat(every), {}, []) if subject.group.is_first else None
 
 
 def values_per_step(
@@ -174,10 +174,10 @@ def values_per_step(
     run: Callable[..., Iterator[tuple[PerImage, ...]]],
 ) -> Iterator[tuple[int, Images, Table]]:
     """Of this process's batches, one after another, the number, the images, and what every step of a run finds of each; moves a bar."""
-    denoiser, options, ranks = subject.denoiser, subject.options, subject.ranks
+    denoiser, options, group = subject.denoiser, subject.options, subject.group
     form = "{l_bar}{bar}| {n:.0f}/{total:.0f} images [{elapsed}<{remaining}, {rate_fmt}]"
     batches = list(enumerate(torch.split(torch.arange(len(data.images)), options.batch)))[
-        ranks.rank :: ranks.count
+        group.rank :: group.count
     ]
     assert data.places is not None
     whole = steps * sum(len(few) for _, few in batches)
@@ -186,7 +186,7 @@ def values_per_step(
         unit_scale=1 / steps,
         dynamic_ncols=True,
         bar_format=form,
-        disable=not ranks.first,
+        disable=not group.is_first,
     ) as bar:
         for place, few in batches:
             x0, found = to_float(data.images[few].to(denoiser.device)), []

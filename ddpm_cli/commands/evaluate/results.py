@@ -19,14 +19,14 @@ def write_evaluation(
     subject: EvaluationInputs, found: Sequence[MetricResult], copies: Mapping[str, Copies]
 ) -> None:
     """Tells the numbers in a table and writes them; those of images that the checkpoint has drawn are noted in its run's folder too."""
-    for line in ["", *results_table(found), "", *(each.told() for each in copies.values())]:
+    for line in ["", *results_table(found), "", *(each.summary() for each in copies.values())]:
         log.info("%s", line)
     rows = [each.row(subject.step) for each in found]
     told = {
         by: {
             "threshold": round_figure(each.threshold),
             "nominal": round_figure(each.nominal),
-            "told": each.told(),
+            "told": each.summary(),
         }
         for by, each in copies.items()
     }

@@ -50,8 +50,8 @@ def sample_in_process(plain_cfg: dict[Any, Any], folder: Path) -> bool:
     cfg = OmegaConf.create(plain_cfg)
     options, steering = bind_options(Options, cfg)(), bind_options(GenerationOptions, cfg)()
     with (
-        join_group(find_device(options.device)) as ranks,
-        logging_to(folder / "sample.log", ranks.first),
+        join_group(find_device(options.device)) as group,
+        logging_to(folder / "sample.log", group.is_first),
     ):
         content = checkpoints.load(Path(steering.ckpt).expanduser())
         made = build_generator(
@@ -65,15 +65,15 @@ def sample_in_process(plain_cfg: dict[Any, Any], folder: Path) -> bool:
         )
         album = ImageStore(folder, options.png, options.npz)
         shown = grid_count(made, options)
-        batch = batch_size(made, options, album) if ranks.first else 0
-        if ranks.first:
+        batch = batch_size(made, options, album) if group.is_first else 0
+        if group.is_first:
             album.begin(provenance(cfg, made, options.n, batch))
-            log_sampling(made, content, options, batch, len(album.done), ranks)
-        done, batch = ranks.shared((album.done, batch))
-        with tell_how_to_resume(folder, ranks):
+            log_sampling(made, content, options, batch, len(album.done), group)
+        done, batch = group.broadcast((album.done, batch))
+        with tell_how_to_resume(folder, group):
             batches = missing_batches(options.n, batch, done) if shown or album.kept else []
-            drawn = ranks.collected(draw_batches(made, album, batches, options.n, shown, ranks))
-        if ranks.first:
+            drawn = group.gather(draw_batches(made, album, batches, options.n, shown, group))
+        if group.is_first:
             images = album.images([index for index in range(shown) if index in done])
             for path in write_outputs(
                 made,
@@ -101,13 +101,13 @@ def log_sampling(
     options: Options,
     batch: int,
     done: int,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
 ) -> None:
     """Says what will be drawn, with what, and what that costs."""
     steering, size = made.options, "x".join(map(str, made.shape))
     log.info(
         "device     %s, %s, %s images at a time",
-        device_text(made.device, ranks=ranks),
+        device_text(made.device, group=group),
         steering.precision,
         batch,
     )
@@ -136,12 +136,12 @@ def log_sampling(
 
 
 @contextmanager
-def tell_how_to_resume(folder: Path, ranks: ProcessGroup) -> Iterator[None]:
+def tell_how_to_resume(folder: Path, group: ProcessGroup) -> Iterator[None]:
     """Says how a run that is interrupted goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        if ranks.count == 1:
+        if group.count == 1:
             log.info(
                 "stopped    go on with the same command and %s",
                 shlex.quote(path_override("hydra.run.dir", folder)),

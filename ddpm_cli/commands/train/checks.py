@@ -42,7 +42,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     yield from preflight.check_disk(run.folder, state, run.trainer, end)
     if state.step < end:
         part = run.share[state.step]
-        trial = preflight.run_trial(run.trainer, state, run.loss, part, run.cfg.seed, run.ranks)
+        trial = preflight.run_trial(run.trainer, state, run.loss, part, run.cfg.seed, run.group)
         yield from trial.findings
         if any(found.level == "error" for found in trial.findings):
             return
@@ -64,7 +64,7 @@ def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
         seconds_taken(lambda: run.sample_metrics.features(few)) / seconds / len(few),
     )
     measurement = (
-        run.trainer.measure_images * (sample + extraction / run.ranks.count)
+        run.trainer.measure_images * (sample + extraction / run.group.count)
         if run.trainer.measures
         else 0.0
     )

@@ -92,24 +92,24 @@ def train_in_process(
     cfg = OmegaConf.create(plain)
     device = find_device(cfg.trainer.device)
     with (
-        join_group(device) as ranks,
-        logging_to(folder / "train.log", ranks.first),
-        stop_on_signals(ranks) as stop,
+        join_group(device) as group,
+        logging_to(folder / "train.log", group.is_first),
+        stop_on_signals(group) as stop,
     ):
-        run = set_up_run(cfg, folder, ranks, named, features)
+        run = set_up_run(cfg, folder, group, named, features)
         log_sample_metrics(run)
         run_checks(run)
-        if ranks.first:
+        if group.is_first:
             write_config(folder / ".hydra", cfg, overrides)
-        run = replace(run, logger=RunLogger.opened(folder, run.state.step, writes=ranks.first))
+        run = replace(run, logger=RunLogger.opened(folder, run.state.step, writes=group.is_first))
         write_data_pictures(run)
         with ending_with_report(run):
             with run.writer.thread:
                 train_loop(run, stop)
                 finish_run(run, stop, again)
-            if ranks.first:
+            if group.is_first:
                 mark_finished()
-        if stop.is_set() and ranks.count > 1:
+        if stop.is_set() and group.count > 1:
             exit_now()
     return not stop.is_set()
 

@@ -24,7 +24,7 @@ def finish_run(run: Run, stop: Event, again: str) -> None:
             f"the weights are not finite at step {run.state.step:,}: the last good checkpoint stays; see incidents.jsonl"
         )
     run.meet()
-    path = last_checkpoint(run, stop) if run.ranks.first else None
+    path = last_checkpoint(run, stop) if run.group.is_first else None
     if run.state.step < run.steps:
         word = "stopped" if stop.is_set() else "ended"
         log.info(
@@ -70,7 +70,7 @@ def ending_with_report(run: Run) -> Iterator[None]:
 
 def write_report(run: Run) -> None:
     """Writes the card where there is a checkpoint, and says where it is or why there is none."""
-    if not run.ranks.first or not newest_first(run.folder):
+    if not run.group.is_first or not newest_first(run.folder):
         return
     try:
         log.info(

@@ -47,7 +47,7 @@ def held_out_losses(run: Run) -> dict[str, Fixed]:
         "held_out": LONGEST,
         "training": LONGEST + 1,
     }  # steps, so to say, that no training comes to
-    options = {"seed": run.cfg.seed, "size": size, "ranks": run.ranks}
+    options = {"seed": run.cfg.seed, "size": size, "group": run.group}
     with (
         torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext()
     ):  # else it is compiled again, for this size
@@ -97,7 +97,7 @@ def heat_map(by_time: Columns) -> Picture:
 
 
 def loss_by_quarter(
-    window: Sequence[Progress], steps: int, ranks: ProcessGroup
+    window: Sequence[Progress], steps: int, group: ProcessGroup
 ) -> dict[str, float]:
     """The mean training loss at the times of each quarter, over the finite losses in the window."""
     losses = torch.cat([each.losses for each in window]).cpu().double()
@@ -109,5 +109,5 @@ def loss_by_quarter(
     sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
     sums[0].index_add_(0, quarters[kept], losses[kept])
     sums[1].index_add_(0, quarters[kept], weights[kept])
-    total, weight = ranks.total(sums)
+    total, weight = group.sum(sums)
     return {f"loss_q{place}": loss for place, loss in enumerate((total / weight).tolist(), 1)}

@@ -27,7 +27,7 @@ def train_loop(run: Run, stop: Event) -> None:
         initial=run.state.step,
         unit=" steps",
         dynamic_ncols=True,
-        disable=not run.ranks.first,
+        disable=not run.group.is_first,
     ) as bar:
         while not run_steps(run, bar, stop):
             roll_back(run)
@@ -39,12 +39,12 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
     """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
     trainer, window, since = run.trainer, list[Progress](), time.perf_counter()
     watch, vote, stream = (
-        NonFiniteGuard(run.state, run.logger, run.ranks),
-        AnyRankFlag(run.ranks),
+        NonFiniteGuard(run.state, run.logger, run.group),
+        AnyRankFlag(run.group),
         run.stream(run.state.step),
     )
     for progress in trainer.fit(
-        run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, ranks=run.ranks
+        run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, group=run.group
     ):
         watch.follow(progress)
         run.writer.look()
@@ -91,8 +91,8 @@ def step_numbers(
         "images_per_second": speed,
         "skipped": run.state.skipped,
     }
-    numbers |= run.flops.at(speed) | loss_by_quarter(
-        window, run.state.denoiser.diffusion.steps, run.ranks
+    numbers |= run.flops.rates(speed) | loss_by_quarter(
+        window, run.state.denoiser.diffusion.steps, run.group
     )
     bar.set_postfix_str(progress_text(numbers, run.count))
     return numbers
@@ -117,5 +117,5 @@ def preview_and_save(run: Run, watch: NonFiniteGuard) -> None:
     if run.state.step % run.trainer.checkpoint_every == 0:
         watch.look()
         run.meet()
-        if run.ranks.first and not watch.in_a_row:
+        if run.group.is_first and not watch.in_a_row:
             run.save()

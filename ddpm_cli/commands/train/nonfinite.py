@@ -24,14 +24,14 @@ class NonFiniteGuard:
 
     state: TrainState
     logger: RunLogger
-    ranks: ProcessGroup
+    group: ProcessGroup
     in_a_row: int = 0
     before: tuple[Progress, AsyncScalar] | None = None
 
     def follow(self, progress: Progress) -> None:
         """Looks at the step before, and keeps this one for the next."""
         self.look()
-        self.before = progress, AsyncScalar.sent(torch.stack([progress.skipped, progress.overflow]))
+        self.before = progress, AsyncScalar(torch.stack([progress.skipped, progress.overflow]))
 
     def look(self) -> None:
         """Reads the flag of the step that is kept, and notes what was wrong with it."""
@@ -48,7 +48,7 @@ class NonFiniteGuard:
         self.in_a_row += 1
         self.state.skipped += 1
         self.logger.row(
-            "incidents.jsonl", evidence(before, self.state.denoiser.network, self.ranks)
+            "incidents.jsonl", evidence(before, self.state.denoiser.network, self.group)
         )
         if self.in_a_row == 1:
             log.warning(
@@ -57,7 +57,7 @@ class NonFiniteGuard:
             )
 
 
-def evidence(progress: Progress, network: nn.Module, ranks: ProcessGroup) -> dict[str, object]:
+def evidence(progress: Progress, network: nn.Module, group: ProcessGroup) -> dict[str, object]:
     """What is known of a step: losses and norms, images and times, and the weights that are not finite; nan and inf as words."""
     here = [
         (
@@ -67,7 +67,7 @@ def evidence(progress: Progress, network: nn.Module, ranks: ProcessGroup) -> dic
         )
     ]
     indices, times, losses = (
-        list(chain(*parts)) for parts in zip(*chain(*ranks.gathered(here)), strict=True)
+        list(chain(*parts)) for parts in zip(*chain(*group.all_gather(here)), strict=True)
     )
     norms = {
         name: parameter.detach().norm() for name, parameter in unwrap(network).named_parameters()
@@ -97,7 +97,7 @@ def roll_back(run: Run) -> None:
         run.state,
     )
     run.writer.end()
-    paths = run.ranks.shared(
+    paths = run.group.broadcast(
         checkpoints.newest_first(run.folder)
     )  # as the first process sees them once it has written the last
     evidence = f"the evidence is in {run.folder / 'incidents.jsonl'}"
@@ -109,7 +109,7 @@ def roll_back(run: Run) -> None:
         raise ValueError(
             f"{row}, and no checkpoint to go back to; try a smaller trainer.optimizer.lr; {evidence}"
         )
-    path, content = agree.agree_on_checkpoint(run.ranks, lambda: folder.newest_readable(paths))
+    path, content = agree.agree_on_checkpoint(run.group, lambda: folder.newest_readable(paths))
     snapshot.restore_snapshot(state, content)
     state.lr_scale = 0.5
     run.logger.cut(state.step)

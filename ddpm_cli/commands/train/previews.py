@@ -30,15 +30,15 @@ log = logging.getLogger(__name__)
 def write_preview(run: Run) -> None:
     """A grid of the average's samples, from the same noise at every step of the run."""
     *_, images = preview_trajectory(run)
-    every = torch.cat(run.ranks.gathered(to_bytes(images).cpu()))
+    every = torch.cat(run.group.all_gather(to_bytes(images).cpu()))
     run.logger.picture(f"samples/step_{run.state.step:08d}.png", grid(every), run.state.step)
-    if run.ranks.first:
+    if run.group.is_first:
         check_colours(run, every)
 
 
 def preview_trajectory(run: Run) -> Iterator[Images]:
     """This process's share of the samples that are shown, after every step of the sampler; a conditional model's, class after class."""
-    indices = range(PREVIEWS)[run.ranks.part(PREVIEWS)]
+    indices = range(PREVIEWS)[run.group.slice_of(PREVIEWS)]
     if not indices:
         return iter([torch.empty(0, *run.data.images.shape[1:])])
     labels = (

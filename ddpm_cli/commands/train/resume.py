@@ -176,9 +176,9 @@ def restore_run(run: Run, content: dict[str, Any]) -> Run:
     other = not alike or any(change.startswith("trainer.optimizer._target_") for change in changed)
     snapshot.restore_snapshot(run.state, content, moments=not other, past=not (another or times))
     run.state.positions = run.state.positions if run.rows else []
-    if (before := len(run.state.positions)) not in (0, run.ranks.count):
+    if (before := len(run.state.positions)) not in (0, run.group.count):
         changed.append(
-            f"processes: {before} -> {run.ranks.count}, so that the stream is read from its first image on again"
+            f"processes: {before} -> {run.group.count}, so that the stream is read from its first image on again"
         )
     other_best = best_metric_changes(content["config"], run.cfg)
     if other_best or not (run.folder / "checkpoints/best.pt").exists():

@@ -38,7 +38,7 @@ class Run:
     steps: int
     logger: RunLogger
     writer: AsyncWriter
-    ranks: ProcessGroup
+    group: ProcessGroup
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
     rows: Rows | None = None
@@ -54,7 +54,7 @@ class Run:
     def share(self) -> Stream:
         """This process's part of every batch."""
         size = self.trainer.batch_size
-        return Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.ranks.part(size))
+        return Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.group.slice_of(size))
 
     def batch(self, step: int) -> Batch:
         """The whole batch of a step."""
@@ -68,14 +68,14 @@ class Run:
                 self.rows,
                 group_options(self.cfg, "data"),
                 self.cfg.seed,
-                self.ranks.rank,
-                self.ranks.count,
+                self.group.rank,
+                self.group.count,
             )
-            known = len(self.state.positions) == self.ranks.count
-            position = self.state.positions[self.ranks.rank] if known else ""
+            known = len(self.state.positions) == self.group.count
+            position = self.state.positions[self.group.rank] if known else ""
             return streamed_batches(
                 share,
-                self.ranks.part(self.trainer.batch_size),
+                self.group.slice_of(self.trainer.batch_size),
                 position,
                 threads=max(1, self.trainer.workers),
                 pin=pin,
@@ -94,7 +94,7 @@ class Run:
     def meet(self) -> None:
         """Has the state know where the streams of all processes go on, as a checkpoint must; all come by."""
         if self.state.position:
-            self.state.positions = self.ranks.gathered(self.state.position)
+            self.state.positions = self.group.all_gather(self.state.position)
 
     def save(self) -> None:
         """Has a checkpoint written, as the best one where it is; `saver` says what becomes of it."""

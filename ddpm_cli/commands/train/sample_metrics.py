@@ -27,7 +27,7 @@ def measure_samples(run: Run) -> dict[str, float]:
 def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
     """This process's share of the samples, batch by batch, each after every step of the sampler; labels are as often as in the data."""
     n, size = run.trainer.measure_images, run.trainer.microbatch or run.trainer.batch_size
-    mine = range(n)[run.ranks.part(n)]
+    mine = range(n)[run.group.slice_of(n)]
     known = run.data.labels if run.state.denoiser.conditional else None
     labels = None if known is None else known[evenly_spaced(n, len(known))]
     for few in (mine[first : first + size] for first in range(0, len(mine), size)):
@@ -48,11 +48,11 @@ def score_samples(run: Run, mine: Iterable[Bytes]) -> dict[str, float]:
     """The measures of samples, of which these are this process's; every process is told the same numbers."""
     every = list(
         chain.from_iterable(
-            run.ranks.collected([run.sample_metrics.features(images) for images in mine])
+            run.group.gather([run.sample_metrics.features(images) for images in mine])
         )
     )
     whole = {
         name: torch.cat([features[name] for features in every])
         for name in run.sample_metrics.extractors
     }
-    return run.ranks.shared(run.sample_metrics.scores(whole) if run.ranks.first else {})
+    return run.group.broadcast(run.sample_metrics.scores(whole) if run.group.is_first else {})

@@ -45,7 +45,6 @@ from ddpm_cli.parallel import (
     scaler_for,
     wrap_network,
 )
-from ddpm_cli.parallel.launch import is_restarted
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.seeds import Purpose, words_at
@@ -56,18 +55,18 @@ log = logging.getLogger(__name__)
 
 
 def set_up_run(
-    cfg: DictConfig, folder: Path, ranks: ProcessGroup, named: bool, features: Mapping[str, Any]
+    cfg: DictConfig, folder: Path, group: ProcessGroup, named: bool, features: Mapping[str, Any]
 ) -> Run:
     """A run as it starts or goes on, with these features to measure by; says what it is, writes nothing."""
-    check_launch(cfg, ranks)
+    check_launch(cfg, group)
     asked = (
         "auto"
-        if any(ranks.gathered(is_restarted()))
+        if any(group.all_gather(group.restarts > 0))
         and (not cfg.resume or checkpoints.newest_first(folder))
         else cfg.resume
     )
-    found = agree.agree_on_checkpoint(ranks, lambda: resume.find_checkpoint(asked, folder, named))
-    run = build_run(cfg, folder, found[1] if found else None, ranks, features)
+    found = agree.agree_on_checkpoint(group, lambda: resume.find_checkpoint(asked, folder, named))
+    run = build_run(cfg, folder, found[1] if found else None, group, features)
     log_summary(run)
     if asked:
         told = (
@@ -79,19 +78,19 @@ def set_up_run(
     return run
 
 
-def check_launch(cfg: DictConfig, ranks: ProcessGroup) -> None:
+def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
     """Refuses processes of torchrun that would not train together, and those without an image."""
-    if ranks.count > 1 and cfg.trainer.parallel != "ddp":
+    if group.count > 1 and cfg.trainer.parallel != "ddp":
         raise ValueError(
-            f"trainer=ddp is for {ranks.count} processes; trainer.parallel is {cfg.trainer.parallel!r}"
+            f"trainer=ddp is for {group.count} processes; trainer.parallel is {cfg.trainer.parallel!r}"
         )
-    if ranks.count > 1 and cfg.trainer.processes not in ("auto", 1, ranks.here, ranks.count):
+    if group.count > 1 and cfg.trainer.processes not in ("auto", 1, group.here, group.count):
         raise ValueError(
-            f"trainer.processes must be auto where torchrun has started {ranks.count}, but is {cfg.trainer.processes}"
+            f"trainer.processes must be auto where torchrun has started {group.count}, but is {cfg.trainer.processes}"
         )
-    if cfg.trainer.batch_size < ranks.count:
+    if cfg.trainer.batch_size < group.count:
         raise ValueError(
-            f"trainer.batch_size must be at least {ranks.count}, the processes there are, but is {cfg.trainer.batch_size}"
+            f"trainer.batch_size must be at least {group.count}, the processes there are, but is {cfg.trainer.batch_size}"
         )
 
 
@@ -99,7 +98,7 @@ def build_run(
     cfg: DictConfig,
     folder: Path,
     content: dict[str, Any] | None,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
     features: Mapping[str, Any],
 ) -> Run:
     """Builds every part, cheapest first, and puts back what `content` remembers."""
@@ -122,17 +121,17 @@ def build_run(
         preparation.shape,
         perturbed=trainer.input_perturbation > 0,
     )
-    made = ranks.in_turn(lambda: build_extractors(features, cfg.trust, device, preparation.shape))
+    made = group.first_then_others(lambda: build_extractors(features, cfg.trust, device, preparation.shape))
     (data, rows), began = (
-        load_images(cfg, trainer.batch_size, preparation, ranks),
+        load_images(cfg, trainer.batch_size, preparation, group),
         time.perf_counter(),
     )
     if denoiser.conditional:  # one class has stood for all of them until they were known
         denoiser = initial_denoiser(cfg, diffusion, preparation.shape, len(data.classes))
     work = FlopCount(
-        count_flops(denoiser.network, preparation.shape), peak_of_devices(trainer, device, ranks)
+        count_flops(denoiser.network, preparation.shape), peak_of_devices(trainer, device, group)
     )
-    state = build_state(denoiser, trainer, device, ranks, loss, time_sampler)
+    state = build_state(denoiser, trainer, device, group, loss, time_sampler)
     quiet, saver = (
         RunLogger(folder, None, writes=False),
         AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every),
@@ -154,7 +153,7 @@ def build_run(
         0,
         quiet,
         saver,
-        ranks,
+        group,
         work,
         gauge,
         rows,
@@ -179,16 +178,16 @@ def initial_denoiser(
 
 
 def load_images(
-    cfg: DictConfig, batch_size: int, preparation: Preparation, ranks: ProcessGroup
+    cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
 ) -> tuple[ImageSet, Rows | None]:
     """The images, or the first of a stream and its rows; ValueError where processes see others, or there are too few for a batch."""
-    source = ranks.in_turn(lambda: build(cfg, "data"))
+    source = group.first_then_others(lambda: build(cfg, "data"))
     check_batch(batch_size, source.count, endless=source.rows is not None)
     labels = label_count(
         cfg, len(source.classes)
     )  # tells before images are decoded that they have none
-    data = load_image_set(source, preparation, copies=ranks.here, aloud=ranks.first)
-    if len(set(ranks.gathered(data.fingerprint))) > 1:
+    data = load_image_set(source, preparation, copies=group.here, aloud=group.is_first)
+    if len(set(group.all_gather(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     if labels:
         check_labels(data)
@@ -203,12 +202,12 @@ def check_batch(size: int, images: int, why: str = "", *, endless: bool = False)
         )
 
 
-def peak_of_devices(trainer: Trainer, device: torch.device, ranks: ProcessGroup) -> float:
+def peak_of_devices(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
     """FLOP/s of all devices that the run computes on."""
     devices = (
         torch.cuda.device_count()
         if trainer.parallel == "dp" and device.type == "cuda"
-        else ranks.count
+        else group.count
     )
     return devices * measure_peak(device, TYPES[trainer.precision])
 
@@ -217,7 +216,7 @@ def build_state(
     denoiser: Denoiser,
     trainer: Trainer,
     device: torch.device,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
     loss: Loss,
     time_sampler: TimeSampler,
 ) -> TrainState:
@@ -235,7 +234,7 @@ def build_state(
         compiled=trainer.compile,
         recomputed=trainer.activation_checkpointing,
     )
-    state.denoiser = replace(denoiser, network=wrap_network(network, trainer.parallel, ranks))
+    state.denoiser = replace(denoiser, network=wrap_network(network, trainer.parallel, group))
     state.scaler = scaler_for(trainer.precision, device)
     return state
 

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def stop_on_signals(ranks: ProcessGroup) -> Iterator[Event]:
+def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
     """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once, as does what goes wrong after the first.
 
     One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above, to its very end.
@@ -25,9 +25,9 @@ def stop_on_signals(ranks: ProcessGroup) -> Iterator[Event]:
             log.info(
                 "stopping after this step (%s)%s",
                 signal.Signals(number).name,
-                "; Ctrl-C to stop at once" * (ranks.count == 1),
+                "; Ctrl-C to stop at once" * (group.count == 1),
             )
-        if ranks.count == 1:
+        if group.count == 1:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
 
@@ -38,10 +38,10 @@ def stop_on_signals(ranks: ProcessGroup) -> Iterator[Event]:
     try:
         yield stop
     except ValueError as error:
-        if not stop.is_set() or ranks.count > 1:
+        if not stop.is_set() or group.count > 1:
             raise
         log.error("error: %s", error)
         raise KeyboardInterrupt from error  # as an error of this run alone it would let a sweep go on
     finally:
-        for number, handler in before.items() if ranks.count == 1 else ():
+        for number, handler in before.items() if group.count == 1 else ():
             signal.signal(number, handler)

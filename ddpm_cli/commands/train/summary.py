@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 def log_summary(run: Run) -> None:
     """Says what will be trained, on what, for how long."""
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
-    log.info("device    %s", device_text(denoiser.device, trainer.parallel, run.ranks))
+    log.info("device    %s", device_text(denoiser.device, trainer.parallel, run.group))
     log.info("data      %s", data_text(run))
     log.info(
         "schedule  %s steps, SNR %.1e at the end",
@@ -47,7 +47,7 @@ def data_text(run: Run) -> str:
 
 def log_sample_metrics(run: Run) -> None:
     """Says what is measured, and finds the features of the training images."""
-    if run.trainer.measures and run.ranks.first:
+    if run.trainer.measures and run.group.is_first:
         told = f"{', '.join(run.trainer.measures)} of {run.trainer.measure_images:,} samples every {run.trainer.measure_every:,} steps"
         log.info(
             "measures  %s, against %s training images", told, f"{len(run.sample_metrics.images):,}"

@@ -63,7 +63,7 @@ def steps_that_fit(run: Run, since: float) -> int:
     assert minutes is not None
     costs = measure_costs(run, 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
-    steps = min(run.ranks.gathered(costs.steps(left, run.trainer)))
+    steps = min(run.group.all_gather(costs.steps(left, run.trainer)))
     if steps < 1:
         told = f"a step takes {costs.step:.2g} s, a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         raise ValueError(f"trainer.minutes={minutes:g} is too short: {told}")
@@ -78,7 +78,7 @@ def measure_costs(run: Run, seconds: float) -> Costs:
         measurement = measurement_seconds(run, TIMING * seconds) if run.trainer.measures else 0.0
         evaluation = seconds_taken(lambda: held_out_losses(run))
         return Costs(
-            step, evaluation, grid, save_seconds(run) if run.ranks.first else 0.0, measurement
+            step, evaluation, grid, save_seconds(run) if run.group.is_first else 0.0, measurement
         )
 
 
@@ -98,7 +98,7 @@ def step_seconds(run: Run, limit: float) -> float:
     trainer = replace(run.trainer, stop_at=None)
     stream = run.stream(run.state.step)
     steps = trainer.fit(
-        run.state, stream, run.loss, steps=LONGEST, seed=run.cfg.seed, ranks=run.ranks
+        run.state, stream, run.loss, steps=LONGEST, seed=run.cfg.seed, group=run.group
     )
 
     def take(count: int) -> None:
@@ -106,7 +106,7 @@ def step_seconds(run: Run, limit: float) -> float:
         bool(last.skipped)  # waits for the device
 
     take(1)
-    count = run.ranks.shared(round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1))))))
+    count = run.group.broadcast(round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1))))))
     return seconds_taken(lambda: take(count)) / count
 
 
@@ -127,7 +127,7 @@ def measurement_seconds(run: Run, limit: float) -> float:
     """The time of a measurement: of its batches of samples, and of what is found of black images in their place."""
     n = run.trainer.measure_images
     black = torch.zeros(
-        len(range(n)[run.ranks.part(n)]), *run.data.images.shape[1:], dtype=torch.uint8
+        len(range(n)[run.group.slice_of(n)]), *run.data.images.shape[1:], dtype=torch.uint8
     )
     score_samples(run, [black])  # the first one waits for the training images' features
     drawing = drawing_seconds(run, lambda: next(sample_batches(run), iter(())), limit)
