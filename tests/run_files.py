@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import torch
+from conftest import TINY
+
+from ddpm_cli.checkpoints import Checkpoint
 
 
 def flattened(content, prefix=""):
+    fields = vars(content) if isinstance(content, Checkpoint) else content
     return {
         name: tensor
-        for key, value in content.items()
+        for key, value in fields.items()
         for name, tensor in (
             flattened(value, f"{prefix}{key}.")
             if isinstance(value, dict)
@@ -21,3 +25,14 @@ def flattened(content, prefix=""):
 
 def rows(folder):
     return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
+
+
+def often(command, *options, folder="run"):
+    return command(
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "trainer.checkpoint_every=2",
+        f"hydra.run.dir={folder}",
+        *options,
+    )

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from run_files import flattened
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import previews, time_budget
 from ddpm_cli.data import ImageSet
 from ddpm_cli.data.image_set import check_labels
@@ -44,13 +44,13 @@ def test_a_conditional_run_says_so_and_six_steps_equal_three_and_the_rest(comman
         "train", *CONDITIONAL, "trainer.steps=6", "hydra.run.dir=parts", "resume=auto"
     )
     one, other = (
-        checkpoints.load(Path(name, "checkpoints/last.pt")) for name in ("whole", "parts")
+        Checkpoint.load(Path(name, "checkpoints/last.pt")) for name in ("whole", "parts")
     )
     assert (whole.code, resumed.code) == (0, 0), whole.err + resumed.err
     assert "predicts eps, conditional on 10 classes" in whole.out
     assert "changed" not in resumed.out
-    assert one["facts"]["classes"] == [str(digit) for digit in range(10)]
-    assert one["network"]["label.weight"].shape == (11, 32)
+    assert one.classes == [str(digit) for digit in range(10)]
+    assert one.network["label.weight"].shape == (11, 32)
     assert all(torch.equal(flattened(one)[name], flattened(other)[name]) for name in flattened(one))
 
 
@@ -65,7 +65,7 @@ def test_a_conditional_run_is_the_same_however_it_is_computed(command):
         for name, said in ways.items()
     ]
     plain, *others = (
-        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ways
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ways
     )
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes
     assert all(torch.equal(plain[name], other[name]) for name in plain for other in others)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 
 KILLS = 10
 RUN = [
@@ -54,18 +54,18 @@ def test_kills_change_nothing(tmp_path, monkeypatch):
         kill_after_some_steps("killed", moment)
     assert KILLS <= int(steps_done("killed").removeprefix("step_")) < 400
     outputs = {folder: start(folder).communicate()[0] for folder in ("killed", "whole")}
-    killed, whole = (checkpoints.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
+    killed, whole = (Checkpoint.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
     pairs = zip(
         *(
             torch.utils._pytree.tree_leaves(
-                [each[part] for part in ("network", "ema", "optimizer")]
+                [getattr(each, part) for part in ("network", "ema", "optimizer")]
             )
             for each in (killed, whole)
         ),
         strict=True,
     )
     assert "resumed   step" in outputs["killed"]
-    assert killed["step"] == whole["step"] == 400
+    assert killed.step == whole.step == 400
     assert all(torch.equal(one, other) for one, other in pairs)
     assert Path("killed/metrics.jsonl").read_text().count("\n") == Path(
         "whole/metrics.jsonl"

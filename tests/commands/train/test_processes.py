@@ -11,7 +11,7 @@ import pytest
 import torch
 from run_files import flattened, rows
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.slow
 STEPS = 30
@@ -57,9 +57,9 @@ def run(*command):
 
 
 def weights(folder):
-    content = checkpoints.load(Path(folder, "checkpoints/last.pt"))
-    assert content["step"] == STEPS
-    return flattened({"network": content["network"], "ema": content["ema"]})
+    checkpoint = Checkpoint.load(Path(folder, "checkpoints/last.pt"))
+    assert checkpoint.step == STEPS
+    return flattened({"network": checkpoint.network, "ema": checkpoint.ema})
 
 
 def same_run(folder, reference):
@@ -128,7 +128,7 @@ def test_what_loss_times_and_verdict_remember_and_what_is_measured_is_that_of_al
         )
         assert code == 0, err
     alone, pair = (
-        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair")
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair")
     )
     remembered = [name for name in alone if name.startswith(("loss.", "history.", "verdict."))]
     assert same_run("pair", "alone")
@@ -228,7 +228,7 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
         == 1
     )
     assert "Traceback" not in err and "warning" not in err.lower()
-    stopped = checkpoints.load(Path("run/checkpoints/last.pt"))["step"]
+    stopped = Checkpoint.load(Path("run/checkpoints/last.pt")).step
     assert [row["step"] for row in rows("run")] == list(range(1, stopped + 1))
 
 
@@ -238,7 +238,7 @@ def test_a_run_that_was_stopped_goes_on_exactly():
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=100)
     assert process.returncode == 0
-    stopped = checkpoints.load(Path("run/checkpoints/last.pt"))["step"]
+    stopped = Checkpoint.load(Path("run/checkpoints/last.pt")).step
     for name, resume in {"run": ["resume=auto"], "whole": []}.items():
         assert (
             run(
@@ -252,7 +252,7 @@ def test_a_run_that_was_stopped_goes_on_exactly():
             == 0
         )
     parts, whole = (
-        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("run", "whole")
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("run", "whole")
     )
     assert all(torch.equal(parts[name], whole[name]) for name in whole)
 

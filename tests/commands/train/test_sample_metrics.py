@@ -8,7 +8,8 @@ from conftest import TINY, once
 from omegaconf import OmegaConf
 from run_files import flattened, rows
 
-from ddpm_cli import checkpoints, preflight
+from ddpm_cli import preflight
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import loop
 from ddpm_cli.commands.train import sample_metrics as measures
 from ddpm_cli.commands.train.resume import best_metric_changes
@@ -51,7 +52,7 @@ def told(folder):
 
 
 def best(folder):
-    return checkpoints.load(Path(folder, "checkpoints/best.pt"))["step"]
+    return Checkpoint.load(Path(folder, "checkpoints/best.pt")).step
 
 
 def same_run(one, other):
@@ -62,7 +63,7 @@ def same_run(one, other):
         for name in (one, other)
     )
     found, wanted = (
-        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
     )
     names = [name for name in wanted if name not in ("verdict.best", "verdict.steps")]
     return losses == expected and all(torch.equal(found[name], wanted[name]) for name in names)

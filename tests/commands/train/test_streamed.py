@@ -11,7 +11,7 @@ import torch
 from conftest import TINY
 from run_files import flattened, rows
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import nonfinite
 from ddpm_cli.commands.train import time_budget as budget
 from ddpm_cli.commands.train.time_budget import Costs
@@ -47,7 +47,7 @@ def shards(tmp_path, monkeypatch):
 
 def same(one, other):
     mine, its = (
-        flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
     )
     assert mine.keys() == its.keys()
     return [name for name in mine if not torch.equal(mine[name], its[name])]
@@ -72,7 +72,7 @@ def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_worker
     assert same("whole", "parts") == []
     assert [row["loss"] for row in rows("whole")] == [row["loss"] for row in rows("parts")]
     assert "changed, so" not in resumed.out
-    assert checkpoints.load(Path("parts/checkpoints/last.pt"))["stream"][0].startswith(
+    assert Checkpoint.load(Path("parts/checkpoints/last.pt")).stream[0].startswith(
         '{"before": 300, "done": '
     )
 
@@ -144,7 +144,7 @@ def test_a_position_that_does_not_fit_is_told_in_one_line(command, text):
 def test_a_checkpoint_whose_positions_are_no_texts_is_refused(trained, stream):
     torch.save({**torch.load(trained, weights_only=True), "stream": stream}, "x.pt")
     with pytest.raises(ValueError, match="'stream' "):
-        checkpoints.load(Path("x.pt"))
+        Checkpoint.load(Path("x.pt"))
 
 
 def test_another_name_of_a_stream_is_told(command):

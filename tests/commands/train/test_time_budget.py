@@ -11,7 +11,8 @@ import torch
 from conftest import TINY
 from training_problem import trainer
 
-from ddpm_cli import checkpoints, pacing
+from ddpm_cli import pacing
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import setup as opening
 from ddpm_cli.commands.train import time_budget
 from ddpm_cli.commands.train import time_budget as budget
@@ -48,9 +49,9 @@ def seven_steps(monkeypatch):
 
 
 def tensors(folder):
-    content = checkpoints.load(Path(folder, "checkpoints/last.pt"))
+    checkpoint = Checkpoint.load(Path(folder, "checkpoints/last.pt"))
     return torch.utils._pytree.tree_leaves(
-        {name: content[name] for name in ("network", "ema", "optimizer", "step")}
+        {name: getattr(checkpoint, name) for name in ("network", "ema", "optimizer", "step")}
     )
 
 
@@ -222,9 +223,9 @@ def test_a_run_ends_in_time_with_its_last_samples(command, monkeypatch):
         budget, "length", lambda run, since: began.append(since) or measured(run, since)
     )
     outcome = command("train", *TINY, "trainer.minutes=0.15", *SELDOM, "hydra.run.dir=run")
-    content = checkpoints.load(Path("run/checkpoints/last.pt"))
+    checkpoint = Checkpoint.load(Path("run/checkpoints/last.pt"))
     took = budget.time.perf_counter() - began[0]
     assert outcome.code == 0, outcome.err
-    assert content["step"] == content["facts"]["steps"]
-    assert Path(f"run/samples/step_{content['step']:08d}.png").exists()
+    assert checkpoint.step == checkpoint.steps
+    assert Path(f"run/samples/step_{checkpoint.step:08d}.png").exists()
     assert 4.5 < took < 13.5  # of 9 s; a busy machine is slower than it was

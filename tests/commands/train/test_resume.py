@@ -1,0 +1,258 @@
+"""Runs that go on from a checkpoint: exactly, or with what changes told, or not at all."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from run_files import flattened, often, rows
+
+from ddpm_cli.checkpoints import Checkpoint
+
+RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
+
+
+@pytest.fixture
+def stopped_and_whole(command):
+    whole = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=whole")
+    stopped = command(
+        "train", *RECIPE, "trainer.steps=40", "trainer.stop_at=25", "hydra.run.dir=parts"
+    )
+    resumed = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=parts", "resume=auto")
+    assert (whole.code, stopped.code, resumed.code) == (0, 0, 0), resumed.err
+    return stopped, resumed
+
+
+def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
+    whole, parts = (
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts")
+    )
+    assert len(whole) > 200
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_resumed_run_says_what_it_restored_and_logs_each_step_once(stopped_and_whole):
+    stopped, resumed = stopped_and_whole
+    assert "ended     at step 25 of 40" in stopped.out
+    assert "trainer.steps=40 hydra.run.dir=" in stopped.out
+    assert stopped.out.count("resume=auto") == 1
+    assert "resumed   step 25 of" in resumed.out
+    assert [row["step"] for row in rows("parts")] == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert rows("parts")[-1]["loss"] == rows("whole")[-1]["loss"]
+
+
+def test_a_run_is_never_written_over(command, trained):
+    outcome = command("train", *TINY, "trainer.steps=4", "hydra.run.dir=trained")
+    assert outcome.code == 1
+    assert (
+        "holds a run already (step_00000004.pt); go on with resume=auto, or name another folder"
+        in outcome.err
+    )
+
+
+def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(command):
+    outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=new", "resume=auto")
+    assert outcome.code == 0
+    assert "resumed   nothing: " in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("model.network.dim=16", "model.network.dim was 8 and is 16"),
+        ("schedule.offset=0.01", "schedule.offset was 0.008 and is 0.01"),
+        ("seed=1", "seed was 0 and is 1"),
+        ("trainer.batch_size=8", "trainer.batch_size was 16 and is 8"),
+        ("data.channels=3", "the images are others"),
+    ],
+)
+def test_a_resume_refuses_what_makes_it_another_run(command, trained, change, told):
+    before = trained.read_bytes()
+    outcome = command(
+        "train", *TINY, "trainer.steps=8", "hydra.run.dir=trained", "resume=auto", change
+    )
+    assert outcome.code == 1
+    assert "error: cannot resume: " in outcome.err
+    assert told in outcome.err
+    assert trained.read_bytes() == before
+
+
+def test_a_resume_tells_what_is_no_longer_exact(command, trained):
+    out = command(
+        "train", *TINY, "trainer.steps=6", "trainer.optimizer.lr=1e-4", f"resume={trained}"
+    ).out
+    assert "trainer.steps: 4 -> 6" in out
+    assert "trainer.optimizer.lr: 0.003 -> 0.0001" in out
+    assert "steps in all: 4 -> 6" in out
+
+
+def test_another_optimizer_starts_with_nothing_remembered_and_says_so(command, trained):
+    other = [
+        "trainer.optimizer._target_=torch.optim.RMSprop",
+        "~trainer.optimizer.betas",
+        "~trainer.optimizer.fused",
+    ]
+    outcome = command(
+        "train", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto", *other
+    )
+    assert outcome.code == 0, outcome.err
+    assert "the optimizer starts with nothing remembered" in outcome.out
+
+
+def test_going_on_from_an_older_checkpoint_never_loses_a_newer_one(command):
+    often = [*TINY, "trainer.steps=4", "trainer.checkpoint_every=2", "hydra.run.dir=run"]
+    command("train", *often)
+    outcome = command("train", *often, "resume=run/checkpoints/step_00000002.pt")
+    assert outcome.code == 1
+    assert (
+        "holds newer checkpoints (step_00000004.pt), which going on from step_00000002.pt would lose; "
+        "name another folder" in outcome.err
+    )
+
+
+def cut_off(file):
+    return file[:5000]
+
+
+def flipped(file):
+    return file[:5000] + bytes([file[5000] ^ 1]) + file[5001:]
+
+
+def emptied(file):
+    return b""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(cut_off, marks=pytest.mark.long),
+        flipped,
+        pytest.param(emptied, marks=pytest.mark.long),
+    ],
+)
+def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command, damage):
+    often(command, folder="whole")
+    often(command, "trainer.stop_at=4")
+    newest = Path("run/checkpoints/step_00000004.pt")
+    newest.write_bytes(damage(newest.read_bytes()))
+    outcome = often(command, "resume=auto")
+    whole, parts = (
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "run")
+    )
+    assert outcome.code == 0, outcome.err
+    assert "skipped   cannot read the checkpoint" in outcome.out
+    assert "resumed   step 2 of" in outcome.out
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_where_no_checkpoint_can_be_read_nothing_starts_afresh(command):
+    often(command, "trainer.stop_at=2")
+    Path("run/checkpoints/step_00000002.pt").write_bytes(b"")
+    outcome = often(command, "resume=auto")
+    assert outcome.code == 1
+    assert (
+        "none of the 1 checkpoints in 'run/checkpoints' can be read; "
+        "to start again, name another folder" in outcome.err.replace(str(Path.cwd()) + "/", "")
+    )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_goes_on_in_another_precision(command, trained, precision):
+    outcome = command(
+        "train", *TINY, "trainer.steps=4", f"trainer.precision={precision}", "hydra.run.dir=half"
+    )
+    assert outcome.code == 0, outcome.err
+    assert command("train", *TINY, "trainer.steps=6", "hydra.run.dir=half", "resume=auto").code == 0
+    again = command(
+        "train",
+        *TINY,
+        "trainer.steps=6",
+        "hydra.run.dir=trained",
+        "resume=auto",
+        f"trainer.precision={precision}",
+    )
+    assert again.code == 0
+    assert "trainer.precision" not in again.out
+
+
+REMEMBERING = [
+    *[
+        "model.variance=learned",
+        "schedule.steps=10",
+        "train_times=loss_aware",
+        "train_times.kept=2",
+        "loss=uncertain",
+        "loss@loss.of=vlb",
+    ],
+    *["trainer.offset_noise=0.1", "trainer.evaluate_every=10"],
+]
+
+
+def test_what_loss_times_and_verdict_remember_goes_on_exactly(command):
+    for name, options in (
+        ("whole", []),
+        ("parts", ["trainer.stop_at=25"]),
+        ("parts", ["resume=auto"]),
+    ):
+        outcome = command(
+            "train", *RECIPE, *REMEMBERING, "trainer.steps=40", f"hydra.run.dir={name}", *options
+        )
+        assert outcome.code == 0, outcome.err
+    whole, parts = (
+        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts")
+    )
+    assert (whole["loss.u"] != 0).all()
+    assert whole["history.counts"].min() >= 2
+    assert len(whole["verdict.by_time"]) == 4
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert [row.get("held_out") for row in rows("whole")] == [
+        row.get("held_out") for row in rows("parts")
+    ]
+
+
+def test_another_loss_starts_with_nothing_remembered(command):
+    command("train", *RECIPE, *REMEMBERING, "trainer.steps=4", "hydra.run.dir=run")
+    other = [*RECIPE, *REMEMBERING[:2], "loss=vlb", "trainer.steps=6"]
+    outcome = command("train", *other, "hydra.run.dir=run", "resume=auto")
+    assert outcome.code == 0, outcome.err
+    assert "loss._target_: 'ddpm_cli.losses.Uncertain' -> 'ddpm_cli.losses.vlb'" in outcome.out
+    assert (
+        "changed, so the rest is not what it would have been: "
+        "the optimizer starts with nothing remembered" in outcome.out
+    )
+
+
+def test_a_run_that_goes_on_elsewhere_has_no_best_checkpoint_yet(command):
+    command("train", *TINY, "trainer.steps=2", "hydra.run.dir=one")
+    further = [
+        "resume=one/checkpoints/last.pt",
+        "trainer.steps=4",
+        "trainer.stop_at=3",
+        "hydra.run.dir=other",
+    ]
+    outcome = command("train", *TINY, *further)
+    assert outcome.code == 0, outcome.err
+    assert "best.pt" not in outcome.out
+    assert not Path("other/checkpoints/best.pt").exists()
+
+
+def test_a_row_without_a_step_is_told(command):
+    command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run")
+    Path("run/metrics.jsonl").write_text('{"loss": 1}\n')
+    outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run", "resume=auto")
+    assert outcome.code == 1
+    assert "metrics.jsonl' has a row without a step: '{\"loss\": 1}" in outcome.err
+
+
+def test_lost_parameters_of_a_loss_are_told(command):
+    run = [*TINY, "loss=uncertain", "trainer.steps=2", "hydra.run.dir=run"]
+    command("train", *run)
+    path = Path("run/checkpoints/step_00000002.pt")
+    torch.save({**torch.load(path, weights_only=True), "loss": {}}, path)
+    outcome = command("train", *run, "resume=auto")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: cannot resume: the checkpoint's parameters of the loss are not this loss's\n",
+    )

@@ -1,0 +1,61 @@
+"""Runs that are stopped, by Ctrl-C, by a signal or at a step."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.run_folder.logger import RunLogger
+
+
+def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
+    monkeypatch.setattr(RunLogger, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+    outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
+    assert outcome.code == 0
+    assert "stopped   at step 3 of 9; go on with:" in outcome.out
+    assert "resume=auto" in outcome.out
+    assert Checkpoint.load(Path("run/checkpoints/last.pt")).step == 3
+
+
+def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
+    Path("mine/model").mkdir(parents=True)
+    Path("mine/model/small.yaml").write_text("defaults: [resnet, _self_]\n")
+    out = command(
+        "train",
+        "--config-dir",
+        "mine",
+        *TINY,
+        "model=small",
+        "trainer.steps=2",
+        "trainer.stop_at=1",
+    ).out
+    assert f"ddpm-train --config-dir={Path('mine').resolve()} " in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeypatch, number):
+    monkeypatch.setattr(
+        RunLogger, "numbers", lambda *_: [signal.raise_signal(number), signal.raise_signal(number)]
+    )
+    outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
+    assert outcome.code == 0
+    assert f"stopping after this step ({number.name})" in outcome.out
+    assert Checkpoint.load(Path("run/checkpoints/last.pt")).step == 3
+
+
+def test_a_checkpoint_of_a_stop_is_never_the_best(command):
+    wild = [*TINY, "trainer.optimizer.lr=0.3", "trainer.lr_schedule=constant", "trainer.ema=0.0"]
+    often = [
+        *wild,
+        "trainer.evaluate_every=2",
+        "trainer.checkpoint_every=4",
+        "trainer.log_every=2",
+        "trainer.steps=10",
+    ]
+    assert command("train", *often, "hydra.run.dir=whole").code == 0
+    for options in (["trainer.stop_at=2"], ["trainer.stop_at=6", "resume=auto"], ["resume=auto"]):
+        assert command("train", *often, "hydra.run.dir=parts", *options).code == 0
+    best = [Checkpoint.load(Path(name, "checkpoints/best.pt")).step for name in ("whole", "parts")]
+    assert best[0] == best[1]
