@@ -106,8 +106,8 @@ def test_going_on_from_an_older_checkpoint_never_loses_a_newer_one(command):
     outcome = command("train", *often, "resume=run/checkpoints/step_00000002.pt")
     assert outcome.code == 1
     assert (
-        "holds newer checkpoints (step_00000004.pt), which going on from step_00000002.pt would lose; "
-        "name another folder" in outcome.err
+        "holds newer checkpoints (step_00000004.pt), "
+        "which going on from step_00000002.pt would lose; name another folder" in outcome.err
     )
 
 
