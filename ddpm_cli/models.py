@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
@@ -86,25 +87,22 @@ def label_count(cfg: DictConfig, classes: int) -> int:
 
 
 def load_denoiser(
-    content: dict[str, Any], *, weights: str, device: str, trust: list[str]
+    checkpoint: Checkpoint, *, weights: Literal["ema", "raw"], device: str, trust: list[str]
 ) -> Denoiser:
     """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more.
 
     It is built without memory first: what does not fit the weights in the file is refused before any is taken.
     """
-    recipe, facts = content["config"], content["facts"]
-    recipe.trust = trust
-    state = content["ema" if weights == "ema" else "network"]
+    recipe, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
+    shape, classes = checkpoint.shape, len(checkpoint.classes)
     if "path" in (recipe.get("schedule") or {}):
         raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
     try:
         diffusion = build_diffusion(recipe)
         with torch.device("meta"):
-            outline = build_denoiser(
-                recipe, diffusion, facts["shape"], len(facts["classes"])
-            ).network
+            outline = build_denoiser(recipe, diffusion, shape, classes).network
         load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
-        denoiser = build_denoiser(recipe, diffusion, facts["shape"], len(facts["classes"]))
+        denoiser = build_denoiser(recipe, diffusion, shape, classes)
     except UNBUILDABLE as error:
         raise (
             error

@@ -1,8 +1,13 @@
-"""A checkpoint is one file that says all about its run, is written whole or not at all, and runs no code when it is read."""
+"""A checkpoint is one file that holds a whole run, is written whole or not at all, and runs no code when it is read."""
 
 from ddpm_cli.checkpoints.environment import environment
-from ddpm_cli.checkpoints.file import load, write_checkpoint
-from ddpm_cli.checkpoints.folder import newest_first, write_and_prune
+from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
+from ddpm_cli.checkpoints.folder import (
+    agree_on_checkpoint,
+    newest_first,
+    newest_readable,
+    write_and_prune,
+)
 from ddpm_cli.checkpoints.migrations import FORMAT, MIGRATIONS
 from ddpm_cli.checkpoints.staging import StagingBuffers
 from ddpm_cli.checkpoints.validation import FACTS, FIELDS

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints.folder import newest_first, write_and_prune
+from ddpm_cli.checkpoints.staging import StagingBuffers
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class AsyncWriter:
     thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", use_one_thread)
     )
-    memory: checkpoints.StagingBuffers = field(default_factory=checkpoints.StagingBuffers)
+    memory: StagingBuffers = field(default_factory=StagingBuffers)
     copied: Event = field(default_factory=Event)
     begun: tuple[int, bool, Future[Path | Exception]] | None = None
     best_lost: bool = False  # the last one that was to be the best has failed
@@ -66,7 +67,7 @@ class AsyncWriter:
         finally:
             self.copied.set()
         try:
-            return checkpoints.write_and_prune(
+            return write_and_prune(
                 self.folder / "checkpoints", copy, last=self.last, every=self.every, best=best
             )
         except (
@@ -90,7 +91,7 @@ class AsyncWriter:
         self.best_lost = not isinstance(made, Path) if best else self.best_lost
         if isinstance(made, Path):
             return made
-        kept = next((path.name for path in checkpoints.newest_first(self.folder)), "none yet")
+        kept = next((path.name for path in newest_first(self.folder)), "none yet")
         free = shutil.disk_usage(self.folder).free / 2**20
         told = "warning: no checkpoint at step %s: %s; %.0f MiB are free; the last good one is %s; it is tried again"
         log.warning(told, f"{step:,}", " ".join(str(made).split())[:200], free, kept)

@@ -1,20 +1,97 @@
-"""One file that holds all of a run: written whole, read without running code."""
+"""One checkpoint: a file that is written whole, and read without running code."""
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from omegaconf import DictConfig
+from torch import Tensor
 
 from ddpm_cli.checkpoints.archive import UNREADABLE, check_archive
 from ddpm_cli.checkpoints.migrations import to_newest_format
-from ddpm_cli.checkpoints.validation import faults, optimizer_faults, parse_config
+from ddpm_cli.checkpoints.validation import FACTS, FIELDS, faults, optimizer_faults, parse_config
 from ddpm_cli.files import write_atomically
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint, with its tensors on the CPU.
+
+    config: the recipe. fingerprint: of the training images. shape: of an image [C, H, W]. classes: their names.
+    step: the steps done; steps: the length of the run; skipped: the steps without finite numbers.
+    network, ema, loss: parameters and buffers. history: the losses that the sampler of times uses.
+    optimizer: its state by the number of the parameter. scaler: of fp16, else empty.
+    stream: the position of each process in a stream. environment: versions by package.
+    """
+
+    path: Path
+    config: DictConfig
+    fingerprint: str
+    step: int
+    network: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    loss: dict[str, Tensor]
+    history: dict[str, Tensor]
+    verdict: dict[str, Tensor]
+    optimizer: dict[int, Any]
+    scaler: dict[str, Any]
+    stream: list[str]
+    environment: dict[str, str]
+    shape: list[int]
+    classes: list[str]
+    steps: int
+    lr_scale: float
+    skipped: int
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read a checkpoint; ValueError says in one line what is wrong with it."""
+        if not path.is_file():
+            raise ValueError(f"there is no checkpoint at {str(path)!r}")
+        try:
+            check_archive(path)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code"
+            ) from error
+        number = content.get("format") if isinstance(content, dict) else None
+        if type(number) is not int or number < 1:
+            raise ValueError(f"{str(path)!r} is not a checkpoint of ddpm-train")
+        try:
+            content = to_newest_format(content)
+        except ValueError as error:
+            raise ValueError(f"the checkpoint {str(path)!r} {error}") from error
+        wrong = next(faults(content), None) or next(optimizer_faults(content["optimizer"]), None)
+        if wrong:
+            raise ValueError(f"the checkpoint {path}: {wrong}")
+        return cls.from_content(content, path, parse_config(content["config"], str(path)))
+
+    @classmethod
+    def from_content(
+        cls, content: Mapping[str, Any], path: Path, config: DictConfig
+    ) -> "Checkpoint":
+        """The checkpoint of a content in the file's layout, whose text of the configuration is `config`."""
+        fields = {name: content[name] for name in FIELDS if name not in ("config", "data", "facts")}
+        facts = {name: content["facts"][name] for name in FACTS}
+        return cls(path, config, content["data"], **fields, **facts)
+
+    def weights(self, which: Literal["ema", "raw"]) -> dict[str, Tensor]:
+        """The tensors of the EMA, or those of the network itself."""
+        return self.ema if which == "ema" else self.network
+
+    def trusting(self, trust: list[str]) -> "Checkpoint":
+        """The checkpoint, its configuration trusting these modules alone, whatever the file trusts."""
+        config = self.config.copy()
+        config.trust = trust
+        return replace(self, config=config)
+
+
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes what is in the memory of this machine; ValueError where `load` would refuse it."""
+    """Write a content in the file's layout, from CPU memory; ValueError where `load` would refuse it."""
     if wrong := next(faults(content), None):
         raise ValueError(wrong)
 
@@ -22,9 +99,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         with partial.open("wb") as file:
             try:
                 torch.save(dict(content), file)
-            except (
-                RuntimeError
-            ) as error:  # torch's words, where it had been the disk that spoke first
+            except RuntimeError as error:  # torch's own words hide the error of the disk
                 raise (
                     error.__context__ if isinstance(error.__context__, OSError) else error
                 ) from None
@@ -32,29 +107,3 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
 
     write_atomically(path, fill)
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint on the CPU, its `config` as a DictConfig; ValueError says in one line what is wrong with it."""
-    if not path.is_file():
-        raise ValueError(f"there is no checkpoint at {str(path)!r}")
-    try:
-        check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise ValueError(
-            f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code"
-        ) from error
-    if (
-        not isinstance(content, dict)
-        or type(content.get("format")) is not int
-        or content["format"] < 1
-    ):
-        raise ValueError(f"{str(path)!r} is not a checkpoint of ddpm-train")
-    try:
-        content = to_newest_format(content)
-    except ValueError as error:
-        raise ValueError(f"the checkpoint {str(path)!r} {error}") from error
-    if wrong := next(faults(content), None) or next(optimizer_faults(content["optimizer"]), None):
-        raise ValueError(f"the checkpoint {path}: {wrong}")
-    return {**content, "config": parse_config(content["config"], str(path))}

@@ -1,15 +1,17 @@
-"""The checkpoints of a run: which are kept, and in which order they are looked at."""
+"""The checkpoints of a run: which are kept, and which is read."""
 
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ddpm_cli.checkpoints.file import load, write_checkpoint
+from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
 from ddpm_cli.files import write_atomically
+from ddpm_cli.parallel import ProcessGroup
 
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
+MaybeCheckpoint = TypeVar("MaybeCheckpoint", bound=Checkpoint | None)
 log = logging.getLogger(__name__)
 
 
@@ -21,23 +23,21 @@ def write_and_prune(
     every: int | None = None,
     best: bool = False,
 ) -> Path:
-    """Writes `step_*.pt` in `folder`, and drops all but the `last` newest and those of every `every` steps.
+    """Write `step_*.pt` in `folder`; drop all but the `last` newest and those of every `every` steps.
 
-    `last.pt` is linked to it, and so is `best.pt`, where it is the best.
+    `last.pt` is a link to the new checkpoint. So is `best.pt`, where `best` is set.
     """
-    for left in folder.glob(".partial-*"):  # by a process that was killed while it wrote
-        left.unlink()
+    for leftover in folder.glob(".partial-*"):  # of a process that was killed while it wrote
+        leftover.unlink()
     path = folder / f"step_{content['step']:08d}.pt"
     write_checkpoint(path, content)
     for name in ["last.pt", *["best.pt"] * best]:
         write_atomically(folder / name, lambda partial: os.link(path, partial))
-    there = sorted(folder.glob(NAMES))
-    undone = [
-        other for other in there if other.name > path.name
-    ]  # damaged, or of steps that were gone back from
-    for other in undone:
-        other.unlink()
-    for old in [other for other in there if other not in undone][:-last]:
+    paths = sorted(folder.glob(NAMES))
+    later = [each for each in paths if each.name > path.name]  # damaged, or before a roll-back
+    for each in later:
+        each.unlink()
+    for old in [each for each in paths if each not in later][:-last]:
         if every is None or int(old.stem.removeprefix("step_")) % every:
             old.unlink()
     return path
@@ -49,14 +49,24 @@ def newest_first(folder: Path) -> list[Path]:
 
 
 def newest_readable(
-    paths: Sequence[Path], read: Callable[[Path], dict[str, Any]] = load
-) -> tuple[Path, dict[str, Any]]:
-    """The first checkpoint that can be read; says which were skipped and why. ValueError where none can."""
+    paths: Sequence[Path], read: Callable[[Path], Checkpoint] = Checkpoint.load
+) -> Checkpoint:
+    """The first checkpoint that can be read; logs why others were skipped. ValueError where none can."""
     for path in paths:
         try:
-            return path, read(path)
+            return read(path)
         except ValueError as error:
             log.info("skipped   %s", error)
     raise ValueError(
         f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; to start again, name another folder"
     )
+
+
+def agree_on_checkpoint(
+    group: ProcessGroup, find: Callable[[], MaybeCheckpoint]
+) -> MaybeCheckpoint:
+    """The checkpoint that the first process finds, read by every process."""
+    checkpoint: Any = find() if group.is_first else None
+    path = group.broadcast(checkpoint and checkpoint.path)
+    agreed: Any = checkpoint or (path and Checkpoint.load(path))
+    return agreed

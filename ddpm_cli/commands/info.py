@@ -4,11 +4,10 @@ import logging
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.schema import check_config
 from ddpm_cli.console import logging_to
@@ -29,23 +28,23 @@ class Options:
 def info(cfg: DictConfig) -> None:
     """Shows what the checkpoint says; whatever it holds, only printable characters reach the screen."""
     check_config(cfg, (), Options)
-    content = checkpoints.load(Path(bind_options(Options, cfg)().ckpt).expanduser())
+    checkpoint = Checkpoint.load(Path(bind_options(Options, cfg)().ckpt).expanduser())
     with logging_to(None, aloud=True):
-        for line in checkpoint_lines(content):
+        for line in checkpoint_lines(checkpoint):
             log.info("%s", printable(line))
 
 
-def checkpoint_lines(content: dict[str, Any]) -> Iterator[str]:
+def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     """What is shown, line by line."""
-    facts, tensors = content["facts"], content["network"].values()
-    yield f"step        {content['step']:,} of {facts['steps']:,}, learning rate times {facts['lr_scale']:g}"
-    yield f"parameters  {sum(tensor.numel() for tensor in tensors):,}"
-    yield f"images      {' x '.join(map(str, facts['shape']))} (channels, height, width), fingerprint {content['data']}"
-    yield f"classes     {', '.join(facts['classes']) or 'none'}"
-    yield from (f"{name:<11} {value}" for name, value in content["environment"].items())
+    parameters = sum(tensor.numel() for tensor in checkpoint.network.values())
+    yield f"step        {checkpoint.step:,} of {checkpoint.steps:,}, learning rate times {checkpoint.lr_scale:g}"
+    yield f"parameters  {parameters:,}"
+    yield f"images      {' x '.join(map(str, checkpoint.shape))} (channels, height, width), fingerprint {checkpoint.fingerprint}"
+    yield f"classes     {', '.join(checkpoint.classes) or 'none'}"
+    yield from (f"{name:<11} {value}" for name, value in checkpoint.environment.items())
     yield from [
         "",
         "recipe",
-        *(f"  {line}" for line in OmegaConf.to_yaml(content["config"]).splitlines()),
+        *(f"  {line}" for line in OmegaConf.to_yaml(checkpoint.config).splitlines()),
     ]
-    yield from ["", "the command that trains it again", f"  {train_command(content)}"]
+    yield from ["", "the command that trains it again", f"  {train_command(checkpoint)}"]

@@ -3,137 +3,109 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli import checkpoints
-from ddpm_cli.config.build import bind, group_options
-from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.inputs import read_image, read_mask
-from ddpm_cli.generation.labels import check_label
+from ddpm_cli.generation.noise import Noises
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.generation.trajectory import Noises, try_one_step
 from ddpm_cli.models import load_denoiser
-from ddpm_cli.parallel import find_device, prepare_for_sampling
-from ddpm_cli.samplers import Denoise, Grid, Sampler, at_levels_of, clip_x0, with_label
+from ddpm_cli.parallel import prepare_for_sampling
+from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, with_label
 from ddpm_cli.shapes import Images
 
 
 def build_generator(
     cfg: DictConfig,
     options: GenerationOptions,
-    content: dict[str, Any],
+    checkpoint: Checkpoint,
     *,
-    device: str,
-    compiled: bool,
-    trust: list[str],
     n: int,
-) -> Generator:
-    """Builds what a loaded checkpoint and the options say, and tries it on a grey image."""
-    facts, place = content["facts"], find_device(device)
-    denoiser = load_denoiser(content, weights=options.weights, device=device, trust=trust)
-    denoiser = replace(
-        denoiser,
-        network=prepare_for_sampling(denoiser.network, options.precision, compiled=compiled),
-    )
-    grid: Grid = group_options(cfg, "sampler")
-    sampler: Sampler = bind(cfg, "sampler")
-    image, shape = None, facts["shape"]
-    if options.inpaint is not None and options.mask is not None:
-        sampler = Inpainting(
-            sampler,
-            read_image(options.inpaint, shape).to(place),
-            read_mask(options.mask, shape).to(place),
-            options.resample,
-        )
-    if options.start is not None:
-        image = read_image(options.start, shape).to(place)
-    check_label(options.label, denoiser, facts["classes"])
-    guide = None if options.guide is None else build_guide(options, denoiser, facts, device, trust)
-    times = grid.times(denoiser.diffusion)
-
-    def keyed(indices: Sequence[int]) -> Noises:
-        return Noises.keyed(shape, options.seed, indices, place)
-
-    made = Generator(
-        cfg, options, denoiser, guide, facts["classes"], sampler, times, shape, place, keyed, image
-    )
-    if options.interpolate is not None:
-        made = replace(made, noises=interpolation_noise(made, options.interpolate, n))
-    try_one_step(
-        made.steered(denoiser, guide, made.labels([0])),
-        denoiser.diffusion,
-        sampler,
-        made.noises([0]),
-    )
-    return made
-
-
-def build_guide(
-    options: GenerationOptions,
-    denoiser: Denoiser,
-    facts: dict[str, Any],
     device: str,
     trust: list[str],
-) -> Denoise:
-    """The weaker model of autoguidance, asked at the same noise levels; ValueError where it is of other images or classes."""
-    content = checkpoints.load(Path(str(options.guide)).expanduser())
-    other = load_denoiser(content, weights=options.weights, device=device, trust=trust)
-    other = replace(
-        other, network=prepare_for_sampling(other.network, options.precision, compiled=False)
-    )
-    if content["facts"]["shape"] != facts["shape"]:
-        raise ValueError(
-            f"guide must draw images of {facts['shape']}, but draws {content['facts']['shape']}"
-        )
-    if (
-        other.conditional
-        and options.label is not None
-        and content["facts"]["classes"] != facts["classes"]
-    ):
-        raise ValueError("guide must know the same classes in the same order, or none")
-    same = at_levels_of(other, other.diffusion, denoiser.diffusion)
-    return same if other.conditional else lambda x_t, t, label=None: same(x_t, t)
+    compiled: bool = False,
+) -> Generator:
+    """Build the generator of a checkpoint by the options, and try it on one image."""
+    shape = checkpoint.shape
+    denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
+    network = prepare_for_sampling(denoiser.network, options.precision, compiled=compiled)
+    denoiser = replace(denoiser, network=network)
+    if options.label is not None and not denoiser.conditional:
+        needed = "a class-conditional checkpoint (trained with model.conditional=true)"
+        raise ValueError(f"label={options.label} needs {needed}; this one is unconditional")
+    generator = Generator.from_config(cfg, denoiser, options, shape, checkpoint.classes)
+    if options.inpaint is not None and options.mask is not None:
+        image = read_image(options.inpaint, shape).to(denoiser.device)
+        mask = read_mask(options.mask, shape).to(denoiser.device)
+        sampler = Inpainting(generator.sampler, image, mask, options.resample)
+        generator = replace(generator, sampler=sampler)
+    if options.start is not None:
+        image = read_image(options.start, shape).to(denoiser.device)
+        generator = replace(generator, image=image)
+    if options.guide is not None:
+        guide = build_guide(generator, options.guide, device, trust)
+        generator = replace(generator, guide=guide)
+    if options.interpolate is not None:
+        interpolation = interpolation_noise(generator, options.interpolate, n)
+        generator = replace(generator, interpolation=interpolation)
+    generator.try_one_step()
+    return generator
+
+
+def build_guide(generator: Generator, ckpt: str, device: str, trust: list[str]) -> Denoise:
+    """The weaker model of autoguidance at the noise levels of the generator's own model.
+
+    Raises ValueError where the guide is of other images or classes.
+    """
+    options, checkpoint = generator.options, Checkpoint.load(Path(ckpt).expanduser())
+    denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
+    network = prepare_for_sampling(denoiser.network, options.precision, compiled=False)
+    denoiser, shape = replace(denoiser, network=network), checkpoint.shape
+    if shape != generator.shape:
+        raise ValueError(f"guide must draw images of {generator.shape}, but draws {shape}")
+    if denoiser.conditional and options.label is not None:
+        if checkpoint.classes != generator.classes:
+            raise ValueError("guide must know the same classes in the same order, or none")
+    guide = at_levels_of(denoiser, denoiser.diffusion, generator.denoiser.diffusion)
+    return guide if denoiser.conditional else lambda x_t, t, label=None: guide(x_t, t)
 
 
 def interpolation_noise(
-    made: Generator, ends: Sequence[int | str], n: int
+    generator: Generator, ends: Sequence[int | str], n: int
 ) -> Callable[[Sequence[int]], Noises]:
-    """The noise of images between two ends, of which the first is image 0 and the last image n - 1.
+    """The noise of images between two ends: of image 0 at the first, of image n - 1 at the other.
 
-    An end is the seed of an image, of which it is the first, or an image, of which the noise is found by the inverse of DDIM.
+    An end is a seed, whose image 0 it is, or an image, whose noise the inverse of DDIM finds.
     """
     if n < 2:
         raise ValueError(f"interpolate needs n of at least 2, but it is {n}")
-    both = [interpolation_end(made, end) for end in ends]
+    first, last = (interpolation_end(generator, end) for end in ends)
+    device = generator.denoiser.device
 
     def noises(indices: Sequence[int]) -> Noises:
-        places = torch.tensor([index / (n - 1) for index in indices], device=made.device)
-        one, other = (end(len(indices)) for end in both)
-        return interpolate_noise(one, other, places)
+        places = torch.tensor([index / (n - 1) for index in indices], device=device)
+        return interpolate_noise(first(len(indices)), last(len(indices)), places)
 
     return noises
 
 
-def interpolation_end(made: Generator, end: int | str) -> Callable[[int], Noises]:
-    """The noise of one end, as often as it is asked for."""
+def interpolation_end(generator: Generator, end: int | str) -> Callable[[int], Noises]:
+    """The noise of an end for a batch of any size."""
+    shape, denoiser = generator.shape, generator.denoiser
     if isinstance(end, int):
-        return lambda count: Noises.keyed(made.shape, end, [0] * count, made.device)
-    image = read_image(end, made.shape).to(made.device)
-    labels = made.labels([0])
-    found = invert_image(
-        clip_x0(made.denoiser if labels is None else with_label(made.denoiser, labels)),
-        made.denoiser.diffusion,
-        image,
-    )
+        return lambda count: Noises.keyed(shape, end, [0] * count, denoiser.device)
+    image, labels = read_image(end, shape).to(denoiser.device), generator.labels([0])
+    denoise = clip_x0(denoiser if labels is None else with_label(denoiser, labels))
+    noise = invert_image(denoise, denoiser.diffusion, image)
 
-    def refused(like: Images) -> Images:
+    def refuse_noise(like: Images) -> Images:
         raise ValueError(
-            "interpolate between images needs a sampler without noise: ddim, dpmpp_2m, unipc or heun as they are"
+            "interpolate between images needs a sampler without noise: "
+            "ddim, dpmpp_2m, unipc or heun as they are"
         )
 
-    return lambda count: Noises(found.expand(count, *made.shape), refused)
+    return lambda count: Noises(noise.expand(count, *shape), refuse_noise)

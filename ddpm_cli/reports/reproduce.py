@@ -5,16 +5,17 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, overrides_for
 from ddpm_cli.pacing import shorten_cadences
 
 
-def train_command(content: dict[str, Any]) -> str:
+def train_command(checkpoint: Checkpoint) -> str:
     """The command that trains it again to its end."""
-    wanted: Any = OmegaConf.to_container(content["config"], resolve=True)
+    wanted: Any = OmegaConf.to_container(checkpoint.config, resolve=True)
     try:
         if isinstance(wanted.get("trainer"), dict):
-            wanted["trainer"] = length_in_steps(wanted["trainer"], content["facts"]["steps"])
+            wanted["trainer"] = length_in_steps(wanted["trainer"], checkpoint.steps)
         return shlex.join(["ddpm-train", *overrides_for({**wanted, **NOT_THE_RECIPE})])
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         return f"(none: {error})"

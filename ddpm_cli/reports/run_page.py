@@ -1,15 +1,12 @@
 """The page of a run: report.html in its folder."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.checkpoints import newest_first
-from ddpm_cli.checkpoints.folder import newest_readable
+from ddpm_cli.checkpoints import Checkpoint, newest_first, newest_readable
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.files import write_atomically
 from ddpm_cli.models import load_denoiser
@@ -28,29 +25,29 @@ def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
         raise ValueError(
             f"run must be the folder of a training run, but there is no checkpoint in {str(folder / 'checkpoints')!r}"
         )
-    _, content = newest_readable(paths)
+    checkpoint = newest_readable(paths).trusting(trust)
     return render_run_page(
-        folder, content, load_denoiser(content, weights="ema", device=device, trust=trust)
+        folder, checkpoint, load_denoiser(checkpoint, weights="ema", device=device, trust=trust)
     )
 
 
-def render_run_page(folder: Path, content: Mapping[str, Any], denoiser: Denoiser) -> Path:
+def render_run_page(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> Path:
     """Writes `report.html`.
 
-    content: what the newest checkpoint holds, as it is loaded. denoiser: with the average of the weights.
+    checkpoint: the newest of the run. denoiser: with the weights of the EMA.
     """
     path, told = folder / "report.html", folder / "metrics.jsonl"
     curves = Curves(folder, {}, list(metric_rows(told)) if told.is_file() else [])
     sections = [
-        Section("What was trained", [pairs(run_sections.trained(folder, content, curves))]),
+        Section("What was trained", [pairs(run_sections.trained(folder, checkpoint, curves))]),
         Section("Samples", run_sections.samples(folder)),
-        Section("How one comes about", run_sections.film(content, denoiser)),
+        Section("How one comes about", run_sections.film(checkpoint, denoiser)),
         Section("Numbers", run_sections.numbers(curves)),
         Section("Metrics", run_sections.judged(folder)),
         Section("What it saw", run_sections.seen(folder)),
-        Section("How to do it again", run_sections.again(folder, content)),
+        Section("How to do it again", run_sections.again(folder, checkpoint)),
         Section("What went wrong", run_sections.wrong(folder)),
-        Section("Environment", [pairs(content["environment"])]),
+        Section("Environment", [pairs(checkpoint.environment)]),
     ]
     text = page(f"Run {folder.name}", sections)
     write_atomically(path, lambda partial: partial.write_bytes(text.encode()))

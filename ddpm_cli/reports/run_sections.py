@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from torchvision.transforms.v2.functional import to_pil_image
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import bind, group_options
 from ddpm_cli.config.overrides import composing
 from ddpm_cli.config.values import path_override
@@ -65,19 +66,19 @@ INCIDENTS = {
 }
 
 
-def trained(folder: Path, content: Mapping[str, Any], curves: Curves) -> dict[str, str]:
+def trained(folder: Path, checkpoint: Checkpoint, curves: Curves) -> dict[str, str]:
     """What the run said of itself when it began, how far it came, how quick it was, and the verdict on it."""
-    words, steps = facts.log_facts(folder), content["facts"]["steps"]
+    words, steps = facts.log_facts(folder), checkpoint.steps
     found = {
         name: words.get(name, "") for name in ("model", "data", "schedule", "length", "device")
     }
-    found["classes"] = ", ".join(content["facts"]["classes"])
-    done = f"{content['step']:,} of {steps:,} steps"
+    found["classes"] = ", ".join(checkpoint.classes)
+    done = f"{checkpoint.step:,} of {steps:,} steps"
     return {
         **found,
         "done": done,
-        "speed": speed(curves, content["config"].trainer.batch_size),
-        "learning": verdict(content, curves),
+        "speed": speed(curves, checkpoint.config.trainer.batch_size),
+        "learning": verdict(checkpoint, curves),
     }
 
 
@@ -96,18 +97,18 @@ def speed(curves: Curves, batch: int) -> str:
     )
 
 
-def verdict(content: Mapping[str, Any], curves: Curves) -> str:
+def verdict(checkpoint: Checkpoint, curves: Curves) -> str:
     """The verdict in the run's own words, none where nothing is held out."""
-    found = Verdict.recalled(content["verdict"], content["step"])
+    found = Verdict.recalled(checkpoint.verdict, checkpoint.step)
     judged = [
         row
         for row in curves.rows
-        if {"held_out", "training"} <= row.keys() and row["step"] <= content["step"]
+        if {"held_out", "training"} <= row.keys() and row["step"] <= checkpoint.step
     ]
     if not judged or not len(found.held_out):
         return ""
     found.latest = int(judged[-1]["step"]), judged[-1]["held_out"], judged[-1]["training"]
-    return found.told(content["config"].trainer.best)
+    return found.told(checkpoint.config.trainer.best)
 
 
 def samples(folder: Path) -> list[Markup]:
@@ -129,9 +130,9 @@ def samples(folder: Path) -> list[Markup]:
 
 
 @torch.no_grad()
-def film(content: Mapping[str, Any], denoiser: Denoiser) -> list[Markup]:
+def film(checkpoint: Checkpoint, denoiser: Denoiser) -> list[Markup]:
     """How the first image comes about: x_t, and beside it the estimate of x_0."""
-    cfg, shape = content["config"], content["facts"]["shape"]
+    cfg, shape = checkpoint.config, checkpoint.shape
     labels = torch.tensor([0]) if denoiser.conditional else None
     of = partial(
         trajectory,
@@ -257,10 +258,10 @@ def shown(path: Path, told: str, room: int) -> list[Markup]:
     )
 
 
-def again(folder: Path, content: Mapping[str, Any]) -> list[Markup]:
+def again(folder: Path, checkpoint: Checkpoint) -> list[Markup]:
     """The commands that train it again, go on and sample, and the recipe."""
     with composing():
-        anew = train_command(dict(content))
+        anew = train_command(checkpoint)
     kept = [
         each
         for each in overrides.typed_overrides(folder)
@@ -280,7 +281,7 @@ def again(folder: Path, content: Mapping[str, Any]) -> list[Markup]:
         for told, line in commands.items()
         for each in (element("p", f"{told}:"), element("pre", element("code", line)))
     ]
-    recipe = element("pre", element("code", OmegaConf.to_yaml(content["config"])))
+    recipe = element("pre", element("code", OmegaConf.to_yaml(checkpoint.config)))
     return [*shown, element("details", element("summary", "The recipe"), recipe)]
 
 

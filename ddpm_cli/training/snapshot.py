@@ -5,8 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints.environment import environment
-from ddpm_cli.checkpoints.migrations import FORMAT
+from ddpm_cli.checkpoints import FORMAT, Checkpoint, environment
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
 from ddpm_cli.training.state import TrainState
 from ddpm_cli.training.verdict import Verdict
@@ -38,22 +37,25 @@ def take_snapshot(
 
 
 def restore_snapshot(
-    state: TrainState, content: Mapping[str, Any], *, moments: bool = True, past: bool = True
+    state: TrainState, checkpoint: Checkpoint, *, moments: bool = True, past: bool = True
 ) -> None:
     """Puts what a loaded checkpoint remembers into `state`.
 
     Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times and the verdict do.
     """
-    facts = content["facts"]
-    load_network(state.denoiser.network, content["network"])
-    load_network(state.ema, content["ema"])
+    load_network(state.denoiser.network, checkpoint.network)
+    load_network(state.ema, checkpoint.ema)
     if moments:
-        load_network(state.loss_module, content["loss"])
-        load_optimizer(state.optimizer, content["optimizer"])
+        load_network(state.loss_module, checkpoint.loss)
+        load_optimizer(state.optimizer, checkpoint.optimizer)
     if past:
-        state.recollect(content["history"])
-    state.verdict = Verdict.recalled(content["verdict"] if past else {}, content["step"])
-    state.position, state.positions = "", content["stream"]
-    if content["scaler"]:
-        state.scaler.load_state_dict(content["scaler"])
-    state.step, state.lr_scale, state.skipped = content["step"], facts["lr_scale"], facts["skipped"]
+        state.recollect(checkpoint.history)
+    state.verdict = Verdict.recalled(checkpoint.verdict if past else {}, checkpoint.step)
+    state.position, state.positions = "", checkpoint.stream
+    if checkpoint.scaler:
+        state.scaler.load_state_dict(checkpoint.scaler)
+    state.step, state.lr_scale, state.skipped = (
+        checkpoint.step,
+        checkpoint.lr_scale,
+        checkpoint.skipped,
+    )

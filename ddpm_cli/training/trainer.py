@@ -190,7 +190,7 @@ class Trainer:
                 state.step,
                 mean,
                 norm,
-                float(groups[0]["lr"]),
+                float(param_groups[0]["lr"]),
                 skipped,
                 overflow,
                 losses,

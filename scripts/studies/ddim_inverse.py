@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.images import to_float
 from ddpm_cli.models import load_denoiser
@@ -23,7 +23,7 @@ if __name__ == "__main__":
     parser.add_argument("ckpt", type=Path, help="a checkpoint of ddpm-train on the digits")
     parser.add_argument("--steps", type=int, default=200, help="times of the grid (default: 200)")
     options = parser.parse_args()
-    denoiser = load_denoiser(checkpoints.load(options.ckpt), weights="ema", device="cpu", trust=[])
+    denoiser = load_denoiser(Checkpoint.load(options.ckpt), weights="ema", device="cpu", trust=[])
     x = to_float(load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).images[:64])
     times, denoise = even(denoiser.diffusion, options.steps), clip_x0(denoiser)
     with torch.no_grad():

@@ -12,7 +12,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.trajectory import initial_noise
@@ -59,7 +59,7 @@ if __name__ == "__main__":
     parser.add_argument("--n", type=int, default=500, help="samples (default: 500)")
     parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     options = parser.parse_args()
-    denoiser = load_denoiser(checkpoints.load(options.ckpt), weights="ema", device="cpu", trust=[])
+    denoiser = load_denoiser(Checkpoint.load(options.ckpt), weights="ema", device="cpu", trust=[])
     data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False))
     assert data.labels is not None
     pixels = data.images.flatten(1).numpy() / 255
@@ -74,7 +74,9 @@ if __name__ == "__main__":
         torch.arange(options.n) % len(data.classes),
     )
     for scale in (1.0, 2.0, 3.0):
-        images = to_bytes(draw_images(denoiser, labels, scale, options.seed)).flatten(1).numpy() / 255
+        images = (
+            to_bytes(draw_images(denoiser, labels, scale, options.seed)).flatten(1).numpy() / 255
+        )
         print(
             f"the class asked for, guidance {scale:g}            {classifier.score(images, labels.numpy()):.1%} of {options.n}"
         )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from ddpm_cli import checkpoints, samplers
+from ddpm_cli import samplers
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.generation.trajectory import trajectory
 from ddpm_cli.images import to_bytes
@@ -27,11 +28,11 @@ def measured(images: Bytes) -> Moments:
 @torch.no_grad()
 def samples(path: Path, *, n: int, steps: int, seed: int, weights: str) -> Bytes:
     """`n` images of a checkpoint as it would write them, by deterministic DDIM."""
-    content = checkpoints.load(path)
-    denoiser = load_denoiser(content, weights=weights, device="cpu", trust=[])
+    checkpoint = Checkpoint.load(path)
+    denoiser = load_denoiser(checkpoint, weights=weights, device="cpu", trust=[])
     grid = samplers.Grid(steps=steps, spacing="trailing")
     *_, images = trajectory(
-        denoiser, samplers.ddim, grid, shape=content["facts"]["shape"], seed=seed, indices=range(n)
+        denoiser, samplers.ddim, grid, shape=checkpoint.shape, seed=seed, indices=range(n)
     )
     return to_bytes(images)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.trajectory import trajectory
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
     parser.add_argument("--few", action="store_true", help="leave the ancestral steps out")
     options = parser.parse_args()
-    denoiser = load_denoiser(checkpoints.load(options.ckpt), weights="ema", device="cpu", trust=[])
+    denoiser = load_denoiser(Checkpoint.load(options.ckpt), weights="ema", device="cpu", trust=[])
     reference = moments(
         pixels(load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).images, side=8)
     )

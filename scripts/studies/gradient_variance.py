@@ -16,7 +16,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import build, group_options
 from ddpm_cli.data import load_image_set
 from ddpm_cli.loading import Stream
@@ -31,8 +31,11 @@ CPU = torch.device("cpu")
 
 def gradients(draw: TimeSampler, history: History, args: argparse.Namespace) -> Iterator[Tensor]:
     """The gradient of each batch, as one vector."""
-    content = checkpoints.load(args.ckpt)
-    denoiser, cfg = load_denoiser(content, weights="raw", device="cpu", trust=[]), content["config"]
+    checkpoint = Checkpoint.load(args.ckpt)
+    denoiser, cfg = (
+        load_denoiser(checkpoint, weights="raw", device="cpu", trust=[]),
+        checkpoint.config,
+    )
     data, _ = load_image_set(build(cfg, "data"), group_options(cfg, "data")).parted(
         cfg.data.holdout
     )
@@ -59,19 +62,19 @@ def spread(found: Iterator[Tensor]) -> tuple[float, float, float]:
 
 def recalled(path: Path) -> tuple[TimeSampler, History]:
     """The run's sampler of times and what it goes by."""
-    content = checkpoints.load(path)
-    denoiser = load_denoiser(content, weights="raw", device="cpu", trust=[])
+    checkpoint = Checkpoint.load(path)
+    denoiser = load_denoiser(checkpoint, weights="raw", device="cpu", trust=[])
     if (
-        not content["history"]
-        or (content["history"]["counts"] < content["config"].train_times.kept).any()
+        not checkpoint.history
+        or (checkpoint.history["counts"] < checkpoint.config.train_times.kept).any()
     ):
         raise SystemExit(
             "error: the checkpoint must be of train_times=loss_aware, after every time has had its losses"
         )
-    history = History(denoiser.diffusion, content["history"]["losses"].shape[1])
-    history.losses.copy_(content["history"]["losses"])
-    history.counts.copy_(content["history"]["counts"])
-    return build_time_sampler(OmegaConf.create(content["config"]), denoiser.diffusion), history
+    history = History(denoiser.diffusion, checkpoint.history["losses"].shape[1])
+    history.losses.copy_(checkpoint.history["losses"])
+    history.counts.copy_(checkpoint.history["counts"])
+    return build_time_sampler(OmegaConf.create(checkpoint.config), denoiser.diffusion), history
 
 
 if __name__ == "__main__":

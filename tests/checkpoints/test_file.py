@@ -14,6 +14,8 @@ from torch import nn
 from torch.amp import GradScaler
 
 from ddpm_cli import checkpoints, schedules
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints.migrations import to_newest_format
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
@@ -51,10 +53,11 @@ class Touch:
 
 
 def test_what_is_saved_comes_back(saved):
-    content, other = checkpoints.load(saved), state(seed=1)
-    snapshot.restore_snapshot(other, content)
-    assert (content["config"], content["data"], other.step) == (CFG, "print", 3)
-    assert content["facts"] == {**ABOUT["facts"], "lr_scale": 1.0, "skipped": 0}
+    checkpoint, other = Checkpoint.load(saved), state(seed=1)
+    snapshot.restore_snapshot(other, checkpoint)
+    assert (checkpoint.config, checkpoint.fingerprint, other.step) == (CFG, "print", 3)
+    facts = {name: getattr(checkpoint, name) for name in checkpoints.FACTS}
+    assert facts == {**ABOUT["facts"], "lr_scale": 1.0, "skipped": 0}
     pairs = zip(
         state().denoiser.network.parameters(), other.denoiser.network.parameters(), strict=True
     )
@@ -67,7 +70,7 @@ def test_what_is_saved_comes_back(saved):
 
 def test_weights_of_another_network_are_refused(saved):
     with pytest.raises(ValueError, match="the weights do not fit this network"):
-        snapshot.restore_snapshot(state(dim=16), checkpoints.load(saved))
+        snapshot.restore_snapshot(state(dim=16), Checkpoint.load(saved))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_weights_of_another_network_are_refused(saved):
 def test_damaged_files_are_told_in_one_line(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
     with pytest.raises(ValueError, match="it is damaged, or no checkpoint, or would run code"):
-        checkpoints.load(saved)
+        Checkpoint.load(saved)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write({"format": 1, "step": Touch()}, tmp_path / "bad.pt")
     with pytest.raises(ValueError, match="would run code"):
-        checkpoints.load(tmp_path / "bad.pt")
+        Checkpoint.load(tmp_path / "bad.pt")
     assert not Path("owned").exists()
 
 
@@ -101,7 +104,7 @@ def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch, write):
 def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value):
     torch.save({**torch.load(saved, weights_only=True), field: value}, saved)
     with pytest.raises(ValueError, match=f"'{field}' is missing or not what it should be"):
-        checkpoints.load(saved)
+        Checkpoint.load(saved)
 
 
 def altered(saved, change):
@@ -195,7 +198,7 @@ def altered(saved, change):
 )
 def test_contradictions_are_told(saved, change, told):
     with pytest.raises(ValueError, match=told):
-        checkpoints.load(altered(saved, change))
+        Checkpoint.load(altered(saved, change))
 
 
 @pytest.mark.parametrize(
@@ -211,24 +214,24 @@ def test_contradictions_are_told(saved, change, told):
     ],
 )
 def test_moments_of_other_shapes_never_reach_a_fused_kernel(saved, moment):
-    content = checkpoints.load(
+    checkpoint = Checkpoint.load(
         altered(saved, lambda content: content["optimizer"][0].update(exp_avg=moment))
     )
     with pytest.raises(
         ValueError, match="the optimizer's state does not fit Adam and this network"
     ):
-        snapshot.restore_snapshot(state(), content)
+        snapshot.restore_snapshot(state(), checkpoint)
 
 
 @pytest.mark.parametrize("moments", [None, 3, {"step": torch.tensor(1.0)}])
 def test_moments_that_are_none_are_told(saved, moments):
-    content = checkpoints.load(
+    checkpoint = Checkpoint.load(
         altered(saved, lambda content: content["optimizer"].update({0: moments}))
     )
     with pytest.raises(
         ValueError, match="the optimizer's state does not fit Adam and this network"
     ):
-        snapshot.restore_snapshot(state(), content)
+        snapshot.restore_snapshot(state(), checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -236,21 +239,21 @@ def test_moments_that_are_none_are_told(saved, moments):
     [dict.clear, lambda moments: moments.pop(0), lambda moments: moments.update({135: {}})],
 )
 def test_an_optimizer_that_misses_a_parameter_never_starts_afresh(saved, change):
-    content = checkpoints.load(altered(saved, lambda content: change(content["optimizer"])))
+    checkpoint = Checkpoint.load(altered(saved, lambda content: change(content["optimizer"])))
     with pytest.raises(
         ValueError, match=r"the optimizer's state is of \d+ parameters, but the network has 135"
     ):
-        snapshot.restore_snapshot(state(), content)
+        snapshot.restore_snapshot(state(), checkpoint)
 
 
 def test_a_parameter_that_never_got_a_gradient_has_nothing_to_remember(tmp_path):
     lazy, other = state(), state(seed=1)
     lazy.optimizer.state.pop(lazy.optimizer.param_groups[0]["params"][0])
     save(tmp_path / "x.pt", lazy, CFG, **ABOUT)
-    content = checkpoints.load(tmp_path / "x.pt")
-    snapshot.restore_snapshot(other, content)
-    assert content["optimizer"][0] == {}
-    assert optimizer_state(other.optimizer).keys() == content["optimizer"].keys()
+    checkpoint = Checkpoint.load(tmp_path / "x.pt")
+    snapshot.restore_snapshot(other, checkpoint)
+    assert checkpoint.optimizer[0] == {}
+    assert optimizer_state(other.optimizer).keys() == checkpoint.optimizer.keys()
 
 
 def test_what_would_be_refused_is_never_written(tmp_path):
@@ -266,10 +269,12 @@ def test_every_format_has_a_way_to_the_newest():
 
 
 def test_a_file_of_format_1_is_read_as_one_of_the_newest():
-    content = checkpoints.load(FORMAT_1)
-    assert torch.load(FORMAT_1, weights_only=True)["format"] == 1
-    assert (content["format"], content["step"], content["scaler"]) == (checkpoints.FORMAT, 4, {})
-    assert (content["facts"]["lr_scale"], content["facts"]["skipped"]) == (1.0, 0)
+    checkpoint = Checkpoint.load(FORMAT_1)
+    content = torch.load(FORMAT_1, weights_only=True)
+    assert content["format"] == 1
+    assert to_newest_format(content)["format"] == checkpoints.FORMAT
+    assert (checkpoint.step, checkpoint.scaler) == (4, {})
+    assert (checkpoint.lr_scale, checkpoint.skipped) == (1.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -278,12 +283,12 @@ def test_a_file_of_format_1_is_read_as_one_of_the_newest():
 def test_a_migration_makes_up_nothing_that_is_missing(tmp_path, field):
     torch.save({**torch.load(FORMAT_1, weights_only=True), field: None}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=f"'{field}' is missing or not what it should be"):
-        checkpoints.load(tmp_path / "x.pt")
+        Checkpoint.load(tmp_path / "x.pt")
 
 
 def test_an_optimizer_of_format_1_that_had_made_no_step_has_nothing_to_remember(tmp_path):
     torch.save({**torch.load(FORMAT_1, weights_only=True), "optimizer": {}}, tmp_path / "x.pt")
-    assert checkpoints.load(tmp_path / "x.pt")["optimizer"] == {number: {} for number in range(71)}
+    assert Checkpoint.load(tmp_path / "x.pt").optimizer == {number: {} for number in range(71)}
 
 
 def test_copies_are_taken_again_into_the_same_memory():
@@ -311,7 +316,7 @@ def test_a_flipped_bit_is_found(saved):
     file[len(file) // 2] ^= 1
     saved.write_bytes(file)
     with pytest.raises(ValueError, match="it is damaged"):
-        checkpoints.load(saved)
+        Checkpoint.load(saved)
 
 
 def test_compressed_archives_are_refused_before_they_are_unpacked(saved):
@@ -321,12 +326,12 @@ def test_compressed_archives_are_refused_before_they_are_unpacked(saved):
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(ValueError, match="it is damaged, or no checkpoint"):
-        checkpoints.load(saved)
+        Checkpoint.load(saved)
 
 
 def test_names_that_torch_allows_but_we_do_not_write_are_refused(saved):
     with pytest.raises(ValueError, match="would run code"):
-        checkpoints.load(altered(saved, lambda content: content["facts"].update(x=bytearray(8))))
+        Checkpoint.load(altered(saved, lambda content: content["facts"].update(x=bytearray(8))))
 
 
 def test_formats_of_the_future_are_told(saved):
@@ -334,7 +339,7 @@ def test_formats_of_the_future_are_told(saved):
     with pytest.raises(
         ValueError, match="has format 99, but this version reads formats 1 to 4: upgrade ddpm-cli"
     ):
-        checkpoints.load(saved)
+        Checkpoint.load(saved)
 
 
 SLY = ['a: "\\x24{oc.env:HOME}"', '"\\e[31mred": 1', "a: " + "x" * 70_000, "a: " + "[" * 2000]
@@ -354,7 +359,7 @@ SLY = ['a: "\\x24{oc.env:HOME}"', '"\\e[31mred": 1', "a: " + "x" * 70_000, "a: "
 def test_configurations_are_plain_text(saved, text):
     torch.save({**torch.load(saved, weights_only=True), "config": text}, saved)
     with pytest.raises(ValueError, match="its configuration is not plain text that can be read"):
-        checkpoints.load(saved)
+        Checkpoint.load(saved)
 
 
 def test_a_save_that_fails_leaves_what_was_there(saved, monkeypatch):
@@ -387,5 +392,5 @@ def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
         )
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["last.pt", "step_00000002.pt", "step_00000010.pt"]
-    assert checkpoints.load(tmp_path / "checkpoints/last.pt")["step"] == 10
+    assert Checkpoint.load(tmp_path / "checkpoints/last.pt").step == 10
     assert checkpoints.newest_first(tmp_path)[0].name == "step_00000010.pt"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddpm_cli import checkpoints, config, data
+from ddpm_cli import config, data
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config import overrides
 
 
@@ -28,11 +29,13 @@ def rewritten(path, **changes):
 def test_info_says_step_parameters_images_and_environment_and_leaves_nothing(command, trained):
     before = sorted(Path().rglob("*"))
     outcome = command("info", f"ckpt={trained}")
-    content = checkpoints.load(trained)
+    checkpoint = Checkpoint.load(trained)
     assert outcome.code == 0, outcome.err
     assert "step        4 of 4, learning rate times 1" in outcome.out
     assert "parameters  58,273" in outcome.out
-    assert f"1 x 8 x 8 (channels, height, width), fingerprint {content['data']}" in outcome.out
+    assert (
+        f"1 x 8 x 8 (channels, height, width), fingerprint {checkpoint.fingerprint}" in outcome.out
+    )
     assert "classes     0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in outcome.out
     assert f"torch       {torch.__version__}" in outcome.out
     assert "    dim: 8" in outcome.out
@@ -76,7 +79,7 @@ def test_the_printed_command_composes_to_the_recipe_in_the_checkpoint(command, c
     trained = command("train", *UNUSUAL, "data.name=" + config.quote(NAME))
     assert trained.code == 0, trained.err
     said = printed_command(command("info", "ckpt=run/checkpoints/last.pt").out)
-    recipe = checkpoints.load(Path("run/checkpoints/last.pt"))["config"]
+    recipe = Checkpoint.load(Path("run/checkpoints/last.pt")).config
     assert {
         "model=convnext",
         "schedule=sigmoid",
@@ -96,7 +99,7 @@ def test_the_command_of_a_resumed_run_trains_it_from_the_start(command, trained)
 
 
 def test_an_option_that_came_after_the_checkpoint_keeps_its_default(command, trained):
-    config = OmegaConf.to_container(checkpoints.load(trained)["config"])
+    config = OmegaConf.to_container(Checkpoint.load(trained).config)
     del config["trainer"]["workers"]
     rewritten(trained, config=OmegaConf.to_yaml(OmegaConf.create(config)))
     outcome = command("info", f"ckpt={trained}")

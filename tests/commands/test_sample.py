@@ -10,6 +10,7 @@ from conftest import TINY
 from PIL import Image
 
 from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 
 
 def test_a_checkpoint_is_all_that_sampling_needs(command, trained, tmp_path, monkeypatch):
@@ -249,12 +250,12 @@ def test_a_resumed_training_accepts_only_its_own_kind_of_file(command, trained):
 
 
 def test_a_checkpoint_says_all_about_its_run(trained):
-    content = checkpoints.load(trained)
-    assert content["facts"] == {
+    checkpoint = Checkpoint.load(trained)
+    assert {name: getattr(checkpoint, name) for name in checkpoints.FACTS} == {
         "shape": [1, 8, 8],
         "classes": [str(digit) for digit in range(10)],
         "steps": 4,
         "lr_scale": 1.0,
         "skipped": 0,
     }
-    assert content["environment"]["torch"] == torch.__version__
+    assert checkpoint.environment["torch"] == torch.__version__

@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.reference import distance_between_halves, load_reference, shape_text
@@ -39,22 +38,22 @@ def compare(cfg: DictConfig, folder: Path) -> None:
     check_config(cfg, ["features", *["data"] * ("data" in cfg)], Options)
     options = bind_options(Options, cfg)()
     check_sampler_names(options.samplers)
-    content = checkpoints.load(Path(options.ckpt).expanduser())
-    shape = content["facts"]["shape"]
+    checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
+    shape = checkpoint.shape
     denoiser = load_denoiser(
-        content, weights=options.weights, device=options.device, trust=options.trust
+        checkpoint, weights=options.weights, device=options.device, trust=options.trust
     )
     settings = list(build_settings(options, denoiser, shape))
     extract = build(cfg, "features", denoiser.device).extract
     extract(torch.zeros(1, *shape, dtype=torch.uint8))
     with logging_to(None, aloud=True):
-        data = load_reference(cfg, content["config"], options.trust, shape)
+        data = load_reference(cfg, checkpoint.config, options.trust, shape)
     features = extract_features(extract, data.images)
     bench = ComparisonInputs(
         options, denoiser, shape, extract, moments(features), distance_between_halves(features)
     )
     with logging_to(folder / "compare.log", aloud=True):
-        log_comparison(bench, content, data, "data" in cfg)
+        log_comparison(bench, checkpoint, data, "data" in cfg)
         save_text(folder / "compare.yaml", OmegaConf.to_yaml(cfg))
         write_comparison(folder, bench, list(measure_settings(settings, bench)))
 
@@ -68,7 +67,7 @@ def check_sampler_names(samplers: Sequence[str]) -> None:
 
 
 def log_comparison(
-    bench: ComparisonInputs, content: dict[str, Any], data: ImageSet, others: bool
+    bench: ComparisonInputs, checkpoint: Checkpoint, data: ImageSet, others: bool
 ) -> None:
     """Says what is compared, and what makes the distances mean less."""
     options, dimensions = bench.options, len(bench.reference.mean)
@@ -77,7 +76,7 @@ def log_comparison(
     log.info(
         "checkpoint %s: step %s, %s weights, images of %s",
         options.ckpt,
-        f"{content['step']:,}",
+        f"{checkpoint.step:,}",
         options.weights,
         size,
     )
@@ -87,7 +86,7 @@ def log_comparison(
     log.info(
         "halves     %.3f from one another, which no model can be expected to beat", bench.floor
     )
-    if not others and not data.matches(content["data"]):
+    if not others and not data.matches(checkpoint.fingerprint):
         log.warning(
             "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)"
         )

@@ -114,7 +114,7 @@ def log_evaluation(
         if any(name.startswith("copies") for name in options.metrics)
         else ""
     )
-    if not every.matches(subject.content["data"]):
+    if not every.matches(subject.checkpoint.fingerprint):
         log.warning(
             "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)%s",
             untold,

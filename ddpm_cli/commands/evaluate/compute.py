@@ -49,7 +49,7 @@ def build_evaluation(
             )
     metrics, shape = (
         [name for name in options.metrics if name != "nll"],
-        subject.content["facts"]["shape"],
+        subject.checkpoint.shape,
     )
     extractors = subject.group.first_then_others(
         lambda: metric_names.build_extractors(nodes, options.trust, device, shape)

@@ -73,15 +73,14 @@ def sampling_config(cfg: DictConfig) -> DictConfig:
 
 def prepare_generated(subject: EvaluationInputs, asked: DictConfig) -> GeneratedImages:
     """The images of the folder that is named, else those that the checkpoint is ready to draw."""
-    options, shape = subject.options, subject.content["facts"]["shape"]
+    options, shape = subject.options, subject.checkpoint.shape
     if options.generated is not None:
         return load_generated(subject, options.generated)
     steering: GenerationOptions = bind_options(GenerationOptions, asked)()
-    content: dict[str, Any] = dict(subject.content)
     made = build_generator(
         asked,
         steering,
-        content,
+        subject.checkpoint,
         device=options.device,
         compiled=False,
         trust=options.trust,

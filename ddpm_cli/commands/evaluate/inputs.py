@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.data import ImageSet, Preparation, load_image_set
@@ -24,7 +23,7 @@ class EvaluationInputs:
     """What is evaluated: a checkpoint, its denoiser, all images and their parts by name; where it is written, and by which processes."""
 
     options: Options
-    content: Mapping[str, Any]
+    checkpoint: Checkpoint
     denoiser: Denoiser
     parts: Mapping[str, ImageSet]
     preparation: Preparation
@@ -34,34 +33,34 @@ class EvaluationInputs:
     @property
     def step(self) -> int:
         """The step of the checkpoint."""
-        return self.content["step"]
+        return self.checkpoint.step
 
 
 def load_inputs(
     cfg: DictConfig, options: Options, folder: Path, group: ProcessGroup
 ) -> EvaluationInputs:
     """Loads the model and the images, and refuses what cannot be evaluated."""
-    content = checkpoints.load(Path(options.ckpt).expanduser())
+    checkpoint = Checkpoint.load(Path(options.ckpt).expanduser()).trusting(options.trust)
     denoiser = load_denoiser(
-        content, weights=options.weights, device=options.device, trust=options.trust
+        checkpoint, weights=options.weights, device=options.device, trust=options.trust
     )
     if "nll" in options.metrics and options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
-    source, preparation = data_config(cfg, content, options)
+    source, preparation = data_config(cfg, checkpoint, options)
     found = group.first_then_others(lambda: build(source, "data"))
     data = load_image_set(found, preparation, copies=group.here, aloud=group.is_first)
     if denoiser.conditional:
-        check_classes(data, content["facts"]["classes"])
+        check_classes(data, checkpoint.classes)
     training, held_out = data.parted(preparation.holdout)
     parts = {"training": training, "held_out": held_out, "all": data}
-    return EvaluationInputs(options, content, denoiser, parts, preparation, folder, group)
+    return EvaluationInputs(options, checkpoint, denoiser, parts, preparation, folder, group)
 
 
 def data_config(
-    cfg: DictConfig, content: Mapping[str, Any], options: Options
+    cfg: DictConfig, checkpoint: Checkpoint, options: Options
 ) -> tuple[DictConfig, Preparation]:
     """The command line's data or the packaged digits, for no file is opened at a checkpoint's word; and how they are prepared."""
-    recipe, shape = content["config"], list(content["facts"]["shape"])
+    recipe, shape = checkpoint.config, checkpoint.shape
     if "data" not in cfg and OmegaConf.select(recipe, "data._target_") != "ddpm_cli.data.digits":
         raise ValueError(
             "data=... must name the images: only the packaged digits are taken at a checkpoint's word"

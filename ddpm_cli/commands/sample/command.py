@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.sample.batch_size import quickest_batch_size
 from ddpm_cli.commands.sample.options import Options
 from ddpm_cli.commands.sample.outputs import grid_count, write_outputs
@@ -53,11 +53,11 @@ def sample_in_process(plain_cfg: dict[Any, Any], folder: Path) -> bool:
         join_group(find_device(options.device)) as group,
         logging_to(folder / "sample.log", group.is_first),
     ):
-        content = checkpoints.load(Path(steering.ckpt).expanduser())
+        checkpoint = Checkpoint.load(Path(steering.ckpt).expanduser())
         made = build_generator(
             cfg,
             steering,
-            content,
+            checkpoint,
             device=options.device,
             compiled=options.compile,
             trust=options.trust,
@@ -68,7 +68,7 @@ def sample_in_process(plain_cfg: dict[Any, Any], folder: Path) -> bool:
         batch = batch_size(made, options, album) if group.is_first else 0
         if group.is_first:
             album.begin(provenance(cfg, made, options.n, batch))
-            log_sampling(made, content, options, batch, len(album.done), group)
+            log_sampling(made, checkpoint, options, batch, len(album.done), group)
         done, batch = group.broadcast((album.done, batch))
         with tell_how_to_resume(folder, group):
             batches = missing_batches(options.n, batch, done) if shown or album.kept else []
@@ -97,7 +97,7 @@ def batch_size(made: Generator, options: Options, album: ImageStore) -> int:
 
 def log_sampling(
     made: Generator,
-    content: Mapping[str, Any],
+    checkpoint: Checkpoint,
     options: Options,
     batch: int,
     done: int,
@@ -114,7 +114,7 @@ def log_sampling(
     log.info(
         "checkpoint %s: step %s, %s weights, images of %s",
         steering.ckpt,
-        f"{content['step']:,}",
+        f"{checkpoint.step:,}",
         steering.weights,
         size,
     )

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints import agree, folder
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.parallel import AsyncScalar, ProcessGroup, unwrap
 from ddpm_cli.run_folder.logger import RunLogger
@@ -109,8 +108,15 @@ def roll_back(run: Run) -> None:
         raise ValueError(
             f"{row}, and no checkpoint to go back to; try a smaller trainer.optimizer.lr; {evidence}"
         )
-    path, content = agree.agree_on_checkpoint(run.group, lambda: folder.newest_readable(paths))
-    snapshot.restore_snapshot(state, content)
+    checkpoint = checkpoints.agree_on_checkpoint(
+        run.group, lambda: checkpoints.newest_readable(paths)
+    )
+    snapshot.restore_snapshot(state, checkpoint)
     state.lr_scale = 0.5
     run.logger.cut(state.step)
-    log.warning("warning: %s; back to %s with half the learning rate; %s", row, path.name, evidence)
+    log.warning(
+        "warning: %s; back to %s with half the learning rate; %s",
+        row,
+        checkpoint.path.name,
+        evidence,
+    )

@@ -1,14 +1,13 @@
 """Going on with a run: where its checkpoint lies, and whether it is the same run."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints.folder import newest_readable
+from ddpm_cli.checkpoints import Checkpoint, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.values import option_differences
 from ddpm_cli.loading import Position
@@ -64,11 +63,9 @@ LATER: dict[str, Any] = {  # what options that older checkpoints lack were in th
 log = logging.getLogger(__name__)
 
 
-def find_checkpoint(
-    resume: str | None, folder: Path, named: bool
-) -> tuple[Path, dict[str, Any]] | None:
+def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint | None:
     """The checkpoint to go on from and what is in it, if any; ValueError where a run would be lost or cannot be found."""
-    there = checkpoints.newest_first(folder)
+    there = newest_first(folder)
     if resume == "auto":
         if not named:
             raise ValueError(
@@ -87,18 +84,18 @@ def find_checkpoint(
         raise ValueError(
             f"{held}, which going on from {found.name} would lose; name another folder"
         )
-    return (found, load_to_resume(found)) if found else None
+    return load_to_resume(found) if found else None
 
 
-def load_to_resume(path: Path) -> dict[str, Any]:
+def load_to_resume(path: Path) -> Checkpoint:
     """Load a checkpoint; ValueError where its stream cannot go on."""
-    content = checkpoints.load(path)
-    if not all(map(Position.readable, content["stream"])):
+    checkpoint = Checkpoint.load(path)
+    if not all(map(Position.readable, checkpoint.stream)):
         raise ValueError(f"the checkpoint {path}: 'stream' must hold where each process goes on")
-    return content
+    return checkpoint
 
 
-def recipe_changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps: int) -> list[str]:
+def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: int) -> list[str]:
     """What differs from the run in the checkpoint and makes the rest another one; ValueError for what must not differ."""
     unused = ["trainer.label_dropout"] * (
         not OmegaConf.select(cfg, "model.conditional", default=False)
@@ -112,7 +109,7 @@ def recipe_changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps
     )
     found = [
         (key, before, after)
-        for key, before, after in changed_options(content["config"], cfg)
+        for key, before, after in changed_options(checkpoint.config, cfg)
         if not key.startswith(free)
     ]
     broken = [
@@ -120,12 +117,12 @@ def recipe_changes(content: Mapping[str, Any], cfg: DictConfig, data: str, steps
         for key, before, after in found
         if key.startswith(SAME)
     ]
-    broken += ["the images are others (their fingerprint differs)"] * (content["data"] != data)
+    broken += ["the images are others (their fingerprint differs)"] * (
+        checkpoint.fingerprint != data
+    )
     if broken:
         raise ValueError(f"cannot resume: {'; '.join(broken)}")
-    length = [("steps in all", content["facts"]["steps"], steps)] * (
-        content["facts"]["steps"] != steps
-    )
+    length = [("steps in all", checkpoint.steps, steps)] * (checkpoint.steps != steps)
     return [
         f"{key}: {short_text(before)} -> {short_text(after)}"
         for key, before, after in [*found, *length]
@@ -159,11 +156,11 @@ def short_text(value: Any) -> str:
     return f"[{value[0]}, ..., {value[-1]}]" if long else repr(value)
 
 
-def restore_run(run: Run, content: dict[str, Any]) -> Run:
+def restore_run(run: Run, checkpoint: Checkpoint) -> Run:
     """The run as it goes on from a checkpoint; says what makes the rest another one."""
-    changed = recipe_changes(content, run.cfg, run.fingerprint, run.steps)
+    changed = recipe_changes(checkpoint, run.cfg, run.fingerprint, run.steps)
     learned = run.state.loss_module.state_dict()
-    alike = {name: each.shape for name, each in content["loss"].items()} == {
+    alike = {name: each.shape for name, each in checkpoint.loss.items()} == {
         name: each.shape for name, each in learned.items()
     }
     another, times = (
@@ -174,13 +171,13 @@ def restore_run(run: Run, content: dict[str, Any]) -> Run:
             "cannot resume: the checkpoint's parameters of the loss are not this loss's"
         )
     other = not alike or any(change.startswith("trainer.optimizer._target_") for change in changed)
-    snapshot.restore_snapshot(run.state, content, moments=not other, past=not (another or times))
+    snapshot.restore_snapshot(run.state, checkpoint, moments=not other, past=not (another or times))
     run.state.positions = run.state.positions if run.rows else []
     if (before := len(run.state.positions)) not in (0, run.group.count):
         changed.append(
             f"processes: {before} -> {run.group.count}, so that the stream is read from its first image on again"
         )
-    other_best = best_metric_changes(content["config"], run.cfg)
+    other_best = best_metric_changes(checkpoint.config, run.cfg)
     if other_best or not (run.folder / "checkpoints/best.pt").exists():
         run.state.verdict.forget_best()
     for change in other_best:

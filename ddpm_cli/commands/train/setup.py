@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ddpm_cli import checkpoints, pacing
-from ddpm_cli.checkpoints import agree
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.commands.train import resume, time_budget
 from ddpm_cli.commands.train.resume import restore_run
@@ -65,13 +65,15 @@ def set_up_run(
         and (not cfg.resume or checkpoints.newest_first(folder))
         else cfg.resume
     )
-    found = agree.agree_on_checkpoint(group, lambda: resume.find_checkpoint(asked, folder, named))
-    run = build_run(cfg, folder, found[1] if found else None, group, features)
+    checkpoint = checkpoints.agree_on_checkpoint(
+        group, lambda: resume.find_checkpoint(asked, folder, named)
+    )
+    run = build_run(cfg, folder, checkpoint, group, features)
     log_summary(run)
     if asked:
         told = (
-            f"step {run.state.step:,} of {found[0]}"
-            if found
+            f"step {run.state.step:,} of {checkpoint.path}"
+            if checkpoint
             else f"nothing: {folder} holds no checkpoint; from step 0"
         )
         log.info("resumed   %s", told)
@@ -97,11 +99,11 @@ def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
 def build_run(
     cfg: DictConfig,
     folder: Path,
-    content: dict[str, Any] | None,
+    checkpoint: Checkpoint | None,
     group: ProcessGroup,
     features: Mapping[str, Any],
 ) -> Run:
-    """Builds every part, cheapest first, and puts back what `content` remembers."""
+    """Builds every part, cheapest first, and puts back what `checkpoint` remembers."""
     diffusion, trainer = (
         build_diffusion(cfg),
         build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer"))),
@@ -121,7 +123,9 @@ def build_run(
         preparation.shape,
         perturbed=trainer.input_perturbation > 0,
     )
-    made = group.first_then_others(lambda: build_extractors(features, cfg.trust, device, preparation.shape))
+    made = group.first_then_others(
+        lambda: build_extractors(features, cfg.trust, device, preparation.shape)
+    )
     (data, rows), began = (
         load_images(cfg, trainer.batch_size, preparation, group),
         time.perf_counter(),
@@ -139,7 +143,11 @@ def build_run(
     training, held_out = data.parted(preparation.holdout)
     why = f" when data.holdout={preparation.holdout:g} are held out"
     check_batch(trainer.batch_size, len(training.images), why, endless=rows is not None)
-    fingerprint = content["data"] if content and data.matches(content["data"]) else data.fingerprint
+    fingerprint = (
+        checkpoint.fingerprint
+        if checkpoint and data.matches(checkpoint.fingerprint)
+        else data.fingerprint
+    )
     gauge = TrainingSetMetrics(trainer.measures, made, training)
     run = Run(
         cfg,
@@ -160,13 +168,13 @@ def build_run(
     )
     run = replace(run, steps=trainer.length(run.count))
     if trainer.minutes is not None:
-        steps = steps_in_minutes(run, content, began)
+        steps = steps_in_minutes(run, checkpoint, began)
         run = replace(
             run,
             steps=steps,
             trainer=replace(trainer, **pacing.shorten_cadences(vars(trainer), steps)),
         )
-    return restore_run(run, content) if content else run
+    return restore_run(run, checkpoint) if checkpoint else run
 
 
 def initial_denoiser(
@@ -239,11 +247,11 @@ def build_state(
     return state
 
 
-def steps_in_minutes(run: Run, content: dict[str, Any] | None, began: float) -> int:
+def steps_in_minutes(run: Run, checkpoint: Checkpoint | None, began: float) -> int:
     """The steps of a run that is given minutes: as before, where it goes on with the same; else those done and those that fit."""
     before = (
-        OmegaConf.select(content["config"], "trainer.minutes", default=None) if content else None
+        OmegaConf.select(checkpoint.config, "trainer.minutes", default=None) if checkpoint else None
     )
-    if content and before == run.trainer.minutes:
-        return content["facts"]["steps"]
-    return (content["step"] if content else 0) + time_budget.steps_that_fit(run, began)
+    if checkpoint and before == run.trainer.minutes:
+        return checkpoint.steps
+    return (checkpoint.step if checkpoint else 0) + time_budget.steps_that_fit(run, began)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
 from ddpm_cli.commands.train.held_out import held_out_losses
 from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
@@ -85,12 +85,12 @@ def measure_costs(run: Run, seconds: float) -> Costs:
 @contextmanager
 def keeping_state(run: Run) -> Iterator[None]:
     """Puts the state back afterwards, as a resume would."""
-    before, complete = checkpoints.StagingBuffers().copy(run.content())
+    before, complete = StagingBuffers().copy(run.content())
     complete()
     try:
         yield
     finally:
-        snapshot.restore_snapshot(run.state, before)
+        snapshot.restore_snapshot(run.state, Checkpoint.from_content(before, run.folder, run.cfg))
 
 
 def step_seconds(run: Run, limit: float) -> float:
@@ -106,7 +106,9 @@ def step_seconds(run: Run, limit: float) -> float:
         bool(last.skipped)  # waits for the device
 
     take(1)
-    count = run.group.broadcast(round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1))))))
+    count = run.group.broadcast(
+        round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1)))))
+    )
     return seconds_taken(lambda: take(count)) / count
 
 
@@ -138,10 +140,10 @@ def measurement_seconds(run: Run, limit: float) -> float:
 
 def save_seconds(run: Run) -> float:
     """The time of a checkpoint, which nobody goes on from: longer than what it costs the steps beside which it is written."""
-    copy, complete = checkpoints.StagingBuffers().copy(run.content())
+    copy, complete = StagingBuffers().copy(run.content())
     complete()
     with TemporaryDirectory(dir=run.folder) as folder:
-        return seconds_taken(lambda: checkpoints.write_checkpoint(Path(folder) / "timed.pt", copy))
+        return seconds_taken(lambda: write_checkpoint(Path(folder) / "timed.pt", copy))
 
 
 def seconds_taken(act: Callable[[], object]) -> float:
