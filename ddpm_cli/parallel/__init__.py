@@ -1,4 +1,4 @@
-"""Processes, devices, precision: nothing outside this folder knows on how many, on what, or how exactly a network is computed."""
+"""Processes, devices, precision: only this folder knows on what and how a network computes."""
 
 from ddpm_cli.parallel.devices import (
     AsyncScalar,

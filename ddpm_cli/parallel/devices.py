@@ -12,16 +12,15 @@ from ddpm_cli.parallel.group import ALONE, ProcessGroup, launched_rank
 
 
 def find_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is CUDA, else MPS, else the CPU. Of several processes each takes a GPU of its own."""
+    """The device called `name`; `auto` is CUDA, else MPS, else the CPU; each rank has its own GPU.
+
+    Raises ValueError for a device that is not there.
+    """
     _, count, place = launched_rank()
-    if name == "auto":
-        name = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available() and count == 1
-            else "cpu"
-        )
+    if name == "auto" and torch.cuda.is_available():
+        name = "cuda"
+    elif name == "auto":
+        name = "mps" if torch.backends.mps.is_available() and count == 1 else "cpu"
     if count > 1:
         name = own_device(name, place)
     try:
@@ -33,10 +32,12 @@ def find_device(name: str) -> torch.device:
 
 
 def own_device(name: str, place: int) -> str:
-    """The device of one of several processes; ValueError where there is none for it."""
-    if name == "cuda" and place >= torch.cuda.device_count():
+    """The device of process `place` of several on this machine; ValueError where it has none."""
+    count = torch.cuda.device_count()
+    if name == "cuda" and place >= count:
         raise ValueError(
-            f"every process needs a GPU of its own: there are {torch.cuda.device_count()}, and this is process {place + 1}"
+            f"every process needs a GPU of its own: there are {count}, and this is process"
+            f" {place + 1}"
         )
     if name not in ("cpu", "cuda"):
         raise ValueError(f"device must be auto, cpu or cuda for several processes, but is {name!r}")
@@ -44,26 +45,21 @@ def own_device(name: str, place: int) -> str:
 
 
 def device_text(device: torch.device, parallel: str = "none", group: ProcessGroup = ALONE) -> str:
-    """The device in words, what DataParallel has to work with where it is asked for, and the processes where there are several."""
+    """The device in words, with the GPUs of DataParallel or the number of processes."""
     details = {
         "cuda": lambda: f" ({torch.cuda.get_device_name(device)})",
         "cpu": lambda: f" ({torch.get_num_threads()} threads)",
     }
-    told, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
-    if parallel != "dp":
-        return (
-            told if group.count == 1 else f"{told}, {group.count} processes ({dist.get_backend()})"
-        )
-    over = (
-        f"over {count} GPUs"
-        if count > 1
-        else f"of one: {count} GPUs are visible, batches stay whole"
-    )
-    return f"{told}, DataParallel {over}"
+    text, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
+    if parallel == "dp" and count > 1:
+        return f"{text}, DataParallel over {count} GPUs"
+    if parallel == "dp":
+        return f"{text}, DataParallel of one: {count} GPUs are visible, batches stay whole"
+    return text if group.count == 1 else f"{text}, {group.count} processes ({dist.get_backend()})"
 
 
 def wrap_network(network: nn.Module, parallel: str, group: ProcessGroup) -> nn.Module:
-    """The network as it is trained: over several GPUs by DataParallel, over several processes by DistributedDataParallel."""
+    """The network in DataParallel (several GPUs) or DistributedDataParallel (several processes)."""
     if parallel == "dp":
         return nn.DataParallel(network)
     if group.count == 1:
@@ -91,5 +87,5 @@ class AsyncScalar:
 
 
 def without_sync(network: nn.Module) -> AbstractContextManager[None]:
-    """Within it gradients are added up in this process only."""
+    """A context in which gradients are summed in this process alone."""
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()

@@ -1,4 +1,4 @@
-"""How much arithmetic a network is, and how much the machine could do."""
+"""FLOPs of a network, and FLOP/s of the machine."""
 
 import time
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ SECONDS = 0.2
 
 @dataclass(frozen=True)
 class FlopCount:
-    """per_image: FLOPs of an image, forward and backward, if they could be counted. peak: FLOP/s of all devices together."""
+    """FLOPs of an image, forward and backward, if they are known; peak FLOP/s of all devices."""
 
     per_image: float | None
     peak: float
 
     def rates(self, images_per_second: float) -> dict[str, float]:
-        """What a speed comes to: TFLOP/s, and their share of the peak."""
+        """TFLOP/s at a speed, and their share of the peak."""
         if self.per_image is None:
             return {}
         flops = self.per_image * images_per_second
@@ -29,9 +29,9 @@ class FlopCount:
 
 
 def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
-    """FLOPs of one image [C, H, W] forward and backward, counted without computing; what is computed again is not counted.
+    """FLOPs of one image [C, H, W] forward and backward, counted on the device `meta`.
 
-    None for a network that looks at its numbers, for there are none.
+    Recomputed activations do not count. None for a network that reads the values of its tensors.
     """
     weights = {
         name: torch.empty_like(each, device="meta").requires_grad_()
@@ -50,8 +50,9 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
 
 
 @lru_cache
+@torch.no_grad()
 def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a convolution that suits the machine, the best of what fits into a fifth of a second."""
+    """FLOP/s of a convolution that suits the machine: the best within a fifth of a second."""
     images, channels, side = (64, 256, 64) if device.type == "cuda" else (4, 128, 64)
     layer = nn.Conv2d(channels, channels, 3, padding=1, device=device, dtype=dtype).to(
         memory_format=torch.channels_last
@@ -62,13 +63,7 @@ def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
     seconds: list[float] = []
     end = time.perf_counter() + SECONDS
     while len(seconds) < 2 or time.perf_counter() < end:
-        seconds.append(seconds_elapsed(layer, maps))
+        start = time.perf_counter()
+        layer(maps)[0, 0, 0, 0].item()  # waits for the device
+        seconds.append(time.perf_counter() - start)
     return 2 * images * channels**2 * 9 * side**2 / min(seconds)
-
-
-@torch.no_grad()
-def seconds_elapsed(layer: nn.Module, maps: torch.Tensor) -> float:
-    """Seconds that a layer takes, the device having finished."""
-    start = time.perf_counter()
-    layer(maps)[0, 0, 0, 0].item()
-    return time.perf_counter() - start

@@ -32,7 +32,7 @@ FAILURES = (
 class EchoError(ValueError):
     """A failure after that of another process: its text is the first failure's, already shown."""
 
-    told = True
+    is_echo = True
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Several processes on this machine from one command, by torch's elastic launch; and the end of one that was asked to stop."""
+"""Launch a command in several processes of this machine, by torch's elastic launch."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def check_folder_is_named(named: bool) -> None:
-    """Refuses processes of torchrun that would each make a folder of their own."""
+    """Raise ValueError where torchrun's processes would each make a folder of their own."""
     if launched_rank()[1] > 1 and not named:
         raise ValueError(
             "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
@@ -40,39 +40,25 @@ def check_folder_is_named(named: bool) -> None:
 
 
 def process_count(asked: int | str, device: str) -> int:
-    """How many processes are asked for: `auto` is one for each GPU."""
+    """The number of processes to launch: `auto` is one for each GPU."""
     if asked == "auto":
         return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
     return int(asked)
 
 
 def run_in_processes(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> bool:
-    """Calls job(*args, **options) in `count` processes of this machine, or in this one where that is one or was launched itself.
+    """Call job(*args, **options) in `count` processes; in this one if count <= 1 or torchrun's.
 
-    What the job returns in one process; of several True, or False where a signal asked them to stop.
-
-    Raises ValueError with the message of the one that failed first, KeyboardInterrupt where one could not stop as asked.
+    Returns the job's result in one process. Of several processes: True, or False after a signal.
+    Raises ValueError with the message of the process that failed first. Raises KeyboardInterrupt
+    where a process could not stop after a signal.
     """
     if count <= 1 or dist.is_torchelastic_launched():
         return job(*args, **options)
     with TemporaryDirectory() as folder, quiet_agent():
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=count,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            signals_to_handle=",".join(each.name for each in SIGNALS),
-            shutdown_timeout=PATIENCE,
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
-        )
+        threads = max(1, torch.get_num_threads() // count)
         try:
-            elastic_launch(config, run_rank)(
-                max(1, torch.get_num_threads() // count), job, args, options
-            )
+            elastic_launch(launch_config(count, folder), run_rank)(threads, job, args, options)
         except SignalException:
             if not list(Path(folder).rglob(FINISHED)):
                 print(f"error: {unfinished_reason(Path(folder))}", file=sys.stderr)
@@ -83,10 +69,27 @@ def run_in_processes(count: int, job: Callable[..., bool], *args: Any, **options
     return True
 
 
+def launch_config(count: int, folder: str) -> LaunchConfig:
+    """The settings of torch's elastic launch; `folder` holds the processes' error reports."""
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        signals_to_handle=",".join(each.name for each in SIGNALS),
+        shutdown_timeout=PATIENCE,
+        logs_specs=DefaultLogsSpecs(log_dir=folder),
+    )
+
+
 def run_rank(
     threads: int, job: Callable[..., object], args: tuple[Any, ...], options: Mapping[str, Any]
 ) -> None:
-    """One of the processes: what the user did wrong arrives at the parent in one line."""
+    """Call the job in a launched process; the parent gets a user error as ValueError, in a line."""
     torch.set_num_threads(threads)
     try:
         job(*args, **options)
@@ -95,7 +98,7 @@ def run_rank(
 
 
 def unfinished_reason(folder: Path) -> str:
-    """Why processes that were asked to stop did not end well."""
+    """Why processes failed to finish after a signal."""
     reports = [
         json.loads(path.read_text())["message"]["message"] for path in folder.rglob("error.json")
     ]
@@ -104,13 +107,13 @@ def unfinished_reason(folder: Path) -> str:
 
 
 def mark_finished() -> None:
-    """Leaves a mark that this process has saved what was to be saved."""
+    """Mark that this process has saved its results."""
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(report).with_name(FINISHED).touch()
 
 
 def failure_text(error: ChildFailedError) -> str:
-    """The message of the process that failed first; of what is no mistake of the user's the traceback is shown, once."""
+    """The message of the process that failed first; prints the traceback of an internal error."""
     rank, failure = min(error.failures.items(), key=lambda each: failure_order(each[1]))
     if not isinstance(failure.message, dict):
         return f"process {rank} ended: {failure.message}"
@@ -122,13 +125,13 @@ def failure_text(error: ChildFailedError) -> str:
 
 
 def split_failure(message: str) -> tuple[str, str]:
-    """The kind of an error and what it says, an echo's being those of the first."""
+    """The kind of an error and its text; an EchoError carries those of the first failure."""
     kind, _, text = message.removeprefix(ECHO).partition(": ")
     return kind, text
 
 
 def failure_order(failure: ProcessFailure) -> int:
-    """What came first: one that was killed, for the others lose their connection to it; echoes come last."""
+    """0 for a killed process, whose end breaks the others' connections; 2 for an echo; else 1."""
     if not isinstance(failure.message, dict):
         return 0
     return 2 if failure.message["message"].startswith(ECHO) else 1
@@ -136,7 +139,7 @@ def failure_order(failure: ProcessFailure) -> int:
 
 @contextmanager
 def quiet_agent() -> Iterator[None]:
-    """Keeps torch's agent from telling what is told here; its handlers of signals are gone afterwards."""
+    """Silence the loggers of torch's agent; restore the handlers of signals afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     silence = logging.NullHandler()
     for agent in AGENTS:
@@ -153,7 +156,7 @@ def quiet_agent() -> Iterator[None]:
 
 
 def exit_now() -> None:
-    """Ends this process at once and well: one that returns after a signal waits for the agent, which waits for it."""
+    """End this process with code 0; a return after a signal would wait for the waiting agent."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""How a network is computed: in which type, compiled or not, with its activations kept or computed again."""
+"""How a network computes: its precision, compilation, and activation checkpointing."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ TYPES: dict[str, torch.dtype] = {
 
 
 class Autocast(nn.Module):
-    """A network whose convolutions and products are of another type than its weights; nothing round it is."""
+    """A network whose convolutions and matrix products run in another type than its weights."""
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -35,16 +35,13 @@ class Autocast(nn.Module):
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network on its device, where maps lie channels last, as the kernels of tensor cores and oneDNN take them; TF32 on GPUs."""
+    """Move a network to its device, channels last for tensor cores and oneDNN, TF32 on GPUs."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in network.parameters():
-        if parameter.shape[2:] == (
-            1,
-            1,
-        ):  # both layouts are one: let the strides be those that gradients come with
+        if parameter.shape[2:] == (1, 1):  # either layout: take the strides of the gradients
             parameter.data = parameter.data.flatten().view(parameter.shape)
     return network
 
@@ -52,7 +49,10 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 def prepare_for_training(
     network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool
 ) -> nn.Module:
-    """The network as it is trained in one process. recomputed: activations within its parts are not kept for the backward pass."""
+    """The network of one training process.
+
+    recomputed: the backward pass recomputes the activations within the network's parts.
+    """
     if recomputed:
         recompute(network)
     if precision != "fp32":
@@ -64,7 +64,7 @@ def prepare_for_training(
 
 
 def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
-    """The network as it samples: weights cast once, no gradient."""
+    """The network for sampling: weights cast once, no gradients."""
     network = network.eval().requires_grad_(False)
     if precision != "fp32":
         network = Autocast(network.to(TYPES[precision]), TYPES[precision])
@@ -75,16 +75,17 @@ def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: 
 
 
 def recompute(network: nn.Module) -> None:
-    """Has a network compute its parts again in the backward pass, with the dropout they had (Chen et al. 2016)."""
+    """Recompute parts in the backward pass, with equal dropout (Chen et al. 2016)."""
     if not hasattr(network, "through"):
         raise ValueError(
-            f"trainer.activation_checkpointing is not for {type(network).__name__}: it calls no part by `self.through`"
+            f"trainer.activation_checkpointing is not for {type(network).__name__}:"
+            " it calls no part by `self.through`"
         )
     setattr(network, "through", partial(checkpoint, use_reentrant=False))  # noqa: B010
 
 
 def check_compiler() -> None:
-    """Refuses what could only fail in the first step."""
+    """Raise ValueError where there is no C++ compiler, before the first step fails."""
     names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
     if not any(map(shutil.which, names)):
         raise ValueError(
@@ -93,11 +94,11 @@ def check_compiler() -> None:
 
 
 def scaler_for(precision: Precision, device: torch.device) -> GradScaler:
-    """What keeps fp16's gradients in its range; idle for the other types, whose range is that of fp32."""
+    """The loss scaler of fp16; disabled for bf16 and fp32, whose range needs none."""
     return GradScaler(device.type, enabled=precision == "fp16")
 
 
 def has_overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:
-    """Whether the gradient alone is not finite: the scaler's to answer, as long as it does not scale down what is finite itself."""
+    """Whether fp16 overflowed: the loss is finite, its gradient not, and the scale still >= 1."""
     scale = scaler.scale(torch.ones_like(loss))
     return loss.isfinite() & ~norm.isfinite() & (scale >= 1) & scaler.is_enabled()

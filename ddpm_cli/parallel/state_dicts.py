@@ -1,4 +1,4 @@
-"""The only place where a network's or an optimizer's state is taken or put back: its keys carry no wrapper's prefix."""
+"""The state of networks and optimizers, taken and restored; keys carry no wrapper's prefix."""
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -15,14 +15,14 @@ State: TypeAlias = Mapping[Any, Any]
 
 
 def unwrap(network: nn.Module) -> nn.Module:
-    """The network itself, whose names carry no wrapper's prefix."""
+    """The network inside its wrappers, whose names carry no prefix."""
     while isinstance(network, nn.DataParallel | DistributedDataParallel | Autocast):
         network = network.module
     return network
 
 
 def network_state(network: nn.Module) -> State:
-    """The network's tensors by name: parameters where they lie, and copies of buffers, which a forward pass may change."""
+    """The network's tensors by name: parameters, and copies of buffers, which may change."""
     own = dict(unwrap(network).named_parameters(remove_duplicate=False))
     return {
         name: tensor if name in own else tensor.clone()
@@ -31,11 +31,12 @@ def network_state(network: nn.Module) -> State:
 
 
 def load_network(network: nn.Module, state: State) -> None:
-    """Puts a network's tensors back; ValueError where names, types or shapes are others."""
+    """Restore a network's tensors; ValueError for other names, types or shapes."""
     for name, tensor in unwrap(network).state_dict().items():
         if name in state and state[name].dtype != tensor.dtype:
             raise ValueError(
-                f"the weights do not fit this network: {name} is {state[name].dtype}, but must be {tensor.dtype}"
+                f"the weights do not fit this network: {name} is {state[name].dtype},"
+                f" but must be {tensor.dtype}"
             )
     try:
         unwrap(network).load_state_dict(dict(state))
@@ -46,26 +47,25 @@ def load_network(network: nn.Module, state: State) -> None:
 
 
 def optimizer_state(optimizer: Optimizer) -> State:
-    """The optimizer's moments where they lie, by the number of the parameter: {} where no gradient ever came.
+    """The optimizer's state by the number of the parameter: {} for one that had no gradient.
 
-    Its options are the configuration's, not the state's.
+    The options stay out: they come from the configuration.
     """
-    state, count = (
-        optimizer.state_dict()["state"],
-        sum(len(group["params"]) for group in optimizer.param_groups),
-    )
+    state = optimizer.state_dict()["state"]
+    count = sum(len(group["params"]) for group in optimizer.param_groups)
     return {number: state.get(number, {}) for number in range(count)}
 
 
 def load_optimizer(optimizer: Optimizer, state: State) -> None:
-    """Puts an optimizer's moments back, under the options it has now; ValueError where they belong to another or are missing.
+    """Restore an optimizer's state under its present options; ValueError for a state that differs.
 
-    Names and shapes are compared with those of a step on zeros, for neither torch nor its fused kernels look at them.
+    The state after a step on zeros tells the names and shapes, which torch itself does not check.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if set(state) != set(range(len(parameters))):
         raise ValueError(
-            f"the optimizer's state is of {len(state)} parameters, but the network has {len(parameters)}"
+            f"the optimizer's state is of {len(state)} parameters,"
+            f" but the network has {len(parameters)}"
         )
     try:
         expected = state_outline(zero_step(optimizer, parameters)) if any(state.values()) else {}
@@ -78,28 +78,24 @@ def load_optimizer(optimizer: Optimizer, state: State) -> None:
         raise ValueError(
             f"the optimizer's state does not fit {type(optimizer).__name__} and this network"
         )
-    filled = {
-        number: kept for number, kept in state.items() if kept
-    }  # else the optimizer would look as if it had moments
+    # Optimizers take an empty entry for a state, so that the entries of no gradient stay out.
+    filled = {number: entry for number, entry in state.items() if entry}
     optimizer.load_state_dict(
         {"state": filled, "param_groups": optimizer.state_dict()["param_groups"]}
     )
-    for parameter, kept in optimizer.state.items():
-        kept.update({name: with_layout_of(moment, parameter) for name, moment in kept.items()})
+    for parameter, entry in optimizer.state.items():
+        entry.update({name: with_layout_of(moment, parameter) for name, moment in entry.items()})
 
 
 def with_layout_of(moment: Any, parameter: Tensor) -> Any:
-    """A moment in the layout of its parameter: fused kernels take both as they lie in memory, and look at no strides."""
-    same = isinstance(moment, Tensor) and moment.shape == parameter.shape
-    return (
-        torch.empty_like(parameter, dtype=moment.dtype, requires_grad=False).copy_(moment)
-        if same
-        else moment
-    )
+    """A moment in its parameter's memory layout: fused kernels ignore strides."""
+    if not isinstance(moment, Tensor) or moment.shape != parameter.shape:
+        return moment
+    return torch.empty_like(parameter, dtype=moment.dtype, requires_grad=False).copy_(moment)
 
 
 def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State:
-    """The state that an optimizer of the same options has after a step on zeros."""
+    """The state of an optimizer of equal options after a step on zeros."""
     zeros = [nn.Parameter(torch.zeros(parameter.shape)) for parameter in parameters]
     for parameter in zeros:
         parameter.grad = torch.zeros_like(parameter)
@@ -112,7 +108,7 @@ def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State
 
 
 def state_outline(state: State) -> dict[Any, Any]:
-    """Names and shapes of an optimizer's state; None for what is no dense tensor of floats."""
+    """Names and shapes of an optimizer's state; None for any value but a dense float tensor."""
 
     def shape(moment: Any) -> torch.Size | None:
         plain = (
@@ -127,6 +123,8 @@ def state_outline(state: State) -> dict[Any, Any]:
         )
 
     return {
-        key: {name: shape(each) for name, each in kept.items()} if isinstance(kept, dict) else None
-        for key, kept in state.items()
+        key: {name: shape(each) for name, each in entry.items()}
+        if isinstance(entry, dict)
+        else None
+        for key, entry in state.items()
     }

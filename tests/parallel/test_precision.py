@@ -226,15 +226,15 @@ COMPILED = """
 import torch
 from ddpm_cli.networks.blocks import resnet_block
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import computed, network_state, sampled
+from ddpm_cli.parallel import network_state, prepare_for_sampling, prepare_for_training
 inputs = torch.linspace(-1, 1, 128 * 8).reshape(2, 8, 8, 8), torch.ones(2, 4)
 network = resnet_block(8, 8, 4)
 expected, names = network(*inputs), list(network.state_dict())
-compiled = computed(network, "fp32", compiled=True, recomputed=False)
+compiled = prepare_for_training(network, "fp32", compiled=True, recomputed=False)
 torch.testing.assert_close(compiled(*inputs), expected, rtol=1e-4, atol=1e-4)
 assert list(network_state(compiled)) == names
 for precision in ("fp32", "bf16"):  # a graph that breaks is compiled in parts, and after eight of them no more
-    whole = sampled(UNet(1, 1, dim=8, dim_mults=[1, 2]), precision, compiled=False)
+    whole = prepare_for_sampling(UNet(1, 1, dim=8, dim_mults=[1, 2]), precision, compiled=False)
     torch.compile(whole, backend="eager", fullgraph=True)(torch.zeros(1, 1, 8, 8), torch.ones(1))
 """
 
