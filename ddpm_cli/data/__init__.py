@@ -1,4 +1,4 @@
-"""Data: sources of images, and their preparation."""
+"""Sources of images, and their preparation."""
 
 from ddpm_cli.data.decoding import Decoded
 from ddpm_cli.data.image_arrays import ImageArray, select_images

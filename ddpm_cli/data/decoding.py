@@ -1,4 +1,4 @@
-"""Every image of a source read once, in threads and in order, with what is to be known of each: never more than a few in memory."""
+"""Decoding: threads read every image of a source once and in order, few at a time in memory."""
 
 import errno
 import hashlib
@@ -23,7 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
 from ddpm_cli.data.image_arrays import ImageArray
-from ddpm_cli.data.preparation import Preparation, prepare_image, rotate_upright
+from ddpm_cli.data.preparation import Preparation, prepare_image, upright_size
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.shapes import Bytes
 
@@ -31,7 +31,7 @@ RECORD = np.dtype(
     [
         ("place", "<i8"),  # in the source
         ("word", "<u8"),  # a hash of the prepared bytes
-        ("look", "<u8"),  # a hash of what it looks like, alike for images that look alike
+        ("look", "<u8"),  # a perceptual hash, alike for images that look alike
         ("width", "<i4"),  # of the original
         ("height", "<i4"),
         ("mode", "S8"),
@@ -40,34 +40,28 @@ RECORD = np.dtype(
         ("plain", "?"),  # of one colour
     ]
 )
-VISIBLE = 1  # level of 255; by less brightness grows where there is nothing, as JPEG leaves it on a plain ground
-BLOCK = 2**22  # bytes of images decoded by a thread before it hands them over
-UNKNOWN = (
-    ImportError,
-    NotImplementedError,
-)  # kinds of files and places that are not supported here
+VISIBLE = 1  # level of 255; JPEG leaves smaller differences of brightness on a plain ground
+BLOCK = 2**22  # bytes of images that a thread decodes at once
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PROGRESS: dict[str, Any] = {"delay": 2, "leave": False, "dynamic_ncols": True}
+UNSUPPORTED = (ImportError, NotImplementedError)
 DAMAGED = (EOFError, OSError, SyntaxError, struct.error, zlib.error)
-FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, *DAMAGED, *UNKNOWN)
+VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+FAULTS = (*VALUES, *DAMAGED, *UNSUPPORTED)
 UNREADABLE = (*FAULTS, Image.DecompressionBombError)
-MACHINE = (
-    errno.EIO,
-    errno.ESTALE,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.ETIMEDOUT,
-)  # which no image is to blame for
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+MACHINE = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, *LIMITS)  # errors that no image causes
 Records: TypeAlias = NDArray[Any]
 Hashes: TypeAlias = NDArray[np.uint64]
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """All images of a source that can be read, what is known of each, and (name, reason) of those that cannot.
+    """The readable images of a source with their records, and (name, reason) of unreadable images.
 
-    folder: where they lie, if on a disk. seconds: that the decoding took.
+    folder: of the images on a disk. seconds: of the decoding.
     """
 
     images: ImageArray
@@ -80,93 +74,78 @@ class Decoded:
 def decode_all(
     source: Source,
     preparation: Preparation,
-    keep: Callable[[int, Bytes], object],
+    store: Callable[[int, Bytes], object],
     *,
     threads: int,
-    aloud: bool,
+    verbose: bool,
 ) -> tuple[Records, list[tuple[str, str]]]:
-    """What is known of the images that can be read, and (name, reason) of those that cannot.
+    """Decode all images; return the records of readable ones, and (name, reason) of the others.
 
-    keep: is handed the images in order, some at once, with the place of the first of them.
+    store: receives the images in order, block by block, with the place of a block's first image.
     """
-    records, count, unreadable = np.zeros(source.count, dtype=RECORD), 0, []
-    at_once = max(1, min(32, BLOCK // math.prod(preparation.kept)))
-    blocks = (
-        range(source.count)[first : first + at_once] for first in range(0, source.count, at_once)
-    )
-    bar = tqdm(
-        total=source.count,
-        desc="decoding",
-        unit=" images",
-        delay=2,
-        leave=False,
-        dynamic_ncols=True,
-        disable=not aloud,
-    )
+    total, count = source.count, 0
+    records: Records = np.zeros(total, dtype=RECORD)
+    unreadable: list[tuple[str, str]] = []
+    size = max(1, min(32, BLOCK // math.prod(preparation.stored_shape)))
+    blocks = (range(total)[first : first + size] for first in range(0, total, size))
+    bar = tqdm(total=total, desc="decoding", unit=" images", disable=not verbose, **PROGRESS)
     with (
         bar,
         ThreadPoolExecutor(threads) as pool,
         catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
     ):
-        for images, found, bad in prefetch(
-            pool, partial(decode_block, source, preparation), blocks, 2 * threads
-        ):
-            keep(count, images)
-            records[count : count + len(found)] = found
-            count += len(found)
-            unreadable += bad
-            bar.update(len(found) + len(bad))
+        decode = partial(decode_block, source, preparation)
+        for images, facts, faults in prefetch(pool, decode, blocks, 2 * threads):
+            store(count, images)
+            records[count : count + len(facts)] = facts
+            count += len(facts)
+            unreadable += faults
+            bar.update(len(facts) + len(faults))
     return records[:count], unreadable
 
 
 def decode_block(
     source: Source, preparation: Preparation, indices: range
 ) -> tuple[Bytes, Records, list[tuple[str, str]]]:
-    """Some images with what is to be known of each, and what is wrong with those that cannot be read."""
-    readable, facts, bad = [torch.empty(0, *preparation.kept, dtype=torch.uint8)], [], []
+    """Decode some images; return the readable ones, their records, and the faults of the others."""
+    shape = preparation.stored_shape
+    readable, facts, faults = [torch.empty(0, *shape, dtype=torch.uint8)], [], []
     for index in indices:
         try:
             image = source.open(index)
-            size, mode = (
-                (rotate_upright(image), image.mode)
-                if isinstance(image, Image.Image)
-                else (image.shape[1::-1], str(image.dtype))
-            )
-            readable.append(prepare_image(image, preparation.kept, preparation.crop)[None])
+            if isinstance(image, Image.Image):
+                size, mode = upright_size(image), image.mode
+            else:
+                size, mode = image.shape[1::-1], str(image.dtype)
+            readable.append(prepare_image(image, shape, preparation.crop)[None])
             facts.append((index, *size, mode.encode()))
         except UNREADABLE as error:
-            bad.append((source.name(index), fault_text(error)))
-    images, records, told = (
-        torch.cat(readable),
-        np.zeros(len(facts), dtype=RECORD),
-        ["place", "width", "height", "mode"],
-    )
-    records[told] = np.array(facts, dtype=records[told].dtype)
+            faults.append((source.name(index), fault_text(error)))
+    images, records = torch.cat(readable), np.zeros(len(facts), dtype=RECORD)
+    originals = ["place", "width", "height", "mode"]
+    records[originals] = np.array(facts, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
-    records["low"], records["high"], records["plain"] = (
-        low.amin(1),
-        high.amax(1),
-        (low == high).all(1),
-    )
-    return images, records, bad
+    records["low"], records["high"] = low.amin(1), high.amax(1)
+    records["plain"] = (low == high).all(1)
+    return images, records, faults
 
 
 def fault_text(error: Exception) -> str:
-    """What is wrong with an image, in one line and without its name; raises what no image is to blame for."""
+    """The fault of an image in one line without its name; raise an error that no image causes."""
     if isinstance(error, OSError) and error.errno in MACHINE:
         raise error
     if isinstance(error, UnidentifiedImageError):
         return "it is no image of a known format"
-    told = error.strerror if isinstance(error, OSError) else None
-    return " ".join((told or str(error)).split()) or type(error).__name__
+    reason = error.strerror if isinstance(error, OSError) else None
+    return " ".join((reason or str(error)).split()) or type(error).__name__
 
 
 def prefetch(
-    pool: Executor, function: Callable[[Item], Found], items: Iterable[Item], count: int
-) -> Iterator[Found]:
-    """What a function makes of the items, in their order, with at most `count` of them begun."""
-    begun: deque[Future[Found]] = deque()
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], count: int
+) -> Iterator[Result]:
+    """Yield a function's results in the order of the items, with at most `count` begun ahead."""
+    begun: deque[Future[Result]] = deque()
     for item in items:
         begun.append(pool.submit(function, item))
         if len(begun) == count:
@@ -176,24 +155,17 @@ def prefetch(
 
 
 def content_hash(images: Bytes) -> Hashes:
-    """64 bits that stand for each image: whether it is held out, unchanged, and the same as another follows from them."""
-    digests = (
-        hashlib.blake2b(image.data, digest_size=8).digest() for image in images.contiguous().numpy()
-    )
+    """A hash of 64 bits of each image, which decides whether the image is held out or a copy."""
+    contents = (image.data for image in images.contiguous().numpy())
+    digests = (hashlib.blake2b(content, digest_size=8).digest() for content in contents)
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
 def perceptual_hash(images: Bytes) -> Hashes:
-    """64 bits of which near copies share most: whether brightness grows from each of 8 x 9 cells to the next (a difference hash)."""
+    """A difference hash of 64 bits, most of which near copies share.
+
+    A bit says whether brightness grows from one of 8 x 9 cells to the next.
+    """
     cells = adaptive_avg_pool2d(images.float().mean(1, keepdim=True), (8, 9)).flatten(0, 1)
-    return (
-        np.packbits(cells.diff(dim=2).flatten(1).numpy() > VISIBLE, axis=1)
-        .view(">u8")
-        .astype(np.uint64)
-        .flatten()
-    )
-
-
-def core_count() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bits = np.packbits(cells.diff(dim=2).flatten(1).numpy() > VISIBLE, axis=1)
+    return bits.view(">u8").astype(np.uint64).flatten()

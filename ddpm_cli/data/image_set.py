@@ -1,4 +1,4 @@
-"""A set of images ready to be trained on: bytes of one shape, labels, and which of them are held out."""
+"""A set of images ready for training: bytes of one shape, labels, and the held-out images."""
 
 import hashlib
 import logging
@@ -24,10 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images as bytes, their labels if they have any, the names of the classes; of some of a set, their places in it.
+    """Images as bytes, their labels if there are any, and the names of the classes.
 
-    records: what is known of each image. weights: how often each is seen, relative to the others; None for all alike.
-    larger: the same images with a margin, from which windows are cut at random.
+    places: of a subset, the places of its images in the whole set. records: facts of each image.
+    weights: the relative frequency of each image in training; None if all count alike. larger: the
+    same images with a margin, from which training cuts random windows.
     """
 
     images: ImageArray
@@ -42,131 +43,117 @@ class ImageSet:
     def fingerprint(self) -> str:
         """A hash of the images and labels, the same wherever they lie."""
         labels = b"" if self.labels is None else self.labels.numpy().tobytes()
-        content = repr(tuple(self.images.shape)).encode() + self.known_words.tobytes() + labels
+        content = repr(tuple(self.images.shape)).encode() + self.content_hashes.tobytes() + labels
         return f"2:{hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
     def matches(self, fingerprint: str) -> bool:
-        """Whether a fingerprint is of this set; those of older checkpoints are of all its bytes."""
+        """Whether a fingerprint is of this set; an older checkpoint's is a hash of all bytes."""
         if fingerprint.startswith("2:"):
             return fingerprint == self.fingerprint
         digest = hashlib.blake2b(repr(torch.Size(self.images.shape)).encode(), digest_size=16)
-        for some in self.blocks():
-            digest.update(some.contiguous().numpy().data)
+        for block in self.blocks():
+            digest.update(block.contiguous().numpy().data)
         digest.update(b"" if self.labels is None else self.labels.numpy().data)
         return fingerprint == digest.hexdigest()
 
     @property
-    def known_words(self) -> Hashes:
-        """64 bits that stand for each image, made of the images where no records came with them."""
+    def content_hashes(self) -> Hashes:
+        """A hash of 64 bits of each image, from the records if there are any."""
         if self.records is not None:
             return self.records["word"].astype(np.uint64)
-        return np.concatenate([content_hash(some) for some in self.blocks()])
+        return np.concatenate([content_hash(block) for block in self.blocks()])
 
     def all_images(self) -> Bytes:
         """All images in memory."""
         return select_images(self.images, torch.arange(len(self.images)))
 
     def blocks(self) -> Iterator[Bytes]:
-        """All images, some at once."""
-        return (
-            select_images(self.images, some)
-            for some in torch.split(torch.arange(len(self.images)), BLOCK)
-        )
+        """All images, block by block."""
+        blocks = torch.split(torch.arange(len(self.images)), BLOCK)
+        return (select_images(self.images, indices) for indices in blocks)
 
-    def parted(self, holdout: float) -> tuple["ImageSet", "ImageSet"]:
-        """(training, held out): which an image is follows from its bytes alone, so that copies stay together, in any order of any set."""
-        out = torch.from_numpy(is_held_out(self.known_words, holdout))
-        training, held_out = (self.chosen(kept.nonzero().flatten()) for kept in (~out, out))
-        return training, held_out
+    def split(self, holdout: float) -> tuple["ImageSet", "ImageSet"]:
+        """(training, held out), decided by each image's bytes alone.
 
-    def chosen(self, indices: Indices) -> "ImageSet":
-        """Some of the images of a whole set, which are not copied."""
-        labels, weights = (
-            each if each is None else each[indices] for each in (self.labels, self.weights)
-        )
-        records = None if self.records is None else self.records[indices.numpy()]
-        larger = None if self.larger is None else ImageSubset(self.larger, indices)
+        Copies of an image stay together in any order of any set.
+        """
+        held_out = torch.from_numpy(is_held_out(self.content_hashes, holdout))
+        parts = (~held_out).nonzero().flatten(), held_out.nonzero().flatten()
+        return self.subset(parts[0]), self.subset(parts[1])
+
+    def subset(self, indices: Indices) -> "ImageSet":
+        """Some of the images of a whole set, without a copy."""
         return ImageSet(
             ImageSubset(self.images, indices),
-            labels,
+            None if self.labels is None else self.labels[indices],
             self.classes,
             indices,
-            records,
-            weights,
-            larger,
+            None if self.records is None else self.records[indices.numpy()],
+            None if self.weights is None else self.weights[indices],
+            None if self.larger is None else ImageSubset(self.larger, indices),
         )
 
 
-def is_held_out(words: Hashes, share: float) -> NDArray[np.bool_]:
-    """Which images are kept out of training."""
-    return words < np.uint64(math.ceil(share * 2**64))
+def is_held_out(hashes: Hashes, share: float) -> NDArray[np.bool_]:
+    """Whether each image is held out of training, by its hash."""
+    return hashes < np.uint64(math.ceil(share * 2**64))
 
 
 def load_image_set(
-    source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True
+    source: Source, preparation: Preparation, *, copies: int = 1, verbose: bool = True
 ) -> ImageSet:
-    """The images of a source, as `copies` processes of this machine prepare them; ValueError names those that cannot be read."""
-    found = decode_source(source, preparation, copies=copies, aloud=aloud)
-    check_readable(found, source.count, preparation.on_error)
-    return assemble_image_set(found, source, preparation)
+    """Load the images of a source; ValueError names unreadable images, unless on_error=skip.
+
+    copies: processes of this machine that load the same images.
+    """
+    decoded = decode_source(source, preparation, copies=copies, verbose=verbose)
+    faults, count = [f"{name}: {reason}" for name, reason in decoded.unreadable], source.count
+    listed = "; ".join([*faults[:LISTED], *["..."] * (len(faults) > LISTED)])
+    if faults and len(faults) == count:
+        raise ValueError(f"cannot read any of the {count:,} images: {listed}")
+    if faults and preparation.on_error == "stop":
+        share = f"{len(faults):,} of {count:,} images: " if len(faults) > 1 else ""
+        remedy = "data.on_error=skip goes without, ddpm-data lists all"
+        raise ValueError(f"cannot read {share}{listed} ({remedy})")
+    if faults:
+        share = f"{len(faults):,} of {count:,} images"
+        log.warning("warning: %s cannot be read and are skipped: %s", share, listed)
+    return assemble_image_set(decoded, source, preparation)
 
 
-def assemble_image_set(found: Decoded, source: Source, preparation: Preparation) -> ImageSet:
-    """The images that can be read, and what their source says of these."""
-    places = torch.from_numpy(found.records["place"].astype(np.int64))
-    labels = (
-        torch.tensor([-1 if label is None else label for label in source.labels()])[places]
-        if source.labels
-        else None
+def assemble_image_set(decoded: Decoded, source: Source, preparation: Preparation) -> ImageSet:
+    """The readable images with the labels and weights of their source."""
+    places, labels, weights = (
+        torch.from_numpy(decoded.records["place"].astype(np.int64)),
+        None,
+        None,
     )
-    weights = (
-        None
-        if source.parts is None
-        else torch.from_numpy(image_weights(source.parts, places.numpy()))
-    )
-    whole = ImageSet(found.images, labels, source.classes, records=found.records, weights=weights)
+    if source.labels:
+        numbers = [-1 if label is None else label for label in source.labels()]
+        labels = torch.tensor(numbers)[places]
+    if source.parts is not None:
+        weights = torch.from_numpy(image_weights(source.parts, places.numpy()))
+    images, records = decoded.images, decoded.records
+    data = ImageSet(images, labels, source.classes, records=records, weights=weights)
     if preparation.crop != "random":
-        return whole
-    return replace(
-        whole, images=CentreCrop(found.images, *preparation.shape[1:]), larger=found.images
-    )
+        return data
+    return replace(data, images=CentreCrop(images, *preparation.shape[1:]), larger=images)
 
 
 def image_weights(
     parts: Sequence[tuple[int, float]], places: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """How often each of the images that can be read is seen, so that each part has its share."""
+    """The relative frequency of each readable image, so that each part has its share."""
     counts, shares = np.array(parts).T
     part = np.searchsorted(np.cumsum(counts), places, side="right")
     return (shares / shares.max())[part] / np.bincount(part)[part]
 
 
-def check_readable(found: Decoded, count: int, on_error: str) -> None:
-    """Refuses images that cannot be read, or none that can; says how many are skipped."""
-    told = [f"{name}: {why}" for name, why in found.unreadable]
-    few = "; ".join([*told[:LISTED], *["..."] * (len(told) > LISTED)])
-    if told and len(told) == count:
-        raise ValueError(f"cannot read any of the {count:,} images: {few}")
-    if told and on_error == "stop":
-        many = f"{len(told):,} of {count:,} images: " if len(told) > 1 else ""
-        raise ValueError(
-            f"cannot read {many}{few} (data.on_error=skip goes without, ddpm-data lists all)"
-        )
-    if told:
-        log.warning(
-            "warning: %s of %s images cannot be read and are skipped: %s",
-            f"{len(told):,}",
-            f"{count:,}",
-            few,
-        )
-
-
 def check_labels(data: ImageSet) -> None:
-    """Refuses labels from which classes cannot be learned."""
-    highest = -1 if data.labels is None else int(data.labels.max())
+    """Refuse labels from which no class can be learned."""
+    highest, count = -1 if data.labels is None else int(data.labels.max()), len(data.classes)
     if highest < 0:
         raise ValueError("model.conditional=true needs labels, but those of all images are null")
-    if highest >= len(data.classes):
-        raise ValueError(
-            f"labels must be less than {len(data.classes)}, the classes there are, but one is {highest}"
-        )
+    if highest >= count:
+        rule = f"labels must be less than {count}, the classes there are"
+        raise ValueError(f"{rule}, but one is {highest}")

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from ddpm_cli.shapes import Pixels
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-LONGEST = 8  # times as long as wanted is as much as is enlarged of a very long image
+LONGEST = 8  # times the wanted length: crop=adm enlarges no more of a very long image
 BICUBIC = Image.Resampling.BICUBIC
 
 
@@ -21,11 +21,13 @@ BICUBIC = Image.Resampling.BICUBIC
 class Preparation:
     """The options that all sources share.
 
-    size: of the images, one number or [height, width]. channels: 1 (grey), 2 (grey, alpha), 3 (RGB), 4 (RGBA) or, of arrays, 5. crop: the
-    centre; `adm`, the same by halving first (Dhariwal & Nichol 2021); or `random`, windows of images kept larger by the share `margin`.
-    flip: mirror half of the images at random. holdout: the share of the images kept out of training. cache: where the prepared images
-    are kept: `disk` (in the user's cache), a folder, `ram` (read anew by every run), or `off` (nowhere: read anew whenever one is wanted).
-    on_error: whether an image that cannot be read stops the run or is skipped.
+    size: of the images, one number or [height, width]. channels: 1 (grey), 2 (grey, alpha), 3
+    (RGB), 4 (RGBA) or, of arrays, 5. crop: the centre; `adm`, the centre after halving (Dhariwal &
+    Nichol 2021); or `random`, windows of images that are stored larger by the share `margin`. flip:
+    mirror half of the images at random. holdout: the share of images held out of training. cache:
+    the place of prepared images: `disk` (the user's cache), a folder, `ram` (each run decodes
+    anew), or `off` (each access decodes anew). on_error: whether an unreadable image stops the run
+    or is skipped.
     """
 
     _: KW_ONLY
@@ -40,29 +42,26 @@ class Preparation:
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
-            raise ValueError(
-                f"data.size must be one positive number or [height, width], but is {self.size}"
-            )
+            rule = "data.size must be one positive number or [height, width]"
+            raise ValueError(f"{rule}, but is {self.size}")
         if not 0 <= self.holdout < 1:
-            raise ValueError(
-                f"data.holdout must be at least 0 and less than 1, but is {self.holdout}"
-            )
+            rule = "data.holdout must be at least 0 and less than 1"
+            raise ValueError(f"{rule}, but is {self.holdout}")
         if not 0 < self.margin <= 1:
             raise ValueError(f"data.margin must be more than 0 and at most 1, but is {self.margin}")
         if self.cache not in ("ram", "disk", "off") and os.sep not in self.cache:
-            raise ValueError(
-                f"data.cache must be ram, disk, off, or a folder (with a {os.sep} in it), but is {self.cache!r}"
-            )
+            rule = f"data.cache must be ram, disk, off, or a folder (with a {os.sep} in it)"
+            raise ValueError(f"{rule}, but is {self.cache!r}")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(channels, height, width) of what a network sees."""
+        """(channels, height, width) of the network's input."""
         sides = [self.size, self.size] if isinstance(self.size, int) else self.size
         return (self.channels, *sides)
 
     @property
-    def kept(self) -> tuple[int, ...]:
-        """(channels, height, width) of what is kept of an image."""
+    def stored_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of a stored image."""
         larger = 1 + self.margin if self.crop == "random" else 1
         return (self.channels, *(math.ceil(side * larger) for side in self.shape[1:]))
 
@@ -70,89 +69,82 @@ class Preparation:
 def prepare_image(
     image: Image.Image | NDArray[Any], shape: tuple[int, ...], crop: str = "center"
 ) -> Pixels:
-    """Upright, in the channels that are asked for, cropped about the centre and resized (antialiased): uint8 of `shape`.
+    """Turn an image upright, convert, crop and resize it (antialiased) to uint8 of `shape`.
 
-    image: any of Pillow's, or an array [H, W, C]. Of a JPEG file only as much detail is decoded as the size needs, but for crop=adm.
+    image: any of Pillow's, or an array [H, W, C]. A JPEG file is decoded only as finely as the size
+    needs, except for crop=adm.
     """
     channels, height, width = shape
     fit = halve if crop == "adm" else resize
     if not isinstance(image, Image.Image):
         check_channels(image.shape[2], channels, image.shape[2] == channels)
-        return torch.from_numpy(
-            np.stack(
-                [
-                    np.asarray(fit(Image.fromarray(band), width, height))
-                    for band in image.transpose(2, 0, 1)
-                ]
-            )
-        )
+        bands = map(Image.fromarray, image.transpose(2, 0, 1))
+        return torch.from_numpy(np.stack([np.asarray(fit(band, width, height)) for band in bands]))
     check_channels(len(image.getbands()), channels, channels in MODES)
     if fit is resize:
-        reduce(image, max(width, height))
-    array = np.asarray(
-        fit(convert_mode(ImageOps.exif_transpose(image), MODES[channels]), width, height)
-    )
-    return torch.from_numpy(array.reshape(height, width, channels).transpose(2, 0, 1).copy())
+        draft_jpeg(image, max(width, height))
+    upright = convert_mode(ImageOps.exif_transpose(image), MODES[channels])
+    pixels = np.asarray(fit(upright, width, height)).reshape(height, width, channels)
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
-def reduce(image: Image.Image, side: int) -> None:
-    """Has a JPEG file decoded in an eighth, a quarter or a half of its size, where that is no fraction and leaves sides of that length."""
+def draft_jpeg(image: Image.Image, side: int) -> None:
+    """Have a JPEG file decoded at 1/8, 1/4 or 1/2 size if its sides stay whole and suffice."""
     for scale in (8, 4, 2):
         if image.width % scale == image.height % scale == 0 and min(image.size) >= scale * side:
             image.draft(None, (image.width // scale, image.height // scale))
             return
 
 
-def rotate_upright(image: Image.Image) -> tuple[int, int]:
-    """The width and height of an image as it is to be seen."""
-    lying = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-    return (image.height, image.width) if lying else (image.width, image.height)
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """The width and height of an image after rotation by its EXIF orientation."""
+    rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return (image.height, image.width) if rotated else (image.width, image.height)
 
 
-def check_channels(there: int, asked: int, well: bool) -> None:
-    """Refuses an image without the channels that are asked for."""
-    if not well:
-        raise ValueError(f"it has {there} channels, and data.channels is {asked}")
+def check_channels(count: int, wanted: int, fits: bool) -> None:
+    """Refuse an image whose channels do not fit."""
+    if not fits:
+        raise ValueError(f"it has {count} channels, and data.channels is {wanted}")
 
 
 def resize(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The largest part about the centre, in one step of bicubic resampling."""
+    """Resize the largest centre crop in one step of bicubic resampling."""
     return ImageOps.fit(image, (width, height), BICUBIC)
 
 
 def halve(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The same by means of 2 x 2 pixels while it is twice as large, then bicubic, then cropped (guided-diffusion's center_crop_arr)."""
+    """Halve an image by 2 x 2 means while it is twice as large, then resize and crop it.
+
+    This is `center_crop_arr` of guided-diffusion.
+    """
     while image.width >= 2 * width and image.height >= 2 * height:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = max(width / image.width, height / image.height)
-    image = centre_crop(
-        image,
-        min(image.width, math.ceil(LONGEST * width / scale)),
-        min(image.height, math.ceil(LONGEST * height / scale)),
-    )
-    image = image.resize(
-        (max(width, round(image.width * scale)), max(height, round(image.height * scale))), BICUBIC
-    )
-    return centre_crop(image, width, height)
+    widest, highest = (math.ceil(LONGEST * side / scale) for side in (width, height))
+    image = centre_crop(image, min(image.width, widest), min(image.height, highest))
+    size = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    return centre_crop(image.resize(size, BICUBIC), width, height)
 
 
 def centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The part about the centre."""
+    """Crop an image about its centre."""
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
 def convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Any mode in another of 8 bits: 16 bit and floats (to 1, 255 or 65535) are scaled, transparency that is not kept lies on white."""
+    """Convert an image to a mode of 8 bits.
+
+    16 bits and floats (up to 1, 255 or 65535) are scaled. Transparency lies on white if the mode
+    has no alpha.
+    """
     if image.mode.startswith(("I", "F")):
         array = np.asarray(image, dtype=np.float64)
         if not np.isfinite(array).all():
             raise ValueError("it has numbers that are not finite")
-        white = (
-            65535
-            if image.mode.startswith("I")
-            else next((top for top in (1, 255) if array.max() <= top), 65535)
-        )
+        whites = () if image.mode.startswith("I") else (1, 255)
+        white = next((white for white in whites if array.max() <= white), 65535)
         image = Image.fromarray((array / white * 255).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Where prepared images are kept: on the disk, in memory, or nowhere."""
+"""Where prepared images lie: on the disk, in memory, or nowhere."""
 
 import math
 import os
@@ -8,11 +8,11 @@ import torch
 
 from ddpm_cli.data.cache import decode_to_disk
 from ddpm_cli.data.decoding import (
+    CORES,
     UNREADABLE,
     Decoded,
     Records,
     content_hash,
-    core_count,
     decode_all,
     fault_text,
 )
@@ -22,52 +22,48 @@ from ddpm_cli.shapes import Bytes, Indices, Pixels
 
 
 def decode_source(
-    source: Source, preparation: Preparation, *, copies: int = 1, aloud: bool = True
+    source: Source, preparation: Preparation, *, copies: int = 1, verbose: bool = True
 ) -> Decoded:
-    """All images of a source that can be read, kept where `preparation.cache` says, as `copies` processes of this machine do."""
-    threads = max(1, core_count() // copies)
+    """Decode all readable images of a source into the place that `preparation.cache` names.
+
+    copies: processes of this machine that decode the same images.
+    """
+    threads = max(1, CORES // copies)
     if source.rows or preparation.cache == "ram":
-        return decode_to_memory(source, preparation, threads=threads, copies=copies, aloud=aloud)
-    kept = decode_on_demand if preparation.cache == "off" else decode_to_disk
-    return kept(source, preparation, threads=threads, aloud=aloud)
+        return decode_to_memory(
+            source, preparation, threads=threads, copies=copies, verbose=verbose
+        )
+    if preparation.cache == "off":
+        records, unreadable = decode_all(
+            source, preparation, lambda first, images: None, threads=threads, verbose=verbose
+        )
+        return Decoded(DecodedOnDemand(source, preparation, records), records, unreadable)
+    return decode_to_disk(source, preparation, threads=threads, verbose=verbose)
 
 
 def decode_to_memory(
-    source: Source, preparation: Preparation, *, threads: int, copies: int, aloud: bool
+    source: Source, preparation: Preparation, *, threads: int, copies: int, verbose: bool
 ) -> Decoded:
-    """The images decoded into memory."""
-    count, shape = source.count, preparation.kept
-    needed, there = (
-        copies * count * math.prod(shape) / 2**30,
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
-    )
-    if needed > 0.8 * there:
+    """Decode the images into memory."""
+    count, shape = source.count, preparation.stored_shape
+    needed = copies * count * math.prod(shape) / 2**30
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if needed > 0.8 * memory:
+        sizes = f"take {needed:.1f} GiB, and this machine has {memory:.1f}"
         remedy = "choose data.cache=disk or a smaller data.size"
-        raise ValueError(
-            f"{count:,} images of {shape} take {needed:.1f} GiB, and this machine has {there:.1f}; {remedy}"
-        )
+        raise ValueError(f"{count:,} images of {shape} {sizes}; {remedy}")
     images = torch.empty((count, *shape), dtype=torch.uint8)
 
-    def keep(first: int, some: Bytes) -> None:
-        images[first : first + len(some)] = some
+    def store(first: int, block: Bytes) -> None:
+        images[first : first + len(block)] = block
 
-    records, unreadable = decode_all(source, preparation, keep, threads=threads, aloud=aloud)
+    records, unreadable = decode_all(source, preparation, store, threads=threads, verbose=verbose)
     return Decoded(images[: len(records)], records, unreadable)
-
-
-def decode_on_demand(
-    source: Source, preparation: Preparation, *, threads: int, aloud: bool
-) -> Decoded:
-    """Images that are decoded again whenever they are wanted; all are read once, for what is to be known of them."""
-    records, unreadable = decode_all(
-        source, preparation, lambda first, some: None, threads=threads, aloud=aloud
-    )
-    return Decoded(DecodedOnDemand(source, preparation, records), records, unreadable)
 
 
 @dataclass(frozen=True)
 class DecodedOnDemand:
-    """Images of a source that have records, decoded whenever they are wanted; ValueError where one is another by then."""
+    """Images of a source with records, decoded at each access; ValueError if an image changed."""
 
     source: Source
     preparation: Preparation
@@ -75,26 +71,24 @@ class DecodedOnDemand:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.preparation.kept)
+        return (len(self.records), *self.preparation.stored_shape)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, indices: Indices) -> Bytes:
-        return torch.stack(
-            [self.read(*each) for each in self.records[["place", "word"]][indices.numpy()].tolist()]
-        )
+        rows = self.records[["place", "word"]][indices.numpy()].tolist()
+        return torch.stack([self.read(place, expected) for place, expected in rows])
 
     def read(self, place: int, expected: int) -> Pixels:
-        """One image, as it was read before."""
+        """Read an image again; its hash must be the expected one."""
+        name, preparation = self.source.name, self.preparation
         try:
             image = prepare_image(
-                self.source.open(place), self.preparation.kept, self.preparation.crop
+                self.source.open(place), preparation.stored_shape, preparation.crop
             )
         except UNREADABLE as error:
-            raise ValueError(
-                f"cannot read {self.source.name(place)} any more: {fault_text(error)}"
-            ) from error
+            raise ValueError(f"cannot read {name(place)} any more: {fault_text(error)}") from error
         if content_hash(image[None]) != expected:
-            raise ValueError(f"{self.source.name(place)} is another image than when the run began")
+            raise ValueError(f"{name(place)} is another image than when the run began")
         return image

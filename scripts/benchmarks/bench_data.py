@@ -110,7 +110,7 @@ def large(args: argparse.Namespace, root: Path) -> None:
             size=128, channels=3, flip=False, cache=f"{root}/cache-{next(fresh)}"
         )
         return ImageSet(
-            decode_source(folder(path=str(path)), preparation, aloud=False).images, None, []
+            decode_source(folder(path=str(path)), preparation, verbose=False).images, None, []
         )
 
     data = first_pass()
@@ -294,7 +294,7 @@ def watched_memory(path: str) -> list[tuple[int, float]]:
     decode_source(
         replace(source, open=watched),
         Preparation(size=64, channels=3, flip=False, cache=f"{path}-cache"),
-        aloud=False,
+        verbose=False,
     )
     return seen
 

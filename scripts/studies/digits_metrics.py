@@ -108,7 +108,7 @@ def main(ckpt: Path, there: Path) -> None:
     print(f"the same to the last digit: {one == two == resumed}\n")
     training, held_out = load_image_set(
         digits(), Preparation(size=8, channels=1, flip=False)
-    ).parted(0.05)
+    ).split(0.05)
     others(own, training, held_out, there)
     np.save(there / "few.npy", training.all_images()[:20, 0].numpy())
     seconds, _ = run(

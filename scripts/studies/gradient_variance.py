@@ -36,7 +36,7 @@ def gradients(draw: TimeSampler, history: History, args: argparse.Namespace) -> 
         load_denoiser(checkpoint, weights="raw", device="cpu", trust=[]),
         checkpoint.config,
     )
-    data, _ = load_image_set(build(cfg, "data"), group_options(cfg, "data")).parted(
+    data, _ = load_image_set(build(cfg, "data"), group_options(cfg, "data")).split(
         cfg.data.holdout
     )
     parameters = list(denoiser.network.parameters())

@@ -185,7 +185,7 @@ def parts(place, holdout):
     data = load_image_set(
         folder(path=str(place)), Preparation(size=16, channels=3, flip=False, holdout=holdout)
     )
-    return data.parted(holdout)
+    return data.split(holdout)
 
 
 @pytest.mark.parametrize("holdout", [0.0, 0.5])

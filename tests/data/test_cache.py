@@ -25,13 +25,14 @@ KINDS = ("ram", "disk", "off", "a folder")
 PROGRAM = """
 import logging, sys, time
 from dataclasses import replace
-from ddpm_cli.data import Preparation, decoding, folder, prepared
+from ddpm_cli.data import Preparation, decoding, folder, load_image_set
 decoding.BLOCK = 1
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
 source = folder(path=sys.argv[1])
 slow = replace(source, open=lambda index: time.sleep(0.1) or source.open(index))
 print("ready", input(), flush=True)
-print(prepared(slow, Preparation(size=64, channels=3, flip=False, cache=sys.argv[2]), aloud=True).fingerprint)
+preparation = Preparation(size=64, channels=3, flip=False, cache=sys.argv[2])
+print(load_image_set(slow, preparation, verbose=True).fingerprint)
 """
 
 
@@ -78,7 +79,9 @@ def undecoded(index):
 def same(one, other):
     """Whether all that is known of two sets is the same."""
     tensors = [(one.all_images(), other.all_images()), (one.labels, other.labels)]
-    known = [(each.classes, each.known_words.tolist(), each.fingerprint) for each in (one, other)]
+    known = [
+        (each.classes, each.content_hashes.tolist(), each.fingerprint) for each in (one, other)
+    ]
     return all(torch.equal(*pair) for pair in tensors) and known[0] == known[1]
 
 
@@ -94,7 +97,7 @@ def test_a_set_is_the_same_wherever_it_is_kept_and_when_it_is_read_again(
         assert same(found, expected)
         assert all(
             same(one, other)
-            for one, other in zip(found.parted(0.5), expected.parted(0.5), strict=True)
+            for one, other in zip(found.split(0.5), expected.split(0.5), strict=True)
         )
 
 
@@ -232,13 +235,13 @@ def test_who_waits_for_another_that_builds_is_told_so(source, truth, kept, monke
     )
     with ThreadPoolExecutor(1) as pool:
         pool.submit(held.acquire).result()
-        assert same(load_image_set(source, preparation(kept), aloud=True), truth)
+        assert same(load_image_set(source, preparation(kept), verbose=True), truth)
     assert told == ["waiting", "cached "]
 
 
-def test_only_one_process_is_aloud(source, kept, caplog):
+def test_only_one_process_is_verbose(source, kept, caplog):
     caplog.set_level(logging.INFO)
-    load_image_set(source, preparation(kept), aloud=False)
+    load_image_set(source, preparation(kept), verbose=False)
     assert caplog.text == ""
 
 
@@ -300,7 +303,7 @@ def test_a_set_matches_its_fingerprint_and_that_of_older_checkpoints(source, tmp
     whole = load_image_set(
         source, preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, crop=crop)
     )
-    for data in (whole, *whole.parted(0.5), replace(whole, labels=None)):
+    for data in (whole, *whole.split(0.5), replace(whole, labels=None)):
         assert data.matches(former(data))
         assert data.matches(data.fingerprint)
 
@@ -311,7 +314,7 @@ def test_a_set_matches_no_fingerprint_of_another(truth):
     for other in (
         ImageSet(changed, truth.labels, []),
         ImageSet(truth.all_images(), truth.labels.flip(0), []),
-        truth.parted(0.5)[0],
+        truth.split(0.5)[0],
     ):
         assert not truth.matches(former(other))
         assert not truth.matches(other.fingerprint)

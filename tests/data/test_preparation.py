@@ -128,20 +128,20 @@ def test_an_image_is_held_out_by_its_content_wherever_it_lies():
         0, 256, (400, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     data = ImageSet(images, torch.arange(400), ["a"])
-    training, held_out = data.parted(0.25)
+    training, held_out = data.split(0.25)
     assert 70 < len(held_out.images) < 130
     assert torch.cat([training.labels, held_out.labels]).sort().values.tolist() == list(range(400))
     assert torch.equal(held_out.all_images(), images[held_out.places])
-    again = ImageSet(images.flip(0), torch.arange(400).flip(0), ["a"]).parted(0.25)[1]
+    again = ImageSet(images.flip(0), torch.arange(400).flip(0), ["a"]).split(0.25)[1]
     assert again.labels.flip(0).tolist() == held_out.labels.tolist()
 
 
 def test_a_larger_share_holds_the_same_images_out_and_more():
     images = torch.arange(200, dtype=torch.uint8).view(200, 1, 1, 1)
     data = ImageSet(images, None, [])
-    few, many = ({*data.parted(share)[1].places.tolist()} for share in (0.1, 0.3))
+    few, many = ({*data.split(share)[1].places.tolist()} for share in (0.1, 0.3))
     assert few < many
-    assert not len(data.parted(0.0)[1].images)
+    assert not len(data.split(0.0)[1].images)
 
 
 def photograph(width, height, mode="RGB", noise=5):

@@ -221,7 +221,7 @@ def test_random_windows_are_of_the_size_that_is_asked_for_and_the_images_those_a
     )
     data = load_image_set(folder(path=str(tmp_path / "photos")), options)
     whole = torch.from_numpy(noise).permute(2, 0, 1)
-    assert (options.kept, tuple(data.images.shape), tuple(data.larger.shape)) == (
+    assert (options.stored_shape, tuple(data.images.shape), tuple(data.larger.shape)) == (
         (3, 10, 12),
         (1, 3, 8, 10),
         (1, 3, 10, 12),

@@ -133,7 +133,7 @@ def test_half_of_the_images_are_mirrored_anew_in_every_epoch(tmp_path):
 
 def test_images_that_are_held_out_are_never_trained_on(shards):
     preparation = Preparation(size=4, channels=1, flip=False, holdout=0.3)
-    _, held_out = load_image_set(hub(name=shards, streaming=True), preparation).parted(0.3)
+    _, held_out = load_image_set(hub(name=shards, streaming=True), preparation).split(0.3)
     assert len(held_out.images) > 3
     assert set(labels(taken(10, shards, preparation))) == set(range(COUNT)) - set(
         held_out.labels.tolist()

@@ -1,4 +1,4 @@
-"""Images in zip or tar files, read where they lie: nothing is unpacked, no link out of them is followed."""
+"""Images in zip or tar files, read where they lie; nothing is unpacked, no link leads outside."""
 
 import lzma
 import os
@@ -21,32 +21,24 @@ from ddpm_cli.data.sources.versions import files_version
 
 LARGEST = 2**30  # bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
-BROKEN = (
-    OSError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    ValueError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
+BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, *BAD_ARCHIVE)
 
 
 def archive(*, path: str) -> Source:
-    """All images in an archive, or in several by a pattern, in the order of their names; compressed tar files are kept in memory.
+    """All images in an archive, or in several by a pattern, in the order of their names.
 
-    Classes are what a KEY.cls says beside KEY.jpg (as in a WebDataset), if there is any such, else folders where there are several.
+    Compressed tar files are kept in memory. Classes are the texts of KEY.cls beside KEY.jpg (as in
+    a WebDataset) if there are any, else folders if there are several.
     """
     files = matching_files(path)
     members = [(file, *member) for file in files for member in image_members(file)]
     if not members:
         raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none")
-    places, names, reads, said = zip(*members, strict=True)
-    found, classes = (said, class_order(said)) if any(said) else folder_classes(names)
+    places, names, reads, texts = zip(*members, strict=True)
+    labels, classes = (texts, class_order(texts)) if any(texts) else folder_classes(names)
 
-    def opened(index: int) -> Image.Image:
+    def open_image(index: int) -> Image.Image:
         try:
             return Image.open(BytesIO(reads[index]()))
         except OSError:  # which says itself whether the image or the machine is to blame
@@ -54,30 +46,30 @@ def archive(*, path: str) -> Source:
         except BROKEN as error:
             raise ValueError(str(error)) from error
 
-    def name(index: int) -> str:
-        return f"{names[index]!r} in {str(places[index])!r}"
-
-    labels = (lambda: class_numbers(found, classes)) if classes else None
     return Source(
-        len(members), opened, name, labels, classes, lambda: files_version(map(str, files))
+        len(members),
+        open_image,
+        lambda index: f"{names[index]!r} in {str(places[index])!r}",
+        (lambda: class_numbers(labels, classes)) if classes else None,
+        classes,
+        lambda: files_version(map(str, files)),
     )
 
 
 def image_members(file: Path) -> list[tuple[str, Callable[[], bytes], str | None]]:
-    """The images in an archive, by name, and what the .cls beside each says."""
+    """The images in an archive by name, with the text of the .cls beside each."""
     try:
-        members = sorted(
-            dict(zip_members(file) if zipfile.is_zipfile(file) else tar_members(file)).items()
-        )  # of one name the last, as when unpacked
+        # Of several members of one name the last counts, as when an archive is unpacked.
+        last = dict(zip_members(file) if zipfile.is_zipfile(file) else tar_members(file))
+        members = sorted(last.items())
         labels = {
             example_key(name): read().decode().strip() or None
             for name, read in members
             if name.endswith(".cls")
         }
     except BROKEN as error:
-        raise ValueError(
-            f"path must be a zip or tar file, but {str(file)!r} cannot be read as one: {error}"
-        ) from error
+        reason = f"{str(file)!r} cannot be read as one: {error}"
+        raise ValueError(f"path must be a zip or tar file, but {reason}") from error
     return [
         (name, read, labels.get(example_key(name)))
         for name, read in members
@@ -86,60 +78,54 @@ def image_members(file: Path) -> list[tuple[str, Callable[[], bytes], str | None
 
 
 def example_key(name: str) -> str:
-    """What the files of an example share in a WebDataset: the name up to the first dot of its last part."""
+    """The key of an example in a WebDataset: its path up to the first dot of the file's name."""
     folder, _, last = name.rpartition("/")
     return f"{folder}/{last.partition('.')[0]}"
 
 
 def zip_members(file: Path) -> Iterator[Member]:
-    """The images and labels in a zip, which each process opens for itself: those that share a file share its position."""
+    """Yield the images and labels in a zip.
+
+    Each process opens the zip for itself: processes that share a file share its position.
+    """
     handles = {os.getpid(): zipfile.ZipFile(file)}
 
-    def content(each: zipfile.ZipInfo) -> bytes:
+    def read_member(member: zipfile.ZipInfo) -> bytes:
         if os.getpid() not in handles:
             handles[os.getpid()] = zipfile.ZipFile(file)
-        return handles[os.getpid()].read(each)
+        return handles[os.getpid()].read(member)
 
-    members = handles[os.getpid()].infolist()
-    yield from (
-        (each.filename, partial(content, each))
-        for each in members
-        if is_wanted(each.filename, each.file_size)
-    )
+    for member in handles[os.getpid()].infolist():
+        if is_wanted(member.filename, member.file_size):
+            yield member.filename, partial(read_member, member)
 
 
 def tar_members(file: Path) -> Iterator[Member]:
-    """The images and labels in a tar."""
-    with tarfile.open(file) as opened:
-        plain = isinstance(opened.fileobj, BufferedReader)
-        for each in opened:
-            if (each.isfile() or each.islnk()) and is_wanted(each.name, each.size):
-                content = (
-                    None
-                    if plain and each.isreg() and not each.issparse()
-                    else opened.extractfile(each)
-                )
+    """Yield the images and labels in a tar."""
+    with tarfile.open(file) as tar:
+        uncompressed = isinstance(tar.fileobj, BufferedReader)
+        for member in tar:
+            if (member.isfile() or member.islnk()) and is_wanted(member.name, member.size):
+                in_place = uncompressed and member.isreg() and not member.issparse()
+                content = None if in_place else tar.extractfile(member)
                 yield (
-                    each.name,
+                    member.name,
                     partial(bytes, content.read())
                     if content
-                    else partial(read_piece, file, each.offset_data, each.size),
+                    else partial(read_bytes, file, member.offset_data, member.size),
                 )
-        whole: Any = opened.fileobj
-        whole.seek(opened.offset)
-        rest = whole.read(
-            2**20
-        )  # tarfile takes a damaged header, and where the file is cut off, for the end
+        # tarfile takes a damaged header, or a file that is cut off, for the end of the archive.
+        stream: Any = tar.fileobj
+        stream.seek(tar.offset)
+        rest = stream.read(2**20)
         if not rest or any(rest):
-            raise ValueError(f"it is damaged or cut off at byte {opened.offset:,}")
+            raise ValueError(f"it is damaged or cut off at byte {tar.offset:,}")
 
 
 def is_wanted(name: str, size: int) -> bool:
-    """Whether a file is an image or a label by its name, not hidden and no folder; ValueError where it is larger than any."""
+    """Whether a member is an image or a label that is not hidden; ValueError if it is too large."""
     *folders, last = PurePosixPath(name).parts or ("",)
-    hidden = last.startswith(".") or any(
-        part.startswith((".", "__")) for part in folders
-    )  # __MACOSX
+    hidden = last.startswith(".") or any(part.startswith((".", "__")) for part in folders)
     if hidden or name.endswith("/") or not (is_image_name(last) or last.endswith(".cls")):
         return False
     if size > LARGEST:
@@ -147,8 +133,8 @@ def is_wanted(name: str, size: int) -> bool:
     return True
 
 
-def read_piece(file: Path, start: int, size: int) -> bytes:
-    """Some bytes of a file."""
+def read_bytes(file: Path, start: int, size: int) -> bytes:
+    """Read some bytes of a file."""
     with file.open("rb") as opened:
         opened.seek(start)
         return opened.read(size)

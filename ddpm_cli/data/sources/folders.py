@@ -1,4 +1,4 @@
-"""Images in a folder, as deep as they lie."""
+"""Images in a folder and its subfolders."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,10 @@ EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 
 
 def folder(*, path: str, labels: str | None = None) -> Source:
-    """All images in a folder and the folders in it, whose names are the classes where there are several of one depth.
+    """All images in a folder and its subfolders, whose names are the classes.
 
-    `labels` is a CSV or JSONL file with file_name (relative to the folder) and label, whose labels are the classes instead.
+    There are classes where images lie equally deep in several subfolders. labels: a CSV or JSONL
+    file with file_name (relative to the folder) and label, for other classes.
     """
     root = os.path.abspath(os.path.expanduser(path))
     if not path or not os.path.isdir(root):
@@ -25,28 +26,25 @@ def folder(*, path: str, labels: str | None = None) -> Source:
     try:
         names = sorted(walk_images(root))
     except OSError as error:
-        raise ValueError(
-            f"path must be a folder that can be read, but {error.filename!r} cannot: {error.strerror}"
-        ) from error
+        reason = f"{error.filename!r} cannot: {error.strerror}"
+        raise ValueError(f"path must be a folder that can be read, but {reason}") from error
     if not names:
-        raise ValueError(
-            f"path must hold images (.jpg, .png, ...), in it or in folders below, but {path!r} holds none"
-        )
-    found, classes = folder_classes(names) if labels is None else labels_from_file(labels, names)
+        wanted = "images (.jpg, .png, ...), in it or in folders below"
+        raise ValueError(f"path must hold {wanted}, but {path!r} holds none")
+    texts, classes = folder_classes(names) if labels is None else labels_from_file(labels, names)
     files = [os.path.join(root, name) for name in names]
-    places = (lambda: class_numbers(found, classes)) if classes else None
     return Source(
         len(names),
         lambda index: Image.open(files[index]),
         files.__getitem__,
-        places,
+        (lambda: class_numbers(texts, classes)) if classes else None,
         classes,
         lambda: files_version(names, root),
     )
 
 
 def walk_images(root: str, inside: str = "") -> Iterator[str]:
-    """The names of the images below a folder, dead links among them; links to folders are not followed."""
+    """Yield the names of the images below a folder, dead links included; follow no folder links."""
     with os.scandir(os.path.join(root, inside)) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -59,15 +57,17 @@ def walk_images(root: str, inside: str = "") -> Iterator[str]:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file is an image by its name, and not hidden."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS and not os.path.basename(
-        name
-    ).startswith(".")
+    """Whether a name is of an image file that is not hidden."""
+    hidden = os.path.basename(name).startswith(".")
+    return not hidden and os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
 def folder_classes(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The name of each image's folder, and the classes: these where the images lie equally deep in several, else none."""
+    """The folder name of each image, and the classes.
+
+    There are classes if the images lie equally deep in several folders.
+    """
     paths = [PurePosixPath(name) for name in names]
     folders = [path.parent.name for path in paths]
-    several = len({len(path.parts) for path in paths}) == 1 < len({*folders})
-    return folders, sorted({*folders}) if several else []
+    equally_deep = len({len(path.parts) for path in paths}) == 1
+    return folders, sorted({*folders}) if equally_deep and len({*folders}) > 1 else []

@@ -1,7 +1,8 @@
-"""What a source of images is, and the sources that rows of a table are."""
+"""A source of images, and the sources that rows of a table make."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 from ddpm_cli.data.sources.labels import class_numbers, class_order
 from ddpm_cli.data.sources.versions import files_at, files_version, hash_parts
 
-HEAD = 1024  # rows of a stream that are kept in memory, to be shown and evaluated
+HEAD = 1024  # rows of a stream in memory, for pictures and evaluation
 Table: TypeAlias = Dataset | IterableDataset
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A set that is read as it is trained on: its columns of undecoded images and of labels, and how many rows it has, if that is known."""
+    """A streamed data set: its columns of undecoded images and of labels, and its size if known."""
 
     table: IterableDataset
     image: str
@@ -30,11 +31,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Source:
-    """Images by their number, opened when they are wanted, and how messages call them; labels, None where there are no classes.
+    """Images by their number, opened on demand, with their names in messages.
 
-    open: gives an array [H, W, C] where no mode of Pillow has its channels. version: changes whenever an image may have changed, or their
-    order, and reads no pixels. parts: how many images, one after another, come from each of several sources, and their share of what is
-    seen; None where all are alike. rows: those that are trained on where all these are but the first of a stream.
+    open: returns an array [H, W, C] if no mode of Pillow has its channels. labels: None without
+    classes. version: changes if an image or the order may have changed, and reads no pixels.
+    parts: the count of images of each of several sources, in order, and its share of the training
+    images; None if all images count alike. rows: the stream to train on, of which this source
+    holds the first rows.
     """
 
     count: int
@@ -48,29 +51,38 @@ class Source:
 
 
 def rows_source(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
-    """The source of a data set with a column of undecoded images and, where there are classes, one of labels; of local files at `place`."""
+    """The source of a data set with a column of undecoded images and perhaps a column of labels.
 
-    def opened(index: int) -> PIL.Image.Image:
-        return open_cell(rows[index][image])
-
-    def name(index: int) -> str:
-        return cell_name(rows[index][image], index)
+    Classes are those that the column declares, else its distinct values. place: of local files.
+    """
 
     def version() -> str:
-        return hash_parts(
-            [
-                rows._fingerprint,
-                image,
-                files_version([*(files_at(place) if place else ()), *files_in(rows, image)]),
-            ]
-        )
+        cells = rows.data.column(image)
+        parts = dict(zip([part.name for part in cells.type], cells.flatten(), strict=True))
+        paths = parts["path"].filter(parts["bytes"].is_null()).drop_null().to_pylist()
+        files = files_version([*(files_at(place) if place else ()), *paths])
+        return hash_parts([rows._fingerprint, image, files])
 
-    labels, classes = labels_and_classes(rows, label) if label else (None, [])
-    return Source(len(rows), opened, name, labels, classes, version)
+    labels: Callable[[], Sequence[int | None]] | None = None
+    classes: list[str] = []
+    if label and isinstance(rows.features[label], ClassLabel):
+        labels, classes = lambda: rows[label][:], rows.features[label].names
+    elif label:
+        values = [None if value is None else str(value) for value in rows[label][:]]
+        classes = class_order(values)
+        labels = partial(class_numbers, values, classes)
+    return Source(
+        len(rows),
+        lambda index: open_cell(rows[index][image]),
+        lambda index: cell_name(rows[index][image], index),
+        labels,
+        classes,
+        version,
+    )
 
 
 def open_cell(image: dict[str, Any] | None) -> PIL.Image.Image:
-    """The image in a cell of a column: bytes, or a path on this machine or elsewhere (`hf://`, `zip://`)."""
+    """Open the image in a cell: bytes, or a path here or elsewhere (`hf://`, `zip://`)."""
     if image is None or (image["bytes"] is None and image["path"] is None):
         raise ValueError("it is null")
     if image["bytes"] is None and "://" in image["path"]:
@@ -80,41 +92,19 @@ def open_cell(image: dict[str, Any] | None) -> PIL.Image.Image:
 
 
 def cell_name(image: dict[str, Any] | None, index: int) -> str:
-    """How messages call the image in a cell."""
+    """The name of the image in a cell, for messages."""
     return (image or {}).get("path") or f"image {index}"
 
 
 def stream_source(rows: IterableDataset, image: str, label: str | None) -> Source:
-    """The source of the first rows of a stream, which says where the others are."""
+    """The source of the first rows of a stream, which says where the other rows are."""
     if label and not isinstance(rows.features[label], ClassLabel):
         raise ValueError(
-            f"label_column must declare its classes with streaming=true, but {label!r} does not; null goes without labels"
+            "label_column must declare its classes with streaming=true, "
+            f"but {label!r} does not; null goes without labels"
         )
-    table, split = (
-        rows.select_columns([image, label] if label else [image]),
-        (rows.info.splits or {}).get(str(rows.split)),
-    )
+    table = rows.select_columns([image, label] if label else [image])
+    split = (rows.info.splits or {}).get(str(rows.split))
     head = Dataset.from_list(list(table.take(HEAD)), features=table.features)
-    return replace(
-        rows_source(head, image, label),
-        rows=Rows(table, image, label, split.num_examples if split else None),
-    )
-
-
-def labels_and_classes(
-    rows: Dataset, label: str
-) -> tuple[Callable[[], Sequence[int | None]], list[str]]:
-    """A column of labels and its classes: those that it declares, else its distinct values."""
-    if isinstance(rows.features[label], ClassLabel):
-        return lambda: rows[label][:], rows.features[label].names
-    values = [None if value is None else str(value) for value in rows[label][:]]
-    classes = class_order(values)
-    return lambda: class_numbers(values, classes), classes
-
-
-def files_in(rows: Dataset, image: str) -> list[str]:
-    """The files that cells name in place of bytes."""
-    cells = rows.data.column(image)
-    parts = dict(zip([part.name for part in cells.type], cells.flatten(), strict=True))
-    found: list[str] = parts["path"].filter(parts["bytes"].is_null()).drop_null().to_pylist()
-    return found
+    stream = Rows(table, image, label, split.num_examples if split else None)
+    return replace(rows_source(head, image, label), rows=stream)

@@ -54,7 +54,7 @@ def saved(images, folder):
 @pytest.fixture(scope="module")
 def parts():
     """The digits that a run trains on, and those that it holds out."""
-    return load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).parted(0.05)
+    return load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).split(0.05)
 
 
 def test_every_number_has_an_interval_and_a_protocol(command, trained):
