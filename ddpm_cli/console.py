@@ -1,4 +1,4 @@
-"""What a run says: plain lines on the screen, dated ones in its log; of several processes the first one speaks."""
+"""The screen and the log of a run: plain lines on the screen, dated ones in the file."""
 
 import logging
 import os
@@ -12,24 +12,32 @@ from threading import RLock
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ddpm_cli.text import printable
+
+LABEL = 10  # characters of the column of labels
+log = logging.getLogger(__name__)
+
+
+def fact(label: str, text: object) -> None:
+    """Log one fact, its label in a column of its own, in printable characters."""
+    log.info("%s", printable(f"{label:<{LABEL}} {text}"))
+
 
 @contextmanager
-def logging_to(path: Path | None, aloud: bool) -> Iterator[None]:
-    """Shows what is logged and writes it into the file at `path`, if one is given; nothing at all where `aloud` is false."""
-    screen, file = (
-        logging.StreamHandler(sys.stdout),
-        logging.FileHandler(path or os.devnull, delay=True),
-    )
+def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Iterator[None]:
+    """Log to the screen and to the file at `path`, if there is one.
+
+    aloud: whether this process speaks; of several only the first does. notes: further handlers.
+    """
+    screen = logging.StreamHandler(sys.stdout)
     screen.setFormatter(logging.Formatter("%(message)s"))
+    file = logging.FileHandler(path or os.devnull, delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handlers: list[logging.Handler] = [screen, file] if aloud else [logging.NullHandler()]
     root = logging.getLogger()
     level, before = root.level, root.handlers
-    root.handlers = handlers
+    root.handlers = [screen, file, *notes] if aloud else [logging.NullHandler()]
     root.setLevel(logging.INFO)
-    tqdm.set_lock(
-        RLock()
-    )  # its own is a semaphore that a process which leaves at once would leave behind
+    tqdm.set_lock(RLock())  # a semaphore would stay behind when a process leaves at once
     try:
         with logging_redirect_tqdm() if aloud else warnings.catch_warnings(action="ignore"):
             yield

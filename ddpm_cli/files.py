@@ -19,3 +19,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def save_text(path: Path, text: str) -> None:
     """Writes a text."""
     write_atomically(path, lambda partial: partial.write_text(text))
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add a text to a file, all of it or nothing."""
+    content = text.encode()
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(content) < len(content):
+                raise OSError("the disk is full")
+        except OSError:
+            file.truncate(size)
+            raise

@@ -1,45 +1,32 @@
-"""The checks of a training run on their own: nothing is trained, nothing written."""
+"""`ddpm-doctor`: the checks of a training run alone; it trains nothing and writes nothing."""
 
-import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.commands.train.checks import preflight_findings
-from ddpm_cli.commands.train.command import Options, run_as_configured
+from ddpm_cli.commands.train.command import launch_run
 from ddpm_cli.commands.train.setup import set_up_run
-from ddpm_cli.config.build import bind_options
-from ddpm_cli.config.schema import check_config
-from ddpm_cli.config.targets import GROUPS
-from ddpm_cli.console import logging_to
+from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.parallel import find_device, join_group
-from ddpm_cli.parallel.launch import check_folder_is_named
-
-log = logging.getLogger(__name__)
 
 
-def doctor(cfg: DictConfig, folder: Path, *, named: bool) -> None:
-    """Says what a training run of `cfg` in `folder` would meet; ValueError where it would come to nothing."""
-    check_config(cfg, GROUPS, Options)
-    bind_options(Options, cfg)()
-    check_folder_is_named(named)
-    if not run_as_configured(doctor_in_process, cfg, folder, named=named):
-        raise KeyboardInterrupt
+def doctor(cfg: DictConfig, invocation: Invocation) -> bool:
+    """Log the findings of every check; ValueError where a training run would stop."""
+    return launch_run(cfg, invocation, doctor_in_process)
 
 
 def doctor_in_process(
-    plain: dict[Any, Any], folder: Path, *, features: Mapping[str, Any], named: bool
+    plain: dict[Any, Any], invocation: Invocation, features: Mapping[str, Any]
 ) -> bool:
-    """The checks in this process, as the only one or as one of several."""
-    cfg = OmegaConf.create(plain)
+    """Check in this process, the only one or one of a group."""
+    cfg, errors = OmegaConf.create(plain), list[str]()
     with join_group(find_device(cfg.trainer.device)) as group, logging_to(None, group.is_first):
-        found = []
-        for each in preflight_findings(set_up_run(cfg, folder, group, named, features)):
-            log.info("%-9s %s", each.level, each.text)
-            found.append(each)
-        errors = [each.text for each in found if each.level == "error"]
+        for each in preflight_findings(set_up_run(cfg, invocation, group, features)):
+            fact(each.level, each.text)
+            errors += [each.text] * (each.level == "error")
         if errors:
             raise ValueError(f"ddpm-train would stop here: {errors[0]}")
     return True

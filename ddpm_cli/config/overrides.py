@@ -1,8 +1,8 @@
-"""From a configuration back to the overrides that compose it: what a command line has to say to get it again."""
+"""From a configuration back to the overrides that compose it."""
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,20 +17,16 @@ Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
-NOT_THE_RECIPE: dict[str, Any] = {
-    "resume": None,
-    "trust": [],
-}  # how one command went on, and whom it trusted: never taken from a file
+NOT_THE_RECIPE: dict[str, Any] = {"resume": None, "trust": []}  # never taken from a file
 
 
 @contextmanager
 def composing() -> Iterator[None]:
-    """Has the YAML files at hand where no command of Hydra's has brought them, as in a process of several."""
-    with (
-        nullcontext()
-        if GlobalHydra.instance().is_initialized()
-        else initialize_config_dir(str(config_dir()), version_base="1.3")
-    ):
+    """Initialize Hydra with the YAML files where no command did, as in a process of several."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
         yield
 
 
@@ -42,9 +38,9 @@ def choices(group: str) -> list[str]:
 
 
 def overrides_for(wanted: Plain) -> list[str]:
-    """The overrides of `ddpm-train` that compose the plain configuration `wanted` from the YAML files there are today.
+    """The overrides of `ddpm-train` that compose a plain configuration from today's YAML files.
 
-    ValueError where none do. An option of ours that `wanted` does not have yet keeps its default.
+    An option that `wanted` lacks keeps its default. Raises ValueError where no overrides do.
     """
     defaults = compose_train([])
     groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
@@ -67,13 +63,16 @@ def compose_train(said: list[str]) -> Plain:
 
 @cache
 def compose_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
-    """The same from these folders of YAML files: the jobs of a sweep ask for much that is alike."""
+    """The composed configuration, cached by folders of YAML files: jobs of a sweep are alike."""
     cfg: Any = OmegaConf.to_container(compose("train", list(said)), resolve=True)
     return cfg
 
 
 def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
-    """The choice of a group most like what is wanted, of several one that leaves something open; None for the one composed anyway."""
+    """The choice of a group most like `wanted`; None where the default is.
+
+    Of equal choices, one with an option that must be given is taken.
+    """
 
     def unlike(found: Plain) -> tuple[bool, int, bool]:
         apart = [

@@ -42,16 +42,15 @@ def config_dir() -> Path:
 
 
 def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
-    """The function or class that a node names, if it lives in the node's room or in a module trusted by `trust`."""
+    """The function or class that a node names, in the node's room or in a trusted module."""
     node, room = OmegaConf.select(cfg, key), ROOMS[key]
     name = node.get("_target_") if isinstance(node, DictConfig) else None
     rooms = (room, *(f"{module}." for module in cfg.get("trust") or ()))
     found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
     if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
         advice = "a module of your own is trusted by trust=[MODULE] on the command line"
-        raise ValueError(
-            f"{key}._target_ must name a function or class of {room[:-1]}, but is {name!r} ({advice})"
-        )
+        allowed = f"must name a function or class of {room[:-1]}, but is {name!r}"
+        raise ValueError(f"{key}._target_ {allowed} ({advice})")
     return found
 
 
@@ -64,6 +63,18 @@ def locate(name: str) -> Any:
         if not f"{module}.".startswith(f"{error.name}."):
             raise
         return None
+
+
+def foreign_modules(node: Any) -> list[str]:
+    """The modules of the user's own that targets in a plain configuration name, in order."""
+    nodes = [node] if isinstance(node, dict) else []
+    for each in nodes:
+        nodes += [value for value in each.values() if isinstance(value, dict)]
+    names = [str(each["_target_"]).rpartition(".")[0] for each in nodes if "_target_" in each]
+    foreign = (
+        name for name in names if name and name.partition(".")[0] not in ("ddpm_cli", "torch")
+    )
+    return list(dict.fromkeys(foreign))
 
 
 def suggestion(key: str, names: Sequence[str]) -> str:

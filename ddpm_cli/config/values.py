@@ -7,18 +7,19 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+BEFORE_QUOTE = re.compile(r"(\\*)('|$)")
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)
 
 
 def at_least(options: object, **lowest: int) -> None:
-    """Refuses options that are numbers and below their lowest."""
+    """Refuse numbers below their lowest."""
     for name, low in lowest.items():
         if isinstance(number := getattr(options, name), int | float) and number < low:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
 
 
 def to_plain(value: Any) -> Any:
-    """Lists and dicts instead of OmegaConf's."""
+    """A value with lists and dicts in place of OmegaConf's."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
@@ -33,14 +34,11 @@ def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[s
 
 
 def path_override(name: str, path: Path) -> str:
-    """The override that names a path, quoted where Hydra's grammar would read it otherwise: at =, commas, letters beyond ASCII."""
+    """The override that names a path, quoted where Hydra's grammar would read it otherwise."""
     return f"{name}={path if PLAIN.fullmatch(str(path)) else quote(str(path))}"
 
 
 def quote(text: str) -> str:
-    """A text between quotes; a backslash speaks for itself but before a quote."""
-    return (
-        "'"
-        + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
-        + "'"
-    )
+    """Put a text between quotes; a backslash stands for itself except before a quote."""
+    doubled = BEFORE_QUOTE.sub(lambda each: 2 * each[1] + (r"\'" if each[2] else ""), text)
+    return f"'{doubled}'"

@@ -1,30 +1,54 @@
-"""What a run said of itself: lines of its log."""
+"""`run.json` in a run's folder: what the run is, how it was started, and its warnings."""
 
-import re
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-LINE = re.compile(r"\S+ \S+ (?P<level>[A-Z]+) \S+: (?P<text>.*)")
+from ddpm_cli.files import save_text
 
-
-def log_facts(folder: Path) -> dict[str, str]:
-    """What the run said last of itself, by the first word of the line: device, data, schedule, model, length."""
-    words = (text.partition(" ") for level, text in log_lines(folder) if level == "INFO")
-    return {name: rest.strip() for name, _, rest in words if rest.startswith(" ")}
+NAME = "run.json"
+LARGEST = 2**20  # bytes of a file that is read
 
 
-def log_warnings(folder: Path) -> list[str]:
-    """The warnings and errors of the log, each once."""
-    return list(
-        dict.fromkeys(
-            text.removeprefix("warning: ")
-            for level, text in log_lines(folder)
-            if level in ("WARNING", "ERROR")
-        )
-    )
+class RunFacts(logging.Handler):
+    """The facts of a run; as a handler of logging it notes warnings as they come.
+
+    Nothing is written before `begin`. A disk that takes no facts ends no run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.WARNING)
+        self.path, self.facts, self.warnings = folder / NAME, dict[str, Any](), list[str]()
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Write the facts, with the warnings so far and those of the run that goes on."""
+        earlier = read_facts(self.path.parent).get("warnings", [])
+        self.warnings = [*map(str, earlier), *self.warnings] if isinstance(earlier, list) else []
+        self.facts = dict(facts)
+        self.write()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note a warning or an error."""
+        self.warnings.append(record.getMessage().removeprefix("warning: "))
+        if self.facts:
+            self.write()
+
+    def write(self) -> None:
+        """Write the file; each warning stands in it once."""
+        facts = {**self.facts, "warnings": list(dict.fromkeys(self.warnings))}
+        with suppress(OSError):
+            save_text(self.path, json.dumps(facts, indent=1) + "\n")
 
 
-def log_lines(folder: Path) -> list[tuple[str, str]]:
-    """Level and text of every line of the log."""
-    path = folder / "train.log"
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    return [(match["level"], match["text"]) for match in map(LINE.fullmatch, lines) if match]
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The facts in a folder; {} where there are none that can be read."""
+    path = folder / NAME
+    try:
+        text = path.read_text(errors="replace") if path.stat().st_size <= LARGEST else "{}"
+        facts = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

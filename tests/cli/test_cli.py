@@ -124,7 +124,7 @@ def test_a_folder_of_images_trains(command, photographs):
         "trainer.steps=2",
     )
     assert outcome.code == 0, outcome.err
-    assert "data      19 images, 24 x 16, 3 channels, no classes" in outcome.out
+    assert "data       19 images, 24 x 16, 3 channels, no classes" in outcome.out
 
 
 def test_a_hub_data_set_without_network_fails_at_once_in_one_line(command, monkeypatch):

@@ -73,7 +73,7 @@ def test_a_run_tells_warnings_once_and_an_estimate_and_goes_on(command):
         "warning: sampling starts from pure noise, which training never saw: expect tints"
         in outcome.out
     )
-    assert "estimate  about " in outcome.out
+    assert "estimate   about " in outcome.out
     assert "ok " not in outcome.out
 
 
@@ -113,8 +113,8 @@ def test_a_data_set_of_one_colour_is_told(command):
         Image.new("RGB", (8, 8), (200, 0, 0)).save(f"photos/{index}.png")
     outcome = command("doctor", *TINY, "data=folder", "data.path=photos", "data.size=8")
     assert outcome.code == 0, outcome.err
-    assert "warning   16 of 16 images in a batch are of one colour" in outcome.out
-    assert "warning   15 of 16 images in a batch are copies of others" in outcome.out
+    assert "warning    16 of 16 images in a batch are of one colour" in outcome.out
+    assert "warning    15 of 16 images in a batch are copies of others" in outcome.out
 
 
 def test_a_parameter_without_a_gradient_is_told(command, idle_layer):
@@ -132,7 +132,7 @@ def test_the_doctor_looks_at_a_run_that_would_go_on_and_leaves_it_alone(command,
     before = {path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()}
     outcome = command("doctor", *TINY, "trainer.steps=6", "hydra.run.dir=trained", "resume=auto")
     assert outcome.code == 0, outcome.err
-    assert "resumed   step 4 of" in outcome.out
+    assert "resumed    step 4 of" in outcome.out
     assert {
         path: path.read_bytes() for path in Path("trained").rglob("*") if path.is_file()
     } == before

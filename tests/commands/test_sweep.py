@@ -95,7 +95,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, mon
     assert states() == ["stopped"]
     outcome = command("sweep", "resume=sweep")
     assert outcome.code == 0, outcome.err
-    assert "resumed   step" in outcome.out
+    assert "resumed    step" in outcome.out
     assert states() == ["done", "done"]
     assert weights("sweep/0") == weights("whole")
 
@@ -299,6 +299,6 @@ def test_a_killed_sweep_goes_on_from_its_checkpoints(command):
     assert states() == ["killed"]
     outcome = command("sweep", "resume=sweep")
     assert outcome.code == 0, outcome.err
-    assert "resumed   step" in outcome.out
+    assert "resumed    step" in outcome.out
     assert states() == ["done", "done"]
     assert Image.open("sweep/contact.png").height > 90

@@ -1,7 +1,7 @@
-"""A training run: from a configuration to a folder with checkpoints, numbers and pictures."""
+"""`ddpm-train`: options, processes, and the course of a run in one of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
-from ddpm_cli.commands.train.summary import log_sample_metrics
-from ddpm_cli.config.build import bind_options
-from ddpm_cli.config.schema import check_config
+from ddpm_cli.commands.train.summary import log_sample_metrics, run_texts
+from ddpm_cli.config.build import parse_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.targets import GROUPS
 from ddpm_cli.config.values import at_least
 from ddpm_cli.console import logging_to
@@ -31,14 +31,15 @@ from ddpm_cli.parallel.launch import (
     process_count,
     run_in_processes,
 )
-from ddpm_cli.run_folder.logger import RunLogger
+from ddpm_cli.run_folder.facts import RunFacts
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-train` takes beside its groups.
+    """The options of `ddpm-train` beside its groups.
 
-    seed: of everything random. resume: a checkpoint, or `auto` for the newest of the folder. trust: your own modules with targets.
+    seed: random seed of the whole run. resume: a checkpoint, or `auto` for the folder's newest.
+    trust: the user's own modules that targets may name.
     """
 
     _: KW_ONLY
@@ -50,63 +51,44 @@ class Options:
         at_least(self, seed=0)
 
 
-def train(
-    cfg: DictConfig, folder: Path, *, named: bool, again: str, overrides: Sequence[str]
-) -> bool:
-    """Trains what `cfg` says in `folder`, in as many processes as it says; False where the user stopped it.
-
-    named: the user named the folder. again: the command that goes on after a stop. overrides: what the command line said.
-    """
-    check_config(cfg, GROUPS, Options)
-    bind_options(Options, cfg)()
-    check_folder_is_named(named)
-    return run_as_configured(
-        train_in_process, cfg, folder, named=named, again=again, overrides=list(overrides)
-    )
+def train(cfg: DictConfig, invocation: Invocation) -> bool:
+    """Train a model; False where the user stopped the run."""
+    return launch_run(cfg, invocation, train_in_process)
 
 
-def run_as_configured(
-    job: Callable[..., bool], cfg: DictConfig, *args: Any, **options: Any
-) -> bool:
-    """Calls the job in as many processes as the configuration says, in this one where that is one."""
-    count = (
-        process_count(cfg.trainer.processes, cfg.trainer.device)
-        if cfg.trainer.parallel == "ddp"
-        else 1
-    )
-    return run_in_processes(
-        count, job, resolve_config(cfg), *args, features=sample_metric_nodes(cfg), **options
-    )
+def launch_run(cfg: DictConfig, invocation: Invocation, job: Callable[..., bool]) -> bool:
+    """Check the options, and call the job in as many processes as they ask for."""
+    parse_options(cfg, Options, groups=GROUPS)
+    check_folder_is_named(invocation.folder_is_named)
+    ddp = cfg.trainer.parallel == "ddp"
+    count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
+    features = sample_metric_nodes(cfg)
+    return run_in_processes(count, job, resolve_config(cfg), invocation, features)
 
 
 def train_in_process(
-    plain: dict[Any, Any],
-    folder: Path,
-    *,
-    features: Mapping[str, Any],
-    named: bool,
-    again: str,
-    overrides: Sequence[str],
+    plain: dict[Any, Any], invocation: Invocation, features: Mapping[str, Any]
 ) -> bool:
-    """Trains in this process, as the only one or as one of those that it finds itself among."""
-    cfg = OmegaConf.create(plain)
-    device = find_device(cfg.trainer.device)
+    """Train in this process, the only one or one of a group; False where the user stopped it."""
+    cfg, folder = OmegaConf.create(plain), invocation.folder
+    device, facts = find_device(cfg.trainer.device), RunFacts(folder)
     with (
         join_group(device) as group,
-        logging_to(folder / "train.log", group.is_first),
+        logging_to(folder / "train.log", group.is_first, facts),
         stop_on_signals(group) as stop,
     ):
-        run = set_up_run(cfg, folder, group, named, features)
+        run = set_up_run(cfg, invocation, group, features)
         log_sample_metrics(run)
         run_checks(run)
         if group.is_first:
-            write_config(folder / ".hydra", cfg, overrides)
-        run = replace(run, logger=RunLogger.opened(folder, run.state.step, writes=group.is_first))
+            write_config(folder / ".hydra", cfg, invocation.overrides)
+            facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
+        run.logger.open(run.state.step)
         write_data_pictures(run)
         with ending_with_report(run):
             with run.writer.thread:
                 train_loop(run, stop)
-                finish_run(run, stop, again)
+                finish_run(run, stop, invocation)
             if group.is_first:
                 mark_finished()
         if stop.is_set() and group.count > 1:
@@ -115,6 +97,6 @@ def train_in_process(
 
 
 def write_config(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Writes what was composed and what the command line said, in Hydra's own form."""
+    """Write the configuration and the overrides as typed, in Hydra's own form."""
     save_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     save_text(folder / "overrides.yaml", yaml.safe_dump(list(overrides)))

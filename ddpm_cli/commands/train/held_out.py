@@ -1,6 +1,5 @@
-"""How a run is doing: its losses on fixed noise and times, held out and in training, in numbers, a picture and words."""
+"""Losses on fixed noise, held out and in training, and the verdict that follows from them."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -10,90 +9,77 @@ from einops import repeat
 from torch.nn import functional as F
 
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.console import fact
 from ddpm_cli.data import ImageSet
 from ddpm_cli.parallel import ProcessGroup, unwrap
+from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.seeds import LONGEST
-from ddpm_cli.shapes import Columns, Fixed, Picture
+from ddpm_cli.shapes import Columns, Fixed
 from ddpm_cli.training import Progress, fixed_losses
 from ddpm_cli.training.held_out import IMAGES, QUARTERS
 from ddpm_cli.training.verdict import LEVELS, SHOWN
 
-log = logging.getLogger(__name__)
-
 
 def evaluation_sets(run: Run) -> dict[str, ImageSet]:
     """The sets that are evaluated, by name."""
-    return {
-        name: data
-        for name, data in (("held_out", run.held_out), ("training", run.data))
-        if len(data.images)
-    }
+    sets = {"held_out": run.held_out, "training": run.data}
+    return {name: data for name, data in sets.items() if len(data.images)}
 
 
 def evaluation_share(run: Run) -> float:
-    """Images that go through the network in an evaluation, for each one in a batch."""
-    return (
-        sum(2 * QUARTERS * min(IMAGES, len(data.images)) for data in evaluation_sets(run).values())
-        / run.trainer.batch_size
-    )
+    """The images that an evaluation passes through the network, over those of a batch."""
+    counts = (min(IMAGES, len(data.images)) for data in evaluation_sets(run).values())
+    return sum(2 * QUARTERS * count for count in counts) / run.trainer.batch_size
 
 
 def held_out_losses(run: Run) -> dict[str, Fixed]:
-    """Losses of the average, then of the network, for each set."""
+    """The losses of the EMA, then of the network, for each set."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
     both = [replace(denoiser, network=each) for each in (run.state.ema, network)]
-    keys = {
-        "held_out": LONGEST,
-        "training": LONGEST + 1,
-    }  # steps, so to say, that no training comes to
+    keys = {"held_out": LONGEST, "training": LONGEST + 1}  # steps that no training reaches
     options = {"seed": run.cfg.seed, "size": size, "group": run.group}
-    with (
-        torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext()
-    ):  # else it is compiled again, for this size
-        found = {
+    # a compiled network would be compiled again for this size
+    with torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext():
+        losses = {
             name: fixed_losses(both, run.loss, data, key=keys[name], **options)
             for name, data in evaluation_sets(run).items()
         }
     network.train()
-    return found
+    return losses
 
 
 def evaluate_held_out(run: Run) -> dict[str, float]:
-    """The numbers of an evaluation, which is judged and drawn where images are held out."""
-    found, numbers = held_out_losses(run), dict[str, float]()
-    for name, (average, network) in found.items():
-        quarters = {
-            f"{name}_q{place}": loss for place, loss in enumerate(average.mean(1).tolist(), 1)
-        }
-        numbers |= {name: average.mean().item(), f"{name}_raw": network.mean().item(), **quarters}
-    if "held_out" in found:
-        update_verdict(run, found["held_out"], found["training"])
+    """The numbers of an evaluation; held-out images lead to a verdict and a picture."""
+    losses, numbers = held_out_losses(run), dict[str, float]()
+    for name, (ema, network) in losses.items():
+        quarters = {f"{name}_q{place}": each for place, each in enumerate(ema.mean(1).tolist(), 1)}
+        numbers |= {name: ema.mean().item(), f"{name}_raw": network.mean().item(), **quarters}
+    if "held_out" in losses:
+        update_verdict(run, losses["held_out"], losses["training"])
     return numbers
 
 
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
-    """Brings an evaluation into the verdict and its picture; says so where it turns."""
+    """Update the verdict and its picture by an evaluation; log a verdict that changes."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
-        log.info("learning  %s", verdict.told(run.trainer.best))
+        fact("learning", verdict.summary(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
     run.logger.picture("held_out.png", heat_map(verdict.by_time), step)
 
 
 def heat_map(by_time: Columns) -> Picture:
-    """Losses over the evaluations, from left to right, at all times, the cleanest on top: dark where a time is as good as it ever was."""
+    """Losses by evaluation (from left to right) and by time (the cleanest on top).
+
+    A time is dark where its loss is as low as it ever was.
+    """
     logs = by_time.clamp(min=1e-12).log()
     low, high = logs.amin(0), logs.amax(0)
     grey = 255 * (logs - low) / (high - low).clamp(min=1e-6)
-    return repeat(
-        grey.byte(),
-        "evaluations levels -> rgb (levels high) (evaluations wide)",
-        rgb=3,
-        high=8,
-        wide=4,
-    )
+    pattern = "evaluations levels -> rgb (levels high) (evaluations wide)"
+    return repeat(grey.byte().numpy(), pattern, rgb=3, high=8, wide=4)
 
 
 def loss_by_quarter(
@@ -105,9 +91,9 @@ def loss_by_quarter(
     weights = torch.cat(
         [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window]
     )
-    quarters, kept = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
+    quarters, finite = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
     sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
-    sums[0].index_add_(0, quarters[kept], losses[kept])
-    sums[1].index_add_(0, quarters[kept], weights[kept])
+    sums[0].index_add_(0, quarters[finite], losses[finite])
+    sums[1].index_add_(0, quarters[finite], weights[finite])
     total, weight = group.sum(sums)
     return {f"loss_q{place}": loss for place, loss in enumerate((total / weight).tolist(), 1)}

@@ -1,8 +1,9 @@
-"""The course of a training run: steps, numbers, pictures and checkpoints, until the end, a signal or numbers that stay bad."""
+"""The course of a training run: steps, and what is done at each cadence."""
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, TypeAlias
 
@@ -15,19 +16,24 @@ from ddpm_cli.commands.train.previews import write_preview
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.parallel import AnyRankFlag
-from ddpm_cli.training import Progress
+from ddpm_cli.training import Progress, fit
 
-Bar: TypeAlias = Any  # tqdm's, whose type takes a parameter for mypy alone
+Bar: TypeAlias = Any  # tqdm's type takes a parameter for mypy alone
+
+
+@dataclass
+class Window:
+    """The steps since the last row of numbers, and when the first of them began."""
+
+    steps: list[Progress] = field(default_factory=list)
+    since: float = field(default_factory=time.perf_counter)
 
 
 def train_loop(run: Run, stop: Event) -> None:
-    """Trains until the end or a request to stop, going back once where the numbers stay bad."""
+    """Train until the end or a request to stop; roll back once where the numbers stay bad."""
+    total, silent = run.steps, not run.group.is_first
     with tqdm(
-        total=run.steps,
-        initial=run.state.step,
-        unit=" steps",
-        dynamic_ncols=True,
-        disable=not run.group.is_first,
+        total=total, initial=run.state.step, unit=" steps", dynamic_ncols=True, disable=silent
     ) as bar:
         while not run_steps(run, bar, stop):
             roll_back(run)
@@ -36,86 +42,80 @@ def train_loop(run: Run, stop: Event) -> None:
 
 
 def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
-    """Trains with a bar, numbers, pictures and checkpoints; False where too many steps in a row were bad."""
-    trainer, window, since = run.trainer, list[Progress](), time.perf_counter()
-    watch, vote, stream = (
-        NonFiniteGuard(run.state, run.logger, run.group),
-        AnyRankFlag(run.group),
-        run.stream(run.state.step),
-    )
-    for progress in trainer.fit(
-        run.state, stream, run.loss, steps=run.steps, seed=run.cfg.seed, group=run.group
-    ):
-        watch.follow(progress)
-        run.writer.look()
-        window.append(progress)
+    """Train, and do what is due at each cadence; False where too many steps in a row were bad."""
+    trainer, state, window = run.trainer, run.state, Window()
+    guard, stop_anywhere = NonFiniteGuard(state, run.logger, run.group), AnyRankFlag(run.group)
+    # (every so many steps, at the last step too, what is measured)
+    measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
+        (trainer.log_every, False, lambda: step_numbers(run, bar, window)),
+        (trainer.evaluate_every, True, lambda: evaluate_held_out(run)),
+        (trainer.measure_every, True, lambda: measure_samples(run)),
+    ]
+    # (every so many steps but for the last, what is written)
+    written: list[tuple[int, Callable[[], None]]] = [
+        (trainer.sample_every, lambda: write_preview(run)),
+        (trainer.checkpoint_every, lambda: save_unless_bad(run, guard)),
+    ]
+    batches, length = run.stream(state.step), {"steps": run.steps, "seed": run.cfg.seed}
+    steps = fit(trainer, state, batches, run.loss, **length, group=run.group)
+    for progress in steps:
+        step, last = progress.step, progress.step == run.steps
+        guard.follow(progress)
+        run.writer.poll()
+        window.steps.append(progress)
         bar.update()
-        numbers = (
-            step_numbers(run, bar, window, time.perf_counter() - since)
-            if progress.step % trainer.log_every == 0
-            else {}
-        )
-        window = [] if numbers else window
-        if progress.step % trainer.evaluate_every == 0 or progress.step == run.steps:
-            numbers |= evaluate_held_out(run)
-        numbers |= measure_samples(run)
-        if numbers:
-            run.logger.numbers(progress.step, numbers)
-            run.state.verdict.candidate = progress.step, numbers.get(trainer.best, math.nan)
-        if progress.step < run.steps:
-            preview_and_save(run, watch)
-        if not window:
-            since = time.perf_counter()
-        if watch.in_a_row >= trainer.bad_steps:
+        due = [find for every, ends, find in measured if step % every == 0 or (ends and last)]
+        if numbers := {name: number for find in due for name, number in find().items()}:
+            run.logger.numbers(step, numbers)
+            state.verdict.candidate = step, numbers.get(trainer.best, math.nan)
+        for every, write in written:
+            if step % every == 0 and not last:
+                write()
+        if not window.steps:
+            window.since = time.perf_counter()
+        if guard.in_a_row >= trainer.bad_steps:
             return False
-        if vote(stop.is_set()):
+        if stop_anywhere(stop.is_set()):
             stop.set()
             break
-    watch.look()
-    return watch.in_a_row < trainer.bad_steps
+    guard.look()
+    return guard.in_a_row < trainer.bad_steps
 
 
-def step_numbers(
-    run: Run, bar: Bar, window: Sequence[Progress], seconds: float
-) -> dict[str, float]:
-    """The numbers of a row, means over the steps in the window; what of them the bar shows is shown."""
-    steps = [
-        torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in window
+def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
+    """Save a checkpoint, but none of weights that are going bad."""
+    guard.look()
+    run.gather_positions()
+    if run.group.is_first and not guard.in_a_row:
+        run.save()
+
+
+def step_numbers(run: Run, bar: Bar, window: Window) -> dict[str, float]:
+    """The numbers of a row, means over the window's steps; the bar shows some of them."""
+    seconds, steps, window.steps = time.perf_counter() - window.since, window.steps, []
+    means = [
+        torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in steps
     ]
-    loss, norm = torch.stack(steps).nanmean(0).tolist()
-    speed = len(window) * run.trainer.batch_size / seconds
+    loss, norm = torch.stack(means).nanmean(0).tolist()
+    speed = len(steps) * run.trainer.batch_size / seconds
     numbers = {
         "loss": loss,
         "grad_norm": norm,
-        "lr": window[-1].lr,
+        "lr": steps[-1].lr,
         "images_per_second": speed,
         "skipped": run.state.skipped,
+        **run.flops.rates(speed),
+        **loss_by_quarter(steps, run.state.denoiser.diffusion.steps, run.group),
     }
-    numbers |= run.flops.rates(speed) | loss_by_quarter(
-        window, run.state.denoiser.diffusion.steps, run.group
-    )
-    bar.set_postfix_str(progress_text(numbers, run.count))
+    bar.set_postfix_str(progress_text(numbers, run.epoch_size))
     return numbers
 
 
-def progress_text(numbers: Mapping[str, float], images: int | None) -> str:
+def progress_text(numbers: Mapping[str, float], epoch_size: int | None) -> str:
     """The numbers beside the bar."""
-    speed = numbers["images_per_second"]
-    flops = (
-        f", {numbers['tflops']:.3g} TFLOP/s ({numbers['peak_share']:.0%} of the peak)"
-        if "tflops" in numbers
-        else ""
-    )
-    epoch = f", {images / speed:.1f} s/epoch" if images else ""
+    speed, flops = numbers["images_per_second"], ""
+    if "tflops" in numbers:
+        share = f"{numbers['peak_share']:.0%} of the peak"
+        flops = f", {numbers['tflops']:.3g} TFLOP/s ({share})"
+    epoch = f", {epoch_size / speed:.1f} s/epoch" if epoch_size else ""
     return f"loss {numbers['loss']:.4f}, {speed:,.0f} images/s{flops}{epoch}"
-
-
-def preview_and_save(run: Run, watch: NonFiniteGuard) -> None:
-    """Pictures and a checkpoint where it is time for them; none of weights that are going bad."""
-    if run.state.step % run.trainer.sample_every == 0:
-        write_preview(run)
-    if run.state.step % run.trainer.checkpoint_every == 0:
-        watch.look()
-        run.meet()
-        if run.group.is_first and not watch.in_a_row:
-            run.save()

@@ -1,4 +1,4 @@
-"""Steps whose numbers were not finite: noted with their evidence, counted, and in a row a reason to go back."""
+"""Steps whose numbers are not finite: skipped, recorded with evidence, and at last a rollback."""
 
 import logging
 import math
@@ -8,10 +8,10 @@ from itertools import chain
 import torch
 from torch import nn
 
-from ddpm_cli import checkpoints
+from ddpm_cli.checkpoints import agree_on_checkpoint, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.parallel import AsyncScalar, ProcessGroup, unwrap
-from ddpm_cli.run_folder.logger import RunLogger
+from ddpm_cli.run_folder.logger import INCIDENTS, RunLogger
 from ddpm_cli.training import Progress, TrainState, snapshot
 
 log = logging.getLogger(__name__)
@@ -19,25 +19,25 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class NonFiniteGuard:
-    """Reads the flag of every step one step late, so that the loop never waits for the device."""
+    """Reads the flags of every step one step late, so that the loop never waits for the device."""
 
     state: TrainState
     logger: RunLogger
     group: ProcessGroup
     in_a_row: int = 0
-    before: tuple[Progress, AsyncScalar] | None = None
+    pending: tuple[Progress, AsyncScalar] | None = None
 
     def follow(self, progress: Progress) -> None:
-        """Looks at the step before, and keeps this one for the next."""
+        """Look at the flags of the step before, and send those of this step on their way."""
         self.look()
-        self.before = progress, AsyncScalar(torch.stack([progress.skipped, progress.overflow]))
+        flags = AsyncScalar(torch.stack([progress.skipped, progress.overflow]))
+        self.pending = progress, flags
 
     def look(self) -> None:
-        """Reads the flag of the step that is kept, and notes what was wrong with it."""
-        kept, self.before = self.before, None
-        if kept is None:
+        """Read the pending flags; record a skipped step as an incident."""
+        if self.pending is None:
             return
-        before, flags = kept
+        (step, flags), self.pending = self.pending, None
         skipped, overflow = flags.read()
         if overflow:
             return
@@ -46,31 +46,22 @@ class NonFiniteGuard:
             return
         self.in_a_row += 1
         self.state.skipped += 1
-        self.logger.row(
-            "incidents.jsonl", evidence(before, self.state.denoiser.network, self.group)
-        )
+        self.logger.row(INCIDENTS, evidence(step, self.state.denoiser.network, self.group))
         if self.in_a_row == 1:
-            log.warning(
-                "warning: step %s was skipped: its numbers are not finite; see incidents.jsonl",
-                f"{before.step:,}",
-            )
+            why = "its numbers are not finite; see incidents.jsonl"
+            log.warning("warning: step %s was skipped: %s", f"{step.step:,}", why)
 
 
 def evidence(progress: Progress, network: nn.Module, group: ProcessGroup) -> dict[str, object]:
-    """What is known of a step: losses and norms, images and times, and the weights that are not finite; nan and inf as words."""
-    here = [
-        (
-            progress.indices.tolist(),
-            torch.as_tensor(progress.times).tolist(),
-            progress.losses.tolist(),
-        )
-    ]
-    indices, times, losses = (
-        list(chain(*parts)) for parts in zip(*chain(*group.all_gather(here)), strict=True)
-    )
-    norms = {
-        name: parameter.detach().norm() for name, parameter in unwrap(network).named_parameters()
-    }
+    """What is known of a step: losses, norms, images, times, and weights that are not finite.
+
+    Numbers that are not finite stand as words.
+    """
+    times, losses = torch.as_tensor(progress.times).tolist(), progress.losses.tolist()
+    parts = group.all_gather((progress.indices.tolist(), times, losses))
+    indices, times, losses = (list(chain(*part)) for part in zip(*parts, strict=True))
+    named = unwrap(network).named_parameters()
+    norms = {name: parameter.detach().norm() for name, parameter in named}
     return {
         "step": progress.step,
         "loss": json_number(progress.loss.item()),
@@ -90,33 +81,24 @@ def json_number(value: float) -> float | str:
 
 
 def roll_back(run: Run) -> None:
-    """Puts the last good checkpoint back and halves the learning rate, once; ValueError where that is no remedy."""
-    row, state = (
-        f"{run.trainer.bad_steps} steps in a row without finite numbers, the last step {run.state.step:,}",
-        run.state,
-    )
+    """Put the last good checkpoint back and halve the learning rate, once.
+
+    Raises ValueError where that was done before, or where there is no checkpoint.
+    """
+    state, bad = run.state, f"{run.trainer.bad_steps} steps in a row without finite numbers"
+    bad = f"{bad}, the last step {state.step:,}"
     run.writer.end()
-    paths = run.group.broadcast(
-        checkpoints.newest_first(run.folder)
-    )  # as the first process sees them once it has written the last
-    evidence = f"the evidence is in {run.folder / 'incidents.jsonl'}"
+    paths = run.group.broadcast(newest_first(run.folder))  # once the first process has written
+    where = f"the evidence is in {run.folder / INCIDENTS}"
     if state.lr_scale < 1:
-        raise ValueError(
-            f"{row}, though the learning rate was halved; the last good checkpoint stays; {evidence}"
-        )
+        stays = "though the learning rate was halved; the last good checkpoint stays"
+        raise ValueError(f"{bad}, {stays}; {where}")
     if not paths:
-        raise ValueError(
-            f"{row}, and no checkpoint to go back to; try a smaller trainer.optimizer.lr; {evidence}"
-        )
-    checkpoint = checkpoints.agree_on_checkpoint(
-        run.group, lambda: checkpoints.newest_readable(paths)
-    )
+        remedy = "try a smaller trainer.optimizer.lr"
+        raise ValueError(f"{bad}, and no checkpoint to go back to; {remedy}; {where}")
+    checkpoint = agree_on_checkpoint(run.group, lambda: newest_readable(paths))
     snapshot.restore_snapshot(state, checkpoint)
     state.lr_scale = 0.5
-    run.logger.cut(state.step)
-    log.warning(
-        "warning: %s; back to %s with half the learning rate; %s",
-        row,
-        checkpoint.path.name,
-        evidence,
-    )
+    run.logger.rewind(state.step)
+    name = f"back to {checkpoint.path.name} with half the learning rate"
+    log.warning("warning: %s; %s; %s", bad, name, where)

@@ -1,6 +1,5 @@
-"""A training run as it starts or goes on: its parts, built with the cheapest first, and said on the screen."""
+"""A run before its first step: every part built, cheapest first, or put back from a checkpoint."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,14 +10,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from ddpm_cli import checkpoints, pacing
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
-from ddpm_cli.commands.train import resume, time_budget
-from ddpm_cli.commands.train.resume import restore_run
+from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.summary import log_summary
+from ddpm_cli.commands.train.summary import run_texts
+from ddpm_cli.commands.train.time_budget import steps_that_fit
 from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.console import fact
 from ddpm_cli.data import ImageSet, Preparation, Rows, load_image_set
 from ddpm_cli.data.image_set import check_labels
 from ddpm_cli.denoiser import Denoiser
@@ -33,6 +33,7 @@ from ddpm_cli.models import (
     build_time_sampler,
     label_count,
 )
+from ddpm_cli.pacing import shorten_cadences
 from ddpm_cli.parallel import (
     TYPES,
     FlopCount,
@@ -51,49 +52,41 @@ from ddpm_cli.seeds import Purpose, words_at
 from ddpm_cli.train_times import TimeSampler
 from ddpm_cli.training import Trainer, TrainState, try_optimizer
 
-log = logging.getLogger(__name__)
-
 
 def set_up_run(
-    cfg: DictConfig, folder: Path, group: ProcessGroup, named: bool, features: Mapping[str, Any]
+    cfg: DictConfig, invocation: Invocation, group: ProcessGroup, features: Mapping[str, Any]
 ) -> Run:
-    """A run as it starts or goes on, with these features to measure by; says what it is, writes nothing."""
+    """Build a run, or go on with a run from its checkpoint; log what it is, write nothing.
+
+    features: the nodes of the features that metrics of samples take.
+    """
     check_launch(cfg, group)
-    asked = (
-        "auto"
-        if any(group.all_gather(group.restarts > 0))
-        and (not cfg.resume or checkpoints.newest_first(folder))
-        else cfg.resume
-    )
-    checkpoint = checkpoints.agree_on_checkpoint(
-        group, lambda: resume.find_checkpoint(asked, folder, named)
-    )
+    folder, named, resume = invocation.folder, invocation.folder_is_named, cfg.resume
+    if any(group.all_gather(group.restarts > 0)) and (not resume or newest_first(folder)):
+        resume = "auto"
+    checkpoint = agree_on_checkpoint(group, lambda: find_checkpoint(resume, folder, named))
     run = build_run(cfg, folder, checkpoint, group, features)
-    log_summary(run)
-    if asked:
-        told = (
-            f"step {run.state.step:,} of {checkpoint.path}"
-            if checkpoint
-            else f"nothing: {folder} holds no checkpoint; from step 0"
-        )
-        log.info("resumed   %s", told)
+    for label, text in run_texts(run).items():
+        fact(label, text)
+    if checkpoint:
+        fact("resumed", f"step {run.state.step:,} of {checkpoint.path}")
+    elif resume:
+        fact("resumed", f"nothing: {folder} holds no checkpoint; from step 0")
     return run
 
 
 def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
-    """Refuses processes of torchrun that would not train together, and those without an image."""
-    if group.count > 1 and cfg.trainer.parallel != "ddp":
-        raise ValueError(
-            f"trainer=ddp is for {group.count} processes; trainer.parallel is {cfg.trainer.parallel!r}"
-        )
-    if group.count > 1 and cfg.trainer.processes not in ("auto", 1, group.here, group.count):
-        raise ValueError(
-            f"trainer.processes must be auto where torchrun has started {group.count}, but is {cfg.trainer.processes}"
-        )
-    if cfg.trainer.batch_size < group.count:
-        raise ValueError(
-            f"trainer.batch_size must be at least {group.count}, the processes there are, but is {cfg.trainer.batch_size}"
-        )
+    """Refuse processes of torchrun that would not train together, or would have no image."""
+    trainer, count = cfg.trainer, group.count
+    if count > 1 and trainer.parallel != "ddp":
+        which = f"trainer.parallel is {trainer.parallel!r}"
+        raise ValueError(f"trainer=ddp is for {count} processes; {which}")
+    if count > 1 and trainer.processes not in ("auto", 1, group.here, count):
+        allowed = f"auto where torchrun has started {count}"
+        raise ValueError(f"trainer.processes must be {allowed}, but is {trainer.processes}")
+    if trainer.batch_size < count:
+        allowed = f"at least {count}, the processes there are"
+        raise ValueError(f"trainer.batch_size must be {allowed}, but is {trainer.batch_size}")
 
 
 def build_run(
@@ -103,78 +96,39 @@ def build_run(
     group: ProcessGroup,
     features: Mapping[str, Any],
 ) -> Run:
-    """Builds every part, cheapest first, and puts back what `checkpoint` remembers."""
-    diffusion, trainer = (
-        build_diffusion(cfg),
-        build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer"))),
-    )
-    device, preparation, loss = (
-        find_device(trainer.device),
-        group_options(cfg, "data"),
-        build_loss(cfg),
-    )
-    time_sampler = build_time_sampler(cfg, diffusion)
+    """Build every part, cheapest first, and put back what the checkpoint holds."""
+    diffusion, loss = build_diffusion(cfg), build_loss(cfg)
+    trainer = build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer")))
+    device, preparation = find_device(trainer.device), group_options(cfg, "data")
+    shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
     group_options(cfg, "sampler").times(diffusion)
-    denoiser = initial_denoiser(cfg, diffusion, preparation.shape, classes=1)
-    try_parts(
-        denoiser,
-        bind(cfg, "sampler"),
-        loss,
-        preparation.shape,
-        perturbed=trainer.input_perturbation > 0,
+    denoiser = initial_denoiser(cfg, diffusion, shape, classes=1)
+    perturbed = trainer.input_perturbation > 0
+    try_parts(denoiser, bind(cfg, "sampler"), loss, shape, perturbed=perturbed)
+    extractors = group.first_then_others(
+        lambda: build_extractors(features, cfg.trust, device, shape)
     )
-    made = group.first_then_others(
-        lambda: build_extractors(features, cfg.trust, device, preparation.shape)
-    )
-    (data, rows), began = (
-        load_images(cfg, trainer.batch_size, preparation, group),
-        time.perf_counter(),
-    )
-    if denoiser.conditional:  # one class has stood for all of them until they were known
-        denoiser = initial_denoiser(cfg, diffusion, preparation.shape, len(data.classes))
-    work = FlopCount(
-        count_flops(denoiser.network, preparation.shape), peak_of_devices(trainer, device, group)
-    )
+    data, rows = load_images(cfg, trainer.batch_size, preparation, group)
+    began = time.perf_counter()
+    if denoiser.conditional:  # one class stood for all of them until they were known
+        denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
+    peak = peak_of_devices(trainer, device, group)
+    flops = FlopCount(count_flops(denoiser.network, shape), peak)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
-    quiet, saver = (
-        RunLogger(folder, None, writes=False),
-        AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every),
-    )
-    training, held_out = data.parted(preparation.holdout)
+    training, held_out = data.split(preparation.holdout)
     why = f" when data.holdout={preparation.holdout:g} are held out"
-    check_batch(trainer.batch_size, len(training.images), why, endless=rows is not None)
-    fingerprint = (
-        checkpoint.fingerprint
-        if checkpoint and data.matches(checkpoint.fingerprint)
-        else data.fingerprint
-    )
-    gauge = TrainingSetMetrics(trainer.measures, made, training)
-    run = Run(
-        cfg,
-        folder,
-        trainer,
-        state,
-        loss,
-        training,
-        held_out,
-        fingerprint,
-        0,
-        quiet,
-        saver,
-        group,
-        work,
-        gauge,
-        rows,
-    )
-    run = replace(run, steps=trainer.length(run.count))
-    if trainer.minutes is not None:
-        steps = steps_in_minutes(run, checkpoint, began)
-        run = replace(
-            run,
-            steps=steps,
-            trainer=replace(trainer, **pacing.shorten_cadences(vars(trainer), steps)),
-        )
-    return restore_run(run, checkpoint) if checkpoint else run
+    check_batch_size(trainer.batch_size, len(training.images), why, endless=rows is not None)
+    same = checkpoint is not None and data.matches(checkpoint.fingerprint)
+    fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
+    logger = RunLogger(folder, writes=group.is_first)
+    writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
+    metrics = TrainingSetMetrics(trainer.measures, extractors, training)
+    parts = trainer, state, loss, training, held_out, rows, fingerprint, logger, writer
+    run = Run(cfg, folder, group, *parts, flops, metrics)
+    set_length(run, checkpoint, began)
+    if checkpoint:
+        restore_run(run, checkpoint)
+    return run
 
 
 def initial_denoiser(
@@ -188,13 +142,14 @@ def initial_denoiser(
 def load_images(
     cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
 ) -> tuple[ImageSet, Rows | None]:
-    """The images, or the first of a stream and its rows; ValueError where processes see others, or there are too few for a batch."""
+    """The images, or the first images of a stream and its rows.
+
+    Raises ValueError where processes see different images, or where a batch has too few.
+    """
     source = group.first_then_others(lambda: build(cfg, "data"))
-    check_batch(batch_size, source.count, endless=source.rows is not None)
-    labels = label_count(
-        cfg, len(source.classes)
-    )  # tells before images are decoded that they have none
-    data = load_image_set(source, preparation, copies=group.here, aloud=group.is_first)
+    check_batch_size(batch_size, source.count, endless=source.rows is not None)
+    labels = label_count(cfg, len(source.classes))  # refuses missing classes before any decoding
+    data = load_image_set(source, preparation, copies=group.here, verbose=group.is_first)
     if len(set(group.all_gather(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     if labels:
@@ -202,22 +157,18 @@ def load_images(
     return data, source.rows
 
 
-def check_batch(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
-    """Refuses a batch of more images than there are, or of none where these are but the first of a stream."""
+def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
+    """Refuse a batch of more images than there are; a stream has more than its first images."""
     if size > images and not (endless and images):
-        raise ValueError(
-            f"trainer.batch_size must be at most {images}, the images there are{why}, but is {size}"
-        )
+        allowed = f"at most {images}, the images there are{why}"
+        raise ValueError(f"trainer.batch_size must be {allowed}, but is {size}")
 
 
 def peak_of_devices(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
     """FLOP/s of all devices that the run computes on."""
-    devices = (
-        torch.cuda.device_count()
-        if trainer.parallel == "dp" and device.type == "cuda"
-        else group.count
-    )
-    return devices * measure_peak(device, TYPES[trainer.precision])
+    over_gpus = trainer.parallel == "dp" and device.type == "cuda"
+    count = torch.cuda.device_count() if over_gpus else group.count
+    return count * measure_peak(device, TYPES[trainer.precision])
 
 
 def build_state(
@@ -229,29 +180,32 @@ def build_state(
     time_sampler: TimeSampler,
 ) -> TrainState:
     """The state before the first step, with the network as these processes compute it."""
-    loss_module = loss.to(device) if isinstance(loss, nn.Module) else None
+    module = loss.to(device) if isinstance(loss, nn.Module) else None
+    denoiser = replace(denoiser, network=on_device(denoiser.network, device))
     state = TrainState.fresh(
-        replace(denoiser, network=on_device(denoiser.network, device)),
-        trainer.optimizer,
-        loss_module=loss_module,
-        time_sampler=time_sampler,
+        denoiser, trainer.optimizer, loss_module=module, time_sampler=time_sampler
     )
+    recomputed = trainer.activation_checkpointing
     network = prepare_for_training(
-        denoiser.network,
-        trainer.precision,
-        compiled=trainer.compile,
-        recomputed=trainer.activation_checkpointing,
+        denoiser.network, trainer.precision, compiled=trainer.compile, recomputed=recomputed
     )
     state.denoiser = replace(denoiser, network=wrap_network(network, trainer.parallel, group))
     state.scaler = scaler_for(trainer.precision, device)
     return state
 
 
-def steps_in_minutes(run: Run, checkpoint: Checkpoint | None, began: float) -> int:
-    """The steps of a run that is given minutes: as before, where it goes on with the same; else those done and those that fit."""
-    before = (
-        OmegaConf.select(checkpoint.config, "trainer.minutes", default=None) if checkpoint else None
-    )
-    if checkpoint and before == run.trainer.minutes:
-        return checkpoint.steps
-    return (checkpoint.step if checkpoint else 0) + time_budget.steps_that_fit(run, began)
+def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
+    """Set the steps of a run; minutes that they follow from shorten the cadences too.
+
+    A run that goes on with the same minutes keeps its steps.
+    """
+    trainer = run.trainer
+    run.steps = trainer.length(run.epoch_size)
+    if trainer.minutes is None:
+        return
+    before = checkpoint and OmegaConf.select(checkpoint.config, "trainer.minutes", default=None)
+    if checkpoint and before == trainer.minutes:
+        run.steps = checkpoint.steps
+    else:
+        run.steps = (checkpoint.step if checkpoint else 0) + steps_that_fit(run, began)
+    run.trainer = replace(trainer, **shorten_cadences(vars(trainer), run.steps))

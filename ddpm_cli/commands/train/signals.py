@@ -9,39 +9,35 @@ from typing import Any
 
 from ddpm_cli.parallel import ProcessGroup
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
-    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM) set; a second Ctrl-C interrupts at once, as does what goes wrong after the first.
+    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM's warning) set.
 
-    One of several processes takes a repeated signal as one, for it comes from the terminal and from the process above, to its very end.
+    Alone, a second Ctrl-C interrupts at once. One of several processes takes repeated signals as
+    one: they come from the terminal and from the parent process.
     """
-    stop = Event()
+    stop, alone = Event(), group.count == 1
 
     def request(number: int, frame: Any) -> None:
         if not stop.is_set():
-            log.info(
-                "stopping after this step (%s)%s",
-                signal.Signals(number).name,
-                "; Ctrl-C to stop at once" * (group.count == 1),
-            )
-        if group.count == 1:
+            remedy = "; Ctrl-C to stop at once" * alone
+            log.info("stopping after this step (%s)%s", signal.Signals(number).name, remedy)
+        if alone:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
 
-    before = {
-        number: signal.signal(number, request)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    }
+    before = {number: signal.signal(number, request) for number in SIGNALS}
     try:
         yield stop
     except ValueError as error:
-        if not stop.is_set() or group.count > 1:
+        if not stop.is_set() or not alone:
             raise
         log.error("error: %s", error)
-        raise KeyboardInterrupt from error  # as an error of this run alone it would let a sweep go on
+        raise KeyboardInterrupt from error  # an error of this run alone would not stop a sweep
     finally:
-        for number, handler in before.items() if group.count == 1 else ():
+        for number, handler in before.items() if alone else ():
             signal.signal(number, handler)

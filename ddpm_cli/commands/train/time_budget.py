@@ -1,4 +1,4 @@
-"""A run that is given minutes instead of steps: its first steps are timed and undone, and its length follows."""
+"""How many steps fit into the minutes given: the first steps are timed and undone."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,16 +18,16 @@ from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
 from ddpm_cli.config.build import group_options
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Images
-from ddpm_cli.training import Trainer, snapshot
+from ddpm_cli.training import Trainer, fit, snapshot
 
-MARGIN = 0.1  # of the time, kept back for what is not timed (pictures, logs, checks) and for a machine that gets slower
-TIMING = 0.03  # of the time, spent on timing steps, and as much on timing samples
+MARGIN = 0.1  # of the time, for what is not timed and for a machine that gets slower
+TIMING = 0.03  # of the time, to time steps, and as much to time samples
 FEWEST, MOST = 3, 100  # steps that are timed
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What each thing takes, in seconds."""
+    """The seconds that each part of a run takes."""
 
     step: float
     evaluation: float
@@ -36,28 +36,23 @@ class Costs:
     measurement: float = 0.0
 
     def steps(self, seconds: float, recipe: Trainer) -> int:
-        """The steps that fit into the time with their grids and checkpoints, the last ones included.
+        """The steps that fit into the time with their grids and checkpoints, the last included.
 
-        A run that is shorter than its recipe has as many of these as the recipe; a longer one has them as often.
+        A run shorter than its recipe has as many grids; a longer run has them as often.
         """
-        beside = (
-            self.evaluation / recipe.evaluate_every
-            + self.grid / recipe.sample_every
-            + self.save / recipe.checkpoint_every
-        )
+        beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every
+        beside += self.save / recipe.checkpoint_every
         beside += self.measurement / recipe.measure_every
         left = seconds - self.evaluation - self.grid - self.save - self.measurement
         longer = int(left / (self.step + beside))
-        return min(
-            LONGEST - 1,
-            longer if longer >= recipe.steps else int((left - recipe.steps * beside) / self.step),
-        )
+        shorter = int((left - recipe.steps * beside) / self.step)
+        return min(LONGEST - 1, longer if longer >= recipe.steps else shorter)
 
 
 def steps_that_fit(run: Run, since: float) -> int:
-    """The steps of a run from its first to its last samples, in trainer.minutes counted from `since`; leaves `run` as it was.
+    """The steps that fit into trainer.minutes, counted from `since`; `run` stays as it was.
 
-    ValueError where not even one fits.
+    Raises ValueError where no step fits.
     """
     minutes = run.trainer.minutes
     assert minutes is not None
@@ -65,27 +60,28 @@ def steps_that_fit(run: Run, since: float) -> int:
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
     steps = min(run.group.all_gather(costs.steps(left, run.trainer)))
     if steps < 1:
-        told = f"a step takes {costs.step:.2g} s, a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
-        raise ValueError(f"trainer.minutes={minutes:g} is too short: {told}")
+        grid = f"a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
+        takes = f"a step takes {costs.step:.2g} s, {grid}"
+        raise ValueError(f"trainer.minutes={minutes:g} is too short: {takes}")
     return steps
 
 
 def measure_costs(run: Run, seconds: float) -> Costs:
-    """Times the first steps, a grid of samples and a checkpoint of a run that takes about so many seconds."""
+    """Time steps, a grid, an evaluation and a checkpoint of a run of about so many seconds."""
+    limit = TIMING * seconds
     with keeping_state(run):
-        step = step_seconds(run, TIMING * seconds)
-        grid = drawing_seconds(run, lambda: preview_trajectory(run), TIMING * seconds)
-        measurement = measurement_seconds(run, TIMING * seconds) if run.trainer.measures else 0.0
+        step = step_seconds(run, limit)
+        grid = drawing_seconds(run, lambda: preview_trajectory(run), limit)
+        measurement = measurement_seconds(run, limit) if run.trainer.measures else 0.0
         evaluation = seconds_taken(lambda: held_out_losses(run))
-        return Costs(
-            step, evaluation, grid, save_seconds(run) if run.group.is_first else 0.0, measurement
-        )
+        save = save_seconds(run) if run.group.is_first else 0.0
+        return Costs(step, evaluation, grid, save, measurement)
 
 
 @contextmanager
 def keeping_state(run: Run) -> Iterator[None]:
-    """Puts the state back afterwards, as a resume would."""
-    before, complete = StagingBuffers().copy(run.content())
+    """Put the state back afterwards, as a resume would."""
+    before, complete = StagingBuffers().copy(run.snapshot())
     complete()
     try:
         yield
@@ -94,60 +90,57 @@ def keeping_state(run: Run) -> Iterator[None]:
 
 
 def step_seconds(run: Run, limit: float) -> float:
-    """The time of a step, after two to get warm: the mean of as many as fit into the limit, but of a few at least."""
-    trainer = replace(run.trainer, stop_at=None)
-    stream = run.stream(run.state.step)
-    steps = trainer.fit(
-        run.state, stream, run.loss, steps=LONGEST, seed=run.cfg.seed, group=run.group
-    )
+    """The seconds of a step, the mean of as many steps as fit into the limit.
+
+    Two steps warm up before; a few steps are timed at least.
+    """
+    trainer, stream = replace(run.trainer, stop_at=None), run.stream(run.state.step)
+    seed, group = run.cfg.seed, run.group
+    steps = fit(trainer, run.state, stream, run.loss, steps=LONGEST, seed=seed, group=group)
 
     def take(count: int) -> None:
         *_, last = islice(steps, count)
         bool(last.skipped)  # waits for the device
 
     take(1)
-    count = run.group.broadcast(
-        round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1)))))
-    )
+    wanted = round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1)))))
+    count = group.broadcast(wanted)
     return seconds_taken(lambda: take(count)) / count
 
 
 @torch.no_grad()
 def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float) -> float:
-    """The time of a batch of samples, of which no more is drawn than fits into the limit."""
-    evaluations = len(group_options(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
+    """The seconds of a batch of samples, extrapolated from the steps that fit into the limit."""
+    steps = len(group_options(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
     list(islice(draw(), 2))
     began, done = time.perf_counter(), 0
     for done, images in enumerate(draw()):
         images.cpu()
         if done and time.perf_counter() - began > limit:
             break
-    return (time.perf_counter() - began) * evaluations / max(1, done)
+    return (time.perf_counter() - began) * steps / max(1, done)
 
 
 def measurement_seconds(run: Run, limit: float) -> float:
-    """The time of a measurement: of its batches of samples, and of what is found of black images in their place."""
-    n = run.trainer.measure_images
-    black = torch.zeros(
-        len(range(n)[run.group.slice_of(n)]), *run.data.images.shape[1:], dtype=torch.uint8
-    )
-    score_samples(run, [black])  # the first one waits for the training images' features
+    """The seconds of the metrics of samples: of drawing them, and of scoring black images."""
+    n, shape = run.trainer.measure_images, run.data.images.shape[1:]
+    black = torch.zeros(len(range(n)[run.group.slice_of(n)]), *shape, dtype=torch.uint8)
+    score_samples(run, [black])  # the first call extracts the features of training images
     drawing = drawing_seconds(run, lambda: next(sample_batches(run), iter(())), limit)
-    return drawing * sum(1 for _ in sample_batches(run)) + seconds_taken(
-        lambda: score_samples(run, [black])
-    )
+    scoring = seconds_taken(lambda: score_samples(run, [black]))
+    return drawing * sum(1 for _ in sample_batches(run)) + scoring
 
 
 def save_seconds(run: Run) -> float:
-    """The time of a checkpoint, which nobody goes on from: longer than what it costs the steps beside which it is written."""
-    copy, complete = StagingBuffers().copy(run.content())
+    """The seconds of a checkpoint; written beside training it costs the steps less."""
+    copy, complete = StagingBuffers().copy(run.snapshot())
     complete()
     with TemporaryDirectory(dir=run.folder) as folder:
         return seconds_taken(lambda: write_checkpoint(Path(folder) / "timed.pt", copy))
 
 
 def seconds_taken(act: Callable[[], object]) -> float:
-    """The time that something takes."""
+    """The seconds that a call takes."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began

@@ -64,7 +64,7 @@ def test_kills_change_nothing(tmp_path, monkeypatch):
         ),
         strict=True,
     )
-    assert "resumed   step" in outputs["killed"]
+    assert "resumed    step" in outputs["killed"]
     assert killed.step == whole.step == 400
     assert all(torch.equal(one, other) for one, other in pairs)
     assert Path("killed/metrics.jsonl").read_text().count("\n") == Path(

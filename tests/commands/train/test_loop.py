@@ -12,10 +12,10 @@ from ddpm_cli.checkpoints import Checkpoint
 
 def test_the_screen_says_device_images_parameters_and_length(command):
     out = command("train", *TINY, "trainer.steps=2", "trainer.device=cpu").out
-    assert "device    cpu (1 threads)" in out
-    assert "data      1,725 images, 8 x 8, 1 channels, 10 classes; 72 more are held out" in out
-    assert "model     58,273 parameters, predicts eps" in out
-    assert "length    2 steps of 16 images, 0.0 epochs" in out
+    assert "device     cpu (1 threads)" in out
+    assert "data       1,725 images, 8 x 8, 1 channels, 10 classes; 72 more are held out" in out
+    assert "model      58,273 parameters, predicts eps" in out
+    assert "length     2 steps of 16 images, 0.0 epochs" in out
 
 
 def test_the_bar_shows_loss_speed_and_time_left(command):
@@ -48,7 +48,7 @@ def test_no_steps_print_the_parameters_of_the_tutorials_networks(command, overri
 def test_epochs_take_the_place_of_steps_and_say_so(command):
     out = command("train", *TINY, "trainer.batch_size=900", "trainer.epochs=1").out
     assert (
-        "length    2 steps of 900 images, 1.0 epochs "
+        "length     2 steps of 900 images, 1.0 epochs "
         "(trainer.epochs=1 takes the place of trainer.steps)" in out
     )
 
@@ -169,7 +169,7 @@ def test_a_run_over_few_images_is_said_to_overfit_and_keeps_its_best_checkpoint(
     ]
     outcome = command("train", *TINY, *few, *often, "trainer.steps=600", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err
-    assert "learning  overfitting since step" in outcome.out
+    assert "learning   overfitting since step" in outcome.out
     losses = {row["step"]: row["held_out"] for row in rows("run") if "held_out" in row}
     assert Checkpoint.load(Path("run/checkpoints/best.pt")).step == min(losses, key=losses.get)
 

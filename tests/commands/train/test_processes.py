@@ -152,7 +152,7 @@ def test_torchrun_starts_the_same_run_and_another_number_of_processes_goes_on_wi
         *TORCHRUN, *TRAIN[1:], *RECIPE, "trainer=ddp", "trainer.stop_at=20", "hydra.run.dir=two"
     )
     assert code == 0, err
-    assert out.count("device    cpu (1 threads), 2 processes (gloo)") == 1
+    assert out.count("device     cpu (1 threads), 2 processes (gloo)") == 1
     assert run(*TRAIN, *RECIPE, "hydra.run.dir=two", "resume=auto")[0] == 0
     assert same_run("two", one)
     assert len(list(Path("two/tensorboard").iterdir())) == 2
@@ -199,7 +199,7 @@ def test_a_process_killed_under_torchrun_is_replaced_and_the_run_ends_with_the_r
     os.kill(ranks(process)[0], signal.SIGKILL)  # the one that writes
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert out.count("resumed   step") == 1
+    assert out.count("resumed    step") == 1
     assert same_run("two", one)
     assert not list(Path("two/checkpoints").glob(".partial-*"))
 
@@ -222,7 +222,7 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
     assert process.returncode == 0, err
     assert time.monotonic() - since < 25
     assert (
-        out.count("stopped   at step")
+        out.count("stopped    at step")
         == out.count("stopping after this step")
         == out.count("resume=auto")
         == 1

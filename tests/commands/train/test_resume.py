@@ -34,10 +34,10 @@ def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
 
 def test_a_resumed_run_says_what_it_restored_and_logs_each_step_once(stopped_and_whole):
     stopped, resumed = stopped_and_whole
-    assert "ended     at step 25 of 40" in stopped.out
+    assert "ended      at step 25 of 40" in stopped.out
     assert "trainer.steps=40 hydra.run.dir=" in stopped.out
     assert stopped.out.count("resume=auto") == 1
-    assert "resumed   step 25 of" in resumed.out
+    assert "resumed    step 25 of" in resumed.out
     assert [row["step"] for row in rows("parts")] == [5, 10, 15, 20, 25, 30, 35, 40]
     assert rows("parts")[-1]["loss"] == rows("whole")[-1]["loss"]
 
@@ -54,7 +54,7 @@ def test_a_run_is_never_written_over(command, trained):
 def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(command):
     outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=new", "resume=auto")
     assert outcome.code == 0
-    assert "resumed   nothing: " in outcome.out
+    assert "resumed    nothing: " in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command
         flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "run")
     )
     assert outcome.code == 0, outcome.err
-    assert "skipped   cannot read the checkpoint" in outcome.out
-    assert "resumed   step 2 of" in outcome.out
+    assert "skipped    cannot read the checkpoint" in outcome.out
+    assert "resumed    step 2 of" in outcome.out
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 

@@ -75,10 +75,10 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
     assert best(whole) == min(distances, key=distances.get)
     log = Path(whole, "train.log").read_text()
     assert (
-        "measures  fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images\n"
+        "measures   fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images\n"
         in log
     )
-    assert "features  64 of each by pixels-16\n" in log
+    assert "features   64 of each by pixels-16\n" in log
 
 
 def test_measuring_changes_nothing_of_the_run(command, whole):
@@ -143,7 +143,7 @@ def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out
         "changed, so that no checkpoint of before is the best: trainer.best: 'kid_pixels' -> 'fd_pixels'\n"
         in resumed.out
     )
-    assert "learning  best.pt is of step 8 by fd_pixels, 5\n" in resumed.out
+    assert "learning   best.pt is of step 8 by fd_pixels, 5\n" in resumed.out
     assert "the rest is not what it would have been" not in resumed.out
     assert best("run") == 8
 

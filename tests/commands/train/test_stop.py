@@ -14,7 +14,7 @@ def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
     monkeypatch.setattr(RunLogger, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
     outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
     assert outcome.code == 0
-    assert "stopped   at step 3 of 9; go on with:" in outcome.out
+    assert "stopped    at step 3 of 9; go on with:" in outcome.out
     assert "resume=auto" in outcome.out
     assert Checkpoint.load(Path("run/checkpoints/last.pt")).step == 3
 

@@ -79,9 +79,9 @@ def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_worker
 
 def test_the_screen_says_that_the_number_of_images_is_unknown(command):
     outcome = train(command, "trainer.steps=2", "data.holdout=0.1", "hydra.run.dir=run")
-    many = "data      an unknown number of images, streamed, 8 x 8, 1 channels, 10 classes; 96 of the first 1,024 are held out"
+    many = "data       an unknown number of images, streamed, 8 x 8, 1 channels, 10 classes; 96 of the first 1,024 are held out"
     assert many in outcome.out
-    assert "length    2 steps of 16 images\n" in outcome.out
+    assert "length     2 steps of 16 images\n" in outcome.out
     assert "s/epoch" not in outcome.err
     refused = command("train", *RECIPE, "trainer.epochs=2", "hydra.run.dir=other")
     assert refused.err.endswith(
@@ -95,8 +95,8 @@ def test_epochs_and_their_seconds_are_told_where_the_number_of_images_is_known(c
     outcome = train(
         command, "trainer.epochs=1", "trainer.stop_at=2", "data.holdout=0.1", "hydra.run.dir=run"
     )
-    assert "data      about 1,617 images, streamed, " in outcome.out
-    assert "length    102 steps of 16 images, 1.0 epochs (trainer.epochs=1 takes" in outcome.out
+    assert "data       about 1,617 images, streamed, " in outcome.out
+    assert "length     102 steps of 16 images, 1.0 epochs (trainer.epochs=1 takes" in outcome.out
 
 
 @pytest.mark.long
@@ -204,4 +204,4 @@ def test_a_checkpoint_whose_position_is_none_is_skipped_for_the_one_before(comma
         torch.save({**torch.load(path, weights_only=True), "stream": ["nonsense"]}, path)
     resumed = train(command, "trainer.steps=8", "hydra.run.dir=run", "resume=auto")
     assert "'stream' must hold where each process goes on" in resumed.out
-    assert "resumed   step 5 of " in resumed.out
+    assert "resumed    step 5 of " in resumed.out

@@ -146,7 +146,7 @@ def test_a_run_of_so_many_minutes_equals_one_of_so_many_steps(command, seven_ste
     timed = command("train", *OPTIONS, *kind, "trainer.minutes=1", "hydra.run.dir=timed")
     counted = command("train", *OPTIONS, *kind, "trainer.steps=7", "hydra.run.dir=counted")
     assert (timed.code, counted.code) == (0, 0), timed.err
-    assert "length    7 steps of 16 images, 0.1 epochs (set by trainer.minutes=1)" in timed.out
+    assert "length     7 steps of 16 images, 0.1 epochs (set by trainer.minutes=1)" in timed.out
     assert all(
         map(
             torch.equal,
@@ -168,7 +168,7 @@ def test_a_resume_with_the_same_minutes_keeps_the_length(command, seven_steps, m
     monkeypatch.setattr(budget, "steps_that_fit", None)
     resumed = command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=parts", "resume=auto")
     assert resumed.code == 0, resumed.err
-    assert "length    7 steps" in resumed.out
+    assert "length     7 steps" in resumed.out
     assert "changed" not in resumed.out
     assert all(
         map(

@@ -1,0 +1,15 @@
+"""The console scripts."""
+
+from ddpm_cli.cli.main import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    info,
+    main,
+    plot,
+    report,
+    sample,
+    sweep,
+    train,
+)

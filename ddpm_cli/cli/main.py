@@ -1,0 +1,82 @@
+"""The table of commands; the module of a command is imported when it is called."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ddpm_cli.cli.outcome import exit_code
+from ddpm_cli.cli.sweep_jobs import train_job
+from ddpm_cli.config.invocation import Invocation
+
+MODULES = {
+    "compare": "compare.command",
+    "data": "data.command",
+    "doctor": "doctor",
+    "evaluate": "evaluate.command",
+    "info": "info",
+    "plot": "plot",
+    "report": "report",
+    "sample": "sample.command",
+    "sweep": "sweep.command",
+}
+CONFIGS = {"doctor": "train", "evaluate": "eval"}  # of commands that are named otherwise
+
+
+def run(name: str, cfg: DictConfig, invocation: Invocation) -> Any:
+    """Run a command; KeyboardInterrupt where the user stopped it."""
+    result = getattr(import_module(f"ddpm_cli.commands.{MODULES[name]}"), name)(cfg, invocation)
+    if result is False:
+        raise KeyboardInterrupt
+    return result
+
+
+def launch(name: str) -> None:
+    """Run a command and end the process with its exit code."""
+    sys.exit(exit_code(CONFIGS.get(name, name), partial(run, name)))
+
+
+def train() -> None:
+    """Run `ddpm-train`, one run or the jobs of a sweep."""
+    sys.exit(exit_code("train", train_job, sweeps=True))
+
+
+def sweep() -> None:
+    """Show a sweep, or go on with it by the command that began it."""
+    arguments = list[str]()
+    code = exit_code("sweep", lambda cfg, call: arguments.extend(run("sweep", cfg, call)))
+    if arguments:
+        sys.argv[1:] = arguments
+        code = exit_code("train", train_job, sweeps=True)
+    sys.exit(code)
+
+
+doctor, sample = partial(launch, "doctor"), partial(launch, "sample")
+evaluate, compare = partial(launch, "evaluate"), partial(launch, "compare")
+data, info = partial(launch, "data"), partial(launch, "info")
+plot, report = partial(launch, "plot"), partial(launch, "report")
+
+COMMANDS: dict[str, Callable[[], None]] = {
+    "train": train,
+    "doctor": doctor,
+    "sample": sample,
+    "compare": compare,
+    "info": info,
+    "eval": evaluate,
+    "plot": plot,
+    "data": data,
+    "report": report,
+    "sweep": sweep,
+}
+
+
+def main() -> None:
+    """Run the command that the first argument of `python -m ddpm_cli` names."""
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        sys.exit(f"error: the command must be one of {known}, but is {name!r}")
+    COMMANDS[name]()

@@ -1,0 +1,31 @@
+"""Errors of the user in one line."""
+
+from typing import Any
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from ddpm_cli.config import ROOMS, suggestion
+from ddpm_cli.text import printable
+
+USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
+QUOTING = "a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"'"
+LONGEST = 1000  # characters of a message
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line of printable characters, with what may have been meant."""
+    cause: Any = error.__cause__
+    text = " ".join(str(error).split())
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        text = f"{group}={choice} is not a choice; {suggestion(choice, list(error.options))}"
+    elif (known := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None):
+        near = suggestion(cause.full_key, [str(name) for name in known])
+        text = f"{cause.full_key} is not an option; {near}"
+    elif text.startswith("Could not override") and (group := text.split("'")[1]) in ROOMS:
+        text = f"{group} is not an option; {suggestion(group, [])}"
+    elif isinstance(error, OverrideParseException):
+        text = f"{text.partition(' See ')[0]} ({QUOTING})"
+    return printable(text)[:LONGEST]

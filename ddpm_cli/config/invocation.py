@@ -1,0 +1,49 @@
+"""The command that a run was started by, and the commands that follow from it."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddpm_cli.config.values import path_override
+
+ONE_COMMAND = ("resume=", "trainer.stop_at=")  # overrides that say how one command went on
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The only source of every command that is printed; each runs as it stands.
+
+    folder: the folder that the run writes. folder_is_named: whether the user named it.
+    overrides: the overrides of the configuration, as typed. config_dir: the user's own YAML files.
+    trust: the user's own modules that targets name.
+    """
+
+    folder: Path
+    folder_is_named: bool = False
+    overrides: Sequence[str] = ()
+    config_dir: str | None = None
+    trust: Sequence[str] = ()
+
+    def train(self, overrides: Sequence[str]) -> str:
+        """The command that trains with these overrides."""
+        own = [] if self.config_dir is None else [f"--config-dir={self.config_dir}"]
+        return shlex.join(["ddpm-train", *own, *overrides])
+
+    def train_again(self, recipe: Sequence[str]) -> str:
+        """The command that trains from overrides that compose a recipe, which name no trust."""
+        return self.train([*recipe, *self.trusted])
+
+    def resume(self) -> str:
+        """The command that goes on with the training run."""
+        again = [each for each in self.overrides if not each.startswith(ONE_COMMAND)]
+        return self.train([*again, path_override("hydra.run.dir", self.folder), "resume=auto"])
+
+    def sample(self, checkpoint: Path) -> str:
+        """The command that samples from a checkpoint."""
+        return shlex.join(["ddpm-sample", path_override("ckpt", checkpoint), *self.trusted])
+
+    @property
+    def trusted(self) -> list[str]:
+        """The override that trusts the user's own modules, if there are any."""
+        return [f"trust=[{','.join(self.trust)}]"] if self.trust else []
