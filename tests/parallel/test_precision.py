@@ -224,7 +224,7 @@ def test_a_compiler_that_is_missing_is_told(monkeypatch):
 
 COMPILED = """
 import torch
-from ddpm_cli.networks.blocks import resnet_block
+from ddpm_cli.networks.unet.blocks import resnet_block
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import network_state, prepare_for_sampling, prepare_for_training
 inputs = torch.linspace(-1, 1, 128 * 8).reshape(2, 8, 8, 8), torch.ones(2, 4)
@@ -245,7 +245,7 @@ def test_a_compiled_network_answers_the_same_keeps_its_names_and_is_one_graph():
 
 
 def test_a_pointwise_convolution_is_a_convolution():
-    layer, x = Pointwise(6, 4), torch.rand(2, 6, 3, 5, generator=torch.Generator().manual_seed(0))
+    layer, x = Pointwise(6, 4, 1), torch.rand(2, 6, 3, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias))
 
 

@@ -1,0 +1,3 @@
+"""The UNet and its blocks."""
+
+from ddpm_cli.networks.unet.network import UNet

@@ -1,0 +1,108 @@
+"""The blocks of the UNet: features in, features and time out; and its stages."""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from ddpm_cli.networks.layers import Attend, GroupNorm, LinearAttention, Pointwise
+from ddpm_cli.shapes import Features, Maps, NetworkTimes
+
+Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
+
+
+def call_directly(part: nn.Module, *inputs: Maps | Features) -> Maps:
+    """Call a part; operator.call would do the same, but breaks torch.compile's graph."""
+    return part(*inputs)
+
+
+class SinusoidalEmbedding(nn.Module):
+    """Times as sines then cosines, frequencies 10000^(-i / (size/2 - 1)) (Vaswani et al. 2017)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.frequencies = size // 2
+
+    def forward(self, t: NetworkTimes) -> Features:
+        places = torch.arange(self.frequencies, device=t.device, dtype=torch.float32)
+        angles = t[:, None] * torch.exp(places * (-math.log(10000) / (self.frequencies - 1)))
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Block(nn.Module):
+    """first, plus the projected time, then second; plus the input, by a 1x1 conv to new widths."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        first: nn.Module,
+        time: nn.Module | None,
+        second: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.first, self.time, self.second = first, time, second
+        same = in_channels == out_channels
+        self.shortcut = nn.Identity() if same else Pointwise(in_channels, out_channels, 1)
+
+    def forward(self, x: Maps, embedding: Features | None = None) -> Maps:
+        hidden = self.first(x)
+        if self.time is not None:
+            hidden = hidden + rearrange(self.time(embedding), "b c -> b c 1 1")
+        return self.second(hidden) + self.shortcut(x)
+
+
+def resnet_block(
+    in_channels: int, out_channels: int, time: int | None, *, groups: int = 8, dropout: float = 0.0
+) -> Block:
+    """[conv 3x3, group norm, SiLU] twice, the time between (He et al. 2015; Ho et al. 2020)."""
+    # The order of the layers decides their initial weights: time, second, first.
+    projection = nn.Sequential(nn.SiLU(), nn.Linear(time, out_channels)) if time else None
+    last = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+    second = nn.Sequential(nn.Dropout(dropout), last, GroupNorm(groups, out_channels), nn.SiLU())
+    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    first = nn.Sequential(conv, GroupNorm(groups, out_channels), nn.SiLU())
+    return Block(in_channels, out_channels, first, projection, second)
+
+
+def convnext_block(
+    in_channels: int, out_channels: int, time: int | None, *, mult: int = 2, dropout: float = 0.0
+) -> Block:
+    """Depthwise conv 7x7, the time, then two convs 3x3 through a wider middle (Liu et al. 2022)."""
+    wide = out_channels * mult
+    projection = nn.Sequential(nn.GELU(), nn.Linear(time, in_channels)) if time else None
+    rise = [GroupNorm(1, in_channels), nn.Conv2d(in_channels, wide, 3, padding=1), nn.GELU()]
+    fall = [GroupNorm(1, wide), nn.Dropout(dropout), nn.Conv2d(wide, out_channels, 3, padding=1)]
+    depthwise = nn.Conv2d(in_channels, in_channels, 7, padding=3, groups=in_channels)
+    return Block(in_channels, out_channels, depthwise, projection, nn.Sequential(*rise, *fall))
+
+
+class Stage(nn.Module):
+    """Two blocks and linear attention at one resolution.
+
+    block: (input width, output width, width of the time) -> Block.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        block: Callable[[int, int, int], Block],
+        time: int,
+        heads: int,
+        head_dim: int,
+    ) -> None:
+        super().__init__()
+        # The order of the layers decides their initial weights: attention before blocks.
+        attention = LinearAttention(out_channels, heads=heads, head_dim=head_dim)
+        self.first = block(in_channels, out_channels, time)
+        self.second = block(out_channels, out_channels, time)
+        self.attend = Attend(out_channels, attention)
+
+    def forward(self, x: Maps, embedding: Features, through: Through) -> Maps:
+        x = through(self.second, through(self.first, x, embedding), embedding)
+        return through(self.attend, x)
