@@ -1,7 +1,9 @@
 """The array types passed round: what a shape means is said here once, and tests execute it."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
+import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
@@ -10,11 +12,8 @@ Maps: TypeAlias = Float[Tensor, "batch _ height width"]
 Bytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
 Coloured: TypeAlias = UInt8[Tensor, "batch 3 height width"]
 Prepared: TypeAlias = Float[Tensor, "batch 3 224 224"]
-Row: TypeAlias = UInt8[Tensor, "_ channels height width"]
 Pixels: TypeAlias = UInt8[Tensor, "channels height width"]
 Larger: TypeAlias = UInt8[Tensor, "channels _ _"]
-Tiles: TypeAlias = UInt8[Tensor, "tiles _ rows columns"]
-Picture: TypeAlias = UInt8[Tensor, "3 rows columns"]
 Mask: TypeAlias = Bool[Tensor, "1 1 height width"]
 Labels: TypeAlias = Int64[Tensor, " batch"]
 Indices: TypeAlias = Int64[Tensor, " batch"]
@@ -49,3 +48,8 @@ AlphaBar: TypeAlias = Float64[Tensor, " times"]
 Flag: TypeAlias = Bool[Tensor, ""]
 Scalar: TypeAlias = Float[Tensor, ""]
 Time: TypeAlias = float | Float[Tensor, "*batch"] | Int64[Tensor, "*batch"]
+
+
+def tensor_kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, int]]:
+    """The type and the number of axes of each tensor."""
+    return {name: (tensor.dtype, tensor.ndim) for name, tensor in tensors.items()}

@@ -1,17 +1,20 @@
 """Samplers of the times that training learns at: functions (u, history) -> times and weights.
 
-u holds keyed uniforms in [0, 1), one for each image of the global batch. The weight makes the mean over the drawn times that over
-even ones; where it is 1, the choice of times is part of the objective. One with the option `kept` is given so many losses of each time.
+u holds keyed uniforms in [0, 1), one for each image of the global batch. Weights make the mean over
+sampled times that over uniform ones. Where the weight is 1, the choice of times is part of the objective.
+A sampler with the option `kept` uses the last `kept` losses of each time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
+from torch import Tensor
 
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.shapes import Coefficient, Counts, Kept, Times, Uniforms
+from ddpm_cli.parallel import AsyncScalar, ProcessGroup
+from ddpm_cli.shapes import Coefficient, Counts, Kept, PerImage, Times, Uniforms, tensor_kinds
 
 SampledTimes: TypeAlias = tuple[Times, Coefficient | float]
 TimeSampler: TypeAlias = Callable[..., SampledTimes]
@@ -19,41 +22,86 @@ TimeSampler: TypeAlias = Callable[..., SampledTimes]
 
 @dataclass
 class History:
-    """The process, and of each of its times the last `kept` losses and how many there have been."""
+    """The last `kept` losses of each time of a process, and how many each has had.
+
+    pending: times and losses of the last step. They are added a step late, so that no step waits for
+    the device.
+    """
 
     diffusion: GaussianDiffusion
     kept: int = 0
     losses: Kept = field(init=False)
     counts: Counts = field(init=False)
+    pending: tuple[list[int], AsyncScalar] | None = None
 
     def __post_init__(self) -> None:
         self.losses = torch.zeros(self.diffusion.steps, self.kept, dtype=torch.float64)
         self.counts = torch.zeros(self.diffusion.steps, dtype=torch.int64)
 
-    def note(self, times: list[int], losses: list[float]) -> None:
-        """Adds losses, each in place of the oldest of its time; one that is not finite is passed over."""
-        kept, counts = (
-            self.losses.numpy(),
-            self.counts.numpy(),
-        )  # the same memory, many times faster to reach
+    def add(self, times: list[int], losses: list[float]) -> None:
+        """Replace the oldest loss of each time; pass over a loss that is not finite."""
+        table, counts = self.losses.numpy(), self.counts.numpy()  # the same memory, read faster
         for t, loss in zip(times, losses, strict=True):
             if abs(loss) < torch.inf:
-                kept[t - 1, counts[t - 1] % self.kept] = loss
+                table[t - 1, counts[t - 1] % self.kept] = loss
                 counts[t - 1] += 1
+
+    def follow(self, times: Times, first: int, losses: PerImage, group: ProcessGroup) -> None:
+        """Add the losses of the step before; begin to gather those of this step.
+
+        times: of the global batch. losses: of this process's images, from place `first` on.
+        """
+        if not self.kept:
+            return
+        if self.pending:
+            self.add(self.pending[0], self.pending[1].read())
+        gathered = losses.new_zeros(len(times))
+        gathered[first : first + len(losses)] = losses
+        self.pending = times.tolist(), AsyncScalar(group.sum(gathered))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of the losses; {} where the sampler uses none."""
+        if not self.kept:
+            return {}
+        times, last = (self.pending[0], self.pending[1].read()) if self.pending else ([], [])
+        return {
+            "losses": self.losses.clone(),
+            "counts": self.counts.clone(),
+            "times": torch.tensor(times, dtype=torch.int64),
+            "last": torch.tensor(last, dtype=torch.float64),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state_dict` returned; ValueError where it is of another sampler or process."""
+        mine = self.state_dict()
+        if tensor_kinds(state) != tensor_kinds(mine) or any(
+            state[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}
+        ):
+            raise ValueError("the checkpoint's history of losses is not of this sampler of times")
+        if not mine:
+            return
+        times, counts = state["times"], state["counts"]
+        possible = (times >= 1).all() and (times <= len(counts)).all()
+        possible = possible and (counts >= 0).all() and (counts < 2**40).all()
+        if times.shape != state["last"].shape or not possible:
+            raise ValueError(
+                "the checkpoint's history of losses has times or counts that are none of this schedule"
+            )
+        self.losses.copy_(state["losses"])
+        self.counts.copy_(counts)
+        self.pending = (times.tolist(), AsyncScalar(state["last"])) if len(times) else None
 
 
 def uniform(u: Uniforms, history: History) -> SampledTimes:
     """Every time alike (Ho et al. 2020)."""
     steps = history.diffusion.steps
-    return (1 + (u * steps).long()).clamp(
-        max=steps
-    ), 1.0  # the parts of `stratified` are closed by rounding
+    return (1 + (u * steps).long()).clamp(max=steps), 1.0  # rounding closes a part of `stratified`
 
 
 def stratified(u: Uniforms, history: History) -> SampledTimes:
-    """Every time alike, one from each of as many equal parts as there are images, so that gradients vary less.
+    """Every time alike, one from each of as many equal parts as images: gradients vary less.
 
-    Kingma et al. (2021) draw one number for all parts; here each has its own.
+    Kingma et al. (2021) draw one number for all parts; here each part has its own.
     """
     return uniform((torch.arange(len(u)) + u) / len(u), history)
 
@@ -61,13 +109,15 @@ def stratified(u: Uniforms, history: History) -> SampledTimes:
 def loss_aware(
     u: Uniforms, history: History, *, kept: int = 10, floor: float = 0.001
 ) -> SampledTimes:
-    """Each time in proportion to the root of its mean squared loss, `kept` of them (Nichol & Dhariwal 2021, eq. 18).
+    """Each time in proportion to the root mean square of its last `kept` losses.
 
-    floor: the share that is drawn evenly. Until every time has its losses all are.
+    Nichol & Dhariwal (2021, eq. 18). floor: the share of uniform times; all are, until every time has
+    `kept` losses.
     """
     if not (1 <= kept <= 1000 and 0 < floor <= 1):
         raise ValueError(
-            f"train_times.kept must be 1 to 1,000 and train_times.floor in (0, 1], but they are {kept} and {floor}"
+            "train_times.kept must be 1 to 1,000 and train_times.floor in (0, 1], "
+            f"but they are {kept} and {floor}"
         )
     root = history.losses.square().mean(1).sqrt()
     if history.counts.min() < kept or root.sum() == 0:
@@ -80,16 +130,20 @@ def loss_aware(
 def lognormal(
     u: Uniforms, history: History, *, mean: float = -1.2, std: float = 1.2
 ) -> SampledTimes:
-    """The logarithm of the noise level sigma / alpha, which is -1/2 log SNR, is normal (Karras et al. 2022, table 1)."""
+    """The logarithm of the noise level sigma / alpha is normal (Karras et al. 2022, table 1).
+
+    It is -1/2 log SNR.
+    """
     return nearest_times(history.diffusion, -2 * (mean + check_std(std) * torch.special.ndtri(u)))
 
 
 def logit_normal(
     u: Uniforms, history: History, *, mean: float = 0.0, std: float = 1.0
 ) -> SampledTimes:
-    """Where log SNR lies on the way from its highest to its lowest is logit-normal.
+    """The place of log SNR on the way from its highest to its lowest is logit-normal.
 
-    The density of Esser et al. (2024, eq. 19), which is over rectified flow's t there: that sampler is `lognormal` with their mean and std.
+    The density of Esser et al. (2024, eq. 19). There it is over rectified flow's t: that sampler is
+    `lognormal` with their mean and std.
     """
     log_snr = history.diffusion.log_snr(torch.arange(1, history.diffusion.steps + 1))
     high, low = log_snr[0], log_snr[log_snr.isfinite()][-1]
@@ -100,12 +154,12 @@ def logit_normal(
 
 
 def nearest_times(diffusion: GaussianDiffusion, log_snr: Coefficient) -> SampledTimes:
-    """The integer times next to these levels."""
+    """The integer times nearest to these values of log SNR."""
     return diffusion.time_of(log_snr).round().long(), 1.0
 
 
 def check_std(std: float) -> float:
-    """A standard deviation, if it is one."""
+    """The standard deviation; ValueError where it is not positive."""
     if std <= 0:
         raise ValueError(f"train_times.std must be positive, but is {std}")
     return std

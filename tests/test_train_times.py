@@ -22,7 +22,7 @@ def told(losses, kept=1):
     """A history of a process of so many times, each with its loss."""
     history = History(GaussianDiffusion.from_betas(cosine(steps=len(losses))), kept)
     for _ in range(kept):
-        history.note(list(range(1, len(losses) + 1)), losses)
+        history.add(list(range(1, len(losses) + 1)), losses)
     return history
 
 
@@ -61,7 +61,7 @@ def test_loss_aware_times_are_even_until_every_time_has_its_losses():
 
 def test_loss_aware_times_are_in_proportion_to_the_root_of_the_mean_squared_loss():
     history = told([1.0, 1.0, 2.0, 4.0])
-    history.note([1], [3.0])
+    history.add([1], [3.0])
     times, _ = loss_aware(FINE, history, kept=1, floor=1e-9)
     assert (times.bincount()[1:] / len(FINE)).tolist() == pytest.approx(
         [0.3, 0.1, 0.2, 0.4], abs=1e-3
@@ -79,7 +79,7 @@ def test_the_weights_of_loss_aware_times_make_the_mean_over_even_ones(floor):
 
 def test_a_history_keeps_the_newest_losses_and_passes_over_what_is_not_finite():
     history = History(GaussianDiffusion.from_betas(cosine(steps=3)), 2)
-    history.note([2, 2, 2, 3, 3], [1.0, 2.0, 3.0, math.nan, math.inf])
+    history.add([2, 2, 2, 3, 3], [1.0, 2.0, 3.0, math.nan, math.inf])
     assert history.losses.tolist() == [[0, 0], [3, 2], [0, 0]]
     assert history.counts.tolist() == [0, 3, 0]
 

@@ -11,7 +11,7 @@ from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.loading import Stream, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import ProcessGroup, network_state, wrap_network
-from ddpm_cli.training import Trainer, TrainState
+from ddpm_cli.training import Trainer, TrainState, fit
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 
@@ -77,7 +77,7 @@ def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
 
 def trained(state, recipe, steps=10, data=DATA):
     stream = batches(Stream(data, 6, 0, True), start=state.step)
-    return list(recipe.fit(state, stream, losses.l2, steps=steps, seed=0))
+    return list(fit(recipe, state, stream, losses.l2, steps=steps, seed=0))
 
 
 def weights(network):

@@ -77,7 +77,7 @@ class AsyncWriter:
         ) as error:  # torch tells of a full disk by either of the first two
             return error
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Says so where a checkpoint has failed; does not wait for one that is being written."""
         if self.begun and self.begun[2].done():
             self.end()

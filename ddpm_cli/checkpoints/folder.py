@@ -10,6 +10,7 @@ from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
 from ddpm_cli.files import write_atomically
 from ddpm_cli.parallel import ProcessGroup
 
+LAST, BEST = "last.pt", "best.pt"  # links to checkpoints
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
 MaybeCheckpoint = TypeVar("MaybeCheckpoint", bound=Checkpoint | None)
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def write_and_prune(
         leftover.unlink()
     path = folder / f"step_{content['step']:08d}.pt"
     write_checkpoint(path, content)
-    for name in ["last.pt", *["best.pt"] * best]:
+    for name in [LAST, *[BEST] * best]:
         write_atomically(folder / name, lambda partial: os.link(path, partial))
     paths = sorted(folder.glob(NAMES))
     later = [each for each in paths if each.name > path.name]  # damaged, or before a roll-back

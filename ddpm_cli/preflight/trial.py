@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.trajectory import Noises, try_one_step
 from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ProcessGroup, unwrap
@@ -19,6 +18,7 @@ from ddpm_cli.preflight.resources import REMEDY, peak_memory
 from ddpm_cli.samplers import clip_x0
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
+from ddpm_cli.training.trainer import backward, noise_for_training
 
 ALLOCATION = "allocate memory"  # in what torch says where the CPU's memory is full
 
@@ -44,10 +44,9 @@ def try_parts(
     """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
-        try_one_step(clip_x0(denoiser), denoiser.diffusion, sampler, Noises(grey, torch.zeros_like))
-        batch = Noised.at(
-            denoiser.diffusion, grey, grey, torch.tensor([denoiser.diffusion.steps]), label
-        )
+        diffusion, last = denoiser.diffusion, denoiser.diffusion.steps
+        next(iter(sampler(clip_x0(denoiser), diffusion, grey, [last, 1], torch.zeros_like)))
+        batch = Noised.at(diffusion, grey, grey, torch.tensor([last]), label)
         loss(denoiser, replace(batch, perturbed=perturbed))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
         raise ValueError(
@@ -63,8 +62,9 @@ def run_trial(
     try:
         with without_traces(state):
             before = peak_memory(device, anew=True)
-            noisy = trainer.noised(state, batch, seed, state.sample_times(seed, trainer.batch_size))
-            losses = trainer.backward(state, noisy, loss, seed, group)
+            times = state.sample_times(seed, trainer.batch_size)
+            noisy = noise_for_training(trainer, state, batch, times, seed)
+            losses = backward(trainer, state, noisy, loss, seed, group)
             found = list(
                 check_gradients(
                     losses,
@@ -76,7 +76,7 @@ def run_trial(
             if any(each.level == "error" for each in found):
                 return Trial(found)
             began = time.perf_counter()
-            trainer.backward(state, noisy, loss, seed, group).sum().item()
+            backward(trainer, state, noisy, loss, seed, group).sum().item()
             return Trial(found, time.perf_counter() - began, peak_memory(device) - before)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and ALLOCATION not in str(

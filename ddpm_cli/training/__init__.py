@@ -3,6 +3,6 @@
 from ddpm_cli.losses.batch import Loss
 from ddpm_cli.training.held_out import fixed_losses
 from ddpm_cli.training.noising import noise_batch
-from ddpm_cli.training.optimizers import try_optimizer
+from ddpm_cli.training.options import Trainer, try_optimizer
 from ddpm_cli.training.state import TrainState, update_ema
-from ddpm_cli.training.trainer import Progress, Trainer
+from ddpm_cli.training.trainer import Progress, fit

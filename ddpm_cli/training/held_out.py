@@ -1,4 +1,4 @@
-"""Losses on images, noise and times that stay the same all through a run, so that two of its steps can be compared."""
+"""Losses on images, noise and times that stay the same all through a run, to compare its steps."""
 
 from collections.abc import Sequence
 
@@ -29,27 +29,33 @@ def fixed_losses(
     size: int,
     group: ProcessGroup,
 ) -> Fixed:
-    """The loss of each denoiser at a time of each quarter of all times, for up to 32 images spread over the set.
+    """The loss of each denoiser at a time of each quarter, for up to 32 images spread over the set.
 
-    The times of a quarter are stratified over its images. key: sets apart what is drawn for another set. size: images at once.
+    The times of a quarter are stratified over its images. key: sets the noise apart from that for
+    another set of images. size: images at once.
     """
-    few = data.chosen(torch.linspace(0, len(data.images) - 1, min(IMAGES, len(data.images))).long())
-    count, device = QUARTERS * len(few.images), denoisers[0].device
-    drawn = stratified(
+    subset = data.subset(
+        torch.linspace(0, len(data.images) - 1, min(IMAGES, len(data.images))).long()
+    )
+    count, device = QUARTERS * len(subset.images), denoisers[0].device
+    times = stratified(
         keyed_uniforms(seed, Purpose.TIMES, key, count), History(denoisers[0].diffusion)
     )
-    found, mine = torch.zeros(len(denoisers), count, device=device), group.slice_of(count)
+    values, mine = torch.zeros(len(denoisers), count, device=device), group.slice_of(count)
     for first in range(mine.start, mine.stop, size):
         places = torch.arange(first, min(first + size, mine.stop))
-        images = places % len(few.images)
+        images = places % len(subset.images)
         batch = Batch(
-            few.images[images], None if few.labels is None else few.labels[images], images, first
+            subset.images[images],
+            None if subset.labels is None else subset.labels[images],
+            images,
+            first,
         )
-        noisy = noise_batch(denoisers[0], batch, seed, key, device, drawn=drawn)
-        for row, denoiser in zip(found, denoisers, strict=True):
+        noisy = noise_batch(denoisers[0], batch, seed, key, device, times=times)
+        for row, denoiser in zip(values, denoisers, strict=True):
             row[first : first + len(places)] = loss(denoiser, noisy)
     return rearrange(
-        group.sum(found).cpu().double(),
+        group.sum(values).cpu().double(),
         "denoisers (quarters images) -> denoisers quarters images",
         quarters=QUARTERS,
     )

@@ -1,4 +1,4 @@
-"""What of a training state a checkpoint holds, and how it is put back."""
+"""The part of a training state that a checkpoint holds, and how it is put back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,10 @@ from ddpm_cli.training.verdict import Verdict
 def take_snapshot(
     state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a checkpoint holds, its tensors where training has them.
+    """The content of a checkpoint in the file's layout, its tensors where training has them.
 
-    data: the fingerprint of the images. facts: what the run found out: their shape [C, H, W], names of the classes, steps in all.
+    data: fingerprint of the images. facts: their shape [C, H, W], names of the classes, and the
+    steps of the run.
     """
     return {
         "format": FORMAT,
@@ -25,8 +26,8 @@ def take_snapshot(
         "network": network_state(state.denoiser.network),
         "ema": network_state(state.ema),
         "loss": network_state(state.loss_module),
-        "history": state.past,
-        "verdict": state.verdict.past,
+        "history": state.history.state_dict(),
+        "verdict": state.verdict.state_dict(),
         "stream": state.positions,
         "optimizer": optimizer_state(state.optimizer),
         "scaler": state.scaler.state_dict(),
@@ -37,25 +38,23 @@ def take_snapshot(
 
 
 def restore_snapshot(
-    state: TrainState, checkpoint: Checkpoint, *, moments: bool = True, past: bool = True
+    state: TrainState, checkpoint: Checkpoint, *, optimizer: bool = True, history: bool = True
 ) -> None:
-    """Puts what a loaded checkpoint remembers into `state`.
+    """Put a checkpoint into `state`.
 
-    Without `moments` the optimizer and the parameters of the loss start afresh, without `past` the sampler of times and the verdict do.
+    optimizer: else optimizer and parameters of the loss start afresh. history: else the history of
+    losses and the verdict do.
     """
     load_network(state.denoiser.network, checkpoint.network)
     load_network(state.ema, checkpoint.ema)
-    if moments:
+    if optimizer:
         load_network(state.loss_module, checkpoint.loss)
         load_optimizer(state.optimizer, checkpoint.optimizer)
-    if past:
-        state.recollect(checkpoint.history)
-    state.verdict = Verdict.recalled(checkpoint.verdict if past else {}, checkpoint.step)
+    if history:
+        state.history.load_state_dict(checkpoint.history)
+    state.verdict = Verdict.from_state_dict(checkpoint.verdict if history else {}, checkpoint.step)
     state.position, state.positions = "", checkpoint.stream
     if checkpoint.scaler:
         state.scaler.load_state_dict(checkpoint.scaler)
-    state.step, state.lr_scale, state.skipped = (
-        checkpoint.step,
-        checkpoint.lr_scale,
-        checkpoint.skipped,
-    )
+    state.step, state.skipped = checkpoint.step, checkpoint.skipped
+    state.lr_scale = checkpoint.lr_scale

@@ -1,4 +1,4 @@
-"""Whether a run still learns: its losses on fixed noise, image by image, against those of its best evaluation."""
+"""Whether a run still learns: losses on fixed noise, image by image, against the best evaluation."""
 
 import math
 from collections.abc import Mapping
@@ -7,24 +7,23 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ddpm_cli.shapes import Columns, Each
+from ddpm_cli.shapes import Columns, Each, tensor_kinds
 
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
-SURE, PATIENCE = (
-    3.0,
-    5,
-)  # standard errors by which the loss has risen for certain; evaluations without a better one that are flat
-SHOWN, LEVELS = 512, 16  # evaluations of which losses are kept by time, and parts of the times
+SURE = 3.0  # standard errors by which the loss has risen for certain
+PATIENCE = 5  # evaluations without a lower loss, after which the loss is flat
+SHOWN, LEVELS = 512, 16  # the evaluations whose losses by time are kept, and parts of the times
 
 
 @dataclass
 class Verdict:
-    """What the evaluations of a run have come to: it goes with the checkpoint.
+    """The verdict of a run's evaluations. It is part of a checkpoint.
 
-    word: of WORDS. since: the step of the lowest held-out loss, where the losses of each image were `held_out` and `training`.
-    best: the lowest number among checkpoints, of the step `best_step`; candidate: the step of the last one, and the number.
-    by_time: losses of the last evaluations by time.
+    word: place in WORDS. since: the step of the lowest held-out loss.
+    held_out, training: the losses of each image at that step. latest: last step and its mean losses.
+    best: the lowest metric among checkpoints, at the step `best_step`.
+    candidate: the last step with a metric, and the metric. by_time: losses by evaluation and time.
     """
 
     word: int = IMPROVING
@@ -38,7 +37,7 @@ class Verdict:
     candidate: tuple[int, float] = (0, math.nan)
 
     def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
-        """Takes an evaluation of the average in; whether another word holds since."""
+        """Take in an evaluation of the EMA; whether the word changed."""
         before = self.word
         if not (held_out.isfinite().all() and training.isfinite().all()):
             return False
@@ -61,17 +60,17 @@ class Verdict:
         return self.word != before
 
     def best_at(self, step: int) -> bool:
-        """Whether the checkpoint of this step, if its number was taken, is the best; it is remembered so, should it be written again."""
+        """Whether the checkpoint of this step is the best, also when it is written once more."""
         if self.candidate[0] == step and self.candidate[1] < self.best:
             self.best, self.best_step = self.candidate[1], step
         return 0 < step == self.best_step
 
     def forget_best(self) -> None:
-        """Counts no checkpoint as the best yet."""
+        """Count no checkpoint as the best yet."""
         self.best, self.best_step = math.inf, 0
 
-    def told(self, by: str = "held_out") -> str:
-        """The verdict in words, and which checkpoint is the best by a number; none before the first evaluation."""
+    def summary(self, by: str = "held_out") -> str:
+        """The verdict in words, and the best checkpoint by a metric; empty before the first of both."""
         number = "" if by == "held_out" else f" by {by}, {self.best:.4g}"
         best = f"best.pt is of step {self.best_step:,}{number}" if self.best_step else ""
         if self.latest is None:
@@ -81,9 +80,8 @@ class Verdict:
         losses = f"held-out loss {held_out:.4g}, training {training:.4g} at step {step:,}"
         return "; ".join(filter(None, [f"{WORDS[self.word]}{since}: {losses}", best]))
 
-    @property
-    def past(self) -> dict[str, Tensor]:
-        """What goes with the checkpoint; {} before the first evaluation and the first best."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of the verdict; {} before the first evaluation and the first best."""
         if not len(self.held_out) and not self.best_step:
             return {}
         steps = torch.tensor([self.word, self.since, self.best_step])
@@ -97,41 +95,34 @@ class Verdict:
         }
 
     @classmethod
-    def recalled(cls, past: Mapping[str, Tensor], step: int) -> "Verdict":
+    def from_state_dict(cls, state: Mapping[str, Tensor], step: int) -> "Verdict":
         """The verdict in a checkpoint of a step; ValueError where it is none."""
-        if not past:
+        if not state:
             return cls()
-        mine, its = (
-            tensor_kinds(each)
-            for each in (cls(held_out=torch.zeros(1, dtype=torch.float64)).past, past)
-        )
-        fits = mine == its and (len(past["steps"]), past["by_time"].shape[1]) == (3, LEVELS)
-        word, since, best_step = past["steps"].tolist() if fits else (-1, 0, 0)
+        mine = cls(held_out=torch.zeros(1, dtype=torch.float64)).state_dict()
+        fits = tensor_kinds(mine) == tensor_kinds(state)
+        fits = fits and (len(state["steps"]), state["by_time"].shape[1]) == (3, LEVELS)
+        word, since, best_step = state["steps"].tolist() if fits else (-1, 0, 0)
         if not (
             0 <= word < len(WORDS)
             and 0 <= since <= step
             and 0 <= best_step <= step
-            and len(past["best"]) == (best_step > 0)
+            and len(state["best"]) == (best_step > 0)
         ):
             raise ValueError("the checkpoint's verdict on its run is none")
-        best = past["best"].tolist()[0] if len(past["best"]) else math.inf
+        best = state["best"].tolist()[0] if len(state["best"]) else math.inf
         return cls(
             word,
             since,
-            past["held_out"].clone(),
-            past["training"].clone(),
+            state["held_out"].clone(),
+            state["training"].clone(),
             best,
             best_step,
-            past["by_time"].clone(),
+            state["by_time"].clone(),
         )
 
 
 def has_risen(change: Each) -> bool:
-    """Whether a mean is above 0 for certain."""
+    """Whether the mean is above 0 for certain."""
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())
-
-
-def tensor_kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, int]]:
-    """Types and numbers of axes."""
-    return {name: (tensor.dtype, tensor.ndim) for name, tensor in tensors.items()}

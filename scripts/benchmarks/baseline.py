@@ -1,4 +1,4 @@
-"""The two sides that benchmarks compare: a training step as tutorials write it, and this project's, of the same network."""
+"""The two sides of the benchmarks: training and sampling as tutorials write them, and ours."""
 
 import copy
 import time
@@ -22,7 +22,7 @@ from ddpm_cli.loading import Stream, batches
 from ddpm_cli.networks.layers import Attention, GroupNorm, LinearAttention, Pointwise
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training, scaler_for
-from ddpm_cli.training import Progress, Trainer, TrainState
+from ddpm_cli.training import Progress, Trainer, TrainState, fit
 
 Sides: TypeAlias = Mapping[str, Callable[[], object]]
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ DIFFUSION = GaussianDiffusion.from_betas(schedules.linear())
 
 @dataclass(frozen=True)
 class Task:
-    """What both sides train."""
+    """The network and the images that both sides train."""
 
     dim: int
     mults: tuple[int, ...]
@@ -92,7 +92,7 @@ def linear(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 
 def plain(layer: nn.Module) -> nn.Module:
-    """A layer, and all within it, as tutorials write them; the weights are the same."""
+    """Replace a layer and all layers in it by those of tutorials, with the same weights."""
     for name, child in layer.named_children():
         setattr(layer, name, plain(child))
     if isinstance(layer, Attention | LinearAttention):
@@ -104,7 +104,7 @@ def plain(layer: nn.Module) -> nn.Module:
 
 
 def tutorial(task: Task) -> Iterator[torch.Tensor]:
-    """Training as tutorials write it: fp32, einsum attention, plain Adam, maps as they come; a step at a time."""
+    """Train as tutorials do, step by step: fp32, einsum attention, plain Adam, contiguous maps."""
     network, images, alpha_bar = plain(task.network()), task.images(), DIFFUSION.alpha_bar.float()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     while True:
@@ -119,7 +119,7 @@ def tutorial(task: Task) -> Iterator[torch.Tensor]:
 
 
 def tutorial_sampling(task: Task) -> Iterator[torch.Tensor]:
-    """Sampling as tutorials write it: fp32, einsum attention, maps as they come, coefficients looked up for a batch of times."""
+    """Sample as tutorials do: fp32, einsum attention, coefficients looked up for each image."""
     network, x, alpha_bar = (
         plain(task.network()).eval(),
         torch.randn(task.batch, task.channels, task.size, task.size),
@@ -164,15 +164,15 @@ def recipe(task: Task) -> Trainer:
 
 
 def project(task: Task, state: TrainState, group: ProcessGroup = ALONE) -> Iterator[Progress]:
-    """Training as this project does it, a step at a time."""
+    """Train as this project does; yield after each step."""
     stream = Stream(
         ImageSet(task.images(4), None, []), task.batch, 0, False, group.slice_of(task.batch)
     )
-    return recipe(task).fit(state, batches(stream), losses.l2, steps=10**6, seed=0, group=group)
+    return fit(recipe(task), state, batches(stream), losses.l2, steps=10**6, seed=0, group=group)
 
 
 def bare(task: Task, state: TrainState) -> Iterator[None]:
-    """The project's network forward and backward and its optimizer, and nothing round them."""
+    """Run forward pass, backward pass and optimizer of the project's network alone."""
     (x, eps), t = (
         torch.randn(2, task.batch, task.channels, task.size, task.size),
         torch.full((task.batch,), 500.0),
@@ -185,7 +185,7 @@ def bare(task: Task, state: TrainState) -> Iterator[None]:
 
 
 def interleaved(sides: Sides, rounds: int, warm: int = 1) -> dict[str, list[float]]:
-    """Seconds of every side, one after another in each round; the first rounds warm up."""
+    """Seconds of every side in every round; sides take turns, and the first rounds warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for place in range(warm + rounds):
         for name, side in sides.items():

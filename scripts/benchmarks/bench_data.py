@@ -1,8 +1,11 @@
 #!/usr/bin/env python
-"""Measures how quickly images become batches, beside baselines of the same run, in turns, best rounds and medians; on data of its own.
+"""Measure how quickly images become batches, beside baselines that take turns in the same run.
 
-a: large JPEGs against a tutorial's loader. b: small images against bare copies. c: Arrow rows against mapped memory.
-d: what a training step waits for its batch. e: memory while many images are prepared, in a process of its own.
+It makes its own data, and prints best rounds and medians.
+
+a: large JPEGs against a tutorial's loader. b: small images against bare copies.
+c: Arrow rows against mapped memory. d: the time that a training step waits for its batch.
+e: memory while many images are prepared, in a process of its own.
 """
 
 import argparse
@@ -39,7 +42,7 @@ from ddpm_cli.data import ImageSet, Preparation, decode_source, folder
 from ddpm_cli.images import to_float
 from ddpm_cli.loading import Batch, Stream, batches
 from ddpm_cli.parallel import ProcessGroup
-from ddpm_cli.training import Progress
+from ddpm_cli.training import Progress, fit
 
 BATCH = 128
 SIZED = (transforms.Resize(128), transforms.CenterCrop(128), transforms.RandomHorizontalFlip())
@@ -47,7 +50,7 @@ TUTORIAL = transforms.Compose([*SIZED, transforms.ToTensor(), transforms.Normali
 
 
 def jpeg(seed: int, width: int, height: int) -> bytes:
-    """A JPEG of smooth random colour with a little noise, of about the size that photographs have."""
+    """A JPEG of smooth random colour with a little noise, of about the size of a photograph."""
     rng = np.random.default_rng(seed)
     smooth = Image.fromarray(rng.integers(0, 256, (10, 8, 3), dtype=np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
@@ -58,7 +61,7 @@ def jpeg(seed: int, width: int, height: int) -> bytes:
 
 
 def written(path: Path, files: list[bytes], images: int) -> Path:
-    """A folder of so many images, of these files in turns."""
+    """Write a folder of so many images, of these files in turns."""
     path.mkdir(parents=True)
     for index in range(images):
         (path / f"{index:06d}.jpg").write_bytes(files[index % len(files)])
@@ -72,7 +75,7 @@ def mapped(path: Path, *shape: int) -> torch.Tensor:
 
 
 def taken(things: Iterator[object], images: int) -> None:
-    """Goes through the batches of so many images."""
+    """Go through the batches of so many images."""
     for _ in islice(things, images // BATCH):
         pass
 
@@ -86,7 +89,10 @@ def rates(sides: Sides, images: dict[str, int], rounds: int) -> dict[str, list[f
 
 
 def tell(found: dict[str, list[float]], baseline: str, *names: str, wanted: str = "") -> None:
-    """Prints sides' images per second in their best rounds, and how many times the baseline's they are: best by best, median of rounds."""
+    """Print images per second of the best rounds, and their ratio to the baseline.
+
+    The ratio is of best rounds, and in pairs the median over the rounds.
+    """
     for name in names:
         best = max(found[name]) / max(found[baseline])
         paired = statistics.median(
@@ -97,7 +103,7 @@ def tell(found: dict[str, list[float]], baseline: str, *names: str, wanted: str 
 
 
 def large(args: argparse.Namespace, root: Path) -> None:
-    """A first pass through JPEGs and later ones, against a tutorial's loader and bare reads."""
+    """Measure first and later passes over JPEGs, against a tutorial's loader and bare reads."""
     fresh, several = count(), 8 * args.jpegs
     path = written(
         root / "jpegs/all", [jpeg(seed, 500, 650) for seed in range(args.jpegs)], args.jpegs
@@ -142,7 +148,7 @@ def large(args: argparse.Namespace, root: Path) -> None:
 
 
 def small(args: argparse.Namespace, root: Path) -> None:
-    """Small images to batches that are ready for a network, on one core, against the same work into memory that is there already."""
+    """Measure small images to floats on one core, against the same work into allocated memory."""
     images, threads = mapped(root / "small", args.small, 3, 32, 32), torch.get_num_threads()
     torch.set_num_threads(1)
     order = torch.randperm(args.small, generator=torch.Generator().manual_seed(0)).split(BATCH)[
@@ -165,7 +171,8 @@ def small(args: argparse.Namespace, root: Path) -> None:
         )
 
     print(
-        f"b: {args.small:,} images of 32 px to floats in batches of {BATCH}, on one core (wanted: 50,000 images/s)"
+        f"b: {args.small:,} images of 32 px to floats in batches of {BATCH}, on one core "
+        "(wanted: 50,000 images/s)"
     )
     sides = {"bare": bare, "stream": lambda: ready(False), "stream, flips": lambda: ready(True)}
     found = rates(sides, dict.fromkeys(sides, args.small), args.rounds)
@@ -174,7 +181,7 @@ def small(args: argparse.Namespace, root: Path) -> None:
 
 
 def arrow(args: argparse.Namespace, root: Path) -> None:
-    """Rows of Arrow files in the quickest ways that there are, against mapped memory."""
+    """Measure rows of Arrow files in the quickest ways, against mapped memory."""
     for size, images in ((128, args.arrow), (32, 10 * args.arrow)):
         array = mapped(root / f"plain-{size}", images, 3, size, size).numpy().reshape(images, -1)
         reads = ways(array, root / f"rows-{size}")
@@ -185,7 +192,8 @@ def arrow(args: argparse.Namespace, root: Path) -> None:
         )
         assert all(np.array_equal(read(chosen[0]), array[chosen[0]]) for read in reads.values())
         print(
-            f"c: {images:,} images of {size} px in Arrow rows, batches of {BATCH} read by their indices"
+            f"c: {images:,} images of {size} px in Arrow rows, "
+            f"batches of {BATCH} read by their indices"
         )
         sides = {
             name: partial(taken, map(read, cycle(chosen)), chosen.size)
@@ -195,7 +203,10 @@ def arrow(args: argparse.Namespace, root: Path) -> None:
 
 
 def ways(array: NDArray[np.uint8], path: Path) -> dict[str, Callable[[NDArray[np.int64]], Any]]:
-    """How images may be read by their indices: from mapped memory, or as rows of one length in Arrow files, which are mapped as well."""
+    """The ways to read images by their indices, by name.
+
+    Images lie in mapped memory, or in mapped Arrow files as rows of one length.
+    """
     column = pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
     datasets.disable_progress_bars()
     datasets.Dataset(pa.table({"image": column})).save_to_disk(path)
@@ -217,7 +228,7 @@ def flat(table: pa.Table) -> NDArray[np.uint8]:
 
 
 def waits(args: argparse.Namespace, root: Path) -> None:
-    """What training steps wait for their batches."""
+    """Measure the time that training steps wait for their batches."""
     print("d: seconds that a training step waits for its batch (wanted: below 1 %)")
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         run = set_up_run(
@@ -226,18 +237,18 @@ def waits(args: argparse.Namespace, root: Path) -> None:
     report(
         "digits",
         run.stream(0),
-        lambda stream: run.trainer.fit(run.state, stream, run.loss, steps=10**6, seed=0),
+        lambda stream: fit(run.trainer, run.state, stream, run.loss, steps=10**6, seed=0),
         10 * args.steps,
     )
     task = Task(args.dim, (1, 2, 4), 64, 8)
     stream = batches(
         Stream(ImageSet(mapped(root / "waits", 512, 3, 64, 64), None, []), task.batch, 0, True)
     )
-    fit, state = recipe(task).fit, state_of(task)
+    state = state_of(task)
     report(
         f"dim {task.dim}, 64 px",
         stream,
-        lambda stream: fit(state, stream, losses.l2, steps=10**6, seed=0),
+        lambda stream: fit(recipe(task), state, stream, losses.l2, steps=10**6, seed=0),
         args.steps,
     )
 
@@ -248,7 +259,7 @@ def report(
     training: Callable[[Iterator[Batch]], Iterator[Progress]],
     steps: int,
 ) -> None:
-    """Prints how long steps of a training take and wait, but for the first two."""
+    """Print how long steps of a training take and wait, but for the first two."""
     waited: list[float] = []
 
     def watched() -> Iterator[Batch]:
@@ -267,7 +278,7 @@ def report(
 
 
 def growth(args: argparse.Namespace, root: Path) -> None:
-    """Memory while many images are prepared, as a process of its own sees it."""
+    """Measure memory while a process of its own prepares many images."""
     path = written(root / "many", [jpeg(seed, 100, 130) for seed in range(50)], args.many)
     with ProcessPoolExecutor(1, get_context("spawn")) as apart:
         seen = apart.submit(watched_memory, str(path)).result()
@@ -276,13 +287,14 @@ def growth(args: argparse.Namespace, root: Path) -> None:
         for first in (True, False)
     )
     print(
-        f"e: {args.many:,} JPEGs to 64 px; the most memory of the process's own, in the first tenth and thereafter"
+        f"e: {args.many:,} JPEGs to 64 px; the most memory of the process's own, "
+        "in the first tenth and thereafter"
     )
     print(f"  {early:.1f} MiB, {late:.1f} MiB {late / early:9.3f} x")
 
 
 def watched_memory(path: str) -> list[tuple[int, float]]:
-    """How many MiB are this process's own at every hundredth image of a folder that it prepares."""
+    """This process's own memory in MiB at every hundredth image of a folder that it prepares."""
     source, seen = folder(path=path), []
 
     def watched(index: int) -> Image.Image:

@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Measures what evaluations cost a default digits run: an evaluation over the steps between two, both timed in turns in one run."""
+"""Measure what evaluations cost a default run on the digits.
+
+The cost is the time of an evaluation over that of the steps between two; both are timed in turns.
+"""
 
 import argparse
 import statistics
@@ -16,10 +19,11 @@ from ddpm_cli.commands.train.held_out import evaluate_held_out
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.targets import config_dir
 from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.training import fit
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """The time that something takes."""
+    """The seconds that a call takes."""
     since = time.perf_counter()
     act()
     return time.perf_counter() - since
@@ -52,7 +56,7 @@ if __name__ == "__main__":
             ProcessGroup(),
             named=True,
         )
-        training = run.trainer.fit(run.state, run.stream(0), run.loss, steps=10**6, seed=0)
+        training = fit(run.trainer, run.state, run.stream(0), run.loss, steps=10**6, seed=0)
         list(islice(training, 3)), evaluate_held_out(run)
         rounds = [
             (
@@ -64,6 +68,7 @@ if __name__ == "__main__":
     step, evaluation = (statistics.median(each) for each in zip(*rounds, strict=True))
     every = run.trainer.evaluate_every
     print(
-        f"threads {args.threads}; medians of {args.rounds}: a step {1000 * step:.1f} ms, an evaluation {1000 * evaluation:.1f} ms"
+        f"threads {args.threads}; medians of {args.rounds}: "
+        f"a step {1000 * step:.1f} ms, an evaluation {1000 * evaluation:.1f} ms"
     )
     print(f"ratio   {evaluation / (every * step):.4f} of the {every} steps between two evaluations")

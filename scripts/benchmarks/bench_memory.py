@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Peak memory of training steps, this project's and those of the same network as tutorials write them, each in a fresh process.
+"""Measure the peak memory of training steps, ours and a tutorial's, each in a fresh process.
 
-The step's own: gradients, activations and what kernels need, beyond the state that stays: weights, moments and the average,
-which tutorials do not have. Freed memory is given back at once (MALLOC_MMAP_THRESHOLD_), so that it is not counted.
+The memory of the step is that of gradients, activations and kernels. It excludes the state that
+stays: weights, moments and the EMA, which tutorials do not have. Freed memory is returned at once
+(MALLOC_MMAP_THRESHOLD_), so that it does not count.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def measure(side: str, task: Task) -> float:
 
 
 def report(task: Task, arguments: list[str]) -> None:
-    """Prints what every side takes, in all and for the step."""
+    """Print the memory of every side, in all and for the step."""
     told = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
     whole = {
         side: float(subprocess.check_output([sys.executable, *arguments, "--side", side], env=told))
@@ -51,13 +52,15 @@ def report(task: Task, arguments: list[str]) -> None:
     weights = sum(each.numel() for each in task.network().parameters()) * 4 / 2**20
     own = {side: each - weights * (3 if side == SIDES[0] else 4) for side, each in whole.items()}
     print(
-        f"dim {task.dim}, mults {task.mults}, {task.size} px, batch {task.batch}; weights of {weights:.0f} MiB"
+        f"dim {task.dim}, mults {task.mults}, {task.size} px, batch {task.batch}; "
+        f"weights of {weights:.0f} MiB"
     )
     print(f"{'':18}{'the step':>8}{'':17}in all")
     for side in SIDES:
         ratios = own[side] / own[SIDES[0]], whole[side] / whole[SIDES[0]]
         print(
-            f"  {side:16} {own[side]:5.0f} MiB  {ratios[0]:.2f}x  {whole[side]:8.0f} MiB  {ratios[1]:.2f}x"
+            f"  {side:16} {own[side]:5.0f} MiB  {ratios[0]:.2f}x  "
+            f"{whole[side]:8.0f} MiB  {ratios[1]:.2f}x"
         )
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Images per second of two gloo processes with one thread each, over those of one process with two threads, in the same run."""
+"""Measure the speed of two gloo processes of one thread each over one process of two threads."""
 
 import argparse
 import statistics
@@ -27,7 +27,7 @@ def training(options: argparse.Namespace, group: ProcessGroup) -> Iterator[Progr
 
 
 def seconds(run: Iterator[Progress], threads: int, steps: int) -> list[float]:
-    """How long each of some steps takes."""
+    """The seconds of each of some steps."""
     torch.set_num_threads(threads)
     found = []
     for _ in range(steps):
@@ -38,7 +38,7 @@ def seconds(run: Iterator[Progress], threads: int, steps: int) -> list[float]:
 
 
 def measure(options: argparse.Namespace) -> bool:
-    """Alternates between one process and both, the other one waiting."""
+    """Time one process, while the other waits, and both in turns."""
     with join_group(torch.device("cpu")) as group:
         both, alone, times = (
             training(options, group),
@@ -54,13 +54,15 @@ def measure(options: argparse.Namespace) -> bool:
         if group.is_first:
             one, two = map(statistics.median, times)
             print(
-                f"dim {options.dim}, mults {options.mults}, {options.size} px, batch {options.batch}: medians of {len(times[0])} steps"
+                f"dim {options.dim}, mults {options.mults}, {options.size} px, "
+                f"batch {options.batch}: medians of {len(times[0])} steps"
             )
             print(
                 f"one process, two threads: {one:.3f} s a step, {options.batch / one:.2f} images/s"
             )
             print(
-                f"two processes, a thread each: {two:.3f} s a step, {options.batch / two:.2f} images/s"
+                f"two processes, a thread each: {two:.3f} s a step, "
+                f"{options.batch / two:.2f} images/s"
             )
             print(f"ratio {one / two:.2f} (wanted: at least 0.85)")
     return True

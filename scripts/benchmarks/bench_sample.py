@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""Times a DDIM step of this project against the same network's sampling step as tutorials write it, interleaved; on the CPU.
+"""Time a DDIM step against a tutorial's sampling step of the same network, in turns, on the CPU.
 
-`network` is the project's network alone; `sampling` is a step of DDIM with clipping, as ddpm-sample takes it.
+`network` is the project's network alone; `sampling` is a step of DDIM with clipping, as in
+ddpm-sample.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def network_of(precision: str, compiled: bool) -> nn.Module:
 
 
 def bare(network: nn.Module) -> Iterator[Images]:
-    """The network, once and again."""
+    """Call the network again and again."""
     x, t = (
         torch.randn(TASK.batch, TASK.channels, TASK.size, TASK.size),
         torch.full((TASK.batch,), 500.0),
@@ -37,7 +38,7 @@ def bare(network: nn.Module) -> Iterator[Images]:
 
 
 def steps(network: nn.Module) -> Iterator[Images]:
-    """A step of DDIM, once and again."""
+    """Take steps of DDIM again and again."""
     denoise, x = (
         clip_x0(Denoiser(DIFFUSION, network)),
         torch.randn(TASK.batch, TASK.channels, TASK.size, TASK.size),
@@ -71,17 +72,18 @@ if __name__ == "__main__":
         TASK.batch * (count_flops(TASK.network(), (TASK.channels, TASK.size, TASK.size)) or 0) / 3
     )  # of them a backward pass has two parts
     print(
-        f"dim {TASK.dim}, {TASK.size} px, batch {TASK.batch}, {torch.get_num_threads()} threads: {work / 1e9:.0f} GFLOP a step"
+        f"dim {TASK.dim}, {TASK.size} px, batch {TASK.batch}, {torch.get_num_threads()} threads: "
+        f"{work / 1e9:.0f} GFLOP a step"
     )
     for name, each in seconds.items():
         middle, limit = statistics.median(each), measure_peak(CPU, TYPES[name[-4:]])
         ratio = statistics.median(
             one / other for one, other in zip(seconds["tutorial fp32"], each, strict=True)
         )
-        told = f"{middle:7.3f} s, {TASK.batch / middle:6.2f} images/s  {ratio:5.2f}x  {work / middle / 1e9:4.0f} GFLOP/s"
-        print(f"  {name:14} {told}, {work / middle / limit:4.0%} of {limit / 1e9:.0f}")
+        speed = f"{middle:7.3f} s, {TASK.batch / middle:6.2f} images/s  {ratio:5.2f}x"
+        rate = f"{work / middle / 1e9:4.0f} GFLOP/s, {work / middle / limit:4.0%}"
+        print(f"  {name:14} {speed}  {rate} of {limit / 1e9:.0f}")
     for precision in options.precisions:
         pairs = zip(seconds[f"sampling {precision}"], seconds[f"network {precision}"], strict=True)
-        print(
-            f"  the sampler round the network, {precision}: {statistics.median(whole / part - 1 for whole, part in pairs):+.1%}"
-        )
+        extra = statistics.median(whole / part - 1 for whole, part in pairs)
+        print(f"  the sampler round the network, {precision}: {extra:+.1%}")

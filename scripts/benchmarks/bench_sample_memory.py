@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Prints the memory of ddpm-sample while it draws many images: it stays where it is after the first ones.
+"""Print the memory of ddpm-sample while it draws many images: it does not grow after the first.
 
-Resident memory of the process after every so many images, and at the end how much it grew from the first to the last of them.
+Each line is the resident memory after so many images; the last line is the growth in all.
 """
 
 import argparse
@@ -16,13 +16,13 @@ UNIT = 2**20
 
 
 def resident(process: int) -> float:
-    """MiB of a process in memory."""
+    """The resident memory of a process in MiB."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     return int(found[1]) * 1024 / UNIT if found else 0.0
 
 
 def followed(process: subprocess.Popen[bytes], index: Path, every: int) -> list[float]:
-    """Memory whenever so many more images stand in the index."""
+    """Print and return the memory after every so many images in the index."""
     found: list[float] = []
     while process.poll() is None:
         lines = sum(1 for _ in index.open("rb")) - 1 if index.exists() else 0
@@ -62,5 +62,6 @@ if __name__ == "__main__":
         ) as process:
             found = followed(process, Path(folder, "out/index.csv"), options.every)
         print(
-            f"grew by {found[-1] - found[0]:.1f} MiB from the first line to the last; exit code {process.returncode}"
+            f"grew by {found[-1] - found[0]:.1f} MiB from the first line to the last; "
+            f"exit code {process.returncode}"
         )

@@ -1,7 +1,9 @@
 #!/usr/bin/env python
-"""Measures what a checkpoint costs training: the time between two steps without one, with one that is waited for, and with the thread's.
+"""Measure what a checkpoint costs training.
 
-The thread needs a core: where training computes on all of them (--threads), its steps give up what the thread takes.
+It compares the time between two steps without a checkpoint, with one that the loop waits for, and
+with one that the thread writes. The thread needs a core: if training computes on all cores
+(--threads), the thread takes time from its steps.
 """
 
 import argparse
@@ -35,7 +37,7 @@ def gaps(steps: Iterator[Progress], count: int) -> list[float]:
 
 
 def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, float]]:
-    """Kinds of seconds and seconds, in rounds of a save that is waited for and one of the thread's."""
+    """Yield (kind, seconds), of saves that the loop waits for and of the thread's in turns."""
     task, cfg = (
         Task(args.dim, (1, 2, 4), 16, args.batch),
         OmegaConf.load(config_dir() / "trainer/single.yaml"),
@@ -47,7 +49,8 @@ def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, floa
     state.optimizer.register_step_pre_hook(lambda *_: moments.append(time.perf_counter()))
     next(steps)
     print(
-        f"state   {16 * sum(each.numel() for each in state.ema.parameters()) / 2**20:.0f} MiB: network, average and two moments"
+        f"state   {16 * sum(each.numel() for each in state.ema.parameters()) / 2**20:.0f} MiB: "
+        "network, EMA and two moments"
     )
     for place in range(2 * args.rounds):
         yield from (("alone", each) for each in gaps(steps, QUIET)[1:])
@@ -67,21 +70,25 @@ def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, floa
 
 
 def report(found: dict[str, list[float]]) -> None:
-    """Medians in milliseconds, and what follows from them."""
+    """Print medians in milliseconds, and what follows from them."""
     kinds = ("alone", "waited", "held", "beside", "writing")
     alone, waited, held, beside, writing = (1000 * statistics.median(found[kind]) for kind in kinds)
     cost = writing - alone * statistics.median(found["steps"])
     print(
-        f"gap     between two steps {alone:.0f} ms without a save, {waited:.0f} ms waiting for one, {beside:.0f} ms with the thread's"
+        f"gap     between two steps {alone:.0f} ms without a save, "
+        f"{waited:.0f} ms waiting for one, {beside:.0f} ms with the thread's"
     )
     print(
-        f"stall   {waited - alone:.0f} ms waiting; {held:.0f} ms with the thread, before the next step and before its optimizer's"
+        f"stall   {waited - alone:.0f} ms waiting; {held:.0f} ms with the thread, "
+        "before the next step and before its optimizer's"
     )
     print(
-        f"ratio   {held / (waited - alone):.3f}; {(beside - alone) / (waited - alone):.3f} with what the thread takes from that step"
+        f"ratio   {held / (waited - alone):.3f}; {(beside - alone) / (waited - alone):.3f} "
+        "with what the thread takes from that step"
     )
     print(
-        f"beside  the steps while the thread writes take {cost:.0f} ms more in all, {100 * cost / (writing - cost):.0f} %"
+        f"beside  the steps while the thread writes take {cost:.0f} ms more in all, "
+        f"{100 * cost / (writing - cost):.0f} %"
     )
 
 
@@ -107,7 +114,7 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--folder",
-        help="where the files are written, for disks differ (default: the system's for temporary files)",
+        help="folder of the files, for disks differ (default: the system's temporary folder)",
     )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -116,6 +123,7 @@ if __name__ == "__main__":
         for kind, seconds in measured(args, Path(folder)):
             found.setdefault(kind, []).append(seconds)
     print(
-        f"threads {args.threads} of {os.cpu_count()} cores; medians of {args.rounds} saves of each kind, in turns"
+        f"threads {args.threads} of {os.cpu_count()} cores; "
+        f"medians of {args.rounds} saves of each kind, in turns"
     )
     report(found)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Times training steps of this project against the same network's as tutorials write them, interleaved, in one run; on the CPU.
+"""Time training steps against a tutorial's of the same network, in turns, on the CPU.
 
-`network` is the project's forward pass, backward pass and optimizer alone; `training` is all that its loop does.
+`network` is the project's forward pass, backward pass and optimizer alone; `training` is its loop.
 """
 
 import argparse
@@ -29,12 +29,13 @@ def steps(task: Task, precisions: list[str]) -> Sides:
 
 
 def compare(task: Task, precisions: list[str], rounds: int) -> None:
-    """Prints medians, quartiles, the ratio to the tutorial's step, the arithmetic done and what the loop costs."""
+    """Print medians, quartiles, the ratio to the tutorial's step, FLOPs, the cost of the loop."""
     seconds = interleaved(steps(task, precisions), rounds)
     work = task.batch * count_flops(task.network(), (task.channels, task.size, task.size))
     middle = {name: statistics.median(each) for name, each in seconds.items()}
     print(
-        f"dim {task.dim}, mults {task.mults}, {task.size} px, batch {task.batch}: {work / 1e9:.0f} GFLOP a step, {rounds} rounds"
+        f"dim {task.dim}, mults {task.mults}, {task.size} px, batch {task.batch}: "
+        f"{work / 1e9:.0f} GFLOP a step, {rounds} rounds"
     )
     for name, each in seconds.items():
         low, _, high = statistics.quantiles(each, n=4)
@@ -42,17 +43,17 @@ def compare(task: Task, precisions: list[str], rounds: int) -> None:
         ratio = statistics.median(
             one / other for one, other in zip(seconds["tutorial fp32"], each, strict=True)
         )
-        told = f"{middle[name]:7.3f} s ({low:.3f} to {high:.3f})  {ratio:5.2f}x  {rate / 1e9:4.0f} GFLOP/s, {rate / limit:4.0%} of"
-        print(f"  {name:14} {told} {limit / 1e9:.0f}")
+        speed = f"{middle[name]:7.3f} s ({low:.3f} to {high:.3f})  {ratio:5.2f}x"
+        share = f"{rate / 1e9:4.0f} GFLOP/s, {rate / limit:4.0%} of {limit / 1e9:.0f}"
+        print(f"  {name:14} {speed}  {share}")
     for precision in precisions:
         pairs = zip(seconds[f"training {precision}"], seconds[f"network {precision}"], strict=True)
-        print(
-            f"  the loop round the network, {precision}: {statistics.median(whole / part - 1 for whole, part in pairs):+.1%}"
-        )
+        extra = statistics.median(whole / part - 1 for whole, part in pairs)
+        print(f"  the loop round the network, {precision}: {extra:+.1%}")
 
 
 def randomness(rounds: int) -> None:
-    """Prints what keyed noise and times cost a step of the digits, over noise and times from one generator."""
+    """Print what keyed noise and times cost a step of the digits, over those of one generator."""
     task = Task(16, (1, 2, 4), 8, 64, 1)
     batch, denoiser = (
         Batch(task.images(), None, torch.arange(task.batch)),
@@ -74,7 +75,8 @@ def randomness(rounds: int) -> None:
     }
     extra = middle["keyed"] - middle["neither"] - middle["from one"]
     print(
-        f"keyed randomness: {extra * 1e3:.2f} ms of a {middle['step'] * 1e3:.1f} ms step of 64 digits, {extra / middle['step']:.1%}"
+        f"keyed randomness: {extra * 1e3:.2f} ms of a {middle['step'] * 1e3:.1f} ms step "
+        f"of 64 digits, {extra / middle['step']:.1%}"
     )
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""Prints how exactly DDIM finds an image again: from time 1 to T by its inverse and back, on one grid, x_0 clipped both ways.
+"""Print how exactly DDIM restores an image: from time 1 to T by its inverse, and back.
 
-The error is |x' - x| / |x| over 64 images of the data; rounds: fixed-point iterations in each step of the inverse.
+Both ways take one grid and clip x_0. The error is |x' - x| / |x| over 64 images of the data;
+rounds are fixed-point iterations in each step of the inverse.
 """
 
 import argparse
@@ -31,6 +32,7 @@ if __name__ == "__main__":
             *_, noise = inverse(denoise, denoiser.diffusion, x, times[::-1], rounds=rounds)
             *_, back = ddim(denoise, denoiser.diffusion, noise, times, torch.zeros_like)
             print(
-                f"rounds {rounds}: relative error {float((back - x).norm() / x.norm()):.2e}, noise of std {float(noise.std()):.3f}",
+                f"rounds {rounds}: relative error {float((back - x).norm() / x.norm()):.2e}, "
+                f"noise of std {float(noise.std()):.3f}",
                 flush=True,
             )

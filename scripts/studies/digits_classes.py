@@ -1,21 +1,22 @@
 #!/usr/bin/env python
-"""Prints how often a classifier, trained on the real digits, sees the class that a conditional checkpoint was asked for.
+"""Print how often a classifier of digits sees the class that a conditional checkpoint drew.
 
-Images of label=all by 50 steps of DDIM, at several scales of guidance; beside it the classifier's own accuracy on digits it has
-not seen. And how far guidance 1 is from the conditional model, and 0 from the unconditional one.
+The images are of label=all by 50 steps of DDIM, at several scales of guidance. Beside them stand
+the classifier's accuracy on digits that it has not seen, and how far guidance 1 is from the
+conditional model, and 0 from the unconditional model.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+from ddpm_cli.generation.noise import initial_noise
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.trajectory import initial_noise
 from ddpm_cli.images import to_bytes
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.samplers import Grid, clip_x0, ddim, with_guidance, with_label
@@ -26,7 +27,7 @@ SHAPE = (1, 8, 8)
 
 @torch.no_grad()
 def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> Images:
-    """An image for every label."""
+    """Draw an image for every label."""
     times = Grid(steps=50, spacing="trailing").times(denoiser.diffusion)
     denoise = clip_x0(with_guidance(denoiser, labels, scale=scale))
     *_, images = ddim(
@@ -41,7 +42,7 @@ def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> 
 
 @torch.no_grad()
 def apart(denoiser: Denoiser, labels: Labels, scale: float) -> float:
-    """The largest difference between guidance 1 and the conditional model, or 0 and the unconditional one."""
+    """The largest difference of guidance 1 to the conditional model, or 0 to the unconditional."""
     x = initial_noise(SHAPE, 0, range(len(labels)))
     alone = with_label(denoiser, labels) if scale == 1 else denoiser
     return float(
@@ -66,9 +67,8 @@ if __name__ == "__main__":
     seen, unseen, classes, others = train_test_split(
         pixels, data.labels.numpy(), test_size=0.2, random_state=0
     )
-    print(
-        f"the classifier on digits it has not seen   {SVC().fit(seen, classes).score(unseen, others):.1%}"
-    )
+    accuracy = SVC().fit(seen, classes).score(unseen, others)
+    print(f"the classifier on digits it has not seen   {accuracy:.1%}")
     classifier, labels = (
         SVC().fit(pixels, data.labels.numpy()),
         torch.arange(options.n) % len(data.classes),
@@ -77,10 +77,8 @@ if __name__ == "__main__":
         images = (
             to_bytes(draw_images(denoiser, labels, scale, options.seed)).flatten(1).numpy() / 255
         )
-        print(
-            f"the class asked for, guidance {scale:g}            {classifier.score(images, labels.numpy()):.1%} of {options.n}"
-        )
+        share = classifier.score(images, labels.numpy())
+        print(f"the class asked for, guidance {scale:g}            {share:.1%} of {options.n}")
     for scale, name in {1.0: "conditional", 0.0: "unconditional"}.items():
-        print(
-            f"guidance {scale:g} and the {name + ' model':21} differ by at most {apart(denoiser, labels, scale):.1e}"
-        )
+        difference = apart(denoiser, labels, scale)
+        print(f"guidance {scale:g} and the {name + ' model':21} differ by at most {difference:.1e}")

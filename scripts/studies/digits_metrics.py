@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Judges a checkpoint of the digits by `ddpm-eval`, and shows that the figures are what they should be.
+"""Evaluate a checkpoint of the digits by `ddpm-eval`, and show that the metrics are right.
 
-They are the same from two processes, and after a kill and a resume; the model is not said to copy, one that is overfitted on 20 digits is;
-training images are all said to be copies, of held-out images about as many as are by definition.
+They are the same from two processes, and after a kill and a resume. The model does not copy, a
+model overfitted on 20 digits does. All training images count as copies, of held-out images about
+as many as by definition.
 """
 
 import argparse
@@ -35,7 +36,7 @@ OVERFITTED = [
 
 
 def run(command: str, *options: str) -> tuple[str, str]:
-    """The seconds that a command takes, and of them those of cores; and what it says."""
+    """Run a command; return its seconds, with those of cores, and its output."""
     began, before = time.perf_counter(), cores()
     done = subprocess.run(
         [sys.executable, "-m", "ddpm_cli", command, *options],
@@ -49,13 +50,13 @@ def run(command: str, *options: str) -> tuple[str, str]:
 
 
 def cores() -> float:
-    """The seconds of cores that commands have taken so far."""
+    """The seconds of cores that commands took so far."""
     taken = resource.getrusage(resource.RUSAGE_CHILDREN)
     return taken.ru_utime + taken.ru_stime
 
 
 def judged(folder: Path, *options: str, metrics: str = METRICS) -> dict[str, Any]:
-    """Prints what `ddpm-eval` says and returns what it has written."""
+    """Run `ddpm-eval`, print its output and return its eval.json."""
     seconds, out = run("eval", metrics, *options, f"hydra.run.dir={folder}")
     print(
         out[
@@ -69,7 +70,7 @@ def judged(folder: Path, *options: str, metrics: str = METRICS) -> dict[str, Any
 
 
 def kill(folder: Path, *options: str) -> int:
-    """Kills an evaluation once it has drawn some images; returns how many."""
+    """Kill an evaluation once it has drawn some images; return how many."""
     command = [
         sys.executable,
         "-m",
@@ -88,14 +89,14 @@ def kill(folder: Path, *options: str) -> int:
 
 
 def saved(images: ImageSet, folder: Path) -> Path:
-    """Images as files in a folder."""
+    """Write images as files into a folder."""
     for index, image in enumerate(images.all_images()):
         save_png(folder / f"{index:04d}.png", image)
     return folder
 
 
 def main(ckpt: Path, there: Path) -> None:
-    """Prints all of it."""
+    """Print all of it."""
     own = [f"ckpt={ckpt}", f"data.cache={there}/cache", "data=digits"]
     print("one process")
     one = judged(there / "one", *own)
@@ -120,7 +121,7 @@ def main(ckpt: Path, there: Path) -> None:
 
 
 def others(own: Sequence[str], training: ImageSet, held_out: ImageSet, there: Path) -> None:
-    """What is said of samples that are training images, and of some that are held-out ones."""
+    """Evaluate training images and held-out images as if they were samples."""
     for name, images in {"training": training, "held-out": held_out}.items():
         print(f"{name} images as if they were samples")
         judged(

@@ -1,26 +1,27 @@
 #!/usr/bin/env python
-"""Prints the Fréchet distance between a checkpoint's samples and the digits, in pixel space.
+"""Print the Fréchet distance between a checkpoint's samples and the digits, in pixel space.
 
-Images are in [-1, 1]; mean and full covariance of their 64 values (Dowson & Landau 1982). Beside it, measured in the same
-run: the distance between two random halves of the digits, which no model can be expected to beat.
+Images are in [-1, 1]; mean and full covariance of their 64 values (Dowson & Landau 1982). Beside it
+stands the distance between two random halves of the digits, which no model can be expected to beat.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import GenerationOptions
 
 from ddpm_cli import samplers
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
-from ddpm_cli.generation.trajectory import trajectory
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, frechet_distance, moments, pixels
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.shapes import Bytes
 
 
-def measured(images: Bytes) -> Moments:
+def pixel_moments(images: Bytes) -> Moments:
     """Mean and covariance of the pixels."""
     return moments(pixels(images, side=8))
 
@@ -30,10 +31,10 @@ def samples(path: Path, *, n: int, steps: int, seed: int, weights: str) -> Bytes
     """`n` images of a checkpoint as it would write them, by deterministic DDIM."""
     checkpoint = Checkpoint.load(path)
     denoiser = load_denoiser(checkpoint, weights=weights, device="cpu", trust=[])
-    grid = samplers.Grid(steps=steps, spacing="trailing")
-    *_, images = trajectory(
-        denoiser, samplers.ddim, grid, shape=checkpoint.shape, seed=seed, indices=range(n)
-    )
+    times = samplers.Grid(steps=steps, spacing="trailing").times(denoiser.diffusion)
+    options = GenerationOptions(seed=seed)
+    generator = Generator(denoiser, options, samplers.ddim, times, checkpoint.shape)
+    *_, images = generator.trajectory(range(n))
     return to_bytes(images)
 
 
@@ -50,9 +51,7 @@ if __name__ == "__main__":
     data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).images
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     drawn = samples(options.pop("ckpt"), **options)
-    print(
-        f"samples against the digits        {frechet_distance(measured(drawn), measured(data)):.3f}"
-    )
-    print(
-        f"half of the digits, the other     {frechet_distance(measured(data[order[:898]]), measured(data[order[898:]])):.3f}"
-    )
+    distance = frechet_distance(pixel_moments(drawn), pixel_moments(data))
+    print(f"samples against the digits        {distance:.3f}")
+    halves = frechet_distance(pixel_moments(data[order[:898]]), pixel_moments(data[order[898:]]))
+    print(f"half of the digits, the other     {halves:.3f}")

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Prints the Fréchet distance (pixels) of samplers at few evaluations and of all ancestral steps, over several seeds.
+"""Print the Fréchet distance (pixels) of samplers at few evaluations and of all ancestral steps.
 
-The mean over the seeds and its standard error, for a checkpoint of scripts/demo or of ddpm-train on the digits; and whether the
-best of few evaluations is within 1.05 times the ancestral distance plus two standard errors. Ancestral steps take most of the time.
+It prints the mean over several seeds and its standard error, for a checkpoint of scripts/demo or
+of ddpm-train on the digits, and whether the best of few evaluations is within 1.05 times the
+ancestral distance plus two standard errors. Ancestral steps take most of the time.
 """
 
 import argparse
@@ -13,11 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import GenerationOptions
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.trajectory import trajectory
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, frechet_distance, moments, pixels
 from ddpm_cli.models import load_denoiser
@@ -49,18 +51,16 @@ def distance(
     seed: int,
 ) -> float:
     """The distance of `n` samples from the digits."""
-    drawn = []
+    drawn, times = [], grid.times(denoiser.diffusion)
+    generator = Generator(denoiser, GenerationOptions(seed=seed), sampler, times, (1, 8, 8))
     for first in range(0, n, BATCH):
-        indices = range(first, min(first + BATCH, n))
-        *_, images = trajectory(
-            denoiser, sampler, grid, shape=(1, 8, 8), seed=seed, indices=indices
-        )
+        *_, images = generator.trajectory(range(first, min(first + BATCH, n)))
         drawn.append(to_bytes(images))
     return frechet_distance(moments(pixels(torch.cat(drawn), side=8)), reference)
 
 
-def told(name: str, grid: Grid, found: Sequence[float]) -> tuple[float, float]:
-    """Prints and returns mean and standard error."""
+def report(name: str, grid: Grid, found: Sequence[float]) -> tuple[float, float]:
+    """Print and return mean and standard error."""
     mean, error = statistics.mean(found), statistics.stdev(found) / len(found) ** 0.5
     each = ", ".join(f"{one:.3f}" for one in found)
     print(
@@ -90,7 +90,7 @@ if __name__ == "__main__":
     def over_seeds(setting: Setting) -> tuple[float, float]:
         """Mean and standard error of a setting."""
         name, sampler, grid = setting
-        return told(
+        return report(
             name,
             grid,
             [
@@ -104,5 +104,6 @@ if __name__ == "__main__":
         mean, error = over_seeds(("ancestral", ancestral, Grid(steps="all", spacing="even")))
         limit = 1.05 * mean + 2 * error
         print(
-            f"best of {options.evaluations} evaluations: {best:.4f}; 1.05 ancestral + 2 standard errors: {limit:.4f} ({best <= limit})"
+            f"best of {options.evaluations} evaluations: {best:.4f}; "
+            f"1.05 ancestral + 2 standard errors: {limit:.4f} ({best <= limit})"
         )

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Prints the bits per dimension of 8-bit Gaussian images by the variational bound and by the probability flow, over their entropy.
+"""Print bits per dimension of Gaussian images by bound and probability flow, over their entropy.
 
-Rows of 16 pixels, neighbours correlated by a half; the optimal denoiser, its reverse variance at each pixel that of the process of these
-data (what a learned variance can reach) or one of the fixed ones.
+The images are 8-bit rows of 16 pixels, neighbours correlated by a half. The denoiser is optimal;
+its reverse variance at each pixel is that of the process of these data (the limit of a learned
+variance) or a fixed one.
 """
 
 import argparse
@@ -37,13 +38,13 @@ SCHEDULES: Mapping[str, Callable[..., Tensor]] = {
 
 
 def entropy() -> float:
-    """Of the bytes, in bits per dimension: that of the density, for bins of 1 / 127.5."""
+    """The entropy of the bytes, bits per dimension: that of the density for bins of 1 / 127.5."""
     volume = torch.logdet(COVARIANCE).item() / PIXELS
     return 0.5 * (math.log(2 * math.pi * math.e) + volume) / math.log(2) + math.log2(127.5)
 
 
 def draw_images(count: int, seed: int) -> Images:
-    """The images."""
+    """Draw the images."""
     noise = torch.randn(
         count, PIXELS, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
@@ -53,7 +54,7 @@ def draw_images(count: int, seed: int) -> Images:
 
 
 def oracle(diffusion: GaussianDiffusion, between: float | None) -> Denoise:
-    """The optimal denoiser of data N(0, COVARIANCE), with a fixed variance or with the process's own at each pixel."""
+    """The optimal denoiser of data N(0, COVARIANCE), its variance fixed or the process's own."""
 
     def denoise(x: Images, t: float) -> Estimate:
         alpha_bar, s = diffusion.alpha_bar_at(t), math.ceil(t) - 1
@@ -91,7 +92,7 @@ def by_flow(diffusion: GaussianDiffusion, x0: Images, steps: int) -> PerImage:
 
 
 def tell(name: str, bits: PerImage) -> None:
-    """A line with the mean, its 95% interval and the ratio."""
+    """Print the mean, its 95% interval and the ratio."""
     mean, half = float(bits.mean()), 1.96 * float(bits.std()) / math.sqrt(len(bits))
     print(f"{name:42} {mean:.4f} +- {half:.4f}   {mean / entropy():.4f}")
 

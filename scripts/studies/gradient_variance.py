@@ -1,10 +1,13 @@
 #!/usr/bin/env python
-"""Prints how much the gradient of a digits run with train_times=loss_aware varies from batch to batch, over that with even times.
+"""Print how much the gradient of a run varies from batch to batch, by its sampler of times.
 
-At the weights of its checkpoint, the times drawn by its own history. In each row are the mean of the gradient's norm, its variance, and
-the mean squared distance of gradients from their mean, the last two as ratios to uniform times; images, noise and batches are the same.
+It takes the weights and the history of a checkpoint of train_times=loss_aware on the digits.
+Each row has the mean of the gradient's norm, its variance, and the mean squared distance of
+gradients from their mean, the last two as ratios to uniform times; images, noise and batches are
+the same.
 
-  ddpm-train loss=vlb model.variance=learned train_times=loss_aware train_times.kept=3 trainer.steps=2000 hydra.run.dir=aware
+  ddpm-train loss=vlb model.variance=learned train_times=loss_aware train_times.kept=3 \\
+      trainer.steps=2000 hydra.run.dir=aware
   scripts/studies/gradient_variance.py aware/checkpoints/last.pt
 """
 
@@ -30,20 +33,18 @@ CPU = torch.device("cpu")
 
 
 def gradients(draw: TimeSampler, history: History, args: argparse.Namespace) -> Iterator[Tensor]:
-    """The gradient of each batch, as one vector."""
+    """Yield the gradient of each batch, as one vector."""
     checkpoint = Checkpoint.load(args.ckpt)
     denoiser, cfg = (
         load_denoiser(checkpoint, weights="raw", device="cpu", trust=[]),
         checkpoint.config,
     )
-    data, _ = load_image_set(build(cfg, "data"), group_options(cfg, "data")).split(
-        cfg.data.holdout
-    )
+    data, _ = load_image_set(build(cfg, "data"), group_options(cfg, "data")).split(cfg.data.holdout)
     parameters = list(denoiser.network.parameters())
     for step in range(args.batches):
-        drawn = draw(keyed_uniforms(1, Purpose.TIMES, step, args.batch), history)
+        times = draw(keyed_uniforms(1, Purpose.TIMES, step, args.batch), history)
         batch = noise_batch(
-            denoiser, Stream(data, args.batch, 1, False)[step], 1, step, CPU, drawn=drawn
+            denoiser, Stream(data, args.batch, 1, False)[step], 1, step, CPU, times=times
         )
         loss = (batch.weight * vlb(denoiser, batch)).mean()
         yield torch.cat([each.flatten() for each in torch.autograd.grad(loss, parameters)])
@@ -60,8 +61,8 @@ def spread(found: Iterator[Tensor]) -> tuple[float, float, float]:
     )
 
 
-def recalled(path: Path) -> tuple[TimeSampler, History]:
-    """The run's sampler of times and what it goes by."""
+def load_times(path: Path) -> tuple[TimeSampler, History]:
+    """Load the run's sampler of times and its history."""
     checkpoint = Checkpoint.load(path)
     denoiser = load_denoiser(checkpoint, weights="raw", device="cpu", trust=[])
     if (
@@ -69,7 +70,8 @@ def recalled(path: Path) -> tuple[TimeSampler, History]:
         or (checkpoint.history["counts"] < checkpoint.config.train_times.kept).any()
     ):
         raise SystemExit(
-            "error: the checkpoint must be of train_times=loss_aware, after every time has had its losses"
+            "error: the checkpoint must be of train_times=loss_aware, "
+            "after every time has had its losses"
         )
     history = History(denoiser.diffusion, checkpoint.history["losses"].shape[1])
     history.losses.copy_(checkpoint.history["losses"])
@@ -87,7 +89,7 @@ if __name__ == "__main__":
     parser.add_argument("--batches", type=int, default=200, help="batches (default: 200)")
     parser.add_argument("--batch", type=int, default=64, help="images in each (default: 64)")
     args = parser.parse_args()
-    aware, history = recalled(args.ckpt)
+    aware, history = load_times(args.ckpt)
     draws: Mapping[str, TimeSampler] = {
         "uniform": uniform,
         "stratified": stratified,
@@ -98,9 +100,7 @@ if __name__ == "__main__":
         mean, variance, distance = spread(gradients(draw, history, args))
         even = even or (mean, variance, distance)
         print(
-            f"{name:<10}  norm {mean:8.4g}  variance of it {variance:8.3g} ({variance / even[1]:.3f})",
-            end="",
-        )
-        print(
-            f"  squared distance from the mean gradient {distance:8.3g} ({distance / even[2]:.3f})"
+            f"{name:<10}  norm {mean:8.4g}  "
+            f"variance of it {variance:8.3g} ({variance / even[1]:.3f})  "
+            f"squared distance from the mean gradient {distance:8.3g} ({distance / even[2]:.3f})"
         )

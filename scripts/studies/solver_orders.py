@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Prints how the errors of the solvers fall with their steps, on a flow that is known in closed form.
+"""Print how the errors of the solvers fall with their steps, on a flow known in closed form.
 
-Data N(.3, .25), linear schedule, the optimal denoiser; from x = 1.7 at the last time to the first noise level, where the flow
-ends at 1.1491722764276774; steps even in log SNR. Order: the logarithm to base 2 of the error over that of twice the steps.
+Data N(.3, .25), linear schedule, optimal denoiser. The flow goes from x = 1.7 at the last time to
+1.1491722764276774 at the first noise level; steps are even in log SNR. The order is the logarithm
+to base 2 of the error over that of twice the steps.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def oracle(x: Images, t: float) -> Estimate:
 
 
 def error(solver: Callable[..., Iterator[Images]], steps: int) -> float:
-    """How far a solver ends from where the flow does."""
+    """The distance of a solver's end from the end of the flow."""
     ends = DIFFUSION.log_snr(torch.tensor([DIFFUSION.steps, 1])).tolist()
     times = DIFFUSION.time_of(torch.linspace(*ends, steps + 1, dtype=torch.float64)).tolist()
     *_, x = solver(

@@ -95,7 +95,7 @@ def test_every_choice_passes_its_check(composed, group, choice):
                 if OmegaConf.is_missing(node, key)
             }
         )
-    config.check_config(cfg, GROUPS, TrainOptions)
+    config.parse_options(cfg, TrainOptions, groups=GROUPS)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_every_choice_passes_its_check(composed, group, choice):
 def test_every_experiment_composes(composed, experiment):
     cfg = composed("train", f"+experiment={experiment}")
     cfg.data.update({key: "there" for key in cfg.data if OmegaConf.is_missing(cfg.data, key)})
-    config.check_config(cfg, GROUPS, TrainOptions)
+    config.parse_options(cfg, TrainOptions, groups=GROUPS)
 
 
 def test_the_surface_of_ddpm_train_is_frozen(composed):
@@ -181,7 +181,7 @@ ABSENT = {
 @pytest.mark.parametrize(("group", "choice"), FEATURES)
 def test_all_features_are_rows_of_numbers(composed, group, choice):
     cfg = composed("compare", f"{group}={choice}", "ckpt=there")
-    config.check_config(cfg, [group], CompareOptions)
+    config.parse_options(cfg, CompareOptions, groups=[group])
     with suppress(*ABSENT.get(choice, [])):
         found = config.build(cfg, group, torch.device("cpu")).extract(
             torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
@@ -262,7 +262,7 @@ def test_an_oracle_that_knows_the_noise_has_no_loss(composed, choice, predicts):
             0,
             0,
             torch.device("cpu"),
-            drawn=drawn,
+            times=drawn,
             **transform,
         )
         values = losses_of(build_loss(cfg), oracles(diffusion, predicts, batch), batch)

@@ -331,4 +331,4 @@ def test_what_is_no_history_of_losses_is_refused(change):
         time_sampler=AWARE,
     )
     with pytest.raises(ValueError, match="the checkpoint's history of losses"):
-        state.recollect({**state.past, **change})
+        state.history.load_state_dict({**state.history.state_dict(), **change})

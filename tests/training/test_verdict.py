@@ -54,7 +54,7 @@ def test_a_turn_is_told_once():
     verdict = judged([3, 2], [3, 2])
     assert verdict.judge(30, NOISE + 2.5, NOISE + 1, 10)
     assert not verdict.judge(40, NOISE + 2.6, NOISE + 1, 10)
-    assert verdict.told().startswith("overfitting since step 20: held-out loss 2.")
+    assert verdict.summary().startswith("overfitting since step 20: held-out loss 2.")
 
 
 def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
@@ -67,17 +67,17 @@ def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
     verdict.judge(30, NOISE + 1, NOISE, 10)
     verdict.candidate = 30, 1.0
     assert [verdict.best_at(30), verdict.best_at(30)] == [True, True]
-    assert verdict.told().endswith("at step 30; best.pt is of step 30")
-    assert verdict.told("kid_pixels").endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
+    assert verdict.summary().endswith("at step 30; best.pt is of step 30")
+    assert verdict.summary("kid_pixels").endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
 
 
 def test_a_best_checkpoint_is_remembered_without_held_out_images():
     verdict = Verdict(candidate=(20, 0.5))
     assert verdict.best_at(20)
-    again = Verdict.recalled(verdict.past, 30)
+    again = Verdict.from_state_dict(verdict.state_dict(), 30)
     again.candidate = 30, 0.6
     assert not again.best_at(30)
-    assert again.told("fd_pixels") == "best.pt is of step 20 by fd_pixels, 0.5"
+    assert again.summary("fd_pixels") == "best.pt is of step 20 by fd_pixels, 0.5"
 
 
 def test_a_step_at_which_the_number_was_not_taken_or_is_none_is_not_the_best():
@@ -91,11 +91,11 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
     verdict = judged([3, 2, 2.3], [3, 2, 1.8])
     verdict.candidate = 30, 2.3
     verdict.best_at(30)
-    again = Verdict.recalled(verdict.past, 30)
+    again = Verdict.from_state_dict(verdict.state_dict(), 30)
     losses = (NOISE + 2.4, NOISE + 1.5)
     assert verdict.judge(40, *losses, 10) == again.judge(40, *losses, 10)
-    assert verdict.told() == again.told()
-    assert Verdict.recalled({}, 0).past == Verdict().past == {}
+    assert verdict.summary() == again.summary()
+    assert Verdict.from_state_dict({}, 0).state_dict() == Verdict().state_dict() == {}
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
 )
 def test_what_is_no_verdict_is_refused(change):
     with pytest.raises(ValueError, match="the checkpoint's verdict on its run is none"):
-        Verdict.recalled({**judged([3], [3]).past, **change}, 10)
+        Verdict.from_state_dict({**judged([3], [3]).state_dict(), **change}, 10)

@@ -12,7 +12,7 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.values import option_differences
 from ddpm_cli.loading import Position
 from ddpm_cli.training import snapshot
-from ddpm_cli.training.trainer import CADENCES
+from ddpm_cli.training.options import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
 SOURCE = "_target_ path name split image_column label cache on_error"  # the fingerprint decides
@@ -64,7 +64,7 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
 def load_to_resume(path: Path) -> Checkpoint:
     """Load a checkpoint; ValueError where its stream cannot go on."""
     checkpoint = Checkpoint.load(path)
-    if not all(map(Position.readable, checkpoint.stream)):
+    if not all(map(Position.is_valid, checkpoint.stream)):
         raise ValueError(f"the checkpoint {path}: 'stream' must hold where each process goes on")
     return checkpoint
 
@@ -141,8 +141,8 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
             "cannot resume: the checkpoint's parameters of the loss are not this loss's"
         )
     fresh = shapes != own or new_optimizer
-    past = not (new_loss or new_times)
-    snapshot.restore_snapshot(state, checkpoint, moments=not fresh, past=past)
+    history = not (new_loss or new_times)
+    snapshot.restore_snapshot(state, checkpoint, optimizer=not fresh, history=history)
     state.positions = state.positions if run.rows else []
     if (before := len(state.positions)) not in (0, run.group.count):
         again = "so that the stream is read from its first image on again"

@@ -1,0 +1,143 @@
+"""The recipe of a training run: options, their checks, and what follows from them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ddpm_cli.config.values import at_least
+from ddpm_cli.parallel import Precision
+from ddpm_cli.seeds import LONGEST
+
+CADENCES = (
+    "log_every",
+    "evaluate_every",
+    "measure_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_every",
+)
+POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
+FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
+LR_SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+}
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The recipe of a training run. `fit` follows it.
+
+    steps, or epochs or minutes in its place: length of the run, over which the LR decays.
+    stop_at: an earlier step to end at, which changes nothing else. lr_schedule: after `warmup` steps.
+    batch_size: images in a step, of all processes together. microbatch: images at once in the network.
+    processes: with parallel=ddp. workers: processes that prepare batches. Neither these nor the
+    microbatch change a step but for rounding and dropout's masks.
+    precision: of the network, bf16 and fp16 under autocast. compile: by torch.compile.
+    activation_checkpointing: less memory, more time. grad_clip: largest norm of the gradient.
+    label_dropout, offset_noise, input_perturbation: of `noise_batch`. ema: largest decay of the EMA.
+    bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
+    measures: of measure_images samples, fd_X and kid_X with X a choice of the group features.
+    best: the metric whose lowest value makes best.pt, held_out or one of measures.
+    keep_last: newest checkpoints kept. keep_every: steps between checkpoints kept for good.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    _: KW_ONLY
+    device: str
+    parallel: Literal["none", "dp", "ddp"]
+    processes: int | Literal["auto"]
+    workers: int
+    steps: int
+    epochs: int | None
+    minutes: float | None
+    stop_at: int | None
+    batch_size: int
+    microbatch: int | None
+    precision: Precision
+    compile: bool
+    activation_checkpointing: bool
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup: int
+    grad_clip: float | None
+    label_dropout: float
+    offset_noise: float
+    input_perturbation: float
+    ema: float
+    bad_steps: int
+    log_every: int
+    evaluate_every: int
+    measures: list[str]
+    measure_every: int
+    measure_images: int
+    best: str
+    sample_every: int
+    checkpoint_every: int
+    keep_last: int
+    keep_every: int | None
+
+    def __post_init__(self) -> None:
+        at_least(
+            self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0), measure_images=2
+        )
+        if self.best not in (known := ["held_out", *self.measures]):
+            raise ValueError(
+                f"best must be one of {', '.join(known)} (trainer.measures adds others), "
+                f"but is {self.best!r}"
+            )
+        if self.parallel != "ddp" and self.processes != 1:
+            raise ValueError(
+                f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}"
+            )
+        if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):
+            values = f"they are {self.minutes} and {self.epochs}"
+            raise ValueError(f"minutes must be positive and without epochs, but {values}")
+        if self.parallel == "dp" and self.compile:
+            raise ValueError("compile=true does not go with trainer=dp; use trainer=ddp")
+        if self.steps >= LONGEST:
+            remedy = "trainer.stop_at ends a long run early"
+            raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; {remedy}")
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
+        if min(self.offset_noise, self.input_perturbation) < 0:
+            values = f"they are {self.offset_noise} and {self.input_perturbation}"
+            raise ValueError(
+                f"offset_noise and input_perturbation must be at least 0, but {values}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
+        if self.grad_clip is not None and not self.grad_clip > 0:
+            raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
+
+    def length(self, images: int | None) -> int:
+        """The steps of a run without minutes, over a data set of so many images, None if unknown."""
+        if self.epochs is None:
+            return self.steps
+        if images is None:
+            raise ValueError(
+                f"trainer.epochs={self.epochs} needs the number of images, "
+                "which the stream does not tell; give steps"
+            )
+        return math.ceil(self.epochs * images / self.batch_size)
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """The factor of the learning rate: a function of (step, steps) alone."""
+        decay = LR_SCHEDULES[self.lr_schedule](step / max(1, steps))
+        return min(1.0, (step + 1) / (self.warmup + 1)) * decay
+
+
+def try_optimizer(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
+    """Make a step with an optimizer; ValueError where its options or its kind do not fit the loop."""
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.zeros_like(parameter)
+    try:
+        optimizer([parameter]).step()
+    except (ValueError, RuntimeError, TypeError, NameError, AssertionError) as error:
+        raise ValueError(f"trainer.optimizer: {error}") from error
+    return optimizer
