@@ -1,6 +1,5 @@
 """A training run as a job of a sweep, and the report at the end of a sweep."""
 
-import shlex
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -11,10 +10,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
-from ddpm_cli.config import path_override
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.run_folder.numbers import last_and_lowest
-from ddpm_cli.sweeps import run_or_skip_job
+from ddpm_cli.sweeps import read_sweep, resume_command, run_or_skip_job
 
 
 def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
@@ -53,5 +51,5 @@ def report_sweep(folder: Path) -> bool:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return False
     if not done:
-        print(f"go on with:\n  {shlex.join(['ddpm-sweep', path_override('resume', folder)])}")
+        print(f"go on with:\n  {resume_command(read_sweep(folder))}")
     return done

@@ -39,6 +39,15 @@ class Invocation:
         again = [each for each in self.overrides if not each.startswith(ONE_COMMAND)]
         return self.train([*again, path_override("hydra.run.dir", self.folder), "resume=auto"])
 
+    def sweep(self, hydra: Sequence[str]) -> str:
+        """The command that begins a sweep anew. hydra: the overrides of Hydra's own."""
+        return self.train(["-m", *self.overrides, *hydra])
+
+    def resume_sweep(self, *, trusted: bool) -> str:
+        """The command that goes on with a sweep. trusted: whether it needs trust."""
+        resume = path_override("resume", self.folder)
+        return shlex.join(["ddpm-sweep", resume, *["trust=true"] * trusted])
+
     def sample(self, checkpoint: Path) -> str:
         """The command that samples from a checkpoint."""
         return shlex.join(["ddpm-sample", path_override("ckpt", checkpoint), *self.trusted])

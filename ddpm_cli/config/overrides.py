@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -35,6 +36,14 @@ def choices(group: str) -> list[str]:
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     return hydra.config_loader.get_group_options(group)
+
+
+def own_config_dir() -> str | None:
+    """The user's own folder of YAML files, if Hydra composes from one."""
+    hydra = GlobalHydra.instance().hydra
+    sources = hydra.config_loader.get_sources() if hydra else ()
+    own = [each.path for each in sources if each.provider == "command-line"]
+    return str(Path(own[0].removeprefix("file://")).absolute()) if own else None
 
 
 def overrides_for(wanted: Plain) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -23,7 +22,7 @@ class RunLogger:
     """The rows, the pictures and the TensorBoard events of one run in `folder`.
 
     writes: whether this process writes; of several only the first does. A full disk ends no run:
-    rows wait in `unwritten` until the disk takes them, pictures and events are lost, with a warning.
+    rows wait in `unwritten` until the disk takes them, pictures and events are lost with a warning.
     """
 
     folder: Path
@@ -52,7 +51,12 @@ class RunLogger:
         """Write one row of numbers; JSON has null for a number that is not finite."""
         finite = {name: each if math.isfinite(each) else None for name, each in row.items()}
         self.row(METRICS, {"step": step, **finite})
-        self.show(lambda board: [board.add_scalar(name, row[name], step) for name in row])
+
+        def write(board: SummaryWriter) -> None:
+            for name, number in row.items():
+                board.add_scalar(name, number, step)
+
+        self.show(write)
 
     def row(self, name: str, row: Mapping[str, object]) -> None:
         """Add a row to a file, after the rows that wait for it."""
@@ -75,7 +79,7 @@ class RunLogger:
         self.attempt(lambda: save_png(self.folder / path, picture))
         self.show(write)
 
-    def show(self, write: Callable[[SummaryWriter], Any], step: int = 0) -> None:
+    def show(self, write: Callable[[SummaryWriter], None], step: int = 0) -> None:
         """Write for TensorBoard; after an error its writer is opened anew at the next event."""
 
         def attempted() -> None:

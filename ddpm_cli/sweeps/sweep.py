@@ -11,6 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.files import save_text
 from ddpm_cli.sweeps.job import STATE, Job, is_first_process, is_running
 
@@ -128,31 +129,30 @@ def save_manifest(sweep: Sweep) -> None:
     )
 
 
-def resume_arguments(sweep: Sweep, *, trust: bool) -> list[str]:
-    """The arguments of `ddpm-train` that go on with a sweep.
+def resume_command(sweep: Sweep) -> str:
+    """The command that goes on with a sweep."""
+    return Invocation(sweep.folder).resume_sweep(trusted=bool(doubts(sweep)))
 
-    What of them may run code, or takes effect in another folder, is said by a file alone: without `trust` it is refused by ValueError.
-    """
-    said = [*sweep.overrides, *sweep.hydra]
-    if flags := [each for each in said if each.startswith("-")]:
-        raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")
-    doubtful = [
-        each
-        for each in said
-        if {"hydra", "trust"} & {*re.split(r"\W+", each.partition("=")[0])}
-        and not HARMLESS.fullmatch(each)
-    ]
-    doubtful += [each for each in said if ELSEWHERE.match(each)]
+
+def doubts(sweep: Sweep) -> list[str]:
+    """What the sweep's file alone says that may run code, or that takes effect in another folder."""
+    typed = [*sweep.overrides, *sweep.hydra]
+    words = {each: {*re.split(r"\W+", each.partition("=")[0])} for each in typed}
+    special = [each for each in typed if {"hydra", "trust"} & words[each]]
+    doubtful = [each for each in special if not HARMLESS.fullmatch(each)]
+    doubtful += [each for each in typed if ELSEWHERE.match(each)]
     doubtful += [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
-    doubtful += [f"to run in {sweep.cwd!r}"] * (sweep.cwd != os.getcwd())
-    if doubtful and not trust:
-        raise ValueError(
-            f"the sweep's command says what {COMMAND} alone is not trusted with; if it is yours, add trust=true: {doubtful}"
-        )
+    return doubtful + [f"to run in {sweep.cwd!r}"] * (sweep.cwd != os.getcwd())
+
+
+def resume_arguments(sweep: Sweep, *, trust: bool) -> list[str]:
+    """The arguments of `ddpm-train` that go on with a sweep; ValueError for doubts without `trust`."""
+    typed = [*sweep.overrides, *sweep.hydra]
+    if flags := [each for each in typed if each.startswith("-")]:
+        raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")
+    if (doubtful := doubts(sweep)) and not trust:
+        why = f"the sweep's command says what {COMMAND} alone is not trusted with"
+        raise ValueError(f"{why}; if it is yours, add trust=true: {doubtful}")
     own = [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
-    return [
-        *own,
-        "-m",
-        *said,
-        f"hydra.sweep.dir={json.dumps(str(sweep.folder.absolute()), ensure_ascii=False)}",
-    ]
+    folder = json.dumps(str(sweep.folder.absolute()), ensure_ascii=False)
+    return [*own, "-m", *typed, f"hydra.sweep.dir={folder}"]
