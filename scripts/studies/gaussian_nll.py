@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ddpm_cli import schedules
-from ddpm_cli.denoiser import BETWEEN, Estimate
+from ddpm_cli.denoiser import VARIANCE_INTERPOLATIONS, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.bits_per_dim import (
     bound_terms,
@@ -109,6 +109,6 @@ if __name__ == "__main__":
     print(f"{'entropy':42} {entropy():.4f}            1")
     for name, betas in SCHEDULES.items():
         diffusion = GaussianDiffusion.from_betas(betas())
-        for kind, between in {"own": None, **BETWEEN}.items():
+        for kind, between in {"own": None, **VARIANCE_INTERPOLATIONS}.items():
             tell(f"{name}, bound, {kind} variance", by_bound(diffusion, x0, between))
         tell(f"{name}, flow, {options.steps} steps", by_flow(diffusion, x0, options.steps))
