@@ -1,4 +1,4 @@
-"""What executes the annotations of the package in tests: an int passes for a float, as PEP 484 has it."""
+"""The checker of the package's annotations in tests: an int passes for a float (PEP 484)."""
 
 from beartype import BeartypeConf, beartype
 

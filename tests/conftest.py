@@ -6,9 +6,8 @@ from tempfile import TemporaryDirectory
 from jaxtyping import install_import_hook
 
 install_import_hook("ddpm_cli", "checker.checked")
-os.environ["OMP_NUM_THREADS"] = (
-    "1"  # of the commands that tests start: several at once, whose threads would wait for one another's cores
-)
+# Tests start several commands at once, whose threads would wait for one another's cores.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 CACHE = TemporaryDirectory(prefix="ddpm-cli-tests-", ignore_cleanup_errors=True)
 os.environ["XDG_CACHE_HOME"] = CACHE.name
@@ -52,7 +51,10 @@ class Outcome:
 
 @pytest.fixture
 def cards(monkeypatch) -> None:
-    """Runs end without their report.html, which takes a fifth of a tiny run; tests of it put an empty fixture of this name in place."""
+    """End runs without their report.html, which takes a fifth of a tiny run.
+
+    Tests of the page put an empty fixture of this name in place.
+    """
     monkeypatch.setattr("ddpm_cli.commands.train.finish.write_report", lambda run: None)
 
 
@@ -61,7 +63,10 @@ COUNTED: dict[tuple[object, ...], int | None] = {}
 
 @pytest.fixture
 def brief(monkeypatch) -> None:
-    """FLOPs of a network are counted once for all runs, and 8 images are evaluated in place of 32: both take a fifth of a tiny run."""
+    """Count the FLOPs of a network once for all runs, and evaluate 8 images in place of 32.
+
+    Both take a fifth of a tiny run.
+    """
 
     def once(network, shape):
         key = (repr(network), *shape)

@@ -1,4 +1,4 @@
-"""Problems whose answers are known: the deterministic dummy, and oracles that know the noise or the data."""
+"""Problems with known answers: a deterministic dummy, and oracles that know noise or data."""
 
 import math
 from dataclasses import replace

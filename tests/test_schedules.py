@@ -119,7 +119,8 @@ def test_numbers_of_a_file_are_a_schedule(tmp_path, text):
         ("1 " * 4001, "path must hold 2 to 4,000 finite numbers, but .* holds 4,001"),
         (
             "0.9 much",
-            "path must be a file of numbers, but .* is none: could not convert string to float: 'much'",
+            "path must be a file of numbers, but .* is none: "
+            "could not convert string to float: 'much'",
         ),
         ("0.1 0.9", "betas must lie between 0 and 1, but run from -8 to 0.9"),
         ("0.9 nan", "but .* holds 2, 1 finite"),

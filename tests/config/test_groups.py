@@ -1,4 +1,4 @@
-"""Every YAML file says what its target's signature says; and what is true of a group is true of every choice in it."""
+"""Every YAML file agrees with its target's signature, and every choice with its group."""
 
 from contextlib import suppress
 from itertools import product
@@ -37,16 +37,18 @@ FEATURES = [
 SURFACE = {
     "seed resume trust",
     "model.predicts model.variance model.conditional",
-    "model.network.block model.network.dim model.network.dim_mults model.network.groups model.network.convnext_mult",
-    "model.network.heads model.network.head_dim model.network.dropout",
+    "model.network.block model.network.dim model.network.dim_mults model.network.groups",
+    "model.network.convnext_mult model.network.heads model.network.head_dim model.network.dropout",
     "data.size data.channels data.flip data.holdout data.crop data.margin data.cache data.on_error",
-    "trainer.device trainer.parallel trainer.steps trainer.epochs trainer.stop_at trainer.batch_size trainer.lr_schedule trainer.warmup",
-    "trainer.grad_clip trainer.ema trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
+    "trainer.device trainer.parallel trainer.steps trainer.epochs trainer.stop_at",
+    "trainer.batch_size trainer.lr_schedule trainer.warmup trainer.grad_clip trainer.ema",
+    "trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
-    "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes trainer.label_dropout",
-    "trainer.offset_noise trainer.input_perturbation trainer.evaluate_every",
+    "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes",
+    "trainer.label_dropout trainer.offset_noise trainer.input_perturbation trainer.evaluate_every",
     "trainer.measures trainer.measure_every trainer.measure_images trainer.best",
-    "trainer.optimizer.lr trainer.optimizer.betas trainer.optimizer.weight_decay trainer.optimizer.fused",
+    "trainer.optimizer.lr trainer.optimizer.betas",
+    "trainer.optimizer.weight_decay trainer.optimizer.fused",
     "schedule.steps schedule.offset schedule.max_beta schedule.zero_snr",
     "sampler.steps sampler.spacing sampler.eta",
 }
@@ -114,9 +116,9 @@ def test_the_surface_of_ddpm_train_is_frozen(composed):
 
 def test_the_surface_of_ddpm_sample_is_frozen(composed):
     own = {*config.options_of(SampleOptions), *config.options_of(GenerationOptions)}
-    names = "ckpt n batch seed weights device processes grid png npz film trust precision compile label guidance guidance_interval guide"
     expected = {
-        *names.split(),
+        *"ckpt n batch seed weights device processes grid png npz film trust precision".split(),
+        *"compile label guidance guidance_interval guide".split(),
         *"threshold quantile start strength inpaint mask resample interpolate".split(),
     }
     assert own == expected
@@ -141,10 +143,10 @@ def test_the_surface_of_ddpm_plot_is_frozen(composed):
 
 def test_the_surface_of_ddpm_eval_is_frozen(composed):
     own = set(config.options_of(EvalOptions))
-    drawn = "samples generated png label guidance guidance_interval threshold quantile precision reference"
     assert own == {
-        *drawn.split(),
-        *"ckpt metrics nll nll_cdf nll_steps images n batch seed weights device processes trust".split(),
+        *"samples generated png label guidance guidance_interval threshold quantile".split(),
+        *"precision reference ckpt metrics nll nll_cdf nll_steps images n batch seed".split(),
+        *"weights device processes trust".split(),
     }
     assert options(OmegaConf.to_container(composed("eval"))) == own | {
         "sampler.steps",
@@ -227,7 +229,7 @@ IMAGES = Batch(
 
 
 def oracles(diffusion, predicts, batch):
-    """Denoisers that know the batch's noise, with a fixed variance and with the posterior's as a learned one."""
+    """Denoisers that know the batch's noise, with a fixed variance and with the posterior's."""
     target = Denoiser(diffusion, Answer(None), predicts=predicts).target(
         batch.x0, batch.eps, batch.t
     )

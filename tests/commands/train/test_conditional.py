@@ -1,4 +1,4 @@
-"""Conditional runs: images with labels, from the first step to a checkpoint that knows its classes."""
+"""Conditional runs: images with labels, from the first step to a checkpoint with classes."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from PIL import Image
 from run_files import flattened
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.commands.train import previews, time_budget
+from ddpm_cli.commands.train import time_budget
 from ddpm_cli.data import ImageSet
 from ddpm_cli.data.image_set import check_labels
-from ddpm_cli.generation import trajectory
+from ddpm_cli.generation.generator import Generator
 
 CONDITIONAL = [
     *TINY,
@@ -43,9 +43,7 @@ def test_a_conditional_run_says_so_and_six_steps_equal_three_and_the_rest(comman
     resumed = command(
         "train", *CONDITIONAL, "trainer.steps=6", "hydra.run.dir=parts", "resume=auto"
     )
-    one, other = (
-        Checkpoint.load(Path(name, "checkpoints/last.pt")) for name in ("whole", "parts")
-    )
+    one, other = (Checkpoint.load(Path(name, "checkpoints/last.pt")) for name in ("whole", "parts"))
     assert (whole.code, resumed.code) == (0, 0), whole.err + resumed.err
     assert "predicts eps, conditional on 10 classes" in whole.out
     assert "changed" not in resumed.out
@@ -89,15 +87,16 @@ def test_the_doctor_finds_nothing_wrong_with_a_conditional_run(command):
     ("options", "labels"), [([], [*range(10), *range(6)]), (["model.conditional=false"], None)]
 )
 def test_the_samples_shown_are_of_class_after_class(command, monkeypatch, options, labels):
-    shown, draw = [], trajectory.trajectory
+    shown, draw = {}, Generator.labels
     monkeypatch.setattr(
-        previews,
-        "trajectory",
-        lambda *args, **rest: shown.append(rest["labels"]) or draw(*args, **rest),
+        Generator,
+        "labels",
+        lambda self, indices: shown.setdefault(tuple(indices), draw(self, indices)),
     )
     outcome = command("train", *CONDITIONAL, *options, "trainer.steps=1")
     assert outcome.code == 0, outcome.err
-    assert [each if each is None else each.tolist() for each in shown] == [labels]
+    preview = shown[tuple(range(16))]
+    assert (preview if preview is None else preview.tolist()) == labels
 
 
 def test_images_without_labels_are_refused_before_they_are_decoded(command):

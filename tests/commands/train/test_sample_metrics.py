@@ -1,4 +1,4 @@
-"""Measures during training: what they are, that they change nothing of the run, and best.pt by any of them."""
+"""Metrics of samples during training change nothing of the run, and any can choose best.pt."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def best(folder):
 
 
 def same_run(one, other):
-    """Whether losses and all tensors are the same, but for what is measured and told of the best."""
+    """Whether losses and all tensors are the same, but for measures and the best value."""
     apart = {*NAMES, *OF_THE_CLOCK}
     losses, expected = (
         [{name: row[name] for name in row.keys() - apart} for row in rows(name)]
@@ -75,8 +75,8 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
     assert best(whole) == min(distances, key=distances.get)
     log = Path(whole, "train.log").read_text()
     assert (
-        "measures   fd_pixels, kid_pixels of 20 samples every 4 steps, against 1,725 training images\n"
-        in log
+        "measures   fd_pixels, kid_pixels of 20 samples every 4 steps, "
+        "against 1,725 training images\n" in log
     )
     assert "features   64 of each by pixels-16\n" in log
 
@@ -140,8 +140,8 @@ def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out
         command, "run", *MEASURES, "data.holdout=0.0", "trainer.best=fd_pixels", "resume=auto"
     )
     assert (
-        "changed, so that no checkpoint of before is the best: trainer.best: 'kid_pixels' -> 'fd_pixels'\n"
-        in resumed.out
+        "changed, so that no checkpoint of before is the best: "
+        "trainer.best: 'kid_pixels' -> 'fd_pixels'\n" in resumed.out
     )
     assert "learning   best.pt is of step 8 by fd_pixels, 5\n" in resumed.out
     assert "the rest is not what it would have been" not in resumed.out
@@ -178,7 +178,8 @@ def test_a_checkpoint_of_before_there_were_measures_has_its_best_by_the_held_out
     [
         (
             ["trainer.measures=[fd_pixel]"],
-            "trainer.measures must be among fd_clip, fd_dinov2, fd_inception, fd_lite0, fd_pixels, kid_clip",
+            "trainer.measures must be among "
+            "fd_clip, fd_dinov2, fd_inception, fd_lite0, fd_pixels, kid_clip",
         ),
         (["trainer.measures=[prc_pixels]"], "but 'prc_pixels' is not"),
         (

@@ -1,4 +1,4 @@
-"""Runs on images that are read as they are trained on: stopped, undone and gone back, they read on where they should."""
+"""Runs on streamed images read on at the right place after a stop, an undo and a way back."""
 
 import shutil
 import subprocess
@@ -72,20 +72,26 @@ def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_worker
     assert same("whole", "parts") == []
     assert [row["loss"] for row in rows("whole")] == [row["loss"] for row in rows("parts")]
     assert "changed, so" not in resumed.out
-    assert Checkpoint.load(Path("parts/checkpoints/last.pt")).stream[0].startswith(
-        '{"before": 300, "done": '
+    assert (
+        Checkpoint.load(Path("parts/checkpoints/last.pt"))
+        .stream[0]
+        .startswith('{"before": 300, "done": ')
     )
 
 
 def test_the_screen_says_that_the_number_of_images_is_unknown(command):
     outcome = train(command, "trainer.steps=2", "data.holdout=0.1", "hydra.run.dir=run")
-    many = "data       an unknown number of images, streamed, 8 x 8, 1 channels, 10 classes; 96 of the first 1,024 are held out"
+    many = (
+        "data       an unknown number of images, streamed, 8 x 8, 1 channels, 10 classes; "
+        "96 of the first 1,024 are held out"
+    )
     assert many in outcome.out
     assert "length     2 steps of 16 images\n" in outcome.out
     assert "s/epoch" not in outcome.err
     refused = command("train", *RECIPE, "trainer.epochs=2", "hydra.run.dir=other")
     assert refused.err.endswith(
-        "error: trainer.epochs=2 needs the number of images, which the stream does not tell; give steps\n"
+        "error: trainer.epochs=2 needs the number of images, "
+        "which the stream does not tell; give steps\n"
     )
 
 

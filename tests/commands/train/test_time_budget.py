@@ -42,7 +42,7 @@ OPTIONS = [
 
 @pytest.fixture
 def seven_steps(monkeypatch):
-    """A clock by which seven steps fit into a minute; the steps, the samples and the checkpoint that it times are real."""
+    """A clock by which seven steps fit into a minute; what it times is real."""
     monkeypatch.setattr(budget, "MARGIN", 0)
     monkeypatch.setattr(budget, "TIMING", 1e-6)
     monkeypatch.setattr(Costs, "steps", lambda *_: 7)
