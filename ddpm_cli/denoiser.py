@@ -1,6 +1,6 @@
-"""What a network's output means: outside this file nobody sees a raw network.
+"""The meaning of a network's output; only this file calls a raw network.
 
-A network predicts a x_0 + b eps. The pair (a, b) is all that tells eps, x0 and v apart.
+A network predicts a x_0 + b eps. Only the pair (a, b) distinguishes eps, x0 and v.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from torch import nn
 from ddpm_cli.diffusion import GaussianDiffusion, to_device_of
 from ddpm_cli.shapes import Fitted, Images, Labels, Time
 
-Row: TypeAlias = tuple[float | Fitted, float | Fitted]
+Pair: TypeAlias = tuple[float | Fitted, float | Fitted]
 
-PARAMETERISATIONS: dict[str, Callable[[Fitted, Fitted], Row]] = {
+PARAMETERISATIONS: dict[str, Callable[[Fitted, Fitted], Pair]] = {
     "eps": lambda alpha, sigma: (0.0, 1.0),
     "x0": lambda alpha, sigma: (1.0, 0.0),
-    "v": lambda alpha, sigma: (-sigma, alpha),  # Salimans & Ho 2022
+    "v": lambda alpha, sigma: (-sigma, alpha),
 }
-BETWEEN: dict[str, float] = {"small": 0.0, "large": 1.0}
+VARIANCE_INTERPOLATIONS: dict[str, float] = {"small": 0.0, "large": 1.0}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The network's output, the x_0 it implies, and where its reverse variance lies between beta-tilde and beta."""
+    """The output, its x_0, and the place of the reverse variance between beta-tilde and beta."""
 
     output: Images
     x0: Images
@@ -36,9 +36,9 @@ class Estimate:
 class Denoiser:
     """denoise(x_t, t, label) -> Estimate, from any module with `forward(x, t, label=None)`.
 
-    predicts: what the output is, v being alpha eps - sigma x_0.
-    variance: of the reverse step; `learned` is Nichol & Dhariwal's (2021, eq. 15), from a second half of the output's channels.
-    conditional: whether the network takes labels.
+    predicts: the meaning of the output; v is alpha eps - sigma x_0 (Salimans & Ho 2022).
+    variance: of the reverse step; `learned` is the second half of the output's channels (Nichol &
+    Dhariwal 2021, eq. 15). conditional: whether the network takes labels.
     """
 
     diffusion: GaussianDiffusion
@@ -51,18 +51,20 @@ class Denoiser:
     def __post_init__(self) -> None:
         if self.predicts == "eps" and self.diffusion.alpha_bar[-1] == 0:
             raise ValueError(
-                "predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1); use v or x0"
+                "predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1);"
+                " use v or x0"
             )
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The network's device."""
         return next(self.network.parameters()).device
 
     def __call__(self, x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
-        """Estimates x_0 [B, C, H, W] from x_t; `t` is a number or a CPU vector [B], `label` int64 [B] with -1 for none.
+        """Estimate x_0 [B, C, H, W] from x_t, with `t` a number or a CPU vector [B].
 
-        The network is fed t - 1 unrounded, 0..T-1, as public checkpoints expect. ValueError for a label where it takes none.
+        label: int64 [B], -1 for no label; ValueError where the network takes none. The network
+        gets t - 1 unrounded, 0..T-1, as public checkpoints expect.
         """
         if label is not None and not self.conditional:
             raise ValueError(
@@ -70,24 +72,22 @@ class Denoiser:
             )
         time = to_device_of(torch.as_tensor(t, dtype=torch.float32) - 1, x_t).expand(len(x_t))
         output = self.network(x_t, time, label).to(x_t.dtype)
-        spread = BETWEEN.get(self.variance)
-        if spread is None:
+        variance: float | Images | None = VARIANCE_INTERPOLATIONS.get(self.variance)
+        if variance is None:
             output, learned = output.chunk(2, dim=1)
-        alpha, sigma, a, b = self.row(t, x_t)
+            variance = (learned + 1) / 2
+        alpha, sigma = self.diffusion.scales(t, x_t)
+        a, b = PARAMETERISATIONS[self.predicts](alpha, sigma)
         x0 = (b * x_t - sigma * output) / (b * alpha - a * sigma)
-        return Estimate(output, x0, (learned + 1) / 2 if spread is None else spread)
+        return Estimate(output, x0, variance)
 
     def target(self, x0: Images, eps: Images, t: Time) -> Images:
-        """What the network should answer: a x_0 + b eps."""
-        _, _, a, b = self.row(t, x0)
+        """The output that the loss asks of the network: a x_0 + b eps."""
+        a, b = PARAMETERISATIONS[self.predicts](*self.diffusion.scales(t, x0))
         return a * x0 + b * eps
 
     def error_scale(self, t: Time, like: Images) -> Fitted:
-        """The error in x_0 per error in the output: its square turns a weight on x_0 into one on the output."""
-        alpha, sigma, a, b = self.row(t, like)
-        return sigma / (b * alpha - a * sigma)
-
-    def row(self, t: Time, like: Images) -> tuple[Fitted, Fitted, float | Fitted, float | Fitted]:
-        """alpha, sigma, and the (a, b) of the parameterisation."""
+        """The error in x_0 per error in the output; its square converts weights of losses."""
         alpha, sigma = self.diffusion.scales(t, like)
-        return alpha, sigma, *PARAMETERISATIONS[self.predicts](alpha, sigma)
+        a, b = PARAMETERISATIONS[self.predicts](alpha, sigma)
+        return sigma / (b * alpha - a * sigma)

@@ -1,8 +1,8 @@
 """The Gaussian diffusion process in closed form: no network, no randomness.
 
-q is the forward process, which adds noise; p, elsewhere, is the learned reverse one. A time is 0 (the clean image) or a
-real number in [1, T]; a reverse step is a pair (t, s) with any s < t. At integers alpha_bar is the table; between them
-log SNR is linear in t.
+q is the forward process, which adds noise; p, elsewhere, is the learned reverse process. A time is
+0 (the clean image) or a real number in [1, T]. A reverse step is a pair (t, s) with any s < t. At
+integers alpha_bar is the table; between integers log SNR is linear in t.
 """
 
 from dataclasses import dataclass
@@ -14,36 +14,35 @@ from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 
 
 def broadcast_like(coefficient: Coefficient, like: Images) -> Fitted:
-    """A float64 coefficient in the dtype and on the device of `like`, with axes to broadcast over.
+    """A float64 coefficient with the dtype, device and number of axes of `like`.
 
     A number (0-dim) stays on the CPU, where kernels take it by value.
     """
     coefficient = coefficient.to(like.dtype)
-    return (
-        to_device_of(coefficient.view(-1, *[1] * (like.ndim - 1)), like)
-        if coefficient.ndim
-        else coefficient
-    )
+    if not coefficient.ndim:
+        return coefficient
+    return to_device_of(coefficient.view(-1, *[1] * (like.ndim - 1)), like)
 
 
 def to_device_of(tensor: Tensor, like: Tensor) -> Tensor:
-    """A tensor of the CPU on the device of `like`, without a synchronisation."""
+    """Move a CPU tensor to the device of `like` without a synchronisation."""
     return (tensor.pin_memory() if like.is_cuda else tensor).to(like.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
 class GaussianDiffusion:
-    """x_t = alpha_t x_0 + sigma_t eps, with alpha_t^2 = alpha_bar_t and sigma_t^2 = 1 - alpha_bar_t.
+    """x_t = alpha_t x_0 + sigma_t eps; alpha_t^2 = alpha_bar_t and sigma_t^2 = 1 - alpha_bar_t.
 
-    `alpha_bar` holds T + 1 numbers, alpha_bar[0] = 1. Methods take times as a number or a CPU vector [B] and return
-    float64 coefficients on the CPU, or images in the dtype and on the device of the images given.
+    alpha_bar: T + 1 numbers; alpha_bar[0] = 1. Methods take times as a number or a CPU vector [B].
+    They return float64 coefficients on the CPU, or images with the dtype and on the device of
+    their arguments.
     """
 
     alpha_bar: AlphaBar
 
     @classmethod
     def from_betas(cls, betas: Betas) -> "GaussianDiffusion":
-        """The process of beta_1..beta_T in (0, 1); a last beta of exactly 1 is admitted (zero terminal SNR)."""
+        """The process of beta_1..beta_T in (0, 1); the last may be 1 (zero terminal SNR)."""
         low, high = betas.min().item(), betas.max().item()
         if len(betas) < 2:
             raise ValueError(f"steps must be at least 2, but is {len(betas)}")
@@ -59,7 +58,7 @@ class GaussianDiffusion:
         return len(self.alpha_bar) - 1
 
     def alpha_bar_at(self, t: Time) -> Coefficient:
-        """alpha_bar at the times `t`: the one place where the table is read."""
+        """alpha_bar at the times `t`; only this method reads the table."""
         t = torch.as_tensor(t, dtype=torch.float64)
         assert ((t == 0) | (t >= 1)).all() and (t <= self.steps).all(), (
             f"no times of this process: {t}"
@@ -68,6 +67,8 @@ class GaussianDiffusion:
         table, log_snr = self.alpha_bar, torch.logit(self.alpha_bar)
         between = log_snr[low] * (low + 1 - t) + log_snr[t.ceil().long()] * (t - low)
         return torch.where(t == low, table[low], between.sigmoid())
+
+    at = alpha_bar_at  # a short name for users' own modules
 
     def snr(self, t: Time) -> Coefficient:
         """The signal-to-noise ratio alpha_t^2 / sigma_t^2."""
@@ -83,17 +84,16 @@ class GaussianDiffusion:
         return self.snr(t).rsqrt()
 
     def time_of(self, log_snr: Coefficient) -> Coefficient:
-        """The real time in [1, T] with this log SNR: the inverse of `log_snr`; beyond the ends, the end."""
+        """The inverse of `log_snr`: the real time in [1, T], or the nearer end."""
         falling = torch.logit(self.alpha_bar)[1:]
         high = torch.searchsorted(-falling, -log_snr).clamp(1, self.steps - 1)
         start, end = falling[high - 1], falling[high]
         between = ((start - log_snr) / (start - end)).clamp(0, 1)
-        return high + between.where(
-            log_snr > end, torch.ones_like(between)
-        )  # an infinite end is no number to count with
+        # No arithmetic works with an infinite end.
+        return high + between.where(log_snr > end, torch.ones_like(between))
 
     def scales(self, t: Time, like: Images) -> tuple[Fitted, Fitted]:
-        """(alpha_t, sigma_t), to be multiplied with images like `like`."""
+        """(alpha_t, sigma_t) as factors of images like `like`."""
         alpha_bar = self.alpha_bar_at(t)
         return broadcast_like(alpha_bar.sqrt(), like), broadcast_like((1 - alpha_bar).sqrt(), like)
 
@@ -108,46 +108,42 @@ class GaussianDiffusion:
         return (x_t - alpha * x0) / sigma
 
     def ddim_step(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
-        """x_s with the x_0 and the eps of x_t (Song et al. 2020, eq. 12 at sigma = 0); s may lie on either side of t."""
-        sigma_ratio = ((1 - self.alpha_bar_at(s)) / (1 - self.alpha_bar_at(t))).sqrt()
-        return (
-            broadcast_like(sigma_ratio, x_t) * x_t
-            + broadcast_like(
-                self.alpha_bar_at(s).sqrt() - sigma_ratio * self.alpha_bar_at(t).sqrt(), x_t
-            )
-            * x0
-        )
+        """x_s with the x_0 and eps of x_t, s < t or s > t (Song et al. 2020, eq. 12, sigma 0)."""
+        now, then = self.alpha_bar_at(t), self.alpha_bar_at(s)
+        on_x_t = ((1 - then) / (1 - now)).sqrt()
+        on_x0 = then.sqrt() - on_x_t * now.sqrt()
+        return broadcast_like(on_x_t, x_t) * x_t + broadcast_like(on_x0, x_t) * x0
 
     def variance(self, t: Time, s: Time) -> Coefficient:
         """beta of the step: the variance of q(x_t | x_s)."""
         return 1 - self.alpha_bar_at(t) / self.alpha_bar_at(s)
 
     def posterior_variance(self, t: Time, s: Time) -> Coefficient:
-        """beta-tilde of the step: the variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7); 0 at s = 0."""
-        return (1 - self.alpha_bar_at(s)) / (1 - self.alpha_bar_at(t)) * self.variance(t, s)
+        """beta-tilde of the step: the variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7).
+
+        It is 0 at s = 0.
+        """
+        now, then = self.alpha_bar_at(t), self.alpha_bar_at(s)
+        return (1 - then) / (1 - now) * (1 - now / then)
 
     def posterior_mean(self, x0: Images, x_t: Images, t: Time, s: Time) -> Images:
         """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7)."""
         now, then = self.alpha_bar_at(t), self.alpha_bar_at(s)
-        on_x0, on_x_t = (
-            then.sqrt() * self.variance(t, s) / (1 - now),
-            (now / then).sqrt() * (1 - then) / (1 - now),
-        )
+        on_x0 = then.sqrt() * (1 - now / then) / (1 - now)
+        on_x_t = (now / then).sqrt() * (1 - then) / (1 - now)
         return broadcast_like(on_x0, x_t) * x0 + broadcast_like(on_x_t, x_t) * x_t
 
     def log_variance(
         self, t: Time, s: Time, variance_interpolation: float | Images, like: Images
     ) -> Fitted:
-        """log of the reverse variance, from beta-tilde (interpolation 0) to beta (1) (Nichol & Dhariwal 2021, eq. 15).
+        """log of the reverse variance, from beta-tilde (interpolation 0) to beta (1).
 
-        At s = 0, where beta-tilde is 0, that of the step before stands in, as in the codes of both papers.
+        Nichol & Dhariwal 2021, eq. 15. beta-tilde is 0 at s = 0: like the codes of both papers,
+        the method takes beta-tilde of the step (2, 1) in its place.
         """
         t, s = torch.as_tensor(t, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
         clean = s == 0
-        small = self.posterior_variance(
-            t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))
-        ).log()
-        large = self.variance(t, s).log()
-        return broadcast_like(small, like) + variance_interpolation * broadcast_like(
-            large - small, like
-        )
+        before = t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))
+        small, large = self.posterior_variance(*before).log(), self.variance(t, s).log()
+        spread = broadcast_like(large - small, like)
+        return broadcast_like(small, like) + variance_interpolation * spread

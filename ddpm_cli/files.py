@@ -1,4 +1,4 @@
-"""Files: written whole."""
+"""Files, written as a whole."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written beside its place and moved there: a reader sees all of it or the one before, never half."""
+    """Write a file beside its place and move it there: no reader ever sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
@@ -17,7 +17,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def save_text(path: Path, text: str) -> None:
-    """Writes a text."""
+    """Write a text file."""
     write_atomically(path, lambda partial: partial.write_text(text))
 
 

@@ -12,7 +12,7 @@ LONGEST = 10**8  # more steps than any run has
 
 
 class Purpose(IntEnum):
-    """What randomness is for. The numbers are part of every run's identity: they never change."""
+    """The purpose of randomness. The numbers never change: every run's identity includes them."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -29,29 +29,29 @@ class Purpose(IntEnum):
     CROP = 12
 
 
-def sequence_at(seed: int, purpose: Purpose, *position: int) -> np.random.SeedSequence:
-    """The well-mixed entropy of one position (a step, an epoch, the index of an image); torch alone reads 32 bits of a seed."""
-    return np.random.SeedSequence([seed, purpose, *position])
-
-
 def rng_at(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
-    """The random generator of one position."""
-    return np.random.default_rng(sequence_at(seed, purpose, *position))
+    """The random generator of a position: a step, an epoch, or the index of an image."""
+    return np.random.default_rng(np.random.SeedSequence([seed, purpose, *position]))
 
 
 def words_at(seed: int, purpose: Purpose, *position: int, count: int = 1) -> list[int]:
-    """`count` words of 32 bits from one position: one sequence serves a whole batch, seven times quicker than one each."""
-    return sequence_at(seed, purpose, *position).generate_state(count).tolist()
+    """`count` words of 32 bits from one position.
+
+    torch reads 32 bits of a seed. One sequence for a batch takes a seventh of the time of one
+    sequence per image.
+    """
+    sequence = np.random.SeedSequence([seed, purpose, *position])
+    return sequence.generate_state(count).tolist()
 
 
 def reseed(words: Iterable[int], device: torch.device) -> Iterator[torch.Generator]:
-    """One generator seeded anew for each image: a third cheaper than one each, for images that draw once."""
+    """One generator, seeded anew for each image: a third cheaper than a generator per image."""
     generator = torch.Generator(device)
     return (generator.manual_seed(word) for word in words)
 
 
 def normal_like(like: Images, generators: Iterable[torch.Generator]) -> Images:
-    """Standard normal noise of the shape of `like`, image i from the i-th generator alone."""
+    """Standard normal noise shaped as `like`; image i comes from the i-th generator alone."""
     noise = torch.empty_like(like, memory_format=torch.contiguous_format)
     for image, generator in zip(noise, generators, strict=True):
         image.normal_(generator=generator)

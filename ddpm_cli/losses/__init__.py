@@ -1,4 +1,4 @@
-"""Losses: functions (denoiser, batch) -> loss per image [B], or modules with parameters of their own."""
+"""Losses: functions or modules (denoiser, batch) -> loss per image [B]."""
 
 from ddpm_cli.losses.batch import Loss, Noised, per_image
 from ddpm_cli.losses.bound import (
@@ -12,4 +12,4 @@ from ddpm_cli.losses.bound import (
 )
 from ddpm_cli.losses.simple import huber, l1, l2
 from ddpm_cli.losses.uncertain import Uncertain
-from ddpm_cli.losses.weighted import min_snr, p2, weigh_losses
+from ddpm_cli.losses.weighted import min_snr, p2, weighted_distance

@@ -1,4 +1,4 @@
-"""What a loss is given: clean images, their noise, and what became of them at some times."""
+"""The batch of a loss: clean images, their noise, and both mixed at some times."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -14,9 +14,10 @@ from ddpm_cli.shapes import Images, Labels, PerImage, Time
 
 @dataclass(frozen=True)
 class Noised:
-    """A batch to learn from: x_t made of x0 and eps at the times t; `weight` corrects for how the times were drawn.
+    """A batch to learn from: x_t mixes x0 and eps at the times t.
 
-    perturbed: other noise than eps, which stays the target, is in x_t.
+    weight: corrects for the distribution of the times. perturbed: x_t holds other noise than eps,
+    which stays the target.
     """
 
     x0: Images
@@ -36,23 +37,22 @@ class Noised:
         t: Time,
         label: Labels | None = None,
     ) -> "Noised":
-        """The batch that q(x_t | x_0) gives with this noise."""
+        """The batch of q(x_t | x_0) with the noise `eps`."""
         return cls(x0, eps, diffusion.add_noise(x0, eps, t), t, label)
 
     def split(self, size: int) -> Iterator["Noised"]:
-        """The batch in parts of `size` images, the last perhaps of fewer."""
-        for part in (slice(first, first + size) for first in range(0, len(self.x0), size)):
-            yield Noised(*(slice_label(getattr(self, each.name), part) for each in fields(self)))
+        """Parts of `size` images; the last may hold fewer."""
+        values: list[Any] = [getattr(self, each.name) for each in fields(self)]
+        for first in range(0, len(self.x0), size):
+            part = slice(first, first + size)
+            yield Noised(
+                *(v[part] if isinstance(v, torch.Tensor) and v.ndim else v for v in values)
+            )
 
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]
 
 
-def slice_label(value: Any, part: slice) -> Any:
-    """A part of what there is one of for each image; what there is one of for all, as it is."""
-    return value[part] if isinstance(value, torch.Tensor) and value.ndim else value
-
-
 def per_image(loss: Images) -> PerImage:
-    """The mean over everything but the batch."""
+    """The mean over all axes but the batch."""
     return reduce(loss, "b ... -> b", "mean")

@@ -1,4 +1,4 @@
-"""The variational bound: its terms, and the losses made of them."""
+"""The variational bound: its terms, and losses of them."""
 
 import math
 from collections.abc import Callable
@@ -17,53 +17,58 @@ Distribution: TypeAlias = Callable[[Images], Images]
 
 
 def vlb(denoiser: Denoiser, batch: Noised) -> PerImage:
-    """T L_t in bits per dimension: over all times its mean is the variational bound but for L_T (Ho et al. 2020, eq. 5)."""
-    return denoiser.diffusion.steps * bound(
-        denoiser.diffusion, denoiser(batch.x_t, batch.t, batch.label), batch
-    )
+    """T L_t in bits per dimension; its mean over t is the variational bound without L_T.
+
+    Ho et al. 2020, eq. 5.
+    """
+    estimate = denoiser(batch.x_t, batch.t, batch.label)
+    return denoiser.diffusion.steps * bound(denoiser.diffusion, estimate, batch)
 
 
 def hybrid(
     denoiser: Denoiser, batch: Noised, *, vlb_weight: float = 0.001, distance: Measure = "l2"
 ) -> PerImage:
-    """L_simple + vlb_weight T L_t, the mean detached in L_t (Nichol & Dhariwal 2021, eq. 16); L_t in bits per dimension."""
+    """L_simple + vlb_weight T L_t, the mean detached in L_t; L_t in bits per dimension.
+
+    Nichol & Dhariwal 2021, eq. 16.
+    """
     if vlb_weight < 0:
         raise ValueError(f"loss.vlb_weight must be at least 0, but is {vlb_weight}")
     if denoiser.variance != "learned":
         raise ValueError(
-            f"hybrid trains a learned variance: it needs model.variance=learned, but that is {denoiser.variance!r}"
+            "hybrid trains a learned variance: it needs model.variance=learned,"
+            f" but that is {denoiser.variance!r}"
         )
     estimate = denoiser(batch.x_t, batch.t, batch.label)
-    simple = DISTANCES[distance](
-        estimate.output, denoiser.target(batch.x0, batch.eps, batch.t), reduction="none"
-    )
-    frozen = replace(estimate, x0=estimate.x0.detach())
-    return per_image(simple) + vlb_weight * denoiser.diffusion.steps * bound(
-        denoiser.diffusion, frozen, batch
-    )
+    target = denoiser.target(batch.x0, batch.eps, batch.t)
+    simple = DISTANCES[distance](estimate.output, target, reduction="none")
+    term = bound(denoiser.diffusion, replace(estimate, x0=estimate.x0.detach()), batch)
+    return per_image(simple) + vlb_weight * denoiser.diffusion.steps * term
 
 
 def normal_cdf(x: Images) -> Images:
-    """The normal distribution function, exact in its lower tail, where torch.special.ndtr is 0 from -5.6 on."""
+    """The normal CDF, exact in its lower tail; torch.special.ndtr is 0 from -5.6 on."""
     return 0.5 * torch.erfc(-x / math.sqrt(2))
 
 
 def tanh_cdf(x: Images) -> Images:
-    """The normal distribution function as published codes approximate it (Page 1977)."""
+    """The normal CDF by the approximation of published codes (Page 1977)."""
     return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def bound(
     diffusion: GaussianDiffusion, estimate: Estimate, batch: Noised, cdf: Distribution = normal_cdf
 ) -> PerImage:
-    """The variational bound's term L_t in bits per dimension (Ho et al. 2020, eq. 5), for integer times [B].
+    """The variational bound's term L_t in bits per dimension, for integer times [B].
 
-    For t >= 2 the divergence KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)); at t = 1 the decoder's -log p(x_0 | x_1).
-    ValueError for a perturbed batch, whose x_t is not of q.
+    Ho et al. 2020, eq. 5: for t >= 2 the divergence KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)),
+    at t = 1 the decoder's -log p(x_0 | x_1). Raises ValueError for a perturbed batch, whose x_t is
+    not a sample of q.
     """
     if batch.perturbed:
         raise ValueError(
-            "the variational bound is of q(x_t | x_0): it does not go with trainer.input_perturbation, which must be 0"
+            "the variational bound is of q(x_t | x_0): it does not go with"
+            " trainer.input_perturbation, which must be 0"
         )
     t = torch.as_tensor(batch.t)
     mean, true_mean = (
@@ -74,9 +79,8 @@ def bound(
         for place in (estimate.variance_interpolation, 0.0)
     )
     ratio = true_log_variance - log_variance
-    divergence = 0.5 * (
-        ratio.exp() - 1 - ratio + (true_mean - mean).square() * (-log_variance).exp()
-    )
+    error = (true_mean - mean).square() * (-log_variance).exp()
+    divergence = 0.5 * (ratio.exp() - 1 - ratio + error)
     decoder = -discrete_log_likelihood(batch.x0, mean, 0.5 * log_variance, cdf)
     first = to_device_of(t == 1, mean).view(-1, *[1] * (mean.ndim - 1))
     return per_image(torch.where(first, decoder, divergence)) / math.log(2)
@@ -85,15 +89,13 @@ def bound(
 def discrete_log_likelihood(
     x0: Images, mean: Images, log_scale: Fitted, cdf: Distribution = normal_cdf
 ) -> Images:
-    """log p of 8-bit images in [-1, 1] under a normal density over each byte's bin (Ho et al. 2020, eq. 13).
+    """log p of 8-bit images in [-1, 1]: a normal density integrated over each byte's bin.
 
-    cdf: the normal distribution function; exact, where published codes approximate it with tanh.
+    Ho et al. 2020, eq. 13. cdf: the normal CDF, exact or with the tanh of published codes.
     """
     centred, scale = x0 - mean, log_scale.exp()
     upper, lower = (centred + 1 / 255) / scale, (centred - 1 / 255) / scale
-    precise = torch.where(
-        centred > 0, -1.0, 1.0
-    )  # the tail in which the difference of two cdf keeps its digits
+    precise = torch.where(centred > 0, -1.0, 1.0)  # the tail whose differences keep their digits
     inside = (cdf(precise * upper) - cdf(precise * lower)).abs()
     probability = torch.where(x0 < -0.999, cdf(upper), torch.where(x0 > 0.999, cdf(-lower), inside))
     return probability.clamp(min=1e-12).log()

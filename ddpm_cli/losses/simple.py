@@ -1,4 +1,4 @@
-"""The error of the network's output, at every time alike: L_simple and its kin."""
+"""The error of the network's output, equal at all times: L_simple and related losses."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,28 +18,28 @@ DISTANCES: dict[Measure, Distance] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber"
 
 def l1(denoiser: Denoiser, batch: Noised) -> PerImage:
     """Mean absolute error of the network's output."""
-    return weighted_distance(denoiser, batch, F.l1_loss)
+    return output_distance(denoiser, batch, F.l1_loss)
 
 
 def l2(denoiser: Denoiser, batch: Noised) -> PerImage:
     """Mean squared error of the network's output: L_simple (Ho et al. 2020, eq. 14)."""
-    return weighted_distance(denoiser, batch, F.mse_loss)
+    return output_distance(denoiser, batch, F.mse_loss)
 
 
 def huber(denoiser: Denoiser, batch: Noised, *, delta: float = 1.0) -> PerImage:
-    """Huber's error of the network's output: squared up to `delta`, absolute beyond."""
+    """Huber error of the network's output: squared up to `delta`, absolute beyond."""
     if delta <= 0:
         raise ValueError(f"loss.delta must be positive, but is {delta}")
-    return weighted_distance(denoiser, batch, partial(F.huber_loss, delta=delta))
+    return output_distance(denoiser, batch, partial(F.huber_loss, delta=delta))
 
 
-def weighted_distance(denoiser: Denoiser, batch: Noised, between: Distance) -> PerImage:
-    """A distance between output and target; refused where the variance would stay untrained."""
+def output_distance(denoiser: Denoiser, batch: Noised, distance: Distance) -> PerImage:
+    """A distance of output and target; ValueError where the variance would stay untrained."""
     if denoiser.variance == "learned":
         raise ValueError(
-            "this loss leaves a learned variance untrained; use loss=hybrid or vlb, or model.variance=small or large"
+            "this loss leaves a learned variance untrained; use loss=hybrid or vlb,"
+            " or model.variance=small or large"
         )
     estimate = denoiser(batch.x_t, batch.t, batch.label)
-    return per_image(
-        between(estimate.output, denoiser.target(batch.x0, batch.eps, batch.t), reduction="none")
-    )
+    target = denoiser.target(batch.x0, batch.eps, batch.t)
+    return per_image(distance(estimate.output, target, reduction="none"))

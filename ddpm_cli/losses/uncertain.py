@@ -1,4 +1,4 @@
-"""A loss whose times are weighed by how uncertain each turns out to be."""
+"""A loss with learned weights of the times: the uncertainty of each time."""
 
 import math
 
@@ -12,10 +12,11 @@ from ddpm_cli.shapes import PerImage
 
 
 class Uncertain(nn.Module):
-    """Another loss L, learned as L / e^u(t) + u(t), so that all times come to matter alike (EDM2, Karras et al. 2024, eq. 21).
+    """Another loss L, trained as L / e^u(t) + u(t), which balances the times.
 
-    u is a sum of `waves` cosines over t / T, all 0 at first, and trained with the network. What is returned is L itself; only its
-    gradient is the weighted one, so that numbers can be compared with those of other runs.
+    EDM2, Karras et al. 2024, eq. 21. u is a sum of `waves` cosines over t / T, 0 at first, and
+    trains with the network. The value is L itself, comparable with other runs; its gradient is
+    that of the weighted loss.
     """
 
     def __init__(self, of: Loss, *, waves: int = 32) -> None:

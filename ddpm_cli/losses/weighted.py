@@ -1,23 +1,25 @@
-"""Losses with a weight for each time: one on the squared error of x_0, which the parameterisation turns into one on the output.
+"""Losses with a weight for each time, on the squared error of x_0.
 
-The error is weighed before it is measured, so that one weight serves every distance and a loss is the same whatever the network
-predicts.
+The parameterisation turns it into a weight on the output. The error is weighted before its
+distance is taken: one weight serves every distance, and a loss is equal for eps, x0 and v.
 """
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import broadcast_like
 from ddpm_cli.losses.batch import Noised
-from ddpm_cli.losses.simple import DISTANCES, Measure, weighted_distance
-from ddpm_cli.shapes import Coefficient, PerImage
+from ddpm_cli.losses.simple import DISTANCES, Measure, output_distance
+from ddpm_cli.shapes import Coefficient, Images, PerImage
 
 
 def min_snr(
     denoiser: Denoiser, batch: Noised, *, gamma: float = 5.0, distance: Measure = "l2"
 ) -> PerImage:
-    """Weight min(SNR, gamma) on x_0: no time weighs more than gamma (Hang et al. 2023, section 3.4)."""
+    """Weight min(SNR, gamma) on x_0: gamma caps all weights (Hang et al. 2023, section 3.4)."""
     if gamma <= 0:
         raise ValueError(f"loss.gamma must be positive, but is {gamma}")
-    return weigh_losses(denoiser, batch, denoiser.diffusion.snr(batch.t).clamp(max=gamma), distance)
+    return weighted_distance(
+        denoiser, batch, denoiser.diffusion.snr(batch.t).clamp(max=gamma), distance
+    )
 
 
 def p2(
@@ -28,22 +30,22 @@ def p2(
     k: float = 1.0,
     distance: Measure = "l2",
 ) -> PerImage:
-    """Weight SNR / (k + SNR)^gamma on x_0: less of what is nearly clean (Choi et al. 2022, eq. 8)."""
+    """Weight SNR / (k + SNR)^gamma on x_0, low for clean images (Choi et al. 2022, eq. 8)."""
     if gamma < 0 or k <= 0:
         raise ValueError(
             f"loss.gamma must be at least 0 and loss.k positive, but they are {gamma} and {k}"
         )
     snr = denoiser.diffusion.snr(batch.t)
-    return weigh_losses(denoiser, batch, snr / (k + snr) ** gamma, distance)
+    return weighted_distance(denoiser, batch, snr / (k + snr) ** gamma, distance)
 
 
-def weigh_losses(
+def weighted_distance(
     denoiser: Denoiser, batch: Noised, on_x0: Coefficient, measure: Measure
 ) -> PerImage:
-    """The distance of output and target, both times the root of a weight on the squared error of x_0."""
+    """The distance of output and target times the root of a weight on the squared error of x_0."""
     root = broadcast_like(on_x0.sqrt(), batch.x_t) * denoiser.error_scale(batch.t, batch.x_t)
-    return weighted_distance(
-        denoiser,
-        batch,
-        lambda output, target, **how: DISTANCES[measure](root * output, root * target, **how),
-    )
+
+    def distance(output: Images, target: Images, *, reduction: str) -> Images:
+        return DISTANCES[measure](root * output, root * target, reduction=reduction)
+
+    return output_distance(denoiser, batch, distance)
