@@ -1,4 +1,4 @@
-"""Samplers: generators of ever cleaner images over one contract; grids of times; wrappers of a denoiser."""
+"""Samplers, generators of images over one contract; grids of times; wrappers of a denoiser."""
 
 from ddpm_cli.samplers.ancestral import ancestral
 from ddpm_cli.samplers.contract import Denoise, Noise, Sampler

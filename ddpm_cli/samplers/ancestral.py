@@ -1,4 +1,4 @@
-"""The reverse process itself."""
+"""The reverse process, sampled step by step."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -17,7 +17,10 @@ def ancestral(
     *,
     draws: int = 1,
 ) -> Iterator[Images]:
-    """Draws from p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2); each step the mean of `draws` draws."""
+    """Sample p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2).
+
+    draws: the number of noises whose mean each step adds.
+    """
     if draws < 1:
         raise ValueError(f"sampler.draws must be at least 1, but is {draws}")
     for t, s in pairwise(times):

@@ -1,7 +1,8 @@
-"""What samplers are made of: a denoiser as they see it, and noise like an image.
+"""The contract of samplers.
 
-A sampler is a generator (denoise, diffusion, x, times, noise, *, options) -> images after every step. `times` fall strictly,
-from that of `x` to 0; `noise` draws standard normal noise of the shape it is given.
+A sampler is a generator (denoise, diffusion, x, times, noise, *, options) -> images after every
+step. `times` fall strictly from the time of `x` to 0. `noise(x)` is standard normal noise shaped
+as `x`.
 """
 
 from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ def ddim(
     *,
     eta: float = 0.0,
 ) -> Iterator[Images]:
-    """Steps from x_t to x_s by (Song et al. 2020, eq. 12): deterministic at eta = 0, ancestral at 1.
+    """Step from x_t to x_s by Song et al. 2020, eq. 12: deterministic at eta = 0, ancestral at 1.
 
-    With the added noise of eta it is what other codes call `euler_ancestral`, written in x / alpha and sigma / alpha.
+    At eta > 0 other codes call it `euler_ancestral`, written in x / alpha and sigma / alpha.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"sampler.eta must be between 0 and 1, but is {eta}")
@@ -27,11 +27,9 @@ def ddim(
         x0 = denoise(x, t).x0
         eps = diffusion.noise_in(x, x0, t)
         variance = eta**2 * diffusion.posterior_variance(t, s)
-        kept = (1 - diffusion.alpha_bar_at(s) - variance).clamp(min=0)
-        x = (
-            broadcast_like(diffusion.alpha_bar_at(s).sqrt(), x) * x0
-            + broadcast_like(kept.sqrt(), x) * eps
-        )
+        alpha_bar = diffusion.alpha_bar_at(s)
+        on_x0, on_eps = alpha_bar.sqrt(), (1 - alpha_bar - variance).clamp(min=0).sqrt()
+        x = broadcast_like(on_x0, x) * x0 + broadcast_like(on_eps, x) * eps
         if eta > 0 and s > 0:
             x = x + broadcast_like(variance.sqrt(), x) * noise(x)
         yield x
@@ -45,10 +43,11 @@ def inverse(
     *,
     rounds: int,
 ) -> Iterator[Images]:
-    """From an image to the noise that DDIM makes it of: the steps of `ddim` at eta = 0 undone, over strictly rising times >= 1.
+    """Invert `ddim` at eta = 0, from an image to its noise, over strictly rising times >= 1.
 
-    A step solves x_s = ddim(x_t) for x_t by rounds of fixed-point iteration. One round is Euler's (Song et al. 2020, section 4.3), which
-    takes the estimate at x_s for that at x_t; a second makes that good. More may lead astray where steps of the noise level are large.
+    A step solves x_s = ddim(x_t) for x_t by rounds of fixed-point iteration. The first round is
+    Euler's step (Song et al. 2020, section 4.3), with the estimate at x_s for that at x_t. The
+    second corrects it. More rounds may diverge where the noise level takes large steps.
     """
     for s, t in pairwise(times):
         guess, at = x, s

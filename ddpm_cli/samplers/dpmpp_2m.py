@@ -1,4 +1,4 @@
-"""DPM-Solver++ of second order, multistep, for the flow and for the stochastic differential equation."""
+"""DPM-Solver++ of second order, multistep, for the ODE and the SDE."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -18,10 +18,10 @@ def dpmpp_2m(
     eta: float = 0.0,
     lower_order_final: bool = True,
 ) -> Iterator[Images]:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) at eta = 0, its SDE form (eq. 19 of its second version) at eta = 1.
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) at eta = 0, its SDE (v2, eq. 19) at eta = 1.
 
-    lower_order_final: the last step is of first order: at time 0 it returns the last estimate. Otherwise that is extrapolated,
-    as if the step ended at time 1.
+    lower_order_final: the last step is of first order: at time 0 it returns the last estimate.
+    Otherwise the step extrapolates the estimate, as if it ended at time 1.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"sampler.eta must be between 0 and 1, but is {eta}")

@@ -1,4 +1,4 @@
-"""Grids of times: where the steps of a sampler lie between noise and image."""
+"""Grids of times: the steps of a sampler between noise and image."""
 
 import math
 from collections.abc import Callable
@@ -26,37 +26,41 @@ def trailing(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 
 
 def leading(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """..., 1 + 2 (T // steps), 1 + T // steps, 1: below T, as the first public codes have it."""
+    """..., 1 + 2 (T // steps), 1 + T // steps, 1: below T, as in the first public codes."""
     return [1.0 + diffusion.steps // steps * place for place in reversed(range(steps))]
 
 
 def quadratic(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """From T to 1 in equal steps of the square root (Song et al. 2020, section D.2)."""
-    return (
-        torch.linspace(math.sqrt(diffusion.steps), 1, steps, dtype=torch.float64).square().tolist()
-    )
+    roots = torch.linspace(math.sqrt(diffusion.steps), 1, steps, dtype=torch.float64)
+    return roots.square().tolist()
 
 
 def log_snr(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """To 1 in equal steps of the logarithm of the SNR (Lu et al. 2022), from T or the level e^5.1, where their code cuts off cosine."""
+    """To 1 in equal steps of log SNR (Lu et al. 2022), from T or the level e^5.1.
+
+    Their code cuts off the cosine schedule at this level.
+    """
     return by_level(diffusion, steps, math.exp(5.1), torch.log, torch.exp)
 
 
 def karras(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """To 1 in equal steps of (sigma / alpha)^(1 / 7), from T or the level 80 (Karras et al. 2022, eq. 5 and table 1)."""
+    """To 1 in equal steps of (sigma / alpha)^(1 / 7), from T or the level 80.
+
+    Karras et al. 2022, eq. 5 and table 1.
+    """
     return by_level(
         diffusion, steps, 80.0, lambda level: level ** (1 / RHO), lambda root: root**RHO
     )
 
 
 def by_level(
-    diffusion: GaussianDiffusion, steps: int, highest: float, there: Change, back: Change
+    diffusion: GaussianDiffusion, steps: int, highest: float, function: Change, inverse: Change
 ) -> list[float]:
-    """In equal steps of a function of the noise level: above the highest there is nothing to see."""
+    """To 1 in equal steps of a function of the noise level; from T, or from the level `highest`."""
     first, last = diffusion.level(diffusion.steps).clamp(max=highest), diffusion.level(1)
-    levels = back(
-        torch.linspace(float(there(first)), float(there(last)), steps, dtype=torch.float64)
-    )
+    ends = float(function(first)), float(function(last))
+    levels = inverse(torch.linspace(*ends, steps, dtype=torch.float64))
     return diffusion.time_of(-2 * levels.log()).tolist()
 
 
@@ -67,20 +71,18 @@ SPACINGS = {
 
 @dataclass(frozen=True)
 class Grid:
-    """The options that all samplers share: how many steps, and where they lie in time.
-
-    steps: a number up to T, or `all`. spacing: one of the functions of this file.
-    """
+    """The options of all samplers: steps, a number up to T or `all`; spacing, a function above."""
 
     _: KW_ONLY
     steps: int | Literal["all"]
     spacing: Literal["even", "trailing", "leading", "quadratic", "log_snr", "karras"]
 
     def times(self, diffusion: GaussianDiffusion) -> list[float]:
-        """Strictly decreasing times from noise to 0, steps + 1 of them."""
+        """The steps + 1 strictly decreasing times from noise to 0."""
         steps = diffusion.steps if self.steps == "all" else self.steps
         if not 1 <= steps <= diffusion.steps:
             raise ValueError(
-                f"sampler.steps must be between 1 and {diffusion.steps}, the schedule's steps, but is {steps}"
+                f"sampler.steps must be between 1 and {diffusion.steps}, the schedule's steps,"
+                f" but is {steps}"
             )
         return [*SPACINGS[self.spacing](diffusion, steps), 0.0]

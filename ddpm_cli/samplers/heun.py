@@ -1,4 +1,4 @@
-"""Heun's method in x / alpha and sigma / alpha, with the noise that EDM may add before each step."""
+"""Heun's method in x / alpha and sigma / alpha, with the churn of EDM before each step."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,36 +23,26 @@ def heun(
     churn_max: float | None = None,
     churn_noise: float = 1.0,
 ) -> Iterator[Images]:
-    """Second order by two evaluations a step, but one in the last (Karras et al. 2022, algorithm 2).
+    """Second order by two evaluations a step, one in the last (Karras et al. 2022, algorithm 2).
 
-    churn: the share by which the noise level is raised before a step (S_churn / N), where sigma / alpha lies between churn_min and
-    churn_max (S_tmin, S_tmax; null: no limit). churn_noise: the scale of the noise added (S_noise).
+    churn: the share by which each step first raises the noise level sigma / alpha (S_churn / N),
+    if the level lies between churn_min and churn_max (S_tmin, S_tmax; null: no limit).
+    churn_noise: the scale of the added noise (S_noise).
     """
     if not 0 <= churn <= MOST_CHURN or churn_noise < 0:
         rule = "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0"
         raise ValueError(f"{rule}, but they are {churn} and {churn_noise}")
     for t, s in pairwise(times):
-        level = diffusion.level(t)
-        if (
-            churn
-            and level.isfinite()
-            and churn_min <= level <= (math.inf if churn_max is None else churn_max)
-        ):
+        level, highest = diffusion.level(t), math.inf if churn_max is None else churn_max
+        if churn and level.isfinite() and churn_min <= level <= highest:
             x, t = add_churn(diffusion, x, t, churn, churn_noise * noise(x))
         x0 = denoise(x, t).x0
-        euler, now, then = (
-            diffusion.ddim_step(x0, x, t, s),
-            diffusion.level(t),
-            diffusion.level(s),
-        )
+        euler = diffusion.ddim_step(x0, x, t, s)
+        now, then = diffusion.level(t), diffusion.level(s)
         if s > 0 and now.isfinite():
-            straight = (
-                broadcast_like((diffusion.alpha_bar_at(s) / diffusion.alpha_bar_at(t)).sqrt(), x)
-                * x
-            )
-            slope = (
-                euler - broadcast_like(diffusion.alpha_bar_at(s).sqrt(), x) * denoise(euler, s).x0
-            )
+            alpha_bar = diffusion.alpha_bar_at(s)
+            straight = broadcast_like((alpha_bar / diffusion.alpha_bar_at(t)).sqrt(), x) * x
+            slope = euler - broadcast_like(alpha_bar.sqrt(), x) * denoise(euler, s).x0
             euler = 0.5 * (euler + straight + broadcast_like(1 - now / then, x) * slope)
         x = euler
         yield x
@@ -61,11 +51,10 @@ def heun(
 def add_churn(
     diffusion: GaussianDiffusion, x: Images, t: float, more: float, noise: Images
 ) -> tuple[Images, float]:
-    """x_t with its noise level raised by the share `more`, as far as the process goes; and the time of that level."""
+    """x_t with its noise level raised by the share `more`, at most to T; and the new time."""
     before = diffusion.level(t)
     later = diffusion.time_of(-2 * (before * (1 + more)).log())
     added = (diffusion.level(later).square() - before.square()).clamp(min=0).sqrt()
     alpha = diffusion.alpha_bar_at(later).sqrt()
-    return broadcast_like(alpha / diffusion.alpha_bar_at(t).sqrt(), x) * x + broadcast_like(
-        alpha * added, x
-    ) * noise, float(later)
+    scaled = broadcast_like(alpha / diffusion.alpha_bar_at(t).sqrt(), x) * x
+    return scaled + broadcast_like(alpha * added, x) * noise, float(later)

@@ -1,4 +1,4 @@
-"""The unified predictor-corrector: a multistep solver whose estimates also correct the step that led to them."""
+"""The unified predictor-corrector: each estimate of a multistep solver corrects its last step."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,8 @@ from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.samplers.contract import Denoise, Noise
 from ddpm_cli.shapes import Coefficient, Images
 
-Known: TypeAlias = list[
-    tuple[Images, Coefficient]
-]  # estimates of x_0 and their log(alpha / sigma), the newest first
+# estimates of x_0 and their log(alpha / sigma), the newest first
+Known: TypeAlias = list[tuple[Images, Coefficient]]
 
 
 def unipc(
@@ -25,9 +24,10 @@ def unipc(
     *,
     order: Literal[1, 2, 3] = 2,
 ) -> Iterator[Images]:
-    """UniPC-p with data prediction and B(h) = e^h - 1, `bh2` (Zhao et al. 2023, algorithms 5 and 6); one evaluation a step.
+    """UniPC-p with data prediction and B(h) = e^h - 1, `bh2`; one evaluation a step.
 
-    Orders rise with the estimates there are and fall towards the last step, which returns the last estimate at time 0.
+    Zhao et al. 2023, algorithms 5 and 6. Orders rise with the number of estimates and fall towards
+    the last step, which returns the last estimate at time 0.
     """
     known: Known = []
     corrected = x
@@ -49,23 +49,24 @@ def unipc_step(
     s: float,
     arrived: Images | None = None,
 ) -> Images:
-    """x_s from x_t and the estimates up to t; corrected where that at s, `arrived`, is there."""
+    """x_s from x_t and the estimates up to t; corrected by the estimate at s, `arrived`, if any."""
     (x0, here), there = known[0], diffusion.log_snr(s) / 2
     h = there - here
     others = [(estimate, float((level - here) / h)) for estimate, level in known[1:]]
     others += [] if arrived is None else [(arrived, 1.0)]
     moved = diffusion.ddim_step(x0, x, t, s)
-    for weight, (estimate, ratio) in zip(
-        unipc_weights(float(h), [ratio for _, ratio in others]), others, strict=True
-    ):
-        moved = moved + broadcast_like(
-            diffusion.alpha_bar_at(s).sqrt() * (-(-h).expm1()) * weight / ratio, x
-        ) * (estimate - x0)
+    weights = unipc_weights(float(h), [ratio for _, ratio in others])
+    for weight, (estimate, ratio) in zip(weights, others, strict=True):
+        scale = diffusion.alpha_bar_at(s).sqrt() * (-(-h).expm1()) * weight / ratio
+        moved = moved + broadcast_like(scale, x) * (estimate - x0)
     return moved
 
 
 def unipc_weights(h: float, ratios: Sequence[float]) -> list[float]:
-    """The solution of sum_m rho_m r_m^(k-1) = k! phi_(k+1)(-h) (-h) / B, k = 1..q (Zhao et al. 2023, eq. 5); 1/2 for q = 1."""
+    """The rho of sum_m rho_m r_m^(k-1) = k! phi_(k+1)(-h) (-h) / B, k = 1..q; 1/2 for q = 1.
+
+    Zhao et al. 2023, eq. 5.
+    """
     if len(ratios) < 2:
         return [0.5] * len(ratios)
     phi, goals = math.expm1(-h) / -h - 1, []
