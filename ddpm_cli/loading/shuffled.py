@@ -1,10 +1,13 @@
-"""The endless stream of batches: order, windows and flips are functions of (seed, epoch, index), so it starts anywhere at once."""
+"""The endless stream of batches, which starts at any step at once.
+
+Order, windows and flips are functions of (seed, epoch, index).
+"""
 
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ddpm_cli.data.image_arrays import select_images
+from ddpm_cli.data.image_arrays import ImageArray, select_images
 from ddpm_cli.data.image_set import ImageSet
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Bytes, Indices, Labels, Larger, Pixels, Weights
@@ -25,9 +28,9 @@ Chance: TypeAlias = np.floating[Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as bytes, their labels if there are any, their indices in the data set; the place of the first in the global batch.
+    """Images as bytes, their labels if there are any, and their indices in the data set.
 
-    position: where a stream goes on after them.
+    first: the place of the first image in the global batch. position: where a stream goes on.
     """
 
     images: Bytes
@@ -37,17 +40,17 @@ class Batch:
     position: str = ""
 
     def pin_memory(self) -> "Batch":
-        """The batch in pinned memory, from which a copy to a GPU need not be waited for."""
+        """The batch in pinned memory, from which a copy to a GPU is asynchronous."""
         labels = None if self.labels is None else self.labels.pin_memory()
         return replace(self, images=self.images.pin_memory(), labels=labels)
 
 
 @dataclass(frozen=True)
 class Stream(Dataset[Batch]):
-    """The batch of any step, or of it the images at the places `part`: the same for any number of processes and workers.
+    """The batch of any step, or its images at the places `part`, for any number of workers.
 
-    Each epoch has an order of its own; where one ends in the midst of a batch, the batch goes on with the next. Whether an image is
-    mirrored and which window is cut from it are functions of (seed, epoch, index).
+    Each epoch has its own order. If an epoch ends within a batch, the batch goes on with the next
+    epoch. Whether an image is mirrored, and its window, are functions of (seed, epoch, index).
     """
 
     data: ImageSet
@@ -57,120 +60,104 @@ class Stream(Dataset[Batch]):
     part: slice = field(default_factory=lambda: slice(None))
 
     def __getitem__(self, step: int) -> Batch:
-        epochs, places = np.divmod(
-            np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.part],
-            len(self.data.images),
-        )
-        indices = values_by_epoch(epochs, places, self.order)
-        chosen = torch.from_numpy(indices)
-        images = (
-            self.windows(epochs, indices)
-            if self.data.larger is not None
-            else select_images(self.data.images, chosen)
-        )
+        data, count = self.data, len(self.data.images)
+        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.part]
+        epochs, places = np.divmod(places, count)
+        order = partial(epoch_order, count, data.weights, self.seed)
+        keys = values_by_epoch(epochs, places, order)
+        indices = torch.from_numpy(keys)
+        if data.larger is None:
+            images = select_images(data.images, indices)
+        else:
+            images = self.windows(data.larger, epochs, keys)
         if self.flip:
-            mirrored = (
-                values_by_epoch(epochs, indices, self.chance(Purpose.FLIP)) < 0.5
-            ).nonzero()[0]
-            images.numpy()[mirrored] = select_images(images, torch.from_numpy(mirrored)).flip(
-                3
-            )  # as index_copy_ does, five times as quick
-        labels, places_in_all = (
-            each if each is None else each[chosen] for each in (self.data.labels, self.data.places)
-        )
-        return Batch(
-            images, labels, chosen if places_in_all is None else places_in_all, self.part.start or 0
-        )
+            chances = values_by_epoch(epochs, keys, self.chance(Purpose.FLIP))
+            mirrored = (chances < 0.5).nonzero()[0]
+            # the same as index_copy_, five times as fast
+            flipped = select_images(images, torch.from_numpy(mirrored)).flip(3)
+            images.numpy()[mirrored] = flipped
+        labels = None if data.labels is None else data.labels[indices]
+        whole = indices if data.places is None else data.places[indices]
+        return Batch(images, labels, whole, self.part.start or 0)
 
-    def windows(self, epochs: Int64Array, indices: Int64Array) -> Bytes:
-        """Windows of the images with a margin."""
-        assert self.data.larger is not None
-        larger = select_images(self.data.larger, torch.from_numpy(indices))
+    def windows(self, larger: ImageArray, epochs: Int64Array, keys: Int64Array) -> Bytes:
+        """Random windows of images with a margin."""
         down, across = (
-            values_by_epoch(epochs, indices, self.chance(Purpose.CROP, axis)) for axis in (0, 1)
+            values_by_epoch(epochs, keys, self.chance(Purpose.CROP, axis)) for axis in (0, 1)
         )
-        return torch.stack(
-            [
-                cut_window(*each, self.data.images.shape)
-                for each in zip(larger, down, across, strict=True)
-            ]
-        )
-
-    @cached_property
-    def order(self) -> Callable[[int], Int64Array]:
-        """The order of an epoch."""
-        return lru_cache(2)(
-            partial(epoch_order, len(self.data.images), self.data.weights, self.seed)
-        )
+        shape = self.data.images.shape
+        cuts = zip(select_images(larger, torch.from_numpy(keys)), down, across, strict=True)
+        return torch.stack([cut_window(*cut, shape) for cut in cuts])
 
     def chance(self, purpose: Purpose, axis: int = 0) -> Callable[[int], Float32Array]:
-        """The numbers in [0, 1) of an epoch."""
+        """The numbers in [0, 1) of an epoch, for a purpose."""
         return partial(epoch_chances, len(self.data.images), self.seed, purpose, axis)
 
 
 def batches(
     stream: Stream, *, start: int = 0, workers: int = 0, pin: bool = False
 ) -> Iterator[Batch]:
-    """The batches from step `start` on, prepared ahead by `workers` processes; in pinned memory if a GPU takes them."""
-    own = torch.Generator()  # for a loader draws a seed at its start
-    forked = (
-        "fork" if workers and sys.platform == "linux" else None
-    )  # so that workers have the images without a copy
-    options: dict[str, Any] = {
-        "worker_init_fn": ignore_signals,
-        "multiprocessing_context": forked,
-        "generator": own,
-        "pin_memory": pin,
-    }
-    return iter(
-        DataLoader(
-            stream, batch_size=None, sampler=range(start, ENDLESS), num_workers=workers, **options
-        )
+    """Yield the batches from step `start` on, which `workers` processes prepare ahead.
+
+    pin: in pinned memory, for a GPU.
+    """
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        sampler=range(start, ENDLESS),
+        num_workers=workers,
+        worker_init_fn=ignore_signals,
+        # forked workers share the images without a copy
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        # the loader draws a seed at its start, not from the global generator
+        generator=torch.Generator(),
+        pin_memory=pin,
     )
+    return iter(loader)
 
 
 def ignore_signals(worker: int) -> None:
-    """Leaves a request to stop to the process that trains: it ends its workers itself."""
+    """Leave a request to stop to the training process, which ends its workers itself."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 
 def cut_window(image: Larger, down: Chance, across: Chance, shape: Sequence[int]) -> Pixels:
-    """The window of height and width `shape[-2:]` that two chances choose."""
+    """Cut the window of height and width `shape[-2:]` that two chances choose."""
     height, width = shape[-2:]
-    top, left = (
-        int(down * (image.shape[1] - height + 1)),
-        int(across * (image.shape[2] - width + 1)),
-    )
+    top = int(down * (image.shape[1] - height + 1))
+    left = int(across * (image.shape[2] - width + 1))
     return image[:, top : top + height, left : left + width]
 
 
 def values_by_epoch(
     epochs: Int64Array, keys: Int64Array, values: Callable[[int], NDArray[Any]]
 ) -> NDArray[Any]:
-    """For each key the value of its epoch; the epochs ascend."""
-    return np.concatenate(
-        [values(epoch)[keys[epochs == epoch]] for epoch in np.unique(epochs).tolist()] or [keys]
-    )
+    """The value of each key in its epoch; the epochs ascend."""
+    parts = [values(epoch)[keys[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
+    return np.concatenate(parts or [keys])
 
 
+@lru_cache(2)
 def epoch_order(images: int, weights: Weights | None, seed: int, epoch: int) -> Int64Array:
-    """The indices of an epoch: each once, or with weights as often as is its share, rounded up or down (systematic sampling)."""
+    """The indices of an epoch in their order.
+
+    Without weights each index comes once. With weights it comes as often as its share of the
+    images, rounded up or down (systematic sampling).
+    """
     rng = rng_at(seed, Purpose.ORDER, epoch)
     every = rng.permutation(images)
     if weights is None:
         return every
-    alike = every[
-        np.argsort(weights.numpy()[every], kind="stable")
-    ]  # so that the shares of sources are met
-    edges = np.cumsum(weights.numpy()[alike])
-    picked = np.searchsorted(
-        edges / edges[-1] * images, np.arange(images) + rng.random(), side="right"
-    )
-    return rng.permutation(alike[np.minimum(picked, images - 1)])
+    # sorted by weight, so that the shares of sources are met
+    ordered = every[np.argsort(weights.numpy()[every], kind="stable")]
+    edges = np.cumsum(weights.numpy()[ordered])
+    points = np.arange(images) + rng.random()
+    picks = np.searchsorted(edges / edges[-1] * images, points, side="right")
+    return rng.permutation(ordered[np.minimum(picks, images - 1)])
 
 
 @lru_cache(6)
 def epoch_chances(images: int, seed: int, purpose: Purpose, axis: int, epoch: int) -> Float32Array:
-    """Numbers in [0, 1) for a purpose, one for each image in an epoch."""
+    """A number in [0, 1) for each image in an epoch, for a purpose."""
     return rng_at(seed, purpose, epoch, axis).random(images, dtype=np.float32)

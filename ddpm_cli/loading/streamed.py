@@ -1,4 +1,7 @@
-"""A set that is read as it is trained on: batches of each process's share of its rows, shuffled by windows, that go on where they ended."""
+"""Batches of a streamed data set, which go on where they ended.
+
+Each process reads its share of the rows and shuffles them in windows.
+"""
 
 import json
 import logging
@@ -23,16 +26,16 @@ from ddpm_cli.loading.shuffled import Batch, Chance, cut_window
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Larger, Pixels
 
-WINDOW = 2048  # rows that are shuffled together, undecoded: two or three such are in memory
+WINDOW = 2048  # undecoded rows to shuffle together; two or three windows are in memory
 CHANCES = ((Purpose.FLIP, 0), (Purpose.CROP, 0), (Purpose.CROP, 1))
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a process goes on: so many rows into a window that begins after so many others, read from a state of `datasets` on.
+    """Where a process goes on: after `done` rows of the window that follows `before` rows.
 
-    state: None at the beginning of an epoch.
+    state: from which `datasets` reads the window; None at the beginning of an epoch.
     """
 
     before: int = 0
@@ -40,8 +43,8 @@ class Position:
     state: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, text: str) -> "Position":
-        """From its text in a checkpoint; ValueError where that is of no position."""
+    def parse(cls, text: str) -> "Position":
+        """The position that a text of a checkpoint says; ValueError if it says none."""
         try:
             before, done, state = (json.loads(text)[name] for name in ("before", "done", "state"))
         except (ValueError, LookupError, TypeError, RecursionError):
@@ -52,10 +55,10 @@ class Position:
         return cls(before, done, state)
 
     @classmethod
-    def readable(cls, text: str) -> bool:
-        """Whether a text is of a position."""
+    def is_valid(cls, text: str) -> bool:
+        """Whether a text says a position."""
         try:
-            cls.of(text)
+            cls.parse(text)
         except ValueError:
             return False
         return True
@@ -66,7 +69,7 @@ class Position:
 
 @dataclass(frozen=True)
 class ShuffleWindow:
-    """Rows that are shuffled together: where they begin, and their order and chances, functions of the seed, the process and that place."""
+    """Rows to shuffle together; order and chances are functions of seed, process and start."""
 
     start: Position
     rows: list[dict[str, Any]]
@@ -76,7 +79,10 @@ class ShuffleWindow:
 
 @dataclass(frozen=True)
 class StreamedRow:
-    """What became of a row: its image and label, or why it cannot be read; neither where it is held out. position: behind it."""
+    """The image and label of a row, or its fault, or neither if the image is held out.
+
+    position: after the row.
+    """
 
     position: Position
     index: int
@@ -87,7 +93,7 @@ class StreamedRow:
 
 @dataclass(frozen=True)
 class StreamShare:
-    """What one process of several reads of a stream, and how it prepares its images."""
+    """One process's share of a stream, and the preparation of its images."""
 
     rows: Rows
     preparation: Preparation
@@ -95,130 +101,120 @@ class StreamShare:
     rank: int = 0
     ranks: int = 1
 
-    def windows(self, start: Position, going: Callable[[], bool]) -> Iterator[ShuffleWindow]:
-        """Windows without end, epoch after epoch; ValueError where rows cannot be read."""
+    def windows(self, start: Position, is_wanted: Callable[[], bool]) -> Iterator[ShuffleWindow]:
+        """Yield windows without end, epoch after epoch; ValueError if rows cannot be read."""
         before, state = start.before, start.state
         try:
-            while going():
+            while is_wanted():
                 table = split_dataset_by_node(self.rows.table, self.rank, self.ranks)
                 if state is not None:
                     table.load_state_dict(state)
-                reading = takewhile(lambda _: going(), table)
-                while some := list(islice(reading, WINDOW)):
-                    yield self.window(Position(before, 0, state), some)
-                    before, state = before + len(some), table.state_dict()
+                reader = takewhile(lambda _: is_wanted(), table)
+                while rows := list(islice(reader, WINDOW)):
+                    yield self.window(Position(before, 0, state), rows)
+                    before, state = before + len(rows), table.state_dict()
                 if state is None:
                     raise ValueError(f"there are none for process {self.rank + 1} of {self.ranks}")
                 state = None
         except (*FAULTS, RuntimeError) as error:
-            raise ValueError(
-                f"the rows of the stream cannot be read on after {before:,}: {fault_text(error)}"
-            ) from error
+            place = f"the rows of the stream cannot be read on after {before:,}"
+            raise ValueError(f"{place}: {fault_text(error)}") from error
 
     def window(self, start: Position, rows: list[dict[str, Any]]) -> ShuffleWindow:
-        """A window and its randomness."""
-        rngs = [
-            rng_at(self.seed, purpose, self.rank, start.before, axis) for purpose, axis in CHANCES
-        ]
-        order = rng_at(self.seed, Purpose.ORDER, self.rank, start.before).permutation(len(rows))
-        return ShuffleWindow(
-            start, rows, order, np.stack([rng.random(len(rows)) for rng in rngs], axis=1)
-        )
+        """A window with its random numbers."""
+        key, count = (self.rank, start.before), len(rows)
+        rngs = [rng_at(self.seed, purpose, *key, axis) for purpose, axis in CHANCES]
+        chances = np.stack([rng.random(count) for rng in rngs], axis=1)
+        order = rng_at(self.seed, Purpose.ORDER, *key).permutation(count)
+        return ShuffleWindow(start, rows, order, chances)
 
-    def seen(self, place: tuple[ShuffleWindow, int]) -> StreamedRow:
-        """The row at a place of the order of a window, with its image decoded."""
-        window, done = place
-        row = window.rows[number := int(window.order[done])]
-        found = StreamedRow(replace(window.start, done=done + 1), window.start.before + number)
+    def decode_row(self, place: tuple[ShuffleWindow, int]) -> StreamedRow:
+        """Decode the row at a place in the order of a window."""
+        (window, done), preparation = place, self.preparation
+        number = int(window.order[done])
+        cell = window.rows[number][self.rows.image]
+        index = window.start.before + number
+        row = StreamedRow(replace(window.start, done=done + 1), index)
         try:
-            image = prepare_image(
-                open_cell(row[self.rows.image]), self.preparation.kept, self.preparation.crop
-            )
+            image = prepare_image(open_cell(cell), preparation.stored_shape, preparation.crop)
         except UNREADABLE as error:
-            return replace(
-                found, fault=f"{cell_name(row[self.rows.image], found.index)}: {fault_text(error)}"
-            )
-        if is_held_out(content_hash(image[None]), self.preparation.holdout)[0]:
-            return found
-        return replace(
-            found, image=self.varied(image, *window.chances[number]), label=self.label(row)
-        )
+            return replace(row, fault=f"{cell_name(cell, index)}: {fault_text(error)}")
+        if is_held_out(content_hash(image[None]), preparation.holdout)[0]:
+            return row
+        label = self.label(window.rows[number])
+        return replace(row, image=self.augment(image, *window.chances[number]), label=label)
 
-    def varied(self, image: Larger, flip: Chance, down: Chance, across: Chance) -> Pixels:
-        """The window of an image that chances choose, mirrored or not."""
-        cut = cut_window(image, down, across, self.preparation.shape)
-        return cut.flip(2) if self.preparation.flip and flip < 0.5 else cut
+    def augment(self, image: Larger, flip: Chance, down: Chance, across: Chance) -> Pixels:
+        """Cut the window of an image that chances choose, and perhaps mirror it."""
+        window = cut_window(image, down, across, self.preparation.shape)
+        return window.flip(2) if self.preparation.flip and flip < 0.5 else window
 
     def label(self, row: Mapping[str, Any]) -> int:
-        """The label of a row, -1 for none; ValueError where it is that of no class."""
+        """The label of a row, -1 for none; ValueError if it is of no class."""
         if self.rows.label is None or (label := row[self.rows.label]) is None:
             return -1
         if not -1 <= label < (classes := self.rows.table.features[self.rows.label].num_classes):
-            raise ValueError(
-                f"labels must be less than {classes}, the classes there are, but one is {label}"
-            )
+            rule = f"labels must be less than {classes}, the classes there are"
+            raise ValueError(f"{rule}, but one is {label}")
         return int(label)
 
-    def trained(self, rows: Iterator[StreamedRow]) -> Iterator[StreamedRow]:
-        """Those with an image to train on; ValueError where one cannot be read and on_error=stop, or where an epoch has none."""
-        skipped, some = 0, True
+    def training_rows(self, rows: Iterator[StreamedRow]) -> Iterator[StreamedRow]:
+        """Yield the rows with an image to train on.
+
+        ValueError if a row is unreadable and on_error=stop, or if an epoch has no such image.
+        """
+        skipped, epoch_has_images = 0, True
         for row in rows:
             if row.position.state is None and row.position.done == 1:
-                if not some:
-                    raise ValueError(
-                        f"process {self.rank + 1} of {self.ranks} finds no image to train on in its share of the stream"
-                    )
-                some = False
+                if not epoch_has_images:
+                    process = f"process {self.rank + 1} of {self.ranks}"
+                    reason = "finds no image to train on in its share of the stream"
+                    raise ValueError(f"{process} {reason}")
+                epoch_has_images = False
             if row.fault and self.preparation.on_error == "stop":
                 raise ValueError(f"cannot read {row.fault} (data.on_error=skip goes without)")
-            if (
-                row.fault and (skipped := skipped + 1).bit_count() == 1
-            ):  # the first, second, fourth, eighth, ...
-                log.warning(
-                    "warning: images that cannot be read and are skipped: %s so far, now %s",
-                    f"{skipped:,}",
-                    row.fault,
-                )
+            skipped += bool(row.fault)
+            if row.fault and skipped.bit_count() == 1:  # the 1st, 2nd, 4th, 8th, ...
+                message = "warning: images that cannot be read and are skipped: %s so far, now %s"
+                log.warning(message, f"{skipped:,}", row.fault)
             if row.image is not None:
-                some = True
+                epoch_has_images = True
                 yield row
 
     def batch(self, rows: Sequence[StreamedRow], first: int) -> Batch:
-        """The batch of some rows, from place `first` of the global one on."""
-        labels = torch.tensor([row.label for row in rows]) if self.rows.label else None
+        """The batch of some rows, from place `first` of the global batch on."""
         images = torch.stack([row.image for row in rows if row.image is not None])
-        return Batch(
-            images, labels, torch.tensor([row.index for row in rows]), first, str(rows[-1].position)
-        )
+        labels = torch.tensor([row.label for row in rows]) if self.rows.label else None
+        indices = torch.tensor([row.index for row in rows])
+        return Batch(images, labels, indices, first, str(rows[-1].position))
 
 
 def streamed_batches(
     share: StreamShare, part: slice, position: str = "", *, threads: int = 1, pin: bool = False
 ) -> Iterator[Batch]:
-    """One process's parts of batches, from a position on, the same for any number of threads; in pinned memory if a GPU takes them."""
-    start, size = Position.of(position) if position else Position(), part.stop - part.start
+    """Yield one process's parts of batches from a position on, the same for any `threads`.
+
+    pin: in pinned memory, for a GPU.
+    """
+    start = Position.parse(position) if position else Position()
+    size = part.stop - part.start
 
     def places(window: ShuffleWindow) -> range:
         return range(start.done if window.start.before == start.before else 0, len(window.rows))
 
-    with reader_pools(threads) as (reader, decoders, going):
-        reading = share.windows(start, going)
+    with reader_pools(threads) as (reader, decoders, is_wanted):
+        reading = share.windows(start, is_wanted)
         windows = prefetch(reader, lambda _: next(reading), repeat(None), 2)
-        seen = prefetch(
-            decoders,
-            share.seen,
-            ((window, place) for window in windows for place in places(window)),
-            2 * size + threads,
-        )
-        trained = share.trained(seen)
+        keys = ((window, place) for window in windows for place in places(window))
+        rows = share.training_rows(prefetch(decoders, share.decode_row, keys, 2 * size + threads))
         while True:
-            batch = share.batch(list(islice(trained, size)), part.start)
+            batch = share.batch(list(islice(rows, size)), part.start)
             yield batch.pin_memory() if pin else batch
 
 
 @contextmanager
 def reader_pools(threads: int) -> Iterator[tuple[Executor, Executor, Callable[[], bool]]]:
-    """A thread that reads and some that decode, and whether they are still wanted."""
+    """A thread that reads, threads that decode, and whether their results are still wanted."""
     stopped = Event()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as decoders:
         try:

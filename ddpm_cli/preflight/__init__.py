@@ -1,4 +1,4 @@
-"""Preflight: what can be known of a run before its first step. Every check looks, and leaves all as it was."""
+"""Checks of a run before its first step; no check changes anything."""
 
 from ddpm_cli.preflight.data import check_image_sets
 from ddpm_cli.preflight.finding import Finding

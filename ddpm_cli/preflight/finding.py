@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: nothing wrong, something to know of, a reason not to start; or what the run will take."""
+    """The finding of a check: all is well, a warning, a reason not to start, or an estimate."""
 
     level: Literal["ok", "warning", "error", "estimate"]
     text: str

@@ -1,9 +1,9 @@
-"""A network that knows the answer has no loss."""
+"""A network that knows the noise has no loss."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,66 +12,56 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.preflight.finding import Finding
-from ddpm_cli.preflight.learning import EXACT
 from ddpm_cli.shapes import Images, Labels, Maps, NetworkTimes, Times
 from ddpm_cli.training import noise_batch
 
+EXACT = 1e-6  # a loss below counts as none
+
 
 class Oracle(nn.Module):
-    """A network that knows the answer."""
+    """A network that knows its output."""
 
-    def __init__(self, answer: Maps) -> None:
+    def __init__(self, output: Maps) -> None:
         super().__init__()
-        self.answer = answer
+        self.output = output
 
     def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Maps:
-        return self.answer
+        return self.output
 
 
 def check_oracle(
     denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any
 ) -> Iterator[Finding]:
-    """Whether a network that knows the noise has no loss, as it must, and one that errs at the last time has some.
+    """Check that a network that knows the noise has no loss, and that an error at t = T has some.
 
-    `noise` are options of `noised`. Of the bound the first is so but at t = 1, which is its decoder's, and with the smallest variance.
+    `noise` are options of `noise_batch`. The bound of such a network is zero only for t > 1, since
+    the decoder acts at t = 1, and only with the smallest variance.
     """
-    found = noise_batch(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
-    times = torch.as_tensor(found.t).clamp(min=2)
-    worst = loss(*denoiser_that_knows(denoiser, found, times)).abs().max().item()
+    noised = noise_batch(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
+    times = torch.as_tensor(noised.t).clamp(min=2)
+    worst = loss(*oracle_and_batch(denoiser, noised, times)).abs().max().item()
     if worst < EXACT:
         yield Finding("ok", "a network that knows the noise has no loss")
     else:
-        level: Literal["warning", "error"] = "warning" if math.isfinite(worst) else "error"
-        yield Finding(
-            level,
-            f"a network that knows the noise has a loss of {worst:.2g}, not 0: loss and parameterisation disagree",
-        )
-    if (
-        loss(
-            *denoiser_that_knows(
-                denoiser, found, torch.full_like(times, denoiser.diffusion.steps), error=1.0
-            )
-        )
-        == 0
-    ).all():
+        fault = f"a network that knows the noise has a loss of {worst:.2g}, not 0"
+        text = f"{fault}: loss and parameterisation disagree"
+        yield Finding("warning" if math.isfinite(worst) else "error", text)
+    last = torch.full_like(times, denoiser.diffusion.steps)
+    if (loss(*oracle_and_batch(denoiser, noised, last, error=1.0)) == 0).all():
+        fault = "the loss gives no weight to the last time, from which sampling starts"
         remedy = "choose another loss, or schedule.zero_snr=false"
-        yield Finding(
-            "warning",
-            f"the loss gives no weight to the last time, from which sampling starts: {remedy}",
-        )
+        yield Finding("warning", f"{fault}: {remedy}")
 
 
-def denoiser_that_knows(
-    denoiser: Denoiser, found: Noised, t: Times, error: float = 0.0
+def oracle_and_batch(
+    denoiser: Denoiser, noised: Noised, t: Times, error: float = 0.0
 ) -> tuple[Denoiser, Noised]:
-    """A network that knows the noise of these images at other times, or errs by so much, and the batch."""
-    batch = replace(
-        Noised.at(denoiser.diffusion, found.x0.double(), found.eps.double(), t, found.label),
-        perturbed=found.perturbed,
-    )
-    target = denoiser.target(batch.x0, batch.eps, t) + error
-    learned = denoiser.variance == "learned"
-    answer = torch.cat([target, -torch.ones_like(target)], dim=1) if learned else target
-    return replace(
-        denoiser, network=Oracle(answer), variance="learned" if learned else "small"
-    ), batch
+    """A network that knows the noise of images at times t up to an error, and their batch."""
+    x0, eps = noised.x0.double(), noised.eps.double()
+    batch = Noised.at(denoiser.diffusion, x0, eps, t, noised.label)
+    batch = replace(batch, perturbed=noised.perturbed)
+    output = denoiser.target(batch.x0, batch.eps, t) + error
+    if denoiser.variance != "learned":
+        return replace(denoiser, network=Oracle(output), variance="small"), batch
+    output = torch.cat([output, -torch.ones_like(output)], dim=1)
+    return replace(denoiser, network=Oracle(output)), batch

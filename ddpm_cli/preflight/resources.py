@@ -1,4 +1,4 @@
-"""Whether memory and disk are large enough for a run, and how long it will take."""
+"""Whether memory and disk suffice for a run, and how long it will take."""
 
 import math
 import resource
@@ -9,141 +9,118 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.training import Trainer, TrainState
 
 REMEDY = "choose a smaller trainer.microbatch"
+MOMENTS = 2  # of an optimizer, each as large as the parameters
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
-    """Whether a run fits into what is free: `extra` bytes for a while, moments where there are none yet, on the CPU a copy to save."""
-    device = state.denoiser.device
-    copy = checkpoint_bytes(state) if device.type == "cpu" else 0
-    needed, there = (
-        extra + copy + (0 if state.optimizer.state else optimizer_state_bytes(state)),
-        free_memory(device),
-    )
-    if there is not None:
-        told = f"memory of {device}: training needs about {size_text(needed)} more, {size_text(there)} are free"
-        yield (
-            Finding("ok", told)
-            if needed <= there
-            else Finding("warning", f"{told}: {REMEDY}, or a smaller network")
-        )
+    """Check that a run fits into the free memory.
+
+    It needs `extra` bytes for a while, the optimizer's moments if there are none yet, and on the
+    CPU the copy of a checkpoint.
+    """
+    device, needed = state.denoiser.device, extra
+    if device.type == "cpu":
+        needed += checkpoint_bytes(state)
+    if not state.optimizer.state:
+        needed += MOMENTS * sum(parameter.nbytes for parameter in state.ema.parameters())
+    free = free_memory(device)
+    if free is not None:
+        sizes = f"training needs about {size_text(needed)} more, {size_text(free)} are free"
+        text = f"memory of {device}: {sizes}"
+        remedy = f"{REMEDY}, or a smaller network"
+        yield Finding("ok", text) if needed <= free else Finding("warning", f"{text}: {remedy}")
 
 
-def peak_memory(device: torch.device, anew: bool = False) -> int:
-    """The most bytes that were in use on the device, since the start or since it was asked `anew`."""
+def peak_memory(device: torch.device, reset: bool = False) -> int:
+    """The most bytes in use on the device since the start, or on a GPU since the last reset."""
     if device.type == "cuda":
-        if anew:
+        if reset:
             torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024
-    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def free_memory(device: torch.device) -> int | None:
-    """The bytes that can still be had on the device, where that can be known."""
+    """The free bytes of the device, None if unknown."""
     if device.type == "cuda":
-        return (
-            torch.cuda.mem_get_info(device)[0]
-            + torch.cuda.memory_reserved(device)
-            - torch.cuda.memory_allocated(device)
-        )
-    known = Path("/proc/meminfo")
-    if device.type != "cpu" or not known.is_file():
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    path = Path("/proc/meminfo")
+    if device.type != "cpu" or not path.is_file():
         return None
-    return next(
-        (
-            1024 * int(line.split()[1])
-            for line in known.read_text().splitlines()
-            if line.startswith("MemAvailable")
-        ),
-        None,
-    )
+    lines = (line for line in path.read_text().splitlines() if line.startswith("MemAvailable"))
+    return next((1024 * int(line.split()[1]) for line in lines), None)
 
 
 def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) -> Iterator[Finding]:
-    """Whether the checkpoints that will lie there at once fit."""
-    count, each = checkpoints_kept(trainer, state.step, steps), checkpoint_bytes(state)
-    there = shutil.disk_usage(
-        next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
-    ).free
-    told = f"disk: {count} checkpoints of {size_text(each)} take {size_text(count * each)} at most, {size_text(there)} are free"
-    if there < each:
-        yield Finding("error", f"{told}: not even one fits")
-    elif there < count * each:
-        yield Finding(
-            "warning", f"{told}: choose a smaller trainer.keep_last or a larger trainer.keep_every"
-        )
+    """Check that the checkpoints of a run fit on the disk."""
+    count, size = checkpoint_count(trainer, state.step, steps), checkpoint_bytes(state)
+    place = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
+    free = shutil.disk_usage(place).free
+    total = f"{count} checkpoints of {size_text(size)} take {size_text(count * size)} at most"
+    text = f"disk: {total}, {size_text(free)} are free"
+    if free < size:
+        yield Finding("error", f"{text}: not even one fits")
+    elif free < count * size:
+        remedy = "choose a smaller trainer.keep_last or a larger trainer.keep_every"
+        yield Finding("warning", f"{text}: {remedy}")
     else:
-        yield Finding("ok", told)
+        yield Finding("ok", text)
 
 
-def checkpoints_kept(trainer: Trainer, start: int, steps: int) -> int:
-    """How many checkpoints lie on the disk at once: the newest, those for good, the best, and the one that is being written."""
+def checkpoint_count(trainer: Trainer, start: int, steps: int) -> int:
+    """The most checkpoints on the disk at once: newest and permanent ones, the best, the next."""
     newest = min(trainer.keep_last, math.ceil(max(0, steps - start) / trainer.checkpoint_every))
-    for_good = (
-        0
-        if trainer.keep_every is None
-        else steps // math.lcm(trainer.keep_every, trainer.checkpoint_every)
-    )
-    return newest + for_good + 2
+    if trainer.keep_every is None:
+        return newest + 2
+    return newest + steps // math.lcm(trainer.keep_every, trainer.checkpoint_every) + 2
 
 
 def checkpoint_bytes(state: TrainState) -> int:
-    """The size of a checkpoint: network, average, and the moments of the optimizer."""
-    kept = [
-        tensor
-        for each in state.optimizer.state.values()
-        for tensor in each.values()
+    """The size of a checkpoint: the network, its EMA, and the moments of the optimizer."""
+    network = state.denoiser.network
+    weights = sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
+    moments = sum(
+        tensor.nbytes
+        for entries in state.optimizer.state.values()
+        for tensor in entries.values()
         if isinstance(tensor, torch.Tensor)
-    ]
-    return 2 * tensor_bytes(state.denoiser.network) + (
-        sum(tensor.nbytes for tensor in kept) or optimizer_state_bytes(state)
     )
-
-
-def optimizer_state_bytes(state: TrainState) -> int:
-    """The bytes that an optimizer with two moments comes to hold."""
-    return 2 * sum(parameter.nbytes for parameter in state.ema.parameters())
-
-
-def tensor_bytes(network: nn.Module) -> int:
-    """The bytes of a network."""
-    return sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
+    expected = MOMENTS * sum(parameter.nbytes for parameter in state.ema.parameters())
+    return 2 * weights + (moments or expected)
 
 
 def estimate_time(
     state: TrainState, trainer: Trainer, steps: int, seconds: float, costs: Mapping[str, float]
 ) -> Iterator[Finding]:
-    """What the rest of a run takes, of which a step takes so many seconds, and what is done at each cadence so many times that."""
+    """Estimate the time of the rest of a run.
+
+    seconds: of a step. costs: of what each cadence brings, in steps.
+    """
     to_go = steps - state.step
-    total = seconds * (
-        to_go
-        + sum(cost * (1 + to_go // getattr(trainer, cadence)) for cadence, cost in costs.items())
-    )
-    told = f"about {seconds:.2g} s a step, {duration_text(total)} in all; a checkpoint has {size_text(checkpoint_bytes(state))}"
-    yield Finding("estimate", told)
+    extra = (cost * (1 + to_go // getattr(trainer, cadence)) for cadence, cost in costs.items())
+    total = duration_text(seconds * (to_go + sum(extra)))
+    size = size_text(checkpoint_bytes(state))
+    text = f"about {seconds:.2g} s a step, {total} in all; a checkpoint has {size}"
+    yield Finding("estimate", text)
 
 
 def size_text(count: float) -> str:
-    """Bytes in words."""
+    """A number of bytes with its unit."""
     power = min(len(UNITS) - 1, int(math.log2(max(1, count)) / 10))
     return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"
 
 
 def duration_text(seconds: float) -> str:
-    """A time in words."""
+    """A time with its unit."""
     minutes = seconds / 60
-    return (
-        f"{seconds:.0f} s"
-        if minutes < 2
-        else f"{minutes:.0f} min"
-        if minutes < 120
-        else f"{minutes / 60:.1f} h"
-    )
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

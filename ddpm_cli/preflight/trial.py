@@ -1,9 +1,8 @@
-"""One pass forward and backward, before anything is trained."""
+"""One pass forward and backward before training."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,12 +19,12 @@ from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
 from ddpm_cli.training.trainer import backward, noise_for_training
 
-ALLOCATION = "allocate memory"  # in what torch says where the CPU's memory is full
+ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is full
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A first pass forward and backward: what was found, the seconds of another, the bytes that it takes for a while."""
+    """The findings of a first pass, the seconds of a second, and its temporary bytes of memory."""
 
     findings: list[Finding]
     seconds: float = math.nan
@@ -41,7 +40,7 @@ def try_parts(
     *,
     perturbed: bool = False,
 ) -> None:
-    """One grey image through sampler and loss: what they refuse is told before anything is prepared."""
+    """Put one grey image through sampler and loss, to refuse bad parts before data is prepared."""
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
         diffusion, last = denoiser.diffusion, denoiser.diffusion.steps
@@ -49,99 +48,72 @@ def try_parts(
         batch = Noised.at(diffusion, grey, grey, torch.tensor([last]), label)
         loss(denoiser, replace(batch, perturbed=perturbed))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
-        raise ValueError(
-            f"one image of {shape} does not go through this network, sampler and loss: {error}"
-        ) from error
+        fault = f"one image of {shape} does not go through this network, sampler and loss"
+        raise ValueError(f"{fault}: {error}") from error
 
 
 def run_trial(
     trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: int, group: ProcessGroup
 ) -> Trial:
-    """Forward and backward of a batch, twice, for the first takes longer; no step is made and no gradient stays."""
+    """Pass a batch forward and backward twice, since the first pass takes longer.
+
+    The trial makes no step, clears all gradients and restores the buffers.
+    """
     network, device = state.denoiser.network, state.denoiser.device
+    buffers = [buffer.clone() for buffer in network.buffers()]
     try:
-        with without_traces(state):
-            before = peak_memory(device, anew=True)
-            times = state.sample_times(seed, trainer.batch_size)
-            noisy = noise_for_training(trainer, state, batch, times, seed)
-            losses = backward(trainer, state, noisy, loss, seed, group)
-            found = list(
-                check_gradients(
-                    losses,
-                    unwrap(network),
-                    needed=group.count > 1,
-                    scaled=state.scaler.is_enabled(),
-                )
-            )
-            if any(each.level == "error" for each in found):
-                return Trial(found)
-            began = time.perf_counter()
-            backward(trainer, state, noisy, loss, seed, group).sum().item()
-            return Trial(found, time.perf_counter() - began, peak_memory(device) - before)
+        before = peak_memory(device, reset=True)
+        times = state.sample_times(seed, trainer.batch_size)
+        noisy = noise_for_training(trainer, state, batch, times, seed)
+        losses = backward(trainer, state, noisy, loss, seed, group)
+        needed, scaled = group.count > 1, state.scaler.is_enabled()
+        findings = list(check_gradients(losses, unwrap(network), needed=needed, scaled=scaled))
+        if any(finding.level == "error" for finding in findings):
+            return Trial(findings)
+        began = time.perf_counter()
+        backward(trainer, state, noisy, loss, seed, group).sum().item()
+        return Trial(findings, time.perf_counter() - began, peak_memory(device) - before)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and ALLOCATION not in str(
-            error
-        ):
+        is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not is_full and ALLOCATION not in str(error):
             raise
-        images_at_once = min(len(batch.images), trainer.microbatch or len(batch.images))
-        return Trial(
-            [
-                Finding(
-                    "error",
-                    f"{images_at_once} images at once do not fit into the memory of {device}: {REMEDY}",
-                )
-            ]
-        )
-
-
-@contextmanager
-def without_traces(state: TrainState) -> Iterator[None]:
-    """Leaves no gradient, and buffers as they were."""
-    network = state.denoiser.network
-    before = [buffer.clone() for buffer in network.buffers()]
-    try:
-        yield
+        count = min(len(batch.images), trainer.microbatch or len(batch.images))
+        fault = f"{count} images at once do not fit into the memory of {device}"
+        return Trial([Finding("error", f"{fault}: {REMEDY}")])
     finally:
         state.optimizer.zero_grad()
-        for buffer, kept in zip(network.buffers(), before, strict=True):
-            buffer.detach().copy_(kept)
+        for buffer, value in zip(network.buffers(), buffers, strict=True):
+            buffer.detach().copy_(value)
 
 
 def check_gradients(
     losses: PerImage, network: nn.Module, *, needed: bool, scaled: bool
 ) -> Iterator[Finding]:
-    """Whether losses and gradients are finite, and every parameter has one.
+    """Check that losses and gradients are finite and that every parameter has a gradient.
 
-    needed: it must, for processes wait for it. scaled: for fp16, whose scaler answers where that is too much.
+    needed: processes wait for every gradient. scaled: the scaler of fp16 answers an overflow.
     """
-    learned = {
-        name: parameter.grad
-        for name, parameter in network.named_parameters()
-        if parameter.requires_grad
-    }
-    bad = [
+    trained = (pair for pair in network.named_parameters() if pair[1].requires_grad)
+    grads = {name: parameter.grad for name, parameter in trained}
+    missing = [name for name, grad in grads.items() if grad is None]
+    infinite = [
         name
-        for name, grad in learned.items()
+        for name, grad in grads.items()
         if grad is not None and not scaled and not grad.isfinite().all()
     ]
-    without = [name for name, grad in learned.items() if grad is None]
     if count := int((~losses.isfinite()).sum()):
         yield Finding("error", f"the loss of {count} of {len(losses)} images is not finite")
-    elif bad:
-        yield Finding("error", f"the gradient of {first_names(bad)} is not finite")
-    if without:
-        demand = "; with trainer=ddp every parameter needs one" if needed else ""
-        yield Finding(
-            "error" if needed else "warning",
-            f"{first_names(without)} get no gradient and stay as they are{demand}",
-        )
-    if not (count or bad or without):
-        yield Finding(
-            "ok",
-            f"loss and gradient of a batch are finite, and all of {len(learned)} parameters get one",
-        )
+    elif infinite:
+        yield Finding("error", f"the gradient of {first_names(infinite)} is not finite")
+    if missing:
+        rule = "; with trainer=ddp every parameter needs one" if needed else ""
+        fault = f"{first_names(missing)} get no gradient and stay as they are"
+        yield Finding("error" if needed else "warning", f"{fault}{rule}")
+    if not (count or infinite or missing):
+        facts = f"are finite, and all of {len(grads)} parameters get one"
+        yield Finding("ok", f"loss and gradient of a batch {facts}")
 
 
 def first_names(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """The first three names, and the number of the others."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -66,7 +66,9 @@ def test_the_parts_of_all_processes_are_the_batch_of_one(batch_size, count):
     parts = [
         next(
             stream(
-                batch_size=batch_size, flip=True, part=ProcessGroup(rank, count).part(batch_size)
+                batch_size=batch_size,
+                flip=True,
+                part=ProcessGroup(rank, count).slice_of(batch_size),
             )
         )
         for rank in range(count)
@@ -142,7 +144,7 @@ def test_batches_are_the_same_for_any_processes_and_workers_and_after_a_resume_i
     processes, workers, start
 ):
     parts = [
-        everything(ProcessGroup(rank, processes).part(5), start, workers)
+        everything(ProcessGroup(rank, processes).slice_of(5), start, workers)
         for rank in range(processes)
     ]
     found = [joined(*step) for step in zip(*parts, strict=True)]

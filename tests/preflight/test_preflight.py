@@ -200,8 +200,8 @@ def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(
 
 def test_checkpoints_are_counted_as_they_will_lie_there():
     often = recipe(checkpoint_every=2, keep_last=3, keep_every=10)
-    assert resources.checkpoints_kept(often, 0, 100) == 3 + 10 + 2
-    assert resources.checkpoints_kept(often, 98, 100) == 1 + 10 + 2
+    assert resources.checkpoint_count(often, 0, 100) == 3 + 10 + 2
+    assert resources.checkpoint_count(often, 98, 100) == 1 + 10 + 2
 
 
 def test_an_estimate_says_step_total_and_checkpoint():
