@@ -1,4 +1,4 @@
-"""What runs build alike: the process and the denoiser of a configuration, and the denoiser of a checkpoint."""
+"""The parts that several commands build: diffusion, denoiser, loss and sampler of times."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Loss
@@ -27,14 +28,13 @@ UNBUILDABLE = (
 
 
 def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
-    """The configuration by itself: interpolated, and with the numbers of a schedule's file in place of its name."""
+    """The configuration without interpolation, with the betas of a schedule file for its path."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     if "path" in cfg.schedule:
-        betas = build(cfg, "schedule").tolist()
         plain["schedule"] = {
             "_target_": "ddpm_cli.schedules.numbers",
-            "betas": betas,
+            "betas": build(cfg, "schedule").tolist(),
             "zero_snr": group_options(cfg, "schedule").zero_snr,
         }
     return plain
@@ -52,33 +52,29 @@ def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:
 def build_denoiser(
     cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int = 0
 ) -> Denoiser:
-    """The network for images of `shape` [C, H, W] and so many classes, and what its output means."""
+    """The denoiser for images of `shape` [C, H, W] and a number of classes."""
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
-    return build(
-        cfg,
-        "model",
-        diffusion,
-        build(cfg, "model.network", channels, outputs, label_count(cfg, classes)),
-    )
+    network = build(cfg, "model.network", channels, outputs, label_count(cfg, classes))
+    return build(cfg, "model", diffusion, network)
 
 
 def build_loss(cfg: DictConfig) -> Loss:
-    """The loss; one that goes by another is given that."""
+    """The loss. A loss of another loss is built with that."""
     if "of" in cfg.loss:
         return build(cfg, "loss", bind(cfg, "loss.of"))
     return bind(cfg, "loss")
 
 
 def build_time_sampler(cfg: DictConfig, diffusion: GaussianDiffusion) -> TimeSampler:
-    """The sampler of times, tried once."""
-    draw = bind(cfg, "train_times")
+    """The sampler of times, after a trial."""
+    sampler = bind(cfg, "train_times")
     build(cfg, "train_times", torch.full((1,), 0.5, dtype=torch.float64), History(diffusion, 1))
-    return draw
+    return sampler
 
 
 def label_count(cfg: DictConfig, classes: int) -> int:
-    """How many labels the network takes of images of so many classes; ValueError where it needs some and there are none."""
+    """The number of labels of the network; ValueError where it needs labels and there are none."""
     if not cfg.model.get("conditional", False):
         return 0
     if not classes:
@@ -89,15 +85,17 @@ def label_count(cfg: DictConfig, classes: int) -> int:
 def load_denoiser(
     checkpoint: Checkpoint, *, weights: Literal["ema", "raw"], device: str, trust: list[str]
 ) -> Denoiser:
-    """The denoiser of a checkpoint, ready to sample. Its configuration may name what the command line trusts, no more.
+    """The denoiser of a checkpoint, ready to sample.
 
-    It is built without memory first: what does not fit the weights in the file is refused before any is taken.
+    Its configuration may name the modules in `trust` and no others. The network is built without
+    memory first, so that one that does not fit the weights is refused before it takes any.
     """
     recipe, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
     shape, classes = checkpoint.shape, len(checkpoint.classes)
     if "path" in (recipe.get("schedule") or {}):
         raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
     try:
+        check_groups(recipe, "schedule", "model")
         diffusion = build_diffusion(recipe)
         with torch.device("meta"):
             outline = build_denoiser(recipe, diffusion, shape, classes).network

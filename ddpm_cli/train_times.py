@@ -1,8 +1,8 @@
 """Samplers of the times that training learns at: functions (u, history) -> times and weights.
 
-u holds keyed uniforms in [0, 1), one for each image of the global batch. Weights make the mean over
-sampled times that over uniform ones. Where the weight is 1, the choice of times is part of the objective.
-A sampler with the option `kept` uses the last `kept` losses of each time.
+u holds keyed uniforms in [0, 1), one for each image of the global batch. Weighted, the mean over
+sampled times is that over uniform times. Where the weight is 1, the choice of times is part of the
+objective. A sampler with the option `kept` uses the last `kept` losses of each time.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ TimeSampler: TypeAlias = Callable[..., SampledTimes]
 class History:
     """The last `kept` losses of each time of a process, and how many each has had.
 
-    pending: times and losses of the last step. They are added a step late, so that no step waits for
-    the device.
+    pending: times and losses of the last step. They are added a step late, so that no step waits
+    for the device.
     """
 
     diffusion: GaussianDiffusion
@@ -72,7 +72,7 @@ class History:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state_dict` returned; ValueError where it is of another sampler or process."""
+        """Put back a `state_dict`; ValueError where it is of another sampler or process."""
         mine = self.state_dict()
         if tensor_kinds(state) != tensor_kinds(mine) or any(
             state[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}
@@ -85,7 +85,8 @@ class History:
         possible = possible and (counts >= 0).all() and (counts < 2**40).all()
         if times.shape != state["last"].shape or not possible:
             raise ValueError(
-                "the checkpoint's history of losses has times or counts that are none of this schedule"
+                "the checkpoint's history of losses has times or counts "
+                "that are none of this schedule"
             )
         self.losses.copy_(state["losses"])
         self.counts.copy_(counts)
@@ -111,8 +112,8 @@ def loss_aware(
 ) -> SampledTimes:
     """Each time in proportion to the root mean square of its last `kept` losses.
 
-    Nichol & Dhariwal (2021, eq. 18). floor: the share of uniform times; all are, until every time has
-    `kept` losses.
+    Nichol & Dhariwal (2021, eq. 18). floor: the share of uniform times. All times are uniform until
+    each has `kept` losses.
     """
     if not (1 <= kept <= 1000 and 0 < floor <= 1):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A checkpoint is one file that holds a whole run, is written whole or not at all, and runs no code when it is read."""
+"""A checkpoint: one file for a whole run, written as a whole, read without running code."""
 
 from ddpm_cli.checkpoints.environment import environment
 from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint

@@ -11,7 +11,7 @@ import torch
 
 @cache
 def environment() -> dict[str, str]:
-    """Versions, and the commit of the sources where they are a checkout, for whoever must do it again."""
+    """Versions by package, and the commit of the sources where they are a checkout."""
     root = Path(__file__).resolve().parents[2]
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     git = (

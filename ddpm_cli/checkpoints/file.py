@@ -20,8 +20,9 @@ from ddpm_cli.files import write_atomically
 class Checkpoint:
     """The content of a checkpoint, with its tensors on the CPU.
 
-    config: the recipe. fingerprint: of the training images. shape: of an image [C, H, W]. classes: their names.
-    step: the steps done; steps: the length of the run; skipped: the steps without finite numbers.
+    config: the recipe. fingerprint: of the training images. shape: of an image [C, H, W].
+    classes: their names. step: the steps done. steps: the length of the run.
+    skipped: the steps without finite numbers. lr_scale: factor of the LR after a roll-back.
     network, ema, loss: parameters and buffers. history: the losses that the sampler of times uses.
     optimizer: its state by the number of the parameter. scaler: of fp16, else empty.
     stream: the position of each process in a stream. environment: versions by package.
@@ -56,7 +57,8 @@ class Checkpoint:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except UNREADABLE as error:
             raise ValueError(
-                f"cannot read the checkpoint {str(path)!r}: it is damaged, or no checkpoint, or would run code"
+                f"cannot read the checkpoint {str(path)!r}: "
+                "it is damaged, or no checkpoint, or would run code"
             ) from error
         number = content.get("format") if isinstance(content, dict) else None
         if type(number) is not int or number < 1:
@@ -74,7 +76,7 @@ class Checkpoint:
     def from_content(
         cls, content: Mapping[str, Any], path: Path, config: DictConfig
     ) -> "Checkpoint":
-        """The checkpoint of a content in the file's layout, whose text of the configuration is `config`."""
+        """The checkpoint of a content in the file's layout; config: its configuration, parsed."""
         fields = {name: content[name] for name in FIELDS if name not in ("config", "data", "facts")}
         facts = {name: content["facts"][name] for name in FACTS}
         return cls(path, config, content["data"], **fields, **facts)
@@ -84,14 +86,14 @@ class Checkpoint:
         return self.ema if which == "ema" else self.network
 
     def trusting(self, trust: list[str]) -> "Checkpoint":
-        """The checkpoint, its configuration trusting these modules alone, whatever the file trusts."""
+        """The checkpoint with a configuration that trusts these modules alone."""
         config = self.config.copy()
         config.trust = trust
         return replace(self, config=config)
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a content in the file's layout, from CPU memory; ValueError where `load` would refuse it."""
+    """Write a content in the file's layout, from CPU memory; ValueError where it is refused."""
     if wrong := next(faults(content), None):
         raise ValueError(wrong)
 

@@ -24,7 +24,7 @@ def write_and_prune(
     every: int | None = None,
     best: bool = False,
 ) -> Path:
-    """Write `step_*.pt` in `folder`; drop all but the `last` newest and those of every `every` steps.
+    """Write `step_*.pt`; drop all but the `last` newest and those of every `every` steps.
 
     `last.pt` is a link to the new checkpoint. So is `best.pt`, where `best` is set.
     """
@@ -52,14 +52,15 @@ def newest_first(folder: Path) -> list[Path]:
 def newest_readable(
     paths: Sequence[Path], read: Callable[[Path], Checkpoint] = Checkpoint.load
 ) -> Checkpoint:
-    """The first checkpoint that can be read; logs why others were skipped. ValueError where none can."""
+    """The first checkpoint that can be read; log why others cannot. ValueError where none can."""
     for path in paths:
         try:
             return read(path)
         except ValueError as error:
             log.info("skipped   %s", error)
     raise ValueError(
-        f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; to start again, name another folder"
+        f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; "
+        "to start again, name another folder"
     )
 
 

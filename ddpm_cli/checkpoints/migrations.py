@@ -1,4 +1,4 @@
-"""Formats of checkpoints: from each one to the next, so that whatever was written once is read for good."""
+"""From each format of checkpoints to the next, so that every checkpoint stays readable."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -9,24 +9,28 @@ FORMAT = 4
 
 
 def with_scaler_and_counts(content: Content) -> Content:
-    """Format 2 has the scaler of fp16, a count of skipped steps, and an entry of the optimizer's for every parameter.
+    """Format 2 adds fp16's scaler, the skipped steps, and optimizer state for every parameter.
 
-    Of what is damaged nothing is made up: its faults are told once it is in the newest format.
+    A damaged part stays as it is: `faults` finds it in the newest format.
     """
-    facts, moments, network = content.get("facts"), content.get("optimizer"), content.get("network")
-    counted = {"lr_scale": 1.0, "skipped": 0, **facts} if isinstance(facts, dict) else facts
-    if moments == {} and isinstance(network, dict):  # as it was before the first step
-        moments = {number: {} for number in range(len(network))}
-    return {**content, "format": 2, "scaler": {}, "facts": counted, "optimizer": moments}
+    facts, optimizer, network = (
+        content.get("facts"),
+        content.get("optimizer"),
+        content.get("network"),
+    )
+    facts = {"lr_scale": 1.0, "skipped": 0, **facts} if isinstance(facts, dict) else facts
+    if optimizer == {} and isinstance(network, dict):  # before the first step
+        optimizer = {number: {} for number in range(len(network))}
+    return {**content, "format": 2, "scaler": {}, "facts": facts, "optimizer": optimizer}
 
 
 def with_loss_and_history(content: Content) -> Content:
-    """Format 3 has the parameters of the loss, the losses that the sampler of times goes by, and the verdict on the run."""
+    """Format 3 adds parameters of the loss, the sampler's history of losses, and the verdict."""
     return {**content, "format": 3, "loss": {}, "history": {}, "verdict": {}}
 
 
 def with_stream(content: Content) -> Content:
-    """Format 4 has where the stream of every process goes on."""
+    """Format 4 adds the position of every process in the stream."""
     return {**content, "format": 4, "stream": []}
 
 
@@ -38,11 +42,12 @@ MIGRATIONS: dict[int, Callable[[Content], Content]] = {
 
 
 def to_newest_format(content: Content) -> Content:
-    """The content in the newest format; ValueError where it is of a newer one than this version knows."""
+    """The content in the newest format; ValueError where its format is unknown."""
     while (number := content["format"]) != FORMAT:
         if number not in MIGRATIONS:
             raise ValueError(
-                f"has format {str(number)[:20]}, but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli"
+                f"has format {str(number)[:20]}, "
+                f"but this version reads formats 1 to {FORMAT}: upgrade ddpm-cli"
             )
         content = MIGRATIONS[number](content)
     return content

@@ -1,4 +1,4 @@
-"""Training: a recipe, the state it changes, and the loop that yields after every step and knows no files."""
+"""Training: a recipe, the state it changes, and a loop that yields after every step."""
 
 from ddpm_cli.losses.batch import Loss
 from ddpm_cli.training.held_out import fixed_losses

@@ -24,11 +24,11 @@ def noise_batch(
     offset_noise: float = 0.0,
     input_perturbation: float = 0.0,
 ) -> Noised:
-    """The batch on the device, with keyed noise at integer times, and with labels for a conditional network.
+    """The batch on the device, with keyed noise at integer times; labels if the network takes them.
 
     times: times and weights of the global batch; None for uniform ones.
     label_dropout: share of the labels replaced by -1 (Ho & Salimans 2022).
-    offset_noise: scale of more noise, alike all over a channel, in the target too (Guttenberg 2023).
+    offset_noise: scale of more noise, constant over a channel, in the target too (Guttenberg 2023).
     input_perturbation: scale of more noise in x_t that the target lacks (Ning et al. 2023, alg. 1).
     """
     x0 = to_float(batch.images.to(device, non_blocking=True))

@@ -35,14 +35,15 @@ class Trainer:
     """The recipe of a training run. `fit` follows it.
 
     steps, or epochs or minutes in its place: length of the run, over which the LR decays.
-    stop_at: an earlier step to end at, which changes nothing else. lr_schedule: after `warmup` steps.
-    batch_size: images in a step, of all processes together. microbatch: images at once in the network.
-    processes: with parallel=ddp. workers: processes that prepare batches. Neither these nor the
-    microbatch change a step but for rounding and dropout's masks.
+    stop_at: an earlier step to end at; it changes nothing else. lr_schedule: after `warmup` steps.
+    batch_size: images in a step, of all processes together. microbatch: images at once in the
+    network. processes: with parallel=ddp. workers: processes that prepare batches. But for rounding
+    and dropout's masks, these three change no step.
     precision: of the network, bf16 and fp16 under autocast. compile: by torch.compile.
     activation_checkpointing: less memory, more time. grad_clip: largest norm of the gradient.
-    label_dropout, offset_noise, input_perturbation: of `noise_batch`. ema: largest decay of the EMA.
-    bad_steps: steps in a row without finite numbers before the run goes back to its last checkpoint.
+    label_dropout, offset_noise, input_perturbation: of `noise_batch`. ema: largest decay of the
+    EMA. bad_steps: steps in a row without finite numbers before the run goes back to its last
+    checkpoint.
     measures: of measure_images samples, fd_X and kid_X with X a choice of the group features.
     best: the metric whose lowest value makes best.pt, held_out or one of measures.
     keep_last: newest checkpoints kept. keep_every: steps between checkpoints kept for good.
@@ -116,7 +117,7 @@ class Trainer:
             raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
 
     def length(self, images: int | None) -> int:
-        """The steps of a run without minutes, over a data set of so many images, None if unknown."""
+        """The steps of a run without minutes. images: in the data set, None if unknown."""
         if self.epochs is None:
             return self.steps
         if images is None:
@@ -133,7 +134,7 @@ class Trainer:
 
 
 def try_optimizer(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
-    """Make a step with an optimizer; ValueError where its options or its kind do not fit the loop."""
+    """The optimizer, after a trial step; ValueError where its kind or its options do not fit."""
     parameter = nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.zeros_like(parameter)
     try:

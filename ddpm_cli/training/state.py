@@ -24,7 +24,7 @@ class TrainState:
 
     skipped: steps whose numbers were not finite, without the overflows that fp16's scaler answers.
     loss_module: the module of a loss with parameters, else an empty one.
-    history: the losses that the sampler of times uses.
+    history: the losses that the sampler of times uses. parameters: all that the optimizer changes.
     verdict: on how well the run learns, without effect on the weights.
     position: of this process in its stream, "" without one.
     positions: those of all processes, at the last checkpoint.
@@ -40,6 +40,7 @@ class TrainState:
     loss_module: nn.Module = field(default_factory=nn.Module)
     time_sampler: TimeSampler = uniform
     history: History = field(init=False)
+    parameters: list[nn.Parameter] = field(init=False)
     verdict: Verdict = field(default_factory=Verdict)
     position: str = ""
     positions: list[str] = field(default_factory=list)

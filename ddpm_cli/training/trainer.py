@@ -77,18 +77,8 @@ def fit(
 
         state.step, state.position = step + 1, batch.position
         state.history.follow(times[0], batch.first, losses / noised.weight, group)
-        yield Progress(
-            step + 1,
-            mean,
-            norm,
-            lr,
-            skipped,
-            overflow,
-            losses,
-            batch.indices,
-            noised.t,
-            noised.weight,
-        )
+        per_image = losses, batch.indices, noised.t, noised.weight
+        yield Progress(step + 1, mean, norm, lr, skipped, overflow, *per_image)
 
 
 def set_lr(trainer: Trainer, state: TrainState, steps: int) -> float:
@@ -122,7 +112,7 @@ def noise_for_training(
 def backward(
     trainer: Trainer, state: TrainState, batch: Noised, loss: Loss, seed: int, group: ProcessGroup
 ) -> PerImage:
-    """Leave the gradient of the global batch's mean loss in the parameters; the losses of this process.
+    """Leave the gradient of the global batch's mean loss in the parameters; return the losses here.
 
     DistributedDataParallel takes the mean over the processes, hence the factor `group.count`.
     It exchanges gradients with the last microbatch.

@@ -1,4 +1,4 @@
-"""Whether a run still learns: losses on fixed noise, image by image, against the best evaluation."""
+"""Whether a run still learns: losses on fixed noise by image, against the best evaluation."""
 
 import math
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ SHOWN, LEVELS = 512, 16  # the evaluations whose losses by time are kept, and pa
 class Verdict:
     """The verdict of a run's evaluations. It is part of a checkpoint.
 
-    word: place in WORDS. since: the step of the lowest held-out loss.
-    held_out, training: the losses of each image at that step. latest: last step and its mean losses.
+    word: place in WORDS. since: the step of the lowest held-out loss. held_out, training: the
+    losses of each image at that step. latest: the last step and its mean losses.
     best: the lowest metric among checkpoints, at the step `best_step`.
     candidate: the last step with a metric, and the metric. by_time: losses by evaluation and time.
     """
@@ -70,7 +70,7 @@ class Verdict:
         self.best, self.best_step = math.inf, 0
 
     def summary(self, by: str = "held_out") -> str:
-        """The verdict in words, and the best checkpoint by a metric; empty before the first of both."""
+        """The verdict in words, and the best checkpoint by a metric; "" before either exists."""
         number = "" if by == "held_out" else f" by {by}, {self.best:.4g}"
         best = f"best.pt is of step {self.best_step:,}{number}" if self.best_step else ""
         if self.latest is None:
@@ -81,7 +81,7 @@ class Verdict:
         return "; ".join(filter(None, [f"{WORDS[self.word]}{since}: {losses}", best]))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint holds of the verdict; {} before the first evaluation and the first best."""
+        """What a checkpoint holds of the verdict; {} before an evaluation and a best checkpoint."""
         if not len(self.held_out) and not self.best_step:
             return {}
         steps = torch.tensor([self.word, self.since, self.best_step])
