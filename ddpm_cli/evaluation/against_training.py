@@ -1,4 +1,4 @@
-"""What samples are measured by as a run trains: distances of their features from those of its training images."""
+"""Metrics of samples during training: distances of their features from the training images'."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from ddpm_cli.data import ImageArray, ImageSet
 from ddpm_cli.evaluation import metric_names
 from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
 from ddpm_cli.metrics.kernel import row_means
-from ddpm_cli.shapes import Features, Indices
+from ddpm_cli.shapes import Features
+from ddpm_cli.spacing import evenly_spaced
 
 MOST = 10_000  # training images that samples are compared with
 AT_ONCE = 32  # through an extractor, which may enlarge them
@@ -20,7 +21,10 @@ AT_ONCE = 32  # through an extractor, which may enlarge them
 
 @dataclass(frozen=True)
 class TrainingFeatures:
-    """Features of training images, and what of them is found once: moments, and how alike they are to one another."""
+    """Features of training images, and what is computed of them once.
+
+    alike: the mean of the kernel between pairs of them.
+    """
 
     features: Features
 
@@ -39,11 +43,9 @@ def fd_score(generated: Features, reference: TrainingFeatures) -> float:
 
 
 def kid_score(generated: Features, reference: TrainingFeatures) -> float:
-    """The kernel distance, as `kernel_distance` has it."""
-    within, across = (
-        row_means(generated, generated, itself=True),
-        row_means(generated, reference.features, itself=False),
-    )
+    """The kernel distance, as in `kernel_distance`."""
+    within = row_means(generated, generated, itself=True)
+    across = row_means(generated, reference.features, itself=False)
     return float(within.mean() + reference.alike - 2 * across.mean())
 
 
@@ -55,7 +57,7 @@ SCORES: dict[str, Callable[[Features, TrainingFeatures], float]] = {
 
 @dataclass(frozen=True)
 class TrainingSetMetrics:
-    """Measures of samples, named fd_X and kid_X with X of `extractors`, against at most 10,000 of the training images."""
+    """Metrics fd_X and kid_X, X of `extractors`, against at most 10,000 training images."""
 
     names: Sequence[str]
     extractors: Mapping[str, Extractor]
@@ -65,11 +67,12 @@ class TrainingSetMetrics:
     def images(self) -> ImageArray:
         """The training images that samples are compared with, spread evenly over all."""
         count = len(self.training.images)
-        return self.training.chosen(evenly_spaced(min(MOST, count), count)).images
+        places = torch.tensor(evenly_spaced(count, min(MOST, count)))
+        return self.training.subset(places).images
 
     @cached_property
     def references(self) -> dict[str, TrainingFeatures]:
-        """What samples are compared with, found when it is first asked for."""
+        """The features of the training images, computed at the first access."""
         return {name: TrainingFeatures(each) for name, each in self.features(self.images).items()}
 
     @torch.no_grad()
@@ -81,21 +84,16 @@ class TrainingSetMetrics:
         }
 
     def scores(self, generated: Mapping[str, Features]) -> dict[str, float]:
-        """Every measure of samples that have these features."""
-        parted = {name: name.split("_", 1) for name in self.names}
+        """Every metric of samples with these features."""
+        parts = {name: name.split("_", 1) for name in self.names}
         return {
-            name: SCORES[score](generated[of], self.references[of])
-            for name, (score, of) in parted.items()
+            name: SCORES[score](generated[by], self.references[by])
+            for name, (score, by) in parts.items()
         }
 
 
-def evenly_spaced(n: int, count: int) -> Indices:
-    """n places among `count`, spread evenly."""
-    return torch.arange(n) * count // n
-
-
 def sample_metric_nodes(cfg: DictConfig) -> dict[str, object]:
-    """The features that trainer.measures goes by, as their YAML files say; ValueError where one is no measure."""
+    """The nodes of the features of trainer.measures; ValueError for an unknown metric."""
     if not (names := cfg.trainer.measures):
         return {}
     known = [f"{score}_{each}" for score in SCORES for each in choices("features")]

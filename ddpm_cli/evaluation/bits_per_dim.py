@@ -1,4 +1,4 @@
-"""The likelihood of images in bits per dimension: by the variational bound over all times, and by the probability flow."""
+"""The likelihood in bits per dimension: by the variational bound and by the probability flow."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ NoiseAt: TypeAlias = Callable[[int], Images]
 
 
 def noise_at_times(like: Images, seed: int, indices: Sequence[int], steps: int) -> NoiseAt:
-    """The noise at each time 0..steps: of an image a function of (seed, its index, t), whatever the batch."""
+    """The noise at each time 0..steps, a function of (seed, index, t) for each image."""
     words = [words_at(seed, Purpose.EVALUATION, index, count=steps + 1) for index in indices]
     return lambda t: normal_like(like, reseed([each[t] for each in words], like.device))
 
@@ -25,16 +25,18 @@ def noise_at_times(like: Images, seed: int, indices: Sequence[int], steps: int) 
 def prior_bits(diffusion: GaussianDiffusion, x0: Images) -> PerImage:
     """L_T = KL(q(x_T | x_0) || N(0, 1)) in bits per dimension (Ho et al. 2020, eq. 5)."""
     alpha_bar = diffusion.alpha_bar_at(diffusion.steps)
-    twice = broadcast_like(alpha_bar, x0) * x0.square() + broadcast_like(
-        -alpha_bar - torch.log1p(-alpha_bar), x0
-    )
+    of_variance = broadcast_like(-alpha_bar - torch.log1p(-alpha_bar), x0)
+    twice = broadcast_like(alpha_bar, x0) * x0.square() + of_variance
     return per_image(twice) / (2 * math.log(2))
 
 
 def bound_terms(
     denoise: Denoise, diffusion: GaussianDiffusion, x0: Images, noise: NoiseAt, cdf: Distribution
 ) -> Iterator[tuple[int, PerImage, PerImage]]:
-    """(t, L_t in bits per dimension, mean squared error of x_0's estimate) for t = 1..T, L_1 the decoder's; the estimate clipped."""
+    """(t, L_t in bits per dimension, mean squared error of the clipped estimate) for t = 1..T.
+
+    L_1 is the decoder's.
+    """
     for t in range(1, diffusion.steps + 1):
         batch = Noised.at(diffusion, x0, noise(t), t)
         estimate = clip_x0(denoise)(batch.x_t, t)
@@ -42,16 +44,17 @@ def bound_terms(
 
 
 def bound_rates(last: float, bits: PerTime) -> PerTime:
-    """L_T + the sum of L_s over s > t: the bits that tell x_t, for t = 1..T (Ho et al. 2020, figure 5)."""
+    """L_T + the sum of L_s over s > t: the bits of x_t, t = 1..T (Ho et al. 2020, figure 5)."""
     return last + bits.flip(0).cumsum(0).flip(0) - bits
 
 
 def even_levels(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """Times from 1 to T in equal steps of ln(sigma / alpha); ValueError where the last is infinite."""
+    """Times from 1 to T in equal steps of ln(sigma / alpha); ValueError where this is infinite."""
     first, last = diffusion.log_snr(torch.tensor([1, diffusion.steps])).tolist()
     if math.isinf(last):
         raise ValueError(
-            "nll=ode needs some signal at the end of the schedule, but its SNR there is 0 (the last beta is 1); use nll=bound"
+            "nll=ode needs some signal at the end of the schedule, "
+            "but its SNR there is 0 (the last beta is 1); use nll=bound"
         )
     return diffusion.time_of(torch.linspace(first, last, steps + 1, dtype=torch.float64)).tolist()
 
@@ -64,17 +67,17 @@ def flow_bits(
     cdf: Distribution,
     times: Sequence[float],
 ) -> Iterator[PerImage]:
-    """Bits per dimension after every step of Heun's method from 1 to T, as if x were normal there: the last are those of the flow.
+    """Bits per dimension after every step of Heun's method from 1 to T, as if x were normal there.
 
-    E[log q(x_1 | x_0) - log p_1(x_1) - log P(x_0 | x_1)] by one draw of x_1, with the flow's density p_1 (Song et al. 2021, eq. 39) and
-    the bound's decoder P. In y = x_t / alpha the slope is dy/d(sigma / alpha) = eps, its divergence what the estimate's trace leaves.
+    The last are the flow's: E[log q(x_1 | x_0) - log p_1(x_1) - log P(x_0 | x_1)] by one draw of
+    x_1, with the flow's density p_1 (Song et al. 2021, eq. 39) and the bound's decoder P. In
+    y = x_t / alpha the slope is dy/d(sigma / alpha) = eps; the trace of the estimate gives its
+    divergence.
     """
     batch, probe = Noised.at(diffusion, x0, noise(1), 1), torch.ones_like(x0).copysign(noise(0))
     decoder = bound(diffusion, clip_x0(denoise)(batch.x_t, 1), batch, cdf)
-    y, gained = (
-        batch.x_t / broadcast_like(diffusion.alpha_bar_at(1).sqrt(), x0),
-        torch.zeros_like(decoder),
-    )
+    y = batch.x_t / broadcast_like(diffusion.alpha_bar_at(1).sqrt(), x0)
+    gained = torch.zeros_like(decoder)
     for t, s in pairwise(times):
         now, then = float(diffusion.level(t)), float(diffusion.level(s))
         eps, trace = flow_slope(denoise, diffusion, y, t, probe)
@@ -89,7 +92,10 @@ def flow_bits(
 def flow_slope(
     denoise: Denoise, diffusion: GaussianDiffusion, y: Images, t: float, probe: Images
 ) -> tuple[Images, PerImage]:
-    """eps at y = x_t / alpha, and the trace of d x_0 / d y over the dimensions (Hutchinson 1990): v (d x_0 / d y) v of a probe v."""
+    """eps at y = x_t / alpha, and the trace of d x_0 / d y over the dimensions.
+
+    The trace is v (d x_0 / d y) v of a probe v (Hutchinson 1990).
+    """
     with torch.enable_grad():
         place = y.detach().requires_grad_()
         x0 = denoise(broadcast_like(diffusion.alpha_bar_at(t).sqrt(), y) * place, t).x0

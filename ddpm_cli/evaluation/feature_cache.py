@@ -1,11 +1,10 @@
-"""Features of sets of images: shared out among processes, and those of the data kept on the disk beside its cache."""
+"""Features of sets of images, by all processes; features of the data are kept on the disk."""
 
 import hashlib
 import io
 import logging
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Features, Indices
 
 VERSION = 1  # of a file of features
-AT_ONCE = 64  # images, always the same ones, so that features come out the same to the last bit
-SUM = 16  # bytes at the head of a file
+AT_ONCE = 64  # images, always the same ones, so that features are the same to the last bit
+SUM = 16  # bytes of the checksum at the head of a file
 log = logging.getLogger(__name__)
 
 
@@ -39,79 +38,66 @@ class FeatureKey:
 class FeatureCache:
     """Sets of images by name, extractors by name, and the processes that share the work.
 
-    kept: the folder where features are kept, if they are, of those sets that have fingerprints.
+    folder: where the features of the sets with fingerprints are kept; None keeps none.
     """
 
-    pictures: Mapping[str, ImageArray]
+    images: Mapping[str, ImageArray]
     fingerprints: Mapping[str, str]
     extractors: Mapping[str, Extractor]
     device: torch.device
-    kept: Path | None
+    folder: Path | None
     group: ProcessGroup
 
-    def found(self, wanted: FeatureKey) -> Features:
-        """The features of a set, from the disk if they are there; for the first process, the others have some or none."""
-        if self.kept is None or wanted.of not in self.fingerprints:
-            return self.made(wanted)
-        title = self.title(wanted)
-        path = self.kept / hashlib.blake2b(title.encode(), digest_size=16).hexdigest() / "features"
-        there = read_features(path, title) if self.group.is_first else None
-        if self.group.broadcast(there is not None):
-            return torch.empty(0, 0) if there is None else there
-        made = self.made(wanted)
+    def features(self, key: FeatureKey) -> Features:
+        """The features of a set, from the disk if they are there; the first process has them all.
+
+        The other processes have some or none.
+        """
+        if self.folder is None or key.of not in self.fingerprints:
+            return self.extract(key)
+        extractor = self.extractors[key.by].name
+        decisive = VERSION, self.fingerprints[key.of], extractor, self.device.type, key.mirrored
+        title = " ".join(map(str, decisive))
+        name = hashlib.blake2b(title.encode(), digest_size=16).hexdigest()
+        path = self.folder / name / "features"
+        stored = read_features(path, title) if self.group.is_first else None
+        if self.group.broadcast(stored is not None):
+            return torch.empty(0, 0) if stored is None else stored
+        features = self.extract(key)
         if self.group.is_first:
-            write_features(path, title, made)
-        return made
+            write_features(path, title, features)
+        return features
 
-    def title(self, wanted: FeatureKey) -> str:
-        """What decides about features."""
-        decisive = [
-            VERSION,
-            self.fingerprints[wanted.of],
-            self.extractors[wanted.by].name,
-            self.device.type,
-            wanted.mirrored,
-        ]
-        return " ".join(map(str, decisive))
+    def extract(self, key: FeatureKey) -> Features:
+        """Extract the features of a set, a share in each process; the first one has all in order.
 
-    def made(self, wanted: FeatureKey) -> Features:
-        """The features of a set, a share of them from each process, in order; of others than the first process some of them."""
-        pictures, extract = self.pictures[wanted.of], self.extractors[wanted.by].extract
+        Each thread has one core: sums over several cores depend on their number.
+        """
+        images, extractor = self.images[key.of], self.extractors[key.by]
+        every, group = torch.split(torch.arange(len(images)), AT_ONCE), self.group
+        mine = every[group.rank :: group.count]
+        title, hidden = f"{key.of} {key.by}", not group.is_first
+        bar = tqdm(total=len(mine), desc=title, leave=False, disable=hidden)
 
         @torch.no_grad()
-        def looked_at(some: Indices) -> tuple[int, Features]:
-            images = select_images(pictures, some)
+        def extract_batch(indices: Indices) -> tuple[int, Features]:
+            batch = select_images(images, indices)
             bar.update()
-            return int(some[0]), extract(images.flip(-1) if wanted.mirrored else images).cpu()
+            features = extractor.extract(batch.flip(-1) if key.mirrored else batch)
+            return int(indices[0]), features.cpu()
 
-        mine = torch.split(torch.arange(len(pictures)), AT_ONCE)[
-            self.group.rank :: self.group.count
-        ]
-        bar = tqdm(
-            total=len(mine),
-            desc=f"{wanted.of} {wanted.by}",
-            leave=False,
-            disable=not self.group.is_first,
-        )
-        with bar, single_core_threads(self.device) as pool:
-            found = dict(pool.map(looked_at, mine))
-        return torch.cat(self.group.gather_sorted(found) or [torch.empty(0, 0)])
-
-
-@contextmanager
-def single_core_threads(device: torch.device) -> Iterator[Executor]:
-    """Threads of which each has a core of its own: sums over several cores would have other last digits for another number of them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(threads)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with bar, ThreadPoolExecutor(threads if self.device.type == "cpu" else 1) as pool:
+                batches = dict(pool.map(extract_batch, mine))
+        finally:
+            torch.set_num_threads(threads)
+        return torch.cat(group.gather_sorted(batches) or [torch.empty(0, 0)])
 
 
 def read_features(path: Path, title: str) -> Features | None:
-    """The features in a file; None where there is none, or where it is not what was written, which is told."""
+    """The features in a file; None where there is none, or where the file is damaged."""
     if not path.exists():
         return None
     content = path.read_bytes()
@@ -122,18 +108,14 @@ def read_features(path: Path, title: str) -> Features | None:
 
 
 def write_features(path: Path, title: str, features: Features) -> None:
-    """Writes features and their sum."""
+    """Write a checksum and the features."""
     file = io.BytesIO()
     np.save(file, features.numpy())
+    content = feature_checksum(title, file.getvalue()) + file.getvalue()
     with tell_unwritable(path.parent.parent):
-        write_atomically(
-            path,
-            lambda partial: partial.write_bytes(
-                feature_checksum(title, file.getvalue()) + file.getvalue()
-            ),
-        )
+        write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
 def feature_checksum(title: str, content: bytes) -> bytes:
-    """The sum of features and of what they are."""
+    """The checksum of features and of what decides about them."""
     return hashlib.blake2b(title.encode() + content, digest_size=SUM).digest()

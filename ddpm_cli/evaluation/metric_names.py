@@ -1,4 +1,4 @@
-"""Metrics by name: which features one takes of which images, and what it makes of them."""
+"""Metrics by name: which features of which images a metric takes, and the numbers it gives."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.config.build import build
 from ddpm_cli.config.overrides import choices
+from ddpm_cli.config.schema import check_groups
 from ddpm_cli.config.values import to_plain
 from ddpm_cli.evaluation.feature_cache import FeatureKey
 from ddpm_cli.metrics import (
@@ -35,22 +36,26 @@ PUBLISHED = {
     "copies": "copies_pixels",
 }
 NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019)
-Known: TypeAlias = Mapping[FeatureKey, Features]
+FeaturesByKey: TypeAlias = Mapping[FeatureKey, Features]
 
 
 def full_names(metrics: Sequence[str]) -> list[str]:
-    """The metrics by their full names, FAMILY_FEATURES, each once; ValueError names one that there is not."""
+    """The metrics by their full names FAMILY_FEATURES, each once; ValueError for an unknown one."""
     known = choices("features")
-    for asked in metrics:
-        family, _, by = PUBLISHED.get(asked, asked).partition("_")
-        if asked != "nll" and (family not in FAMILIES or by not in known):
-            told = f"nll, {', '.join(PUBLISHED)}, or one of {', '.join(f'{each}_' for each in FAMILIES)} with one of {', '.join(known)}"
-            raise ValueError(f"metrics must be {told}, but one is {asked!r}")
-    return list(dict.fromkeys(PUBLISHED.get(asked, asked) for asked in metrics))
+    names = [PUBLISHED.get(name, name) for name in metrics]
+    for metric, name in zip(metrics, names, strict=True):
+        family, _, by = name.partition("_")
+        if name != "nll" and (family not in FAMILIES or by not in known):
+            prefixes = ", ".join(f"{each}_" for each in FAMILIES)
+            raise ValueError(
+                f"metrics must be nll, {', '.join(PUBLISHED)}, or one of {prefixes} "
+                f"with one of {', '.join(known)}, but one is {metric!r}"
+            )
+    return list(dict.fromkeys(names))
 
 
 def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
-    """The nodes of the features that metrics go by."""
+    """The nodes of the configuration of the features that metrics take."""
     names = dict.fromkeys(name.partition("_")[2] for name in metrics if name != "nll")
     return {name: to_plain(compose("compare", [f"features={name}"]).features) for name in names}
 
@@ -59,63 +64,57 @@ def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
 def build_extractors(
     nodes: Mapping[str, object], trust: Sequence[str], device: torch.device, shape: Sequence[int]
 ) -> dict[str, Extractor]:
-    """The extractors of these nodes, each tried on a black image of `shape`."""
-    found: dict[str, Extractor] = {}
+    """Build the extractors of nodes, and try each on a black image of `shape`."""
+    extractors: dict[str, Extractor] = {}
     for name, node in nodes.items():
-        found[name] = build(
-            OmegaConf.create({"features": node, "trust": list(trust)}), "features", device
-        )
-        found[name].extract(torch.zeros(1, *shape, dtype=torch.uint8))
-    return found
+        cfg = OmegaConf.create({"features": node, "trust": list(trust)})
+        check_groups(cfg, "features")
+        extractors[name] = build(cfg, "features", device)
+        extractors[name].extract(torch.zeros(1, *shape, dtype=torch.uint8))
+    return extractors
 
 
 def required_features(metric: str, reference: str, held_out: int) -> list[FeatureKey]:
     """The features that a metric takes, those of the generated images first."""
     family, _, by = metric.partition("_")
-    unseen = "held_out" if held_out >= FEWEST else "training"
-    others = {
-        "copies": [("generated", True), ("training", False), (unseen, False), (unseen, True)],
-        "is": [],
-    }
-    return [
-        FeatureKey("generated", by),
-        *(
-            FeatureKey(of, by, mirrored)
-            for of, mirrored in others.get(family, [(reference, False)])
-        ),
-    ]
+    keys = [FeatureKey("generated", by)]
+    if family == "copies":
+        unseen = "held_out" if held_out >= FEWEST else "training"
+        keys += [FeatureKey("generated", by, True), FeatureKey("training", by)]
+        return [*keys, FeatureKey(unseen, by), FeatureKey(unseen, by, True)]
+    return keys if family == "is" else [*keys, FeatureKey(reference, by)]
 
 
-def metric_numbers(metric: str, known: Known, reference: str, by: Extractor) -> dict[str, Number]:
-    """What a metric finds, by the names of its numbers."""
-    family, _, name = metric.partition("_")
-    generated = known[FeatureKey("generated", name)]
-    if family == "is" and by.head is not None:
-        return {metric: class_score(by.head(generated).cpu())}
-    theirs = known[FeatureKey(reference, name)]
+def metric_numbers(
+    metric: str, features: FeaturesByKey, reference: str, extractor: Extractor
+) -> dict[str, Number]:
+    """The numbers of a metric by their names."""
+    family, _, by = metric.partition("_")
+    generated = features[FeatureKey("generated", by)]
+    if family == "is" and extractor.head is not None:
+        return {metric: class_score(extractor.head(generated).cpu())}
+    others = features[FeatureKey(reference, by)]
     if family == "kid":
-        return {metric: kernel_distance(generated, theirs)}
+        return {metric: kernel_distance(generated, others)}
     if family == "prc":
-        return {
-            f"{each}_{name}": number
-            for each, number in precision_recall(generated, theirs, k=NEIGHBOURS).items()
-        }
-    against = moments(theirs)
+        numbers = precision_recall(generated, others, k=NEIGHBOURS)
+        return {f"{name}_{by}": number for name, number in numbers.items()}
+    against = moments(others)
     return {
         metric: frechet(generated, against),
         f"{metric}_infinity": frechet_infinity(generated, against),
     }
 
 
-def find_copies(metric: str, known: Known) -> Copies:
+def find_copies(metric: str, features: FeaturesByKey) -> Copies:
     """The copies of training images among the generated ones."""
     by = metric.partition("_")[2]
-    turned = known.get(FeatureKey("held_out", by, True))
+    held_out_mirrored = features.get(FeatureKey("held_out", by, True))
     return copies(
-        known[FeatureKey("generated", by)],
-        known[FeatureKey("generated", by, True)],
-        known[FeatureKey("training", by)],
-        held_out=None if turned is None else known[FeatureKey("held_out", by)],
-        held_out_mirrored=turned,
-        training_mirrored=known.get(FeatureKey("training", by, True)),
+        features[FeatureKey("generated", by)],
+        features[FeatureKey("generated", by, True)],
+        features[FeatureKey("training", by)],
+        held_out=None if held_out_mirrored is None else features[FeatureKey("held_out", by)],
+        held_out_mirrored=held_out_mirrored,
+        training_mirrored=features.get(FeatureKey("training", by, True)),
     )

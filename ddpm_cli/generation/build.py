@@ -67,9 +67,9 @@ def build_guide(generator: Generator, ckpt: str, device: str, trust: list[str]) 
     denoiser, shape = replace(denoiser, network=network), checkpoint.shape
     if shape != generator.shape:
         raise ValueError(f"guide must draw images of {generator.shape}, but draws {shape}")
-    if denoiser.conditional and options.label is not None:
-        if checkpoint.classes != generator.classes:
-            raise ValueError("guide must know the same classes in the same order, or none")
+    labelled = denoiser.conditional and options.label is not None
+    if labelled and checkpoint.classes != generator.classes:
+        raise ValueError("guide must know the same classes in the same order, or none")
     guide = at_levels_of(denoiser, denoiser.diffusion, generator.denoiser.diffusion)
     return guide if denoiser.conditional else lambda x_t, t, label=None: guide(x_t, t)
 

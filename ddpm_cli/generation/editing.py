@@ -1,4 +1,4 @@
-"""Images that are steered by others: painted in, started from one, or between two."""
+"""Images by other images: painted in, started from an image, or between two."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
-from ddpm_cli.generation.trajectory import Noises
+from ddpm_cli.generation.noise import Noises
 from ddpm_cli.samplers import Denoise, Noise, Sampler, inverse
 from ddpm_cli.samplers.grids import even
 from ddpm_cli.shapes import Fitted, Images, Mask, PerImage
@@ -18,10 +18,11 @@ INVERSION = 200  # steps from an image to its noise
 
 @dataclass(frozen=True)
 class Inpainting:
-    """A sampler that paints where `mask` is true and keeps `image`, [1, C, H, W], elsewhere (Lugmayr et al. 2022, algorithm 1).
+    """A sampler that paints where `mask` is true and keeps `image` [1, C, H, W] elsewhere.
 
-    resample: how often each step is taken, with noise put back in between, so that what is painted suits what is kept. The sampler
-    is called step by step, so that multistep solvers are of first order.
+    Lugmayr et al. 2022, algorithm 1. resample: how often each step is taken, with noise put back in
+    between, so that the painted part suits the kept part. The sampler takes each step by itself, so
+    that multistep solvers are of first order.
     """
 
     sampler: Sampler
@@ -63,19 +64,20 @@ def start_from_image(
     noise: Images,
     strength: float,
 ) -> tuple[Images, Sequence[float]]:
-    """Where an image, [1, C, H, W], is taken up, and the times from there (SDEdit, Meng et al. 2022).
+    """x_t of an image [1, C, H, W] to start from, and the times from there (Meng et al. 2022).
 
-    strength: the share of the steps that are taken; 0 leaves the image as it is, 1 leaves nothing of it.
+    strength: the share of the steps; 0 leaves the image as it is, 1 leaves nothing of the image.
     """
-    skipped = len(times) - 1 - round(strength * (len(times) - 1))
-    x = image.expand_as(noise)
-    return noise if skipped == 0 else x if skipped == len(times) - 1 else diffusion.add_noise(
-        x, noise, times[skipped]
-    ), times[skipped:]
+    x, steps = image.expand_as(noise), len(times) - 1
+    skipped = steps - round(strength * steps)
+    if skipped == 0:
+        return noise, times
+    x = x if skipped == steps else diffusion.add_noise(x, noise, times[skipped])
+    return x, times[skipped:]
 
 
 def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
-    """The x_T that DDIM makes an image of, found by its inverse; the image is taken for x_1."""
+    """The x_T of which DDIM makes an image, by the inverse of DDIM; the image is taken for x_1."""
     *_, noise = inverse(
         denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2
     )
@@ -83,7 +85,7 @@ def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) 
 
 
 def interpolate_noise(one: Noises, other: Noises, places: PerImage) -> Noises:
-    """All randomness on the way from that of one batch (places 0) to that of another (1)."""
+    """All randomness on the way from the noise of one batch (places 0) to another's (1)."""
     return Noises(
         slerp(one.start, other.start, places),
         lambda like: slerp(one.steps(like), other.steps(like), places),
@@ -91,7 +93,10 @@ def interpolate_noise(one: Noises, other: Noises, places: PerImage) -> Noises:
 
 
 def slerp(one: Images, other: Images, places: PerImage) -> Images:
-    """Spherical interpolation, image by image (Shoemake 1985): the length of noise stays that of noise; straight between parallel ones."""
+    """Spherical interpolation, image by image (Shoemake 1985); straight between parallel noise.
+
+    The norm of the result stays that of noise.
+    """
     cosine = torch.nn.functional.cosine_similarity(one.flatten(1), other.flatten(1)).clamp(-1, 1)
     angle = cosine.acos()
 

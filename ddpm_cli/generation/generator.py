@@ -1,17 +1,22 @@
-"""Images by index, with all that they are drawn by."""
+"""Images by index: image i is a function of (weights, sampler, grid, seed, i, label)."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.config.build import bind, group_options
+from ddpm_cli.config.values import to_plain
+from ddpm_cli.denoiser import Denoiser, Estimate
+from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.generation.editing import start_from_image
-from ddpm_cli.generation.labels import class_number
+from ddpm_cli.generation.noise import Noises
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.generation.trajectory import Noises, count_evaluations
 from ddpm_cli.samplers import (
     Denoise,
     Sampler,
@@ -22,111 +27,148 @@ from ddpm_cli.samplers import (
     with_label,
     within_interval,
 )
-from ddpm_cli.shapes import Images, Labels
+from ddpm_cli.shapes import Images, Labels, Time
 
 
 @dataclass(frozen=True)
 class Generator:
-    """Images by index, and what they are made with."""
+    """Images by index, and all that they are drawn with.
 
-    cfg: DictConfig
-    options: GenerationOptions
+    shape: of an image [C, H, W]. sampler_node: the sampler in the configuration. guide: the weaker
+    model of autoguidance. image: an image to take up [1, C, H, W]. interpolation: the noise of
+    images between two ends, in place of the noise of their indices.
+    """
+
     denoiser: Denoiser
-    guide: Denoise | None
-    classes: list[str]
+    options: GenerationOptions
     sampler: Sampler
-    times: list[float]
-    shape: list[int]
-    device: torch.device
-    noises: Callable[[Sequence[int]], Noises]
-    image: Images | None
+    times: Sequence[float]
+    shape: Sequence[int]
+    classes: Sequence[str] = ()
+    sampler_node: Mapping[str, Any] = field(default_factory=dict)
+    guide: Denoise | None = None
+    image: Images | None = None
+    interpolation: Callable[[Sequence[int]], Noises] | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        cfg: DictConfig,
+        denoiser: Denoiser,
+        options: GenerationOptions,
+        shape: Sequence[int],
+        classes: Sequence[str],
+    ) -> "Generator":
+        """A generator with the sampler and the times of the node `sampler`."""
+        sampler, grid = bind(cfg, "sampler"), group_options(cfg, "sampler")
+        times, node = grid.times(denoiser.diffusion), to_plain(cfg.sampler)
+        return cls(denoiser, options, sampler, times, shape, classes, node)
+
+    def trajectory(
+        self,
+        indices: Sequence[int],
+        labels: Labels | None = None,
+        seen: Callable[[Denoise], Denoise] = lambda denoise: denoise,
+    ) -> Iterator[Images]:
+        """These images [B, C, H, W] in [-1, 1], as they begin and after every step.
+
+        labels: in place of the labels by the options. seen: a wrapper that may record estimates.
+        """
+        diffusion, times = self.denoiser.diffusion, self.times
+        noises = (
+            Noises.keyed(self.shape, self.options.seed, indices, self.denoiser.device)
+            if self.interpolation is None
+            else self.interpolation(indices)
+        )
+        x, labels = noises.start, self.labels(indices) if labels is None else labels
+        if self.image is not None:
+            x, times = start_from_image(diffusion, times, self.image, x, self.options.strength)
+        denoise = self.guided(
+            self.denoiser, self.guide, None if labels is None else labels.to(x.device)
+        )
+        yield x
+        yield from self.sampler(seen(denoise), diffusion, x, times, noises.steps)
 
     def labels(self, indices: Sequence[int]) -> Labels | None:
-        """The labels of these images."""
-        if self.options.label is None:
+        """The labels of these images by the options."""
+        label = self.options.label
+        if label is None:
             return None
-        fixed = (
-            None if self.options.label == "all" else class_number(self.options.label, self.classes)
-        )
-        labels = [index % len(self.classes) if fixed is None else fixed for index in indices]
-        return torch.tensor(labels, device=self.device)
+        if label == "all":
+            numbers = [index % len(self.classes) for index in indices]
+        else:
+            numbers = [class_number(label, self.classes)] * len(indices)
+        return torch.tensor(numbers, device=self.denoiser.device)
 
-    def names(self, indices: Sequence[int]) -> list[str]:
-        """The names of these images' classes, empty where they have none."""
-        labels = self.labels(indices)
-        return (
-            [""] * len(indices)
-            if labels is None
-            else [self.classes[label] for label in labels.tolist()]
-        )
-
-    def steered(self, denoise: Denoise, guide: Denoise | None, labels: Labels | None) -> Denoise:
+    def guided(self, denoise: Denoise, guide: Denoise | None, labels: Labels | None) -> Denoise:
         """A denoiser with label, guidance and threshold."""
         options, scale = self.options, self.options.guidance
         own = denoise if labels is None else with_label(denoise, labels)
         strong = own
         if guide is not None:
-            strong = with_autoguidance(
-                own, guide if labels is None else with_label(guide, labels), scale=scale
-            )
+            weak = guide if labels is None else with_label(guide, labels)
+            strong = with_autoguidance(own, weak, scale=scale)
         elif scale == 0:
             strong = denoise
         elif scale != 1 and labels is not None:
             strong = with_guidance(denoise, labels, scale=scale)
-        if options.guidance_interval is not None:
-            strong = within_interval(
-                self.denoiser.diffusion, options.guidance_interval, strong, own
-            )
-        return self.threshold(strong)
+        if (interval := options.guidance_interval) is not None:
+            strong = within_interval(self.denoiser.diffusion, interval, strong, own)
+        if options.threshold == "dynamic":
+            return threshold_x0(strong, quantile=options.quantile)
+        return clip_x0(strong) if options.threshold == "static" else strong
 
-    @property
-    def threshold(self) -> Callable[[Denoise], Denoise]:
-        """The wrapper that keeps the estimate in range."""
-        dynamic = partial(threshold_x0, quantile=self.options.quantile)
-        choices: dict[str, Callable[[Denoise], Denoise]] = {
-            "static": clip_x0,
-            "dynamic": dynamic,
-            "none": lambda denoise: denoise,
-        }
-        return choices[self.options.threshold]
-
-    def of(
-        self, indices: Sequence[int], seen: Callable[[Denoise], Denoise] = lambda denoise: denoise
-    ) -> Iterator[Images]:
-        """These images, [B, C, H, W] in [-1, 1], as they begin and after every step; `seen` may look at the estimates."""
-        noises, diffusion = self.noises(indices), self.denoiser.diffusion
-        x, times = self.begin(noises.start)
-        yield x
-        yield from self.sampler(
-            seen(self.steered(self.denoiser, self.guide, self.labels(indices))),
-            diffusion,
-            x,
-            times,
-            noises.steps,
-        )
-
-    def begin(self, noise: Images) -> tuple[Images, Sequence[float]]:
-        """Where these images begin, and the times of their steps."""
-        if self.image is None:
-            return noise, self.times
-        return start_from_image(
-            self.denoiser.diffusion, self.times, self.image, noise, self.options.strength
-        )
-
-    @property
-    def evaluations(self) -> int:
-        """Evaluations of a network for one image."""
-        x, times = self.begin(torch.zeros(1, *self.shape, device=self.device))
-        labels = self.labels([0])
-        return count_evaluations(
-            lambda blank: self.steered(blank, self.guide and blank, labels),
-            self.denoiser.diffusion,
-            self.sampler,
-            times,
-            x,
-        )
+    def try_one_step(self) -> None:
+        """Take one step of image 0 that ends in noise, so that network or sampler refuse early."""
+        last = self.denoiser.diffusion.steps
+        next(islice(replace(self, times=[last, 1], image=None).trajectory([0]), 1, None))
 
     @property
     def steps(self) -> int:
         """Steps of the sampler for one image."""
-        return len(self.begin(torch.zeros(1, *self.shape, device=self.device))[1]) - 1
+        steps = len(self.times) - 1
+        return steps if self.image is None else round(self.options.strength * steps)
+
+    @cached_property
+    def evaluations(self) -> int:
+        """Evaluations of a network for one image."""
+        labels = self.labels([0])
+        return count_evaluations(
+            lambda blank: self.guided(blank, self.guide and blank, labels),
+            self.denoiser.diffusion,
+            self.sampler,
+            self.times[-1 - self.steps :],
+            torch.zeros(1, *self.shape, device=self.denoiser.device),
+        )
+
+
+def count_evaluations(
+    wrap: Callable[[Denoise], Denoise],
+    diffusion: GaussianDiffusion,
+    sampler: Sampler,
+    times: Sequence[float],
+    x: Images,
+) -> int:
+    """Evaluations of a network for one image, counted with a blank answer in its place."""
+    sizes = []
+
+    def blank(x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
+        sizes.append(len(x_t))
+        return Estimate(x_t, torch.zeros_like(x_t), 0.0)
+
+    deque(sampler(wrap(blank), diffusion, x, times, torch.zeros_like), maxlen=0)
+    return sum(sizes)
+
+
+def class_number(label: str | int, classes: Sequence[str]) -> int:
+    """The number of a class by its name, or by its number where no class has that name."""
+    text, numbers = str(label), {name: number for number, name in enumerate(classes)}
+    if text in numbers:
+        return numbers[text]
+    if text.isdecimal() and int(text) < len(classes):
+        return int(text)
+    known = ", ".join(classes[:20]) + ", ..." * (len(classes) > 20)
+    raise ValueError(
+        f"label must be all, or one of the {len(classes)} classes ({known}) or its number, "
+        f"but is {label!r}"
+    )

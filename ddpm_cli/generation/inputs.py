@@ -7,8 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ddpm_cli.data.decoding import UNREADABLE
-from ddpm_cli.data.preparation import prepare_image
-from ddpm_cli.images import to_float
+from ddpm_cli.images import prepare_image, to_float
 from ddpm_cli.shapes import Images, Mask
 
 WHITE = 128  # and brighter

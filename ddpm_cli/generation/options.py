@@ -9,33 +9,34 @@ from ddpm_cli.parallel import Precision
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """The options of `ddpm-sample` that say which images are drawn.
+    """The options that decide which images a checkpoint draws with a sampler.
 
-    ckpt: the checkpoint. seed: image i is a function of it and i. weights: the average (ema) or the last (raw).
-    precision: of the network. label: a class by name or number, or `all`: image i is of class i modulo their number.
-    guidance: 1 none, 0 without label; guidance_interval: the noise levels sigma / alpha where it acts; guide: a weaker checkpoint
-    whose estimate takes the place of that without label. threshold: of the estimate, at its `quantile` where dynamic.
-    start, strength: an image to take up, and the share of the steps. inpaint, mask, resample: an image to keep where the mask is black,
-    and how often each step is taken. interpolate: two seeds or images, between which the images lie.
+    seed: image i is a function of the seed and i. weights: the EMA (ema) or the last ones (raw).
+    precision: of the network. label: a class by name or number, or `all`: image i is of class i
+    modulo the number of classes. guidance: 1 none, 0 without label. guidance_interval: the noise
+    levels sigma / alpha where guidance acts. guide: a weaker checkpoint, whose estimate replaces
+    the estimate without label. threshold: of the estimate, at its `quantile` where dynamic.
+    start, strength: an image to take up, and the share of the steps. inpaint, mask, resample: an
+    image to keep where the mask is black, and how often each step is taken. interpolate: two seeds
+    or images, between which the images lie.
     """
 
     _: KW_ONLY
-    ckpt: str
-    seed: int
-    weights: Literal["ema", "raw"]
-    precision: Precision
-    label: str | int | None
-    guidance: float
-    guidance_interval: list[float] | None
-    guide: str | None
-    threshold: Literal["static", "dynamic", "none"]
-    quantile: float
-    start: str | None
-    strength: float
-    inpaint: str | None
-    mask: str | None
-    resample: int
-    interpolate: list[int | str] | None
+    seed: int = 0
+    weights: Literal["ema", "raw"] = "ema"
+    precision: Precision = "fp32"
+    label: str | int | None = None
+    guidance: float = 1.0
+    guidance_interval: list[float] | None = None
+    guide: str | None = None
+    threshold: Literal["static", "dynamic", "none"] = "static"
+    quantile: float = 0.995
+    start: str | None = None
+    strength: float = 0.6
+    inpaint: str | None = None
+    mask: str | None = None
+    resample: int = 10
+    interpolate: list[int | str] | None = None
 
     def __post_init__(self) -> None:
         at_least(self, seed=0, resample=1, guidance=0)
@@ -46,12 +47,12 @@ class GenerationOptions:
             raise ValueError(
                 "inpaint=IMAGE and mask=MASK go together: white is painted, black is kept"
             )
-        given = [
-            name for name in ("start", "inpaint", "interpolate") if getattr(self, name) is not None
-        ]
+        inputs = ("start", "inpaint", "interpolate")
+        given = [name for name in inputs if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(
-                f"only one of start, inpaint and interpolate can be given, but there are {' and '.join(given)}"
+                "only one of start, inpaint and interpolate can be given, "
+                f"but there are {' and '.join(given)}"
             )
         if self.guidance != 1 and self.label is None and self.guide is None:
             raise ValueError(f"guidance={self.guidance:g} needs label=CLASS or guide=CKPT")
@@ -59,15 +60,14 @@ class GenerationOptions:
             raise ValueError(
                 "guide and guidance_interval have no effect at guidance=1; try guidance=2"
             )
-        if (ends := self.guidance_interval) is not None and not (
-            len(ends) == 2 and 0 <= ends[0] < ends[1]
-        ):
+        interval, ends = self.guidance_interval, self.interpolate
+        if interval is not None and not (len(interval) == 2 and 0 <= interval[0] < interval[1]):
             raise ValueError(
-                f"guidance_interval must be [low, high] with 0 <= low < high, but is {ends}"
+                f"guidance_interval must be [low, high] with 0 <= low < high, but is {interval}"
             )
-        if (both := self.interpolate) is not None and (
-            len(both) != 2 or any(isinstance(end, int) and end < 0 for end in both)
+        if ends is not None and (
+            len(ends) != 2 or any(isinstance(end, int) and end < 0 for end in ends)
         ):
-            raise ValueError(f"interpolate must be two seeds, at least 0, or images, but is {both}")
-        if self.interpolate is not None and self.label == "all":
+            raise ValueError(f"interpolate must be two seeds, at least 0, or images, but is {ends}")
+        if ends and self.label == "all":
             raise ValueError("interpolate takes one label, but it is all")

@@ -1,27 +1,31 @@
 """Evaluations of a run's checkpoints, and whether they can be compared."""
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ddpm_cli.files import append_text
+from ddpm_cli.run_folder.layout import EVALUATIONS, HYDRA
 from ddpm_cli.run_folder.numbers import Numbers
 from ddpm_cli.run_folder.rows import json_rows
 
+log = logging.getLogger(__name__)
 
-def last_evaluations(path: Path) -> tuple[Numbers, dict[str, str]]:
-    """The last evaluation of every metric, and the protocol of each."""
-    measured, protocols = dict[str, float](), dict[str, str]()
-    for row in json_rows(path):
+
+def last_evaluations(folder: Path) -> tuple[Numbers, dict[str, str]]:
+    """The last number of every metric that was evaluated, and the protocol of each."""
+    numbers, protocols = dict[str, float](), dict[str, str]()
+    for row in json_rows(folder / EVALUATIONS):
         if {"metric", "value", "protocol"} <= row.keys() and isinstance(row["value"], int | float):
-            measured[str(row["metric"])], protocols[str(row["metric"])] = (
-                row["value"],
-                str(row["protocol"]),
-            )
-    return measured, protocols
+            metric = str(row["metric"])
+            numbers[metric], protocols[metric] = row["value"], str(row["protocol"])
+    return numbers, protocols
 
 
 def protocol_warning(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What is to stand below a table in which a metric's numbers are of several protocols: that, and in what these differ; else ''."""
+    """The metrics whose numbers are of several protocols, and in what these differ; '' for none."""
     protocols: dict[str, dict[str, None]] = {}
     for row in rows:
         protocols.setdefault(str(row["metric"]), {})[str(row["protocol"])] = None
@@ -36,7 +40,31 @@ def protocol_difference(metric: str, texts: Sequence[str]) -> str:
     """In what the protocols of one metric differ."""
     parts = [text.split(" | ") for text in texts]
     alike = set.intersection(*map(set, parts))
-    said = " against ".join(
+    differences = " against ".join(
         ", ".join(part for part in each if part not in alike) or "nothing more" for each in parts
     )
-    return f"{metric} is by {len(texts)} protocols and cannot be compared across them: {said}"
+    return (
+        f"{metric} is by {len(texts)} protocols and cannot be compared across them: {differences}"
+    )
+
+
+def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append the rows that are new to the evaluations of a checkpoint's run, if it has a folder.
+
+    A folder that cannot be written to costs a warning alone.
+    """
+    parent = checkpoint.parent
+    run = parent.parent if parent.name == "checkpoints" else parent
+    if not (run / HYDRA).is_dir():
+        return
+    path = run / EVALUATIONS
+    try:
+        text = path.read_text(errors="replace") if path.exists() else ""
+        old = set(text.splitlines())
+        new = "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in old)
+        append_text(path, "\n" * (bool(text) and not text.endswith("\n")) + new)
+    except OSError as error:
+        reason = error.strerror or error
+        log.warning(
+            "warning: cannot write into %s: %s; the numbers stand in eval.json alone", path, reason
+        )

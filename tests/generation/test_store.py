@@ -88,11 +88,11 @@ def test_what_is_missing_is_drawn_again_and_comes_out_the_same(drawn, damage):
     assert outcome.code == 0, outcome.err
     assert png("whole") == before
     assert Path("whole/grid.png").read_bytes() == grid
-    assert ImageStore(Path("whole"), png=True, npz=True).done == set(range(7))
+    assert ImageStore(Path("whole"), png=True, npz=True).read_rows().keys() == set(range(7))
 
 
 def test_a_folder_that_is_done_is_left_alone(drawn, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.generation.generator.Generator.of", None)
+    monkeypatch.setattr("ddpm_cli.generation.generator.Generator.trajectory", None)
     outcome = drawn("whole")
     assert outcome.code == 0
     assert "resumed    7 of 7 images are there" in outcome.out
@@ -153,7 +153,7 @@ def test_damaged_files_are_told_in_one_line(drawn, path, text, told):
 def test_rows_that_are_no_rows_do_not_count(drawn):
     with Path("whole/index.csv").open("a") as index:
         index.write("x,,png/00000001.png,npz/00000000.npz,1\n\n8\n")
-    assert ImageStore(Path("whole"), png=True, npz=True).done == set(range(7))
+    assert ImageStore(Path("whole"), png=True, npz=True).read_rows().keys() == set(range(7))
 
 
 def test_a_batch_of_its_own_choice_is_found_and_kept(command, trained):

@@ -1,4 +1,4 @@
-"""Cost against quality: the same images drawn with many samplers and numbers of steps, measured against the data."""
+"""`ddpm-compare`: the same images by many samplers and numbers of steps, against the data."""
 
 import logging
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from ddpm_cli.commands.compare.tradeoff import (
     plot_tradeoff,
     tradeoff_csv,
 )
-from ddpm_cli.config.build import bind_options, build
+from ddpm_cli.config.build import build, parse_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
-from ddpm_cli.config.schema import check_config
 from ddpm_cli.console import logging_to
 from ddpm_cli.data import ImageSet
 from ddpm_cli.files import save_text
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def compare(cfg: DictConfig, folder: Path) -> None:
-    """Measures every setting that `cfg` names and writes what was found into `folder`; all is checked before anything is drawn."""
-    check_config(cfg, ["features", *["data"] * ("data" in cfg)], Options)
-    options = bind_options(Options, cfg)()
+def compare(cfg: DictConfig, invocation: Invocation) -> None:
+    """Measure every setting and write table and pictures; all is checked before drawing."""
+    groups = ["features", *["data"] * ("data" in cfg)]
+    options, folder = parse_options(cfg, Options, groups=groups), invocation.folder
     check_sampler_names(options.samplers)
     checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
     shape = checkpoint.shape
@@ -49,17 +49,16 @@ def compare(cfg: DictConfig, folder: Path) -> None:
     with logging_to(None, aloud=True):
         data = load_reference(cfg, checkpoint.config, options.trust, shape)
     features = extract_features(extract, data.images)
-    bench = ComparisonInputs(
-        options, denoiser, shape, extract, moments(features), distance_between_halves(features)
-    )
+    reference, floor = moments(features), distance_between_halves(features)
+    inputs = ComparisonInputs(options, denoiser, shape, extract, reference, floor)
     with logging_to(folder / "compare.log", aloud=True):
-        log_comparison(bench, checkpoint, data, "data" in cfg)
+        log_comparison(inputs, checkpoint, data, "data" in cfg)
         save_text(folder / "compare.yaml", OmegaConf.to_yaml(cfg))
-        write_comparison(folder, bench, list(measure_settings(settings, bench)))
+        write_comparison(folder, floor, list(measure_settings(settings, inputs)))
 
 
 def check_sampler_names(samplers: Sequence[str]) -> None:
-    """Refuses a name that no YAML file of the group has."""
+    """Refuse a name that no YAML file of the group has."""
     known = choices("sampler")
     for name in samplers:
         if name not in known:
@@ -67,12 +66,12 @@ def check_sampler_names(samplers: Sequence[str]) -> None:
 
 
 def log_comparison(
-    bench: ComparisonInputs, checkpoint: Checkpoint, data: ImageSet, others: bool
+    inputs: ComparisonInputs, checkpoint: Checkpoint, data: ImageSet, others: bool
 ) -> None:
-    """Says what is compared, and what makes the distances mean less."""
-    options, dimensions = bench.options, len(bench.reference.mean)
-    log.info("device     %s", device_text(bench.denoiser.device))
-    size = shape_text(bench.shape)
+    """Log what is compared, and what makes the distances mean less."""
+    options, dimensions = inputs.options, len(inputs.reference.mean)
+    log.info("device     %s", device_text(inputs.denoiser.device))
+    size = shape_text(inputs.shape)
     log.info(
         "checkpoint %s: step %s, %s weights, images of %s",
         options.ckpt,
@@ -84,11 +83,12 @@ def log_comparison(
         "reference  %s images, %s features of each", f"{len(data.images):,}", f"{dimensions:,}"
     )
     log.info(
-        "halves     %.3f from one another, which no model can be expected to beat", bench.floor
+        "halves     %.3f from one another, which no model can be expected to beat", inputs.floor
     )
     if not others and not data.matches(checkpoint.fingerprint):
         log.warning(
-            "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)"
+            "warning: these are not the images that the checkpoint was trained on "
+            "(their fingerprints differ)"
         )
     if options.n < dimensions:
         log.warning(
@@ -99,17 +99,16 @@ def log_comparison(
 
 
 def write_comparison(
-    folder: Path, bench: ComparisonInputs, found: Sequence[tuple[SettingResult, Bytes]]
+    folder: Path, floor: float, results: Sequence[tuple[SettingResult, Bytes]]
 ) -> None:
-    """Writes the table and the pictures, and names the setting to take."""
-    points = [point for point, _ in found]
+    """Write the table and the pictures, and log the setting to take."""
+    points = [point for point, _ in results]
     best, cheap = min(points, key=lambda each: each.distance), cheapest_setting(points)
-    told = f"{cheap.title}: {cheap.evaluations:g} evaluations, distance {cheap.distance:.3f}"
-    log.info("cheapest   %s, within 5%% of the best (%s: %.3f)", told, best.title, best.distance)
+    cost = f"{cheap.title}: {cheap.evaluations:g} evaluations, distance {cheap.distance:.3f}"
+    log.info("cheapest   %s, within 5%% of the best (%s: %.3f)", cost, best.title, best.distance)
     save_text(folder / "table.csv", tradeoff_csv(points))
-    plot_tradeoff(folder / "pareto.png", points, bench.floor)
-    save_png(
-        folder / "contact.png", labelled_rows([(point.title, images) for point, images in found])
-    )
+    plot_tradeoff(folder / "pareto.png", points, floor)
+    rows = [(point.title, images.numpy()) for point, images in results]
+    save_png(folder / "contact.png", labelled_rows(rows))
     for name in ("table.csv", "pareto.png", "contact.png"):
         log.info("written    %s", folder / name)

@@ -16,30 +16,28 @@ from tqdm import tqdm
 
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
-from ddpm_cli.config.build import bind, group_options
+from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.trajectory import trajectory
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, extract_features, frechet_distance, moments
-from ddpm_cli.samplers import Grid
-from ddpm_cli.shapes import Bytes, Features, Images
+from ddpm_cli.shapes import Bytes, Features
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A sampler with its options and its times."""
+    """A sampler with its options, in the generator that draws with it."""
 
     name: str
-    steps: int
-    sampler: Callable[..., Iterator[Images]]
-    grid: Grid
+    generator: Generator
 
 
 @dataclass(frozen=True)
 class ComparisonInputs:
-    """What all settings are measured with: the model, the features, and those of the reference."""
+    """What all settings share: the model, the features, and the moments of the reference."""
 
     options: Options
     denoiser: Denoiser
@@ -50,7 +48,8 @@ class ComparisonInputs:
 
 
 def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterator[Setting]:
-    """Every setting, checked and tried out by one step on one image."""
+    """Every setting, checked and tried by one step of one image."""
+    drawing = GenerationOptions(seed=options.seed, weights=options.weights)
     for name in options.samplers:
         cfg = compose("sample", [f"sampler={name}"])
         OmegaConf.set_struct(cfg, False)
@@ -58,57 +57,49 @@ def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -
         for steps in options.steps:
             cfg.sampler.steps = steps
             try:
-                sampler, grid = bind(cfg, "sampler"), group_options(cfg, "sampler")
-                list(
-                    islice(
-                        trajectory(
-                            denoiser, sampler, grid, shape=shape, seed=options.seed, indices=[0]
-                        ),
-                        2,
-                    )
-                )
+                check_groups(cfg, "sampler")
+                generator = Generator.from_config(cfg, denoiser, drawing, shape, ())
+                list(islice(generator.trajectory([0]), 2))
             except ValueError as error:
                 raise ValueError(f"{name} with steps={steps}: {error}") from error
-            yield Setting(name, len(grid.times(denoiser.diffusion)) - 1, sampler, grid)
+            yield Setting(name, generator)
 
 
 def measure_settings(
-    settings: Sequence[Setting], bench: ComparisonInputs
+    settings: Sequence[Setting], inputs: ComparisonInputs
 ) -> Iterator[tuple[SettingResult, Bytes]]:
-    """What each setting cost and what came of it, said as it is found, with the images for the contact sheet."""
-    width, batches = (
-        max(map(len, ["sampler", *bench.options.samplers])),
-        -(-bench.options.n // bench.options.batch),
-    )
+    """Each setting's result, logged at once, with the images for the contact sheet."""
+    options = inputs.options
+    width = max(map(len, ["sampler", *options.samplers]))
     log.info("%s", f"{'sampler':<{width}}  steps  evaluations  seconds  distance")
-    with tqdm(
-        total=batches * sum(each.steps for each in settings), unit=" steps", dynamic_ncols=True
-    ) as bar:
+    steps = -(-options.n // options.batch) * sum(each.generator.steps for each in settings)
+    with tqdm(total=steps, unit=" steps", dynamic_ncols=True) as bar:
         for setting in settings:
-            bar.set_description(setting_title(setting.name, setting.steps))
-            found, images = measure_setting(setting, bench, bar)
-            numbers = f"{found.steps:>5}  {found.evaluations:>11g}  {found.seconds:>7.1f}  {found.distance:>8.3f}"
-            log.info("%s", f"{found.sampler:<{width}}  {numbers}")
-            yield found, images[: bench.options.columns]
+            bar.set_description(setting_title(setting.name, setting.generator.steps))
+            result, images = measure_setting(setting, inputs, bar)
+            cost = f"{result.steps:>5}  {result.evaluations:>11g}  {result.seconds:>7.1f}"
+            log.info("%s", f"{result.sampler:<{width}}  {cost}  {result.distance:>8.3f}")
+            yield result, images[: options.columns]
 
 
 def measure_setting(
-    setting: Setting, bench: ComparisonInputs, bar: "tqdm[Any]"
+    setting: Setting, inputs: ComparisonInputs, bar: "tqdm[Any]"
 ) -> tuple[SettingResult, Bytes]:
-    """Draws with one setting and measures; the seconds are those of drawing alone."""
-    with count_batches(bench.denoiser.network) as sizes:
-        began = time.perf_counter()
-        images = torch.cat(list(draw_setting(setting, bench, bar)))
-        seconds = time.perf_counter() - began
-    distance = frechet_distance(bench.reference, moments(extract_features(bench.extract, images)))
-    return SettingResult(
-        setting.name, setting.steps, sum(sizes) / len(images), seconds, distance
-    ), images
+    """Draw with one setting and measure; the seconds are of drawing alone."""
+    generator, options = setting.generator, inputs.options
+    with count_batches(inputs.denoiser.network) as sizes:
+        since = time.perf_counter()
+        images = torch.cat(list(draw_batches(generator, options.n, options.batch, bar)))
+        seconds = time.perf_counter() - since
+    features = extract_features(inputs.extract, images)
+    distance = frechet_distance(inputs.reference, moments(features))
+    evaluations = sum(sizes) / len(images)
+    return SettingResult(setting.name, generator.steps, evaluations, seconds, distance), images
 
 
 @contextmanager
 def count_batches(network: nn.Module) -> Iterator[list[int]]:
-    """Notes the size of every batch that goes through a network meanwhile."""
+    """The size of every batch that goes through a network meanwhile."""
     sizes: list[int] = []
     hook = network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     try:
@@ -117,19 +108,12 @@ def count_batches(network: nn.Module) -> Iterator[list[int]]:
         hook.remove()
 
 
-def draw_setting(setting: Setting, bench: ComparisonInputs, bar: "tqdm[Any]") -> Iterator[Bytes]:
-    """The images of one setting, batch by batch."""
-    seed, every = bench.options.seed, range(bench.options.n)
-    for first in every[:: bench.options.batch]:
-        indices = every[first : first + bench.options.batch]
-        states = trajectory(
-            bench.denoiser,
-            setting.sampler,
-            setting.grid,
-            shape=bench.shape,
-            seed=seed,
-            indices=indices,
-        )
+def draw_batches(
+    generator: Generator, n: int, batch_size: int, bar: "tqdm[Any]"
+) -> Iterator[Bytes]:
+    """The first n images, batch by batch."""
+    for first in range(0, n, batch_size):
+        states = generator.trajectory(range(first, min(first + batch_size, n)))
         for place, images in enumerate(states):
             bar.update(place > 0)
         yield to_bytes(images).cpu()

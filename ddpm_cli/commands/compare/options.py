@@ -8,11 +8,12 @@ from ddpm_cli.config.values import at_least
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-compare` takes beside its features.
+    """The options of `ddpm-compare` beside its features and its data.
 
-    ckpt: the checkpoint. samplers: choices of the group. steps: each a number or `all`. n: images, the same ones for every
-    setting. batch: images at a time, without effect on them. seed: image i is a function of it and i. weights: the average (ema)
-    or the last (raw). device: auto, cpu, cuda, cuda:N or mps. columns: of the contact sheet. trust: your own modules with targets.
+    ckpt: the checkpoint. samplers: choices of the group. steps: each a number or `all`. n: images,
+    the same for every setting. batch: images at a time, without effect on them. seed: image i is a
+    function of the seed and i. weights: the EMA (ema) or the last ones (raw). device: auto, cpu,
+    cuda, cuda:N or mps. columns: of the contact sheet. trust: your own modules with targets.
     """
 
     _: KW_ONLY

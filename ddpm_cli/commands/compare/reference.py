@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.build import build, group_options
+from ddpm_cli.config.schema import check_groups
 from ddpm_cli.data import ImageSet, load_image_set
 from ddpm_cli.metrics import frechet_distance, moments
 from ddpm_cli.shapes import Features
@@ -15,19 +16,18 @@ from ddpm_cli.shapes import Features
 def load_reference(
     cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]
 ) -> ImageSet:
-    """The images to measure against: the command line's, else those of the checkpoint's recipe."""
+    """The images to measure against: the command line's, else the checkpoint's own."""
     own = "data" in cfg
     cfg = cfg if own else recipe.copy()
     cfg.trust = trust
     try:
-        bind(cfg, "data")
+        check_groups(cfg, "data")
         preparation = group_options(cfg, "data")
         if list(preparation.shape) != list(shape):
-            raise ValueError(
-                f"they are of {shape_text(preparation.shape)}, the checkpoint's of {shape_text(shape)}"
-            )
-        kept = preparation.cache if own else "disk"  # nothing is written where a checkpoint says
-        data = load_image_set(build(cfg, "data"), replace(preparation, cache=kept))
+            size = shape_text(preparation.shape)
+            raise ValueError(f"they are of {size}, the checkpoint's of {shape_text(shape)}")
+        cache = preparation.cache if own else "disk"  # a checkpoint names no place to write to
+        data = load_image_set(build(cfg, "data"), replace(preparation, cache=cache))
         if len(data.images) < 4:
             raise ValueError(f"two halves take at least 4, but there are {len(data.images)}")
         return data

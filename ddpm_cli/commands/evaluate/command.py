@@ -1,8 +1,9 @@
-"""What a trained model is worth: what its samples are beside the data, and how likely images are under it."""
+"""`ddpm-eval`: the worth of a model, by its samples and by the likelihood of images."""
 
 import logging
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,108 +15,97 @@ from ddpm_cli.commands.evaluate.compute import (
     build_evaluation,
     collect_features,
     compute_numbers,
-    generated_lines,
 )
-from ddpm_cli.commands.evaluate.generated import open_store, sampling_config
+from ddpm_cli.commands.evaluate.generated import open_store
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, likelihood_images, load_inputs
 from ddpm_cli.commands.evaluate.likelihood import measure_likelihood, method_text
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.commands.evaluate.results import write_evaluation
-from ddpm_cli.config.build import bind_options
-from ddpm_cli.config.schema import check_config
+from ddpm_cli.config.build import parse_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.values import path_override
-from ddpm_cli.console import logging_to
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation import metric_names
 from ddpm_cli.files import save_text
+from ddpm_cli.generation.store import PROVENANCE
 from ddpm_cli.parallel import device_text, find_device, join_group
 from ddpm_cli.parallel.launch import check_folder_is_named, process_count, run_in_processes
 
 log = logging.getLogger(__name__)
 
 
-def evaluate(cfg: DictConfig, folder: Path, *, named: bool) -> bool:
-    """Measures what `cfg` names and writes it into `folder`, in as many processes as it says; False where the user stopped it."""
-    check_config(cfg, ["sampler", *["data"] * ("data" in cfg)], Options)
-    options = bind_options(Options, cfg)()
-    check_folder_is_named(named)
-    cfg.metrics = metric_names.full_names(options.metrics)
-    args = (
-        OmegaConf.to_container(cfg),
-        OmegaConf.to_container(sampling_config(cfg)),
-        metric_names.feature_nodes(cfg.metrics),
-        folder,
-        torch.get_num_threads(),
-    )
+def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
+    """Measure a model and write the results; False where the user stopped the command."""
+    groups = ["sampler", *["data"] * ("data" in cfg)]
+    options = parse_options(cfg, Options, groups=groups)
+    check_folder_is_named(invocation.folder_is_named)
+    folder = invocation.folder
+    cfg.metrics = metrics = metric_names.full_names(options.metrics)
+    options, nodes = replace(options, metrics=metrics), metric_names.feature_nodes(metrics)
+    plain, threads = OmegaConf.to_container(cfg), torch.get_num_threads()
+    count = process_count(options.processes, options.device)
     try:
-        whole = run_in_processes(
-            process_count(options.processes, options.device), evaluate_in_process, *args
-        )
+        whole = run_in_processes(count, evaluate_in_process, plain, options, nodes, folder, threads)
     except KeyboardInterrupt:
         whole = False
-    if not whole and (folder / "samples.json").exists():
-        print(
-            f"stopped    go on with the same command and {shlex.quote(path_override('hydra.run.dir', folder))}"
-        )
+    if not whole and (folder / PROVENANCE).exists():
+        again = shlex.quote(path_override("hydra.run.dir", folder))
+        print(f"stopped    go on with the same command and {again}")
     return whole
 
 
 @torch.no_grad()
 def evaluate_in_process(
-    plain_cfg: dict[Any, Any],
-    asked: dict[Any, Any],
-    nodes: Mapping[str, object],
-    folder: Path,
-    threads: int,
+    plain: dict[Any, Any], options: Options, nodes: Mapping[str, object], folder: Path, threads: int
 ) -> bool:
-    """Does this process's share; all is checked before anything is measured. The first one computes the figures, in so many threads."""
-    cfg = OmegaConf.create(plain_cfg)
-    options = bind_options(Options, cfg)()
+    """Do this process's share; all is checked before anything is measured.
+
+    The first process computes the figures, in so many threads.
+    """
+    cfg = OmegaConf.create(plain)
     with join_group(find_device(options.device)) as group:
         with logging_to(None, group.is_first):
-            subject = load_inputs(cfg, options, folder, group)
-            likely = likelihood_images(subject) if "nll" in options.metrics else None
-            bench = build_evaluation(subject, OmegaConf.create(asked), nodes) if nodes else None
+            inputs = load_inputs(cfg, options, folder, group)
+            likely = likelihood_images(inputs) if "nll" in options.metrics else None
+            run = build_evaluation(cfg, inputs, nodes) if nodes else None
         with logging_to(folder / "eval.log", group.is_first):
-            done = open_store(subject, bench.images) if bench else set()
+            finished = open_store(run.generated, inputs) if run else set()
             if group.is_first:
                 save_text(folder / "eval.yaml", OmegaConf.to_yaml(cfg))
-                log_evaluation(subject, likely, bench, len(done))
-            found = measure_likelihood(subject, likely) if likely else []
-            known = collect_features(bench, done) if bench else {}
+                log_evaluation(inputs, likely, run, len(finished))
+            results = measure_likelihood(inputs, likely) if likely else []
+            features = collect_features(run, finished) if run else {}
             if group.is_first:
                 torch.set_num_threads(threads)  # on which sums depend
-                numbers, copies = compute_numbers(bench, known) if bench else ([], {})
-                write_evaluation(subject, [*found, *numbers], copies)
+                numbers, copies = compute_numbers(run, features) if run else ([], {})
+                write_evaluation(inputs, [*results, *numbers], copies)
     return True
 
 
 def log_evaluation(
-    subject: EvaluationInputs, likely: ImageSet | None, bench: EvaluationRun | None, done: int
+    inputs: EvaluationInputs, likely: ImageSet | None, run: EvaluationRun | None, finished: int
 ) -> None:
-    """Says what is measured, with what, and what that costs."""
-    options, every = subject.options, subject.parts["all"]
-    log.info("device     %s", device_text(subject.denoiser.device, group=subject.group))
-    log.info(
-        "checkpoint %s: step %s, %s weights", options.ckpt, f"{subject.step:,}", options.weights
-    )
-    for line in generated_lines(bench, done) if bench else ():
-        log.info("%s", line)
+    """Log what is measured, with what, and at what cost."""
+    options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
+    total = f"{len(parts['all'].images):,}"
+    fact("device", device_text(inputs.denoiser.device, group=inputs.group))
+    fact("checkpoint", f"{options.ckpt}: step {checkpoint.step:,}, {options.weights} weights")
+    if run:
+        generated, part = run.generated, parts[options.reference]
+        fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
+        if finished:
+            there = min(finished, options.samples)
+            fact("resumed", f"{there:,} of {options.samples:,} images are there")
+        reference = f"reference={options.reference}"
+        fact("reference", f"{len(part.images):,} of {total} images, {reference}")
     if likely:
-        log.info(
-            "images     %s of %s, images=%s",
-            f"{len(likely.images):,}",
-            f"{len(every.images):,}",
-            options.images,
-        )
-        log.info("nll        %s", method_text(subject))
-    untold = (
-        "; whether those were copied is not found out"
-        if any(name.startswith("copies") for name in options.metrics)
-        else ""
-    )
-    if not every.matches(subject.checkpoint.fingerprint):
+        fact("images", f"{len(likely.images):,} of {total}, images={options.images}")
+        fact("nll", method_text(inputs))
+    if not parts["all"].matches(checkpoint.fingerprint):
+        copies = any(name.startswith("copies") for name in options.metrics)
         log.warning(
-            "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)%s",
-            untold,
+            "warning: these are not the images that the checkpoint was trained on "
+            "(their fingerprints differ)%s",
+            "; whether those were copied is not found out" * copies,
         )

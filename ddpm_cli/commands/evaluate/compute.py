@@ -1,7 +1,7 @@
-"""Generated images on the bench: all that judges them made ready, their features looked at, the numbers computed."""
+"""All that judges generated images: built, their features collected, the numbers computed."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,156 +9,132 @@ from omegaconf import DictConfig
 
 from ddpm_cli import checkpoints
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
-from ddpm_cli.commands.evaluate.generated import GeneratedImages, draw_missing, prepare_generated
+from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.data.cache import cache_root
 from ddpm_cli.evaluation import metric_names
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
-from ddpm_cli.metrics import Copies, Extractor
+from ddpm_cli.generation.draw import draw_missing
+from ddpm_cli.metrics import Copies
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Features
 
-ENOUGH = 8  # images for each feature: from there on the line to endlessly many images is straight (see frechet_infinity)
+ENOUGH = 8  # images for each feature: frechet_infinity's line is straight from there on
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EvaluationRun:
-    """The generated images of a subject, the metrics that judge them, and the sets whose features these take."""
+    """Generated images, the metrics that judge them, and the features that the metrics take."""
 
-    subject: EvaluationInputs
+    inputs: EvaluationInputs
     metrics: list[str]
-    images: GeneratedImages
-    sets: FeatureCache
-
-    def extractor(self, metric: str) -> Extractor:
-        """The extractor that a metric goes by."""
-        return self.sets.extractors[metric.partition("_")[2]]
+    generated: GeneratedImages
+    cache: FeatureCache
 
 
 def build_evaluation(
-    subject: EvaluationInputs, asked: DictConfig, nodes: Mapping[str, object]
+    cfg: DictConfig, inputs: EvaluationInputs, nodes: Mapping[str, object]
 ) -> EvaluationRun:
-    """Builds all that the images are drawn and judged with; ValueError says what is missing."""
-    options, parts, device = subject.options, subject.parts, subject.denoiser.device
+    """Build all that draws and judges the images; ValueError says what is missing."""
+    options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
     for name in dict.fromkeys(options.parts):
         if (count := len(parts[name].images)) <= metric_names.NEIGHBOURS:
             raise ValueError(
-                f"the {name} images must be more than {metric_names.NEIGHBOURS} to be compared with, but are {count}"
+                f"the {name} images must be more than {metric_names.NEIGHBOURS} "
+                f"to be compared with, but are {count}"
             )
-    metrics, shape = (
-        [name for name in options.metrics if name != "nll"],
-        subject.checkpoint.shape,
+    metrics = [name for name in options.metrics if name != "nll"]
+    extractors = inputs.group.first_then_others(
+        lambda: metric_names.build_extractors(nodes, options.trust, device, inputs.checkpoint.shape)
     )
-    extractors = subject.group.first_then_others(
-        lambda: metric_names.build_extractors(nodes, options.trust, device, shape)
-    )
-    for name in [
-        name for name, each in extractors.items() if f"is_{name}" in metrics and each.head is None
-    ]:
-        raise ValueError(
-            f"is_{name} needs features with classes, as inception and lite0 are, but {name} has none"
-        )
-    images = prepare_generated(subject, asked)
-    pictures = {name: part.images for name, part in parts.items()} | {"generated": images.pictures}
+    for name, extractor in extractors.items():
+        if f"is_{name}" in metrics and extractor.head is None:
+            raise ValueError(
+                f"is_{name} needs features with classes, as inception and lite0 are, "
+                f"but {name} has none"
+            )
+    generated = prepare_generated(cfg, inputs)
+    images = {name: part.images for name, part in parts.items()} | {"generated": generated.images}
     fingerprints = {name: part.fingerprint for name, part in parts.items()}
-    kept = None if subject.preparation.cache in ("ram", "off") else cache_root(subject.preparation)
-    return EvaluationRun(
-        subject,
-        metrics,
-        images,
-        FeatureCache(pictures, fingerprints, extractors, device, kept, subject.group),
-    )
+    stored = inputs.preparation.cache not in ("ram", "off")
+    folder = cache_root(inputs.preparation) if stored else None
+    cache = FeatureCache(images, fingerprints, extractors, device, folder, inputs.group)
+    return EvaluationRun(inputs, metrics, generated, cache)
 
 
-def generated_lines(bench: EvaluationRun, done: int) -> Iterator[str]:
-    """What is judged, by which images, and what is there already."""
-    options, every, part = (
-        bench.subject.options,
-        bench.subject.parts["all"],
-        bench.subject.parts[bench.subject.options.reference],
-    )
-    yield f"generated  {len(bench.images.pictures):,} images by {bench.images.sampler}"
-    if done:
-        yield f"resumed    {min(done, options.samples):,} of {options.samples:,} images are there"
-    yield f"reference  {len(part.images):,} of {len(every.images):,} images, reference={options.reference}"
-
-
-def collect_features(bench: EvaluationRun, done: set[int]) -> dict[FeatureKey, Features]:
-    """Draws the images that are not there yet, and finds the features that the metrics take."""
-    draw_missing(bench.subject, bench.images, done)
-    held_out = len(bench.subject.parts["held_out"].images)
-    wanted = [
-        each
-        for name in bench.metrics
-        for each in metric_names.required_features(name, bench.subject.options.reference, held_out)
+def collect_features(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey, Features]:
+    """Draw the missing images, and collect the features that the metrics take."""
+    options, group, drawn = run.inputs.options, run.inputs.group, run.generated.drawn
+    if drawn is not None:
+        n, batch_size = options.samples, options.batch
+        draw_missing(drawn.generator, drawn.store, n, batch_size, finished, 0, group)
+        group.all_gather(None)  # all processes wait until all images are there
+    held_out = len(run.inputs.parts["held_out"].images)
+    keys = [
+        key
+        for metric in run.metrics
+        for key in metric_names.required_features(metric, options.reference, held_out)
     ]
-    found = {each: bench.sets.found(each) for each in dict.fromkeys(wanted)}
-    for metric in [name for name in bench.metrics if name.startswith("fd_")]:
-        images, dimensions = found[FeatureKey("generated", metric.removeprefix("fd_"))].shape
-        if images < ENOUGH * dimensions and bench.subject.group.is_first:
-            told = "warning: %s images are few for %s features: %s is too large, and %s_infinity is to be trusted from %s images on"
+    features = {key: run.cache.features(key) for key in dict.fromkeys(keys)}
+    for metric in [name for name in run.metrics if name.startswith("fd_")]:
+        images, dimensions = features[FeatureKey("generated", metric.removeprefix("fd_"))].shape
+        if images < ENOUGH * dimensions and group.is_first:
             log.warning(
-                told, f"{images:,}", f"{dimensions:,}", metric, metric, f"{ENOUGH * dimensions:,}"
+                "warning: %s images are few for %s features: %s is too large, "
+                "and %s_infinity is to be trusted from %s images on",
+                f"{images:,}",
+                f"{dimensions:,}",
+                metric,
+                metric,
+                f"{ENOUGH * dimensions:,}",
             )
-    return found
+    return features
 
 
 def compute_numbers(
-    bench: EvaluationRun, known: Mapping[FeatureKey, Features]
+    run: EvaluationRun, features: Mapping[FeatureKey, Features]
 ) -> tuple[list[MetricResult], dict[str, Copies]]:
-    """All numbers, in the order that was asked for, and the copies by the metrics that tell them, which are shown."""
+    """All numbers in the order of the metrics, and the copies by metric; writes their sheets."""
     copies: dict[str, Copies] = {}
-    found: list[MetricResult] = []
-    for metric in bench.metrics:
+    results: list[MetricResult] = []
+    for metric in run.metrics:
+        extractor = run.cache.extractors[metric.partition("_")[2]]
         if metric.startswith("copies_"):
-            copies[metric] = metric_names.find_copies(metric, known)
+            copies[metric] = metric_names.find_copies(metric, features)
             numbers = {metric: copies[metric].share}
-            write_copies_sheet(bench, metric, copies[metric])
+            training = run.inputs.parts["training"].images
+            path = run.inputs.folder / f"{metric}.png"
+            save_png(path, copies_sheet(copies[metric], run.generated.images, training))
+            log.info("written    %s", path)
         else:
-            numbers = metric_names.metric_numbers(
-                metric, known, bench.subject.options.reference, bench.extractor(metric)
-            )
-        found += [
-            MetricResult(name, number, metric_protocol(bench, metric))
-            for name, number in numbers.items()
-        ]
-    return found, copies
+            reference = run.inputs.options.reference
+            numbers = metric_names.metric_numbers(metric, features, reference, extractor)
+        protocol = metric_protocol(run, metric, extractor.name)
+        results += [MetricResult(name, number, protocol) for name, number in numbers.items()]
+    return results, copies
 
 
-def write_copies_sheet(bench: EvaluationRun, metric: str, copies: Copies) -> None:
-    """Writes the sheet of copies."""
-    path = bench.subject.folder / f"{metric}.png"
-    save_png(
-        path, copies_sheet(copies, bench.images.pictures, bench.subject.parts["training"].images)
-    )
-    log.info("written    %s", path)
-
-
-def metric_protocol(bench: EvaluationRun, metric: str) -> Protocol:
+def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
     """How the numbers of a metric come about."""
-    options, images, n = bench.subject.options, bench.images, len(bench.images.pictures)
-    wanted = metric_names.required_features(
-        metric, options.reference, len(bench.subject.parts["held_out"].images)
-    )
-    parts = dict.fromkeys(each.of for each in wanted if each.of != "generated")
+    options, generated, cache = run.inputs.options, run.generated, run.cache
+    held_out = len(run.inputs.parts["held_out"].images)
+    keys = metric_names.required_features(metric, options.reference, held_out)
+    parts = dict.fromkeys(key.of for key in keys if key.of != "generated")
     against = ", ".join(
-        f"{bench.sets.fingerprints[name][:10]} {len(bench.sets.pictures[name]):,} {name}"
-        for name in parts
+        f"{cache.fingerprints[part][:10]} {len(cache.images[part]):,} {part}" for part in parts
     )
-    drawn: dict[str, Any] = {
-        "seed": options.seed,
-        "weights": options.weights,
-        "precision": options.precision,
-    }
+    drawing: dict[str, Any] = {"seed": None, "weights": "", "precision": ""}
+    if generated.drawn is not None:
+        drawing = {name: getattr(options, name) for name in drawing}
     return Protocol(
         metric=metric,
-        by=bench.extractor(metric).name,
+        by=by,
         images=f"ref {against}" if against else "",
-        n=n,
-        sampler=images.sampler,
-        steering=images.steering,
-        **(drawn if images.drawing else {"seed": None, "weights": "", "precision": ""}),
+        n=len(generated.images),
+        sampler=generated.sampler,
+        steering=generated.steering,
+        **drawing,
         version=checkpoints.environment()["ddpm-cli"],
     )

@@ -1,9 +1,9 @@
-"""How likely images are under a model: measured by either way, said, written and drawn."""
+"""The likelihood of images under a model, by either way: measured, logged, written and drawn."""
 
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,8 +13,11 @@ from tqdm import tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.commands.evaluate.options import Options
+from ddpm_cli.console import fact
 from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation.bits_per_dim import (
+    NoiseAt,
     bound_rates,
     bound_terms,
     even_levels,
@@ -28,185 +31,163 @@ from ddpm_cli.images import to_float
 from ddpm_cli.losses import normal_cdf, tanh_cdf
 from ddpm_cli.metrics import Number
 from ddpm_cli.rendering.figure import save_figure
-from ddpm_cli.samplers import with_label
+from ddpm_cli.samplers import Denoise, with_label
 from ddpm_cli.shapes import Images, PerImage, Table
+from ddpm_cli.text import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CDF = {"exact": normal_cdf, "tanh": tanh_cdf}
 COLUMNS = ("t", "bits", "mse", "rate", "distortion")
-Found: TypeAlias = tuple[PerImage, dict[str, float], list[tuple[float, ...]]]
+BAR = "{l_bar}{bar}| {n:.0f}/{total:.0f} images [{elapsed}<{remaining}, {rate_fmt}]"
+Likelihood: TypeAlias = tuple[PerImage, dict[str, float], list[tuple[float, ...]]]
 log = logging.getLogger(__name__)
 
 
-def method_text(subject: EvaluationInputs) -> str:
-    """How the likelihood is found, and what that costs."""
-    options, steps = subject.options, subject.denoiser.diffusion.steps
-    told = {
+def method_text(inputs: EvaluationInputs) -> str:
+    """The way to the likelihood, and its cost."""
+    options, steps = inputs.options, inputs.denoiser.diffusion.steps
+    method = {
         "bound": f"variational bound, {steps:,}",
         "ode": f"probability flow, {2 * options.nll_steps + 1:,}",
     }[options.nll]
-    return f"{told} evaluations an image; the decoder's normal distribution is {options.nll_cdf}"
+    return f"{method} evaluations an image; the decoder's normal distribution is {options.nll_cdf}"
 
 
-def measure_likelihood(subject: EvaluationInputs, data: ImageSet) -> list[MetricResult]:
-    """Measures the likelihood, says it and writes it; by the bound also over time."""
-    options, folder = subject.options, subject.folder
-    if (measured := NLL[options.nll](subject, data)) is None:
+def measure_likelihood(inputs: EvaluationInputs, data: ImageSet) -> list[MetricResult]:
+    """Measure the likelihood, log it and write it; by the bound also over time."""
+    options = inputs.options
+    if (measured := NLL[options.nll](inputs, data)) is None:
         return []
     bits, parts, rows = measured
-    if not bits.isfinite().all():
+    if wrong := int((~bits.isfinite()).sum()):
         raise ValueError(
-            f"nll={options.nll} must be finite, but is not for {int((~bits.isfinite()).sum())} of {len(bits)} images"
+            f"nll={options.nll} must be finite, but is not for {wrong} of {len(bits)} images"
         )
     mean, half = float(bits.mean()), 1.96 * float(bits.std()) / math.sqrt(len(bits))
-    told = (
-        ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
-        or f"{options.nll_steps} steps of Heun's method"
-    )
-    log.info(
-        "nll        %.3f +- %.3f bits per dimension (95%%, %s images; %s)",
-        mean,
-        half,
-        f"{len(bits):,}",
-        told,
-    )
-    found = {
+    details = ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
+    details = details or f"{options.nll_steps} steps of Heun's method"
+    interval = f"{mean:.3f} +- {half:.3f} bits per dimension"
+    fact("nll", f"{interval} (95%, {len(bits):,} images; {details})")
+    content = {
         "bits_per_dimension": mean,
         "interval_95": [mean - half, mean + half],
         **parts,
         **asdict(options),
         "n": len(bits),
     }
-    write_likelihood(folder, found, rows)
-    return [
-        MetricResult(
-            "nll", Number(mean, mean - half, mean + half), likelihood_protocol(subject, data)
-        )
-    ]
+    write_likelihood(inputs.folder, content, rows)
+    protocol = likelihood_protocol(options, data)
+    return [MetricResult("nll", Number(mean, mean - half, mean + half), protocol)]
 
 
-def likelihood_protocol(subject: EvaluationInputs, data: ImageSet) -> Protocol:
+def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
     """How the likelihood came about."""
-    options, count = subject.options, len(data.images)
-    by = f"{options.nll} {options.nll_cdf}" + f" {options.nll_steps} steps" * (options.nll == "ode")
-    images = f"{data.fingerprint[:10]} {count:,} {options.images}"
-    version = checkpoints.environment()["ddpm-cli"]
+    count, steps = len(data.images), f" {options.nll_steps} steps" * (options.nll == "ode")
     return Protocol(
-        "nll", by, images, count, "", "", options.seed, options.weights, "fp32", version
+        metric="nll",
+        by=f"{options.nll} {options.nll_cdf}{steps}",
+        images=f"{data.fingerprint[:10]} {count:,} {options.images}",
+        n=count,
+        sampler="",
+        steering="",
+        seed=options.seed,
+        weights=options.weights,
+        precision="fp32",
+        version=checkpoints.environment()["ddpm-cli"],
     )
 
 
 def write_likelihood(
-    folder: Path, found: dict[str, object], rows: Sequence[tuple[float, ...]]
+    folder: Path, content: Mapping[str, object], rows: Sequence[tuple[float, ...]]
 ) -> None:
-    """Writes the number, and over time what the bound has."""
-    save_text(folder / "nll.json", json.dumps(found, indent=2) + "\n")
+    """Write the number, and the rows over time where there are any."""
+    save_text(folder / "nll.json", json.dumps(content, indent=2) + "\n")
+    fact("written", folder / "nll.json")
     if rows:
-        save_text(
-            folder / "nll_per_time.csv",
-            "".join(",".join(map(str, row)) + "\n" for row in [COLUMNS, *rows]),
-        )
-        save_figure(folder / "nll.png", (11, 4.5), lambda figure: draw_likelihood(figure, rows))
-    for name in ["nll.json", *["nll_per_time.csv", "nll.png"] * bool(rows)]:
-        log.info("written    %s", folder / name)
+        table, plot = folder / "nll_per_time.csv", folder / "nll.png"
+        save_text(table, csv_text([COLUMNS, *rows]))
+        save_figure(plot, (11, 4.5), lambda figure: draw_likelihood(figure, rows))
+        fact("written", table)
+        fact("written", plot)
 
 
-def by_bound(subject: EvaluationInputs, data: ImageSet) -> Found | None:
-    """Bits by L_T and one draw of every L_t; their parts; a row for every time; for the first process."""
-    diffusion, cdf = subject.denoiser.diffusion, CDF[subject.options.nll_cdf]
-    found = values_per_step(
-        subject,
-        data,
-        diffusion.steps,
-        lambda denoise, x0, noise: (
-            each[1:] for each in bound_terms(denoise, diffusion, x0, noise, cdf)
-        ),
-    )
+def by_bound(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
+    """Bits by L_T and one draw of every L_t; their parts; a row for every time.
+
+    None but on the first process.
+    """
+    diffusion, cdf = inputs.denoiser.diffusion, CDF[inputs.options.nll_cdf]
+
+    def terms(denoise: Denoise, x0: Images, noise: NoiseAt) -> Iterator[tuple[PerImage, ...]]:
+        return (each[1:] for each in bound_terms(denoise, diffusion, x0, noise, cdf))
+
     mine = {
         place: (prior_bits(diffusion, x0).cpu().double(), table[:, 0].sum(0), table.sum(2))
-        for place, x0, table in found
+        for place, x0, table in values_per_step(inputs, data, diffusion.steps, terms)
     }
-    every = subject.group.gather_sorted(mine)
-    if not subject.group.is_first:
+    every = inputs.group.gather_sorted(mine)
+    if not inputs.group.is_first:
         return None
     ends, bits, sums = zip(*every, strict=True)
-    end, (each, errors) = (
-        float(torch.cat(ends).mean()),
-        (torch.stack(sums).sum(0) / len(data.images)).T,
-    )
-    columns = (each, errors, bound_rates(end, each), 127.5 * errors.sqrt())
-    rows = list(
-        zip(range(1, diffusion.steps + 1), *(column.tolist() for column in columns), strict=True)
-    )
-    return (
-        torch.cat(ends) + torch.cat(bits),
-        {"L_T": end, "L_t": float(each[1:].sum()), "decoder": float(each[0])},
-        rows,
-    )
+    end, means = float(torch.cat(ends).mean()), torch.stack(sums).sum(0) / len(data.images)
+    bits_at, errors = means.T
+    columns = (bits_at, errors, bound_rates(end, bits_at), 127.5 * errors.sqrt())
+    times, values = range(1, diffusion.steps + 1), (column.tolist() for column in columns)
+    parts = {"L_T": end, "L_t": float(bits_at[1:].sum()), "decoder": float(bits_at[0])}
+    return torch.cat(ends) + torch.cat(bits), parts, list(zip(times, *values, strict=True))
 
 
-def by_flow(subject: EvaluationInputs, data: ImageSet) -> Found | None:
-    """Bits by the probability flow, which has neither parts nor terms; for the first process."""
-    diffusion, cdf, steps = (
-        subject.denoiser.diffusion,
-        CDF[subject.options.nll_cdf],
-        subject.options.nll_steps,
-    )
-    times = even_levels(diffusion, steps)
-    found = values_per_step(
-        subject,
-        data,
-        steps,
-        lambda denoise, x0, noise: (
-            (bits,) for bits in flow_bits(denoise, diffusion, x0, noise, cdf, times)
-        ),
-    )
-    every = subject.group.gather_sorted({place: table[-1, 0] for place, _, table in found})
-    return (torch.cat(every), {}, []) if subject.group.is_first else None
+def by_flow(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
+    """Bits by the probability flow, without parts or rows; None but on the first process."""
+    options, diffusion = inputs.options, inputs.denoiser.diffusion
+    cdf, times = CDF[options.nll_cdf], even_levels(diffusion, options.nll_steps)
+
+    def states(denoise: Denoise, x0: Images, noise: NoiseAt) -> Iterator[tuple[PerImage, ...]]:
+        return ((bits,) for bits in flow_bits(denoise, diffusion, x0, noise, cdf, times))
+
+    values = values_per_step(inputs, data, options.nll_steps, states)
+    every = inputs.group.gather_sorted({place: table[-1, 0] for place, _, table in values})
+    return (torch.cat(every), {}, []) if inputs.group.is_first else None
 
 
 def values_per_step(
-    subject: EvaluationInputs,
+    inputs: EvaluationInputs,
     data: ImageSet,
     steps: int,
-    run: Callable[..., Iterator[tuple[PerImage, ...]]],
+    run: Callable[[Denoise, Images, NoiseAt], Iterator[tuple[PerImage, ...]]],
 ) -> Iterator[tuple[int, Images, Table]]:
-    """Of this process's batches, one after another, the number, the images, and what every step of a run finds of each; moves a bar."""
-    denoiser, options, group = subject.denoiser, subject.options, subject.group
-    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} images [{elapsed}<{remaining}, {rate_fmt}]"
-    batches = list(enumerate(torch.split(torch.arange(len(data.images)), options.batch)))[
-        group.rank :: group.count
-    ]
+    """Of each of this process's batches: its number, its images, their values at every step.
+
+    run: yields the values of a batch step by step. A bar shows the progress.
+    """
+    denoiser, options, group = inputs.denoiser, inputs.options, inputs.group
+    every = torch.split(torch.arange(len(data.images)), options.batch)
+    batches = list(enumerate(every))[group.rank :: group.count]
     assert data.places is not None
-    whole = steps * sum(len(few) for _, few in batches)
     with tqdm(
-        total=whole,
+        total=steps * sum(len(indices) for _, indices in batches),
         unit_scale=1 / steps,
         dynamic_ncols=True,
-        bar_format=form,
+        bar_format=BAR,
         disable=not group.is_first,
     ) as bar:
-        for place, few in batches:
-            x0, found = to_float(data.images[few].to(denoiser.device)), []
-            labels = None if data.labels is None else data.labels[few].to(denoiser.device)
-            known = (
-                denoiser
-                if labels is None or not denoiser.conditional
-                else with_label(denoiser, labels)
-            )
-            noise = noise_at_times(
-                x0, options.seed, data.places[few].tolist(), denoiser.diffusion.steps
-            )
-            for values in run(known, x0, noise):
-                found.append(torch.stack(values))
+        for place, indices in batches:
+            x0, table = to_float(data.images[indices].to(denoiser.device)), []
+            denoise: Denoise = denoiser
+            if data.labels is not None and denoiser.conditional:
+                denoise = with_label(denoiser, data.labels[indices].to(denoiser.device))
+            positions, last = data.places[indices].tolist(), denoiser.diffusion.steps
+            noise = noise_at_times(x0, options.seed, positions, last)
+            for values in run(denoise, x0, noise):
+                table.append(torch.stack(values))
                 bar.update(len(x0))
-            yield place, x0, torch.stack(found).cpu().double()
+            yield place, x0, torch.stack(table).cpu().double()
 
 
 def draw_likelihood(figure: "Figure", rows: Sequence[tuple[float, ...]]) -> None:
-    """Draws L_t over t, and the distortion over the rate."""
+    """Draw L_t over t, and the distortion over the rate."""
     t, bits, _, rate, distortion = zip(*rows, strict=True)
     left, right = figure.subplots(1, 2)
     left.plot(t, bits)

@@ -1,21 +1,25 @@
 """The options of ddpm-eval."""
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Literal
 
 from ddpm_cli.config.values import at_least
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.parallel import Precision
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-eval` takes beside its data and its sampler.
+    """The options of `ddpm-eval` beside its data and its sampler.
 
-    metrics: nll, and names such as fd_pixels. samples: images that are drawn; png: as files too; generated: a folder of images in place of
-    them. label, guidance, guidance_interval, threshold, quantile, precision: as `ddpm-sample` takes them. reference: the part of the data
-    that they are compared with. nll: the variational bound, or the probability flow in nll_steps steps; nll_cdf: of the decoder; images:
-    the part of the data; n of them, or all (null). batch: images at a time. seed: of the noise. weights: the average (ema) or the last
-    (raw). processes: that share the work, or auto: one for each GPU.
+    metrics: nll, and names such as fd_pixels. samples: images to draw; png: as files too;
+    generated: a folder of images in their place. label, guidance, guidance_interval, threshold,
+    quantile, precision: as in `ddpm-sample`. reference: the part of the data to compare with. nll:
+    the variational bound, or the probability flow in nll_steps steps; nll_cdf: of the decoder;
+    images: the part of the data; n of its images, or all (null). batch: images at a time. seed: of
+    the noise. weights: the EMA (ema) or the last ones (raw). processes: that share the work, or
+    auto: one for each GPU.
     """
 
     _: KW_ONLY
@@ -49,15 +53,28 @@ class Options:
             raise ValueError("metrics must name at least one: nothing would be measured")
         if self.generated is not None and (self.png or self.label is not None):
             raise ValueError(
-                "png and label are for images that are drawn, but those of generated=FOLDER are taken as they are"
+                "png and label are for images that are drawn, "
+                "but those of generated=FOLDER are taken as they are"
             )
+        _ = self.generation  # refuses what ddpm-sample refuses
+
+    @cached_property
+    def generation(self) -> GenerationOptions:
+        """The options of the images to draw."""
+        return GenerationOptions(
+            seed=self.seed,
+            weights=self.weights,
+            precision=self.precision,
+            label=self.label,
+            guidance=self.guidance,
+            guidance_interval=self.guidance_interval,
+            threshold=self.threshold,
+            quantile=self.quantile,
+        )
 
     @property
     def parts(self) -> list[str]:
-        """The parts of the data that these metrics go by."""
-        told = {"nll": [self.images], "copies": [self.reference, "training"]}
-        return [
-            part
-            for name in self.metrics
-            for part in told.get(name.partition("_")[0], [self.reference])
-        ]
+        """The parts of the data that the metrics use."""
+        parts = {"nll": [self.images], "copies": [self.reference, "training"]}
+        families = [name.partition("_")[0] for name in self.metrics]
+        return [part for family in families for part in parts.get(family, [self.reference])]

@@ -13,35 +13,36 @@ ROUNDS, GAIN = 3, 1.05  # a size must be quicker by this factor to be worth its 
 log = logging.getLogger(__name__)
 
 
-def quickest_batch_size(made: Generator, n: int) -> int:
-    """Tries sizes that double, as long as they pay and fit, on one estimate each."""
+def quickest_batch_size(generator: Generator, n: int) -> int:
+    """The size whose estimates are quickest: sizes double as long as this pays and fits."""
     best, rate = 1, 0.0
-    for size, found in batch_rates(made, n):
-        if found < rate * GAIN:
+    for size, new_rate in batch_rates(generator, n):
+        if new_rate < rate * GAIN:
             break
-        best, rate = size, found
+        best, rate = size, new_rate
     log.info("batch      auto: %s images at a time (%.3g estimates a second)", best, rate)
     return best
 
 
-def batch_rates(made: Generator, n: int) -> Iterator[tuple[int, float]]:
+def batch_rates(generator: Generator, n: int) -> Iterator[tuple[int, float]]:
     """(size, images a second through one estimate), until memory ends."""
     size = 1
     while size <= n:
         try:
-            yield size, size / estimate_seconds(made, size)
+            yield size, size / estimate_seconds(generator, size)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             return
         size *= 2
 
 
-def estimate_seconds(made: Generator, size: int) -> float:
+def estimate_seconds(generator: Generator, size: int) -> float:
     """The seconds of one estimate of so many images."""
-    denoise = made.steered(made.denoiser, made.guide, made.labels(range(size)))
-    x, taken = torch.zeros(size, *made.shape, device=made.device), []
+    denoiser, labels = generator.denoiser, generator.labels(range(size))
+    denoise = generator.guided(denoiser, generator.guide, labels)
+    x, seconds = torch.zeros(size, *generator.shape, device=denoiser.device), []
     for _ in range(1 + ROUNDS):
         since = time.perf_counter()
-        denoise(x, made.times[0]).x0.sum().item()
-        taken.append(time.perf_counter() - since)
-    return statistics.median(taken[1:])
+        denoise(x, generator.times[0]).x0.sum().item()
+        seconds.append(time.perf_counter() - since)
+    return statistics.median(seconds[1:])

@@ -8,10 +8,10 @@ import torch
 
 from ddpm_cli.commands.train.previews import ema_generator
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.evaluation.against_training import evenly_spaced
 from ddpm_cli.images import to_bytes
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Bytes, Images
+from ddpm_cli.spacing import evenly_spaced
 
 
 def measure_samples(run: Run) -> dict[str, float]:
@@ -29,7 +29,7 @@ def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
     n, size = run.trainer.measure_images, run.trainer.microbatch or run.trainer.batch_size
     mine, generator = range(n)[run.group.slice_of(n)], ema_generator(run)
     known = run.data.labels if run.state.denoiser.conditional else None
-    labels = None if known is None else known[evenly_spaced(n, len(known))]
+    labels = None if known is None else known[torch.tensor(evenly_spaced(len(known), n))]
     for batch in (mine[first : first + size] for first in range(0, len(mine), size)):
         # indices that no sampling run reaches
         indices = range(LONGEST + batch.start, LONGEST + batch.stop)

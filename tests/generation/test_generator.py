@@ -6,7 +6,9 @@ import torch
 from ddpm_cli import schedules
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.generation.trajectory import initial_noise, trajectory
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.noise import initial_noise
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral
 from ddpm_cli.seeds import normal_like
@@ -22,14 +24,15 @@ def denoiser():
     )
 
 
+def generator(denoiser, steps):
+    times = Grid(steps=steps, spacing="trailing").times(denoiser.diffusion)
+    return Generator(denoiser, GenerationOptions(seed=3), ancestral, times, SHAPE)
+
+
 def drawn(denoiser, batch, count=16):
     chunks = [range(first, min(first + batch, count)) for first in range(0, count, batch)]
-    grid = Grid(steps=5, spacing="trailing")
     with torch.no_grad():
-        runs = [
-            list(trajectory(denoiser, ancestral, grid, shape=SHAPE, seed=3, indices=chunk))
-            for chunk in chunks
-        ]
+        runs = [list(generator(denoiser, steps=5).trajectory(chunk)) for chunk in chunks]
     return torch.cat([run[0] for run in runs]), torch.cat([run[-1] for run in runs])
 
 
@@ -48,7 +51,7 @@ def test_the_noise_of_the_steps_is_the_same_bit_for_bit_in_any_batch(monkeypatch
     for size in (batch, 16):
         kept = drawn_noise[size]
         monkeypatch.setattr(
-            "ddpm_cli.generation.trajectory.normal_like",
+            "ddpm_cli.generation.noise.normal_like",
             lambda like, gens, kept=kept: kept.append(normal_like(like, gens)) or kept[-1],
         )
         drawn(denoiser, size)
@@ -64,22 +67,14 @@ def test_the_noise_of_the_steps_is_the_same_bit_for_bit_in_any_batch(monkeypatch
 
 def test_an_image_of_a_label_is_the_same_in_any_batch():
     torch.manual_seed(0)
-    network, grid = UNet(1, 1, 3, dim=8, dim_mults=(1, 2)).eval(), Grid(steps=3, spacing="trailing")
+    network = UNet(1, 1, 3, dim=8, dim_mults=(1, 2)).eval()
     conditional = Denoiser(
         GaussianDiffusion.from_betas(schedules.cosine()), network, conditional=True
     )
 
     @torch.no_grad()
     def images(indices, labels):
-        *_, last = trajectory(
-            conditional,
-            ancestral,
-            grid,
-            shape=SHAPE,
-            seed=3,
-            indices=indices,
-            labels=torch.tensor(labels),
-        )
+        *_, last = generator(conditional, steps=3).trajectory(indices, torch.tensor(labels))
         return last
 
     whole = images(range(9), [0, 1, 2, -1, 0, 1, 2, -1, 0])
