@@ -42,12 +42,14 @@ class Noised:
 
     def split(self, size: int) -> Iterator["Noised"]:
         """Parts of `size` images; the last may hold fewer."""
-        values: list[Any] = [getattr(self, each.name) for each in fields(self)]
+        values = [getattr(self, each.name) for each in fields(self)]
         for first in range(0, len(self.x0), size):
             part = slice(first, first + size)
-            yield Noised(
-                *(v[part] if isinstance(v, torch.Tensor) and v.ndim else v for v in values)
-            )
+            parts: list[Any] = [
+                each[part] if isinstance(each, torch.Tensor) and each.ndim else each
+                for each in values
+            ]
+            yield Noised(*parts)
 
 
 Loss: TypeAlias = Callable[[Denoiser, Noised], PerImage]

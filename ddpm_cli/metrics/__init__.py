@@ -1,4 +1,4 @@
-"""Metrics: how far two sets of images are apart and which are copies, as features tell it, each figure with its interval."""
+"""Metrics of sets of images by features: distances, scores and copies, with intervals."""
 
 from ddpm_cli.metrics.extractors import clip, dinov2, inception, lite0
 from ddpm_cli.metrics.features import Extractor, extract_features, pixels

@@ -1,4 +1,4 @@
-"""Features of images, one row each, by an extractor whose name says how they came about."""
+"""Features of images, a row each, by extractors whose names tell network, weights and resize."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ Extract: TypeAlias = Callable[[Bytes], Features]
 
 @dataclass(frozen=True)
 class Extractor:
-    """From images to features, and from these to logits of classes where it has some; equal names give equal features.
+    """Images -> features; `head`: features -> logits of classes, where the network has classes.
 
-    The name holds what it depends on: the network, the first 8 hex digits of the SHA-256 of its weights, and the resize.
+    name: the network, the first 8 hex digits of its weights' SHA-256, and the resize. Equal names
+    give equal features.
     """
 
     name: str
@@ -27,23 +28,22 @@ class Extractor:
 
 
 def pixels(device: torch.device, *, side: int) -> Extractor:
-    """The pixels in [-1, 1] of images [B, C, H, W], averaged down to at most `side` pixels a side: [B, C x height x width]."""
+    """Pixels in [-1, 1] of images [B, C, H, W], averaged to at most `side` pixels a side.
+
+    Features are [B, C x height x width].
+    """
     if side < 1:
         raise ValueError(f"features.side must be at least 1, but is {side}")
     return Extractor(f"pixels-{side}", lambda images: average_down(images.to(device), side), None)
 
 
 def average_down(images: Bytes, side: int) -> Features:
-    """Images as floats, averaged down, a row each."""
+    """Images as floats, averaged to at most `side` pixels a side, a row each."""
     height, width = (min(side, length) for length in images.shape[2:])
     return interpolate(to_float(images), (height, width), mode="area").flatten(1)
 
 
 def extract_features(extract: Extract, images: ImageArray, *, at_once: int = 256) -> Features:
-    """The features of any number of images [N, D], from so many images at once as floats."""
-    return torch.cat(
-        [
-            extract(select_images(images, some)).cpu()
-            for some in torch.split(torch.arange(len(images)), at_once)
-        ]
-    )
+    """The features [N, D] of N images on the CPU, `at_once` images at a time."""
+    places = torch.split(torch.arange(len(images)), at_once)
+    return torch.cat([extract(select_images(images, each)).cpu() for each in places])

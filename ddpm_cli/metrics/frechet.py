@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of features, each told by its mean and covariance."""
+"""The Fréchet distance between two sets of features, by their means and covariances."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,8 @@ from ddpm_cli.metrics.intervals import Number, of_mean
 from ddpm_cli.shapes import Covariance, Each, Features, Mean, Values
 
 ROWS = 4096  # in double precision at a time
-PARTS = {
-    1: 1.0,
-    2: 0.5,
-    4: -0.5,
-}  # the intercept of the least-squares line through distances at 1/n, 2/n and 4/n
+# the intercept of the least-squares line through distances at 1/n, 2/n and 4/n
+PARTS = {1: 1.0, 2: 0.5, 4: -0.5}
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Moments:
 
 
 def moments(features: Features) -> Moments:
-    """The moments of features [N, D], N at least 2; of `features` only a part is ever held in double precision."""
+    """The moments of features [N, D], N >= 2, in parts of 4,096 rows of double precision."""
     if len(features) < 2:
         raise ValueError(f"a covariance takes at least 2 images, but there are {len(features)}")
     mean = features.mean(dim=0, dtype=torch.float64)
@@ -36,7 +33,10 @@ def moments(features: Features) -> Moments:
 
 
 def frechet_distance(one: Moments, other: Moments) -> float:
-    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), never below 0 (Dowson & Landau 1982; Heusel et al. 2017, eq. 6)."""
+    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), never below 0.
+
+    Dowson & Landau 1982; Heusel et al. 2017, eq. 6.
+    """
     side = symmetric_root(one.covariance)
     return distance_from_spectrum(one, other, torch.linalg.eigvalsh(side @ other.covariance @ side))
 
@@ -44,56 +44,52 @@ def frechet_distance(one: Moments, other: Moments) -> float:
 def frechet(generated: Features, reference: Moments) -> Number:
     """The distance of N images from a reference, with its interval.
 
-    The distance is too large by about a constant / N, and the interval is that of its expectation at this N, not of the distance of
-    endlessly many images: compare it at one N alone. So taken it holds for fewer images than features, too (89 to 97 of 100 intervals,
-    D = 64 and N from 24 to 512); where the two sets are drawn alike, it is too wide by up to the root of 2.
+    The distance is too large by about a constant / N. The interval is that of its expectation at
+    this N: compare distances at one N alone. Then it also holds for fewer images than features (89
+    to 97 of 100 intervals, D = 64 and N from 24 to 512). For two sets of one distribution it is
+    too wide by up to the root of 2.
     """
-    return of_mean(
-        *distance_and_influences(generated, reference, symmetric_root(reference.covariance))
-    )
+    side = symmetric_root(reference.covariance)
+    return of_mean(*distance_and_influences(generated, reference, side))
 
 
 def frechet_infinity(generated: Features, reference: Moments) -> Number:
-    """The distance of endlessly many images: the line through those of all N, of halves and of quarters over 1/N, at 0.
+    """The distance of infinitely many images: a line over 1/N, extrapolated to 0.
 
-    After Chong & Forsyth 2020, with parts that share no image. Distances lie on that line where quarters are of many more images than
-    there are features D: with N = 8 D and more, 96% of the intervals hold the truth (D = 64), with N = 4 D 70%, with N = 2 D hardly any.
+    After Chong & Forsyth 2020. The line fits the distances of all N images, of halves and of
+    quarters, which share no image. It needs quarters of many more images than features D: at N >=
+    8 D, 96% of the intervals hold the truth (D = 64), at N = 4 D 70%, at N = 2 D hardly any.
     """
     if len(generated) < 8:
         raise ValueError(f"quarters take at least 8 images, but there are {len(generated)}")
     order = torch.randperm(len(generated), generator=torch.Generator().manual_seed(0))
-    side, value, influences = (
-        symmetric_root(reference.covariance),
-        0.0,
-        torch.zeros(len(generated), dtype=torch.float64),
-    )
-    for parts, weight in PARTS.items():
-        found = [
-            distance_and_influences(part, reference, side)
-            for part in generated[order].tensor_split(parts)
-        ]
-        value += weight * sum(each for each, _ in found) / parts
-        influences = influences + weight * torch.cat([each for _, each in found])
+    side, value = symmetric_root(reference.covariance), 0.0
+    influences = torch.zeros(len(generated), dtype=torch.float64)
+    for count, weight in PARTS.items():
+        parts = generated[order].tensor_split(count)
+        distances = [distance_and_influences(part, reference, side) for part in parts]
+        value += weight * sum(each for each, _ in distances) / count
+        influences = influences + weight * torch.cat([each for _, each in distances])
     return of_mean(value, influences)
 
 
 def distance_and_influences(
     generated: Features, reference: Moments, side: Covariance
 ) -> tuple[float, Each]:
-    """The distance and the influence of each image on it, by the infinitesimal jackknife (Efron 1982); `side` is the root of C'.
+    """The distance, and each image's influence on it by the infinitesimal jackknife (Efron 1982).
 
-    2 (m - m').(x - m) + (x - m)^T (I - A) (x - m) but for a constant, where A = C'^(1/2) (C'^(1/2) C C'^(1/2))^(-1/2) C'^(1/2) is the
-    gradient of 2 tr (C C')^(1/2) in C (Dowson & Landau 1982), with a pseudo-inverse where C is singular.
+    The influence is 2 (m - m').(x - m) + (x - m)^T (I - A) (x - m), up to a constant. A is the
+    gradient C'^(1/2) (C'^(1/2) C C'^(1/2))^(-1/2) C'^(1/2) of 2 tr (C C')^(1/2) in C (Dowson &
+    Landau 1982), with a pseudo-inverse for a singular C. `side` is C'^(1/2).
     """
-    found = moments(generated)
-    values, vectors = torch.linalg.eigh(side @ found.covariance @ side)
+    ours = moments(generated)
+    values, vectors = torch.linalg.eigh(side @ ours.covariance @ side)
     half = side @ vectors * torch.where(values > values.max() * 1e-12, values, torch.inf).pow(-0.25)
     bend = torch.eye(len(values), dtype=torch.float64) - half @ half.T
-    apart = [rows.double() - found.mean for rows in torch.split(generated, ROWS)]
-    influences = [
-        2 * rows @ (found.mean - reference.mean) + (rows @ bend * rows).sum(dim=1) for rows in apart
-    ]
-    return distance_from_spectrum(found, reference, values), torch.cat(influences)
+    apart = [rows.double() - ours.mean for rows in torch.split(generated, ROWS)]
+    shift = ours.mean - reference.mean
+    influences = [2 * rows @ shift + (rows @ bend * rows).sum(dim=1) for rows in apart]
+    return distance_from_spectrum(ours, reference, values), torch.cat(influences)
 
 
 def symmetric_root(covariance: Covariance) -> Covariance:

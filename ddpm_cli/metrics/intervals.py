@@ -1,4 +1,4 @@
-"""Figures with their 95% interval: where the figure lies for another n images from the same model, the reference being the same."""
+"""95% intervals: the figure of another n images of the same model, at the same reference."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ddpm_cli.shapes import Each
 
 RESAMPLES = 2000
 AT_ONCE = 2**22  # numbers drawn at a time
-DEVIATIONS = 1.959963984540054  # of the normal distribution on either side that hold 95%
+DEVIATIONS = 1.959963984540054  # standard deviations on either side; they hold 95%
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,19 @@ class Number:
 
 
 def of_mean(value: float, influences: Each) -> Number:
-    """A figure that each of N images moves by its influence / N: the bootstrap of the influences' mean (Efron 1979), seeded.
+    """A figure that each of N images moves by its influence / N, with a seeded bootstrap interval.
 
-    The quantiles of 2,000 resamples, stretched by (N / (N - 1))^(1/2): those of N images vary too little.
+    Efron 1979: the quantiles of the influences' mean over 2,000 resamples, stretched by
+    (N / (N - 1))^(1/2), since resamples of N images vary too little.
     """
     count = len(influences)
     if count < 2:
         raise ValueError(f"an interval takes at least 2 images, but there are {count}")
-    generator, spread = (
-        torch.Generator().manual_seed(0),
-        (influences - influences.mean()) * math.sqrt(count / (count - 1)),
-    )
+    generator = torch.Generator().manual_seed(0)
+    spread = (influences - influences.mean()) * math.sqrt(count / (count - 1))
     parts = torch.split(torch.arange(RESAMPLES), max(1, AT_ONCE // count))
-    means = torch.cat(
-        [
-            spread[torch.randint(count, (len(part), count), generator=generator)].mean(dim=1)
-            for part in parts
-        ]
-    )
+    draws = (torch.randint(count, (len(part), count), generator=generator) for part in parts)
+    means = torch.cat([spread[draw].mean(dim=1) for draw in draws])
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Number(value, value + low, value + high)
 
@@ -51,8 +46,5 @@ def of_share(count: int, total: int) -> Number:
     share, square = count / total, DEVIATIONS**2 / total
     centre = (share + square / 2) / (1 + square)
     reach = math.sqrt(square * share * (1 - share) + square**2 / 4) / (1 + square)
-    return Number(
-        share,
-        max(0.0, centre - reach) if count else 0.0,
-        min(1.0, centre + reach) if count < total else 1.0,
-    )
+    low = max(0.0, centre - reach) if count else 0.0
+    return Number(share, low, min(1.0, centre + reach) if count < total else 1.0)

@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of features: no bias at any number of images."""
+"""The kernel distance between two sets of features, unbiased at any number of images."""
 
 import torch
 
@@ -10,41 +10,40 @@ ROUNDING = 1e-12  # of sums, beside the kernel's mean
 
 
 def kernel_distance(generated: Features, reference: Others) -> Number:
-    """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), with k(x, y) = (x.y / D + 1)^3 (Bińkowski et al. 2018, eq. 4), over all pairs.
+    """mean k(x, x') + mean k(y, y') - 2 mean k(x, y) over all pairs, k(x, y) = (x.y / D + 1)^3.
 
-    An image is paired with others alone: of an image that lies in both sets one pair is left out of the last mean, too, as it tells
-    nothing about how far the sets are apart; further ones of images that are often there do. The influence of x is
-    2 (mean_x' k(x, x') - mean_y k(x, y)).
+    Bińkowski et al. 2018, eq. 4. No image is paired with itself: for an image in both sets the last
+    mean leaves out one pair, too, as the pair says nothing of the distance. Further pairs of
+    repeated images count. The influence of x is 2 (mean_x' k(x, x') - mean_y k(x, y)).
     """
     if min(len(generated), len(reference)) < 2:
         raise ValueError(
-            f"pairs take at least 2 images in either set, but there are {len(generated)} and {len(reference)}"
+            "pairs take at least 2 images in either set,"
+            f" but there are {len(generated)} and {len(reference)}"
         )
-    within, across = (
-        row_means(generated, generated, itself=True),
-        row_means(generated, reference, itself=False),
-    )
+    within = row_means(generated, generated, itself=True)
+    across = row_means(generated, reference, itself=False)
     apart = within.mean() + row_means(reference, reference, itself=True).mean() - 2 * across.mean()
     value = float(apart) if abs(apart) > ROUNDING * within.mean() else 0.0
     return of_mean(value, 2 * (within - across))
 
 
 def row_means(one: Features, other: Others, *, itself: bool) -> Each:
-    """The mean of k(x, y) over the y in `other`, for each x of `one`: without that at its own place, or without one equal to it."""
-    found = []
+    """The mean of k(x, y) over the y in `other`, for each x of `one`.
+
+    itself: leave out the y at x's own place; otherwise one y equal to x.
+    """
+    means = []
     for rows in torch.split(torch.arange(len(one)), BLOCK):
         same = torch.zeros(len(rows), 1, dtype=torch.int64)
-        x, total, count = (
-            one[rows].double(),
-            torch.zeros(len(rows), dtype=torch.float64),
-            torch.zeros(len(rows), dtype=torch.int64),
-        )
+        x, total = one[rows].double(), torch.zeros(len(rows), dtype=torch.float64)
+        count = torch.zeros(len(rows), dtype=torch.int64)
         for columns in torch.split(torch.arange(len(other)), BLOCK):
             y = other[columns].double()
-            left_out = rows[:, None] == columns if itself else equal_features(x, y)
-            same = same[:, -1:] + left_out.cumsum(dim=1)
-            kept = ~(left_out & (same == 1))
-            total = total + ((x @ y.T / one.shape[1] + 1) ** 3 * kept).sum(dim=1)
-            count = count + kept.sum(dim=1)
-        found.append(total / count)
-    return torch.cat(found)
+            equal = rows[:, None] == columns if itself else equal_features(x, y)
+            same = same[:, -1:] + equal.cumsum(dim=1)
+            included = ~(equal & (same == 1))
+            total = total + ((x @ y.T / one.shape[1] + 1) ** 3 * included).sum(dim=1)
+            count = count + included.sum(dim=1)
+        means.append(total / count)
+    return torch.cat(means)
