@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,14 +31,6 @@ FINISHED = "finished"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-def check_folder_is_named(named: bool) -> None:
-    """Raise ValueError where torchrun's processes would each make a folder of their own."""
-    if launched_rank()[1] > 1 and not named:
-        raise ValueError(
-            "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
-        )
-
-
 def process_count(asked: int | str, device: str) -> int:
     """The number of processes to launch: `auto` is one for each GPU."""
     if asked == "auto":
@@ -46,19 +38,25 @@ def process_count(asked: int | str, device: str) -> int:
     return int(asked)
 
 
-def run_in_processes(count: int, job: Callable[..., bool], *args: Any, **options: Any) -> bool:
-    """Call job(*args, **options) in `count` processes; in this one if count <= 1 or torchrun's.
+def run_in_processes(
+    count: int, job: Callable[..., bool], *args: Any, folder_is_named: bool
+) -> bool:
+    """Call job(*args) in `count` processes; in this one if count <= 1 or torchrun started it.
 
     Returns the job's result in one process. Of several processes: True, or False after a signal.
     Raises ValueError with the message of the process that failed first. Raises KeyboardInterrupt
     where a process could not stop after a signal.
     """
+    if launched_rank()[1] > 1 and not folder_is_named:  # each would make a folder of its own
+        raise ValueError(
+            "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
+        )
     if count <= 1 or dist.is_torchelastic_launched():
-        return job(*args, **options)
+        return job(*args)
     with TemporaryDirectory() as folder, quiet_agent():
         threads = max(1, torch.get_num_threads() // count)
         try:
-            elastic_launch(launch_config(count, folder), run_rank)(threads, job, args, options)
+            elastic_launch(launch_config(count, folder), run_rank)(threads, job, args)
         except SignalException:
             if not list(Path(folder).rglob(FINISHED)):
                 print(f"error: {unfinished_reason(Path(folder))}", file=sys.stderr)
@@ -86,13 +84,11 @@ def launch_config(count: int, folder: str) -> LaunchConfig:
     )
 
 
-def run_rank(
-    threads: int, job: Callable[..., object], args: tuple[Any, ...], options: Mapping[str, Any]
-) -> None:
+def run_rank(threads: int, job: Callable[..., object], args: tuple[Any, ...]) -> None:
     """Call the job in a launched process; the parent gets a user error as ValueError, in a line."""
     torch.set_num_threads(threads)
     try:
-        job(*args, **options)
+        job(*args)
     except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ValueError(str(error)) from error
 

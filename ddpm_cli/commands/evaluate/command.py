@@ -30,7 +30,7 @@ from ddpm_cli.evaluation import metric_names
 from ddpm_cli.files import save_text
 from ddpm_cli.generation.store import PROVENANCE
 from ddpm_cli.parallel import device_text, find_device, join_group
-from ddpm_cli.parallel.launch import check_folder_is_named, process_count, run_in_processes
+from ddpm_cli.parallel.launch import process_count, run_in_processes
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,13 @@ def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     """Measure a model and write the results; False where the user stopped the command."""
     groups = ["sampler", *["data"] * ("data" in cfg)]
     options = parse_options(cfg, Options, groups=groups)
-    check_folder_is_named(invocation.folder_is_named)
-    folder = invocation.folder
+    folder, named = invocation.folder, invocation.folder_is_named
     cfg.metrics = metrics = metric_names.full_names(options.metrics)
     options, nodes = replace(options, metrics=metrics), metric_names.feature_nodes(metrics)
-    plain, threads = OmegaConf.to_container(cfg), torch.get_num_threads()
+    args = OmegaConf.to_container(cfg), options, nodes, folder, torch.get_num_threads()
     count = process_count(options.processes, options.device)
     try:
-        whole = run_in_processes(count, evaluate_in_process, plain, options, nodes, folder, threads)
+        whole = run_in_processes(count, evaluate_in_process, *args, folder_is_named=named)
     except KeyboardInterrupt:
         whole = False
     if not whole and (folder / PROVENANCE).exists():

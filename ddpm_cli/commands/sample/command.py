@@ -22,7 +22,7 @@ from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.parallel import ProcessGroup, device_text, find_device, join_group
-from ddpm_cli.parallel.launch import check_folder_is_named, process_count, run_in_processes
+from ddpm_cli.parallel.launch import process_count, run_in_processes
 from ddpm_cli.shapes import Pixels
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     """Draw images from a checkpoint into a folder; False where the user stopped the command."""
     options = parse_options(cfg, Options, groups=["sampler"], beside=[GenerationOptions])
     generation = bind_options(GenerationOptions, cfg)()
-    check_folder_is_named(invocation.folder_is_named)
     count = min(options.n, process_count(options.processes, options.device))
-    plain, folder = OmegaConf.to_container(cfg), invocation.folder
-    return run_in_processes(count, sample_in_process, plain, options, generation, folder)
+    args = OmegaConf.to_container(cfg), options, generation, invocation.folder
+    named = invocation.folder_is_named
+    return run_in_processes(count, sample_in_process, *args, folder_is_named=named)
 
 
 @torch.no_grad()

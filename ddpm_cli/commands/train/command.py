@@ -24,13 +24,7 @@ from ddpm_cli.evaluation.against_training import sample_metric_nodes
 from ddpm_cli.files import save_text
 from ddpm_cli.models import resolve_config
 from ddpm_cli.parallel import find_device, join_group
-from ddpm_cli.parallel.launch import (
-    check_folder_is_named,
-    exit_now,
-    mark_finished,
-    process_count,
-    run_in_processes,
-)
+from ddpm_cli.parallel.launch import exit_now, mark_finished, process_count, run_in_processes
 from ddpm_cli.run_folder.facts import RunFacts
 
 
@@ -59,11 +53,10 @@ def train(cfg: DictConfig, invocation: Invocation) -> bool:
 def launch_run(cfg: DictConfig, invocation: Invocation, job: Callable[..., bool]) -> bool:
     """Check the options, and call the job in as many processes as they ask for."""
     parse_options(cfg, Options, groups=GROUPS)
-    check_folder_is_named(invocation.folder_is_named)
     ddp = cfg.trainer.parallel == "ddp"
     count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
-    features = sample_metric_nodes(cfg)
-    return run_in_processes(count, job, resolve_config(cfg), invocation, features)
+    args = resolve_config(cfg), invocation, sample_metric_nodes(cfg)
+    return run_in_processes(count, job, *args, folder_is_named=invocation.folder_is_named)
 
 
 def train_in_process(
