@@ -75,4 +75,4 @@ if __name__ == "__main__":
     for name, default in {"dim": 128, "size": 64, "batch": 8, "steps": 2, "rounds": 5}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--mults", type=int, nargs="+", default=[1, 2, 4])
-    run_in_processes(2, measure, parser.parse_args())
+    run_in_processes(2, measure, parser.parse_args(), folder_is_named=True)
