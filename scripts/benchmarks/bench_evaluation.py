@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 
 from ddpm_cli.commands.train.held_out import evaluate_held_out
 from ddpm_cli.commands.train.setup import set_up_run
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.targets import config_dir
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.training import fit
@@ -52,9 +53,9 @@ if __name__ == "__main__":
     ):
         run = set_up_run(
             compose("train", [*args.overrides, "trainer.device=cpu"]),
-            Path(folder),
+            Invocation(Path(folder)),
             ProcessGroup(),
-            named=True,
+            {},
         )
         training = fit(run.trainer, run.state, run.stream(0), run.loss, steps=10**6, seed=0)
         list(islice(training, 3)), evaluate_held_out(run)

@@ -60,7 +60,7 @@ def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, floa
             saver.end()
             yield "waited", time.perf_counter() - began + gaps(steps, 1)[0]
             continue
-        begun, writing, taken = time.perf_counter() - began, saver.begun[2], gaps(steps, 1)
+        begun, writing, taken = time.perf_counter() - began, saver.running[2], gaps(steps, 1)
         yield "held", begun + moments[-1] - moments[-2]
         yield "beside", begun + taken[0]
         while not writing.done():

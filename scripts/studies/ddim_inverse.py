@@ -25,7 +25,8 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=200, help="times of the grid (default: 200)")
     options = parser.parse_args()
     denoiser = load_denoiser(Checkpoint.load(options.ckpt), weights="ema", device="cpu", trust=[])
-    x = to_float(load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).images[:64])
+    data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False))
+    x = to_float(data.all_images()[:64])
     times, denoise = even(denoiser.diffusion, options.steps), clip_x0(denoiser)
     with torch.no_grad():
         for rounds in (1, 2, 3, 5):

@@ -10,13 +10,13 @@ import argparse
 from pathlib import Path
 
 import torch
-from ddpm_cli.generation.noise import initial_noise
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.generation.noise import initial_noise
 from ddpm_cli.images import to_bytes
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.samplers import Grid, clip_x0, ddim, with_guidance, with_label
@@ -63,7 +63,7 @@ if __name__ == "__main__":
     denoiser = load_denoiser(Checkpoint.load(options.ckpt), weights="ema", device="cpu", trust=[])
     data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False))
     assert data.labels is not None
-    pixels = data.images.flatten(1).numpy() / 255
+    pixels = data.all_images().flatten(1).numpy() / 255
     seen, unseen, classes, others = train_test_split(
         pixels, data.labels.numpy(), test_size=0.2, random_state=0
     )
@@ -74,10 +74,8 @@ if __name__ == "__main__":
         torch.arange(options.n) % len(data.classes),
     )
     for scale in (1.0, 2.0, 3.0):
-        images = (
-            to_bytes(draw_images(denoiser, labels, scale, options.seed)).flatten(1).numpy() / 255
-        )
-        share = classifier.score(images, labels.numpy())
+        images = to_bytes(draw_images(denoiser, labels, scale, options.seed))
+        share = classifier.score(images.flatten(1).numpy() / 255, labels.numpy())
         print(f"the class asked for, guidance {scale:g}            {share:.1%} of {options.n}")
     for scale, name in {1.0: "conditional", 0.0: "unconditional"}.items():
         difference = apart(denoiser, labels, scale)

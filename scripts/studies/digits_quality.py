@@ -7,27 +7,29 @@ stands the distance between two random halves of the digits, which no model can 
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 import torch
-from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.options import GenerationOptions
 
 from ddpm_cli import samplers
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
-from ddpm_cli.metrics import Moments, frechet_distance, moments, pixels
+from ddpm_cli.metrics import Moments, frechet_distance, moments
+from ddpm_cli.metrics.features import average_down
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.shapes import Bytes
 
 
 def pixel_moments(images: Bytes) -> Moments:
     """Mean and covariance of the pixels."""
-    return moments(pixels(images, side=8))
+    return moments(average_down(images, side=8))
 
 
 @torch.no_grad()
-def samples(path: Path, *, n: int, steps: int, seed: int, weights: str) -> Bytes:
+def samples(path: Path, *, n: int, steps: int, seed: int, weights: Literal["ema", "raw"]) -> Bytes:
     """`n` images of a checkpoint as it would write them, by deterministic DDIM."""
     checkpoint = Checkpoint.load(path)
     denoiser = load_denoiser(checkpoint, weights=weights, device="cpu", trust=[])
@@ -48,7 +50,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     parser.add_argument("--weights", choices=["ema", "raw"], default="ema")
     options = vars(parser.parse_args())
-    data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).images
+    data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).all_images()
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     drawn = samples(options.pop("ckpt"), **options)
     distance = frechet_distance(pixel_moments(drawn), pixel_moments(data))

@@ -14,14 +14,15 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.options import GenerationOptions
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
-from ddpm_cli.metrics import Moments, frechet_distance, moments, pixels
+from ddpm_cli.metrics import Moments, frechet_distance, moments
+from ddpm_cli.metrics.features import average_down
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc
 from ddpm_cli.shapes import Images
@@ -56,7 +57,7 @@ def distance(
     for first in range(0, n, BATCH):
         *_, images = generator.trajectory(range(first, min(first + BATCH, n)))
         drawn.append(to_bytes(images))
-    return frechet_distance(moments(pixels(torch.cat(drawn), side=8)), reference)
+    return frechet_distance(moments(average_down(torch.cat(drawn), side=8)), reference)
 
 
 def report(name: str, grid: Grid, found: Sequence[float]) -> tuple[float, float]:
@@ -83,9 +84,8 @@ if __name__ == "__main__":
     parser.add_argument("--few", action="store_true", help="leave the ancestral steps out")
     options = parser.parse_args()
     denoiser = load_denoiser(Checkpoint.load(options.ckpt), weights="ema", device="cpu", trust=[])
-    reference = moments(
-        pixels(load_image_set(digits(), Preparation(size=8, channels=1, flip=False)).images, side=8)
-    )
+    data = load_image_set(digits(), Preparation(size=8, channels=1, flip=False))
+    reference = moments(average_down(data.all_images(), side=8))
 
     def over_seeds(setting: Setting) -> tuple[float, float]:
         """Mean and standard error of a setting."""
