@@ -1,4 +1,4 @@
-"""Losses: an oracle that knows the noise has none, and the variational bound agrees with public codes."""
+"""Losses: an oracle's loss is 0, and the variational bound agrees with public codes."""
 
 import math
 from dataclasses import replace

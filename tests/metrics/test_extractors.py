@@ -1,4 +1,4 @@
-"""Extractors that are networks: names, channels, what is said where weights are missing, and figures as torch-fidelity's own."""
+"""Extractors by networks: names, channels, missing weights, and torch-fidelity's own figures."""
 
 import re
 import sys
@@ -54,7 +54,8 @@ def test_grey_images_are_coloured_ones_with_equal_channels():
 def test_other_channels_are_refused():
     with pytest.raises(
         ValueError,
-        match="lite0 takes images of 1 or 3 channels, but these have 4; features=pixels takes any number",
+        match="lite0 takes images of 1 or 3 channels, but these have 4;"
+        " features=pixels takes any number",
     ):
         lite0(CPU).extract(images(2, 4))
 
@@ -64,7 +65,10 @@ def test_other_channels_are_refused():
     [(inception, r"weights-\S+-6726825d\.pth"), (clip, r"clip-vit-b-32-40d\w+\.pt")],
 )
 def test_missing_weights_are_told_with_their_address_and_place(hub, extractor, file):
-    expected = f"takes the weights {file}, which are not here and cannot be downloaded \\(.*no network.*\\): put the file from https://"
+    expected = (
+        f"takes the weights {file}, which are not here and cannot be downloaded"
+        " \\(.*no network.*\\): put the file from https://"
+    )
     with pytest.raises(
         ValueError, match=f"{expected}.* into {re.escape(str(hub / 'checkpoints'))}$"
     ):
@@ -116,7 +120,7 @@ def test_inception_gives_the_features_and_logits_of_torch_fidelity(hub, monkeypa
 
 
 def every_fourth(features):
-    """A quarter of the features: of all, torch-fidelity takes half a minute for the root of a covariance."""
+    """A quarter of the features: torch-fidelity takes half a minute for the root of all."""
     return features[:, ::4]
 
 

@@ -1,4 +1,4 @@
-"""The Inception score: of images all of one class, of all classes alike, and as torch-fidelity has it."""
+"""The Inception score: of one class, of all classes alike, and by torch-fidelity."""
 
 import pytest
 import torch

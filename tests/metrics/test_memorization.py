@@ -38,7 +38,8 @@ def test_training_images_are_copies_each_of_itself(held_out):
     assert torch.equal(outcome.nearest, torch.arange(200))
     assert not outcome.mirrored.any()
     assert outcome.summary().startswith(
-        "copies: 100.0% [98.1, 100.0] of the samples are as close to a training image as the closest 5% of "
+        "copies: 100.0% [98.1, 100.0] of the samples are as close to a training image"
+        " as the closest 5% of "
     )
     assert outcome.summary().endswith("the model copies")
 

@@ -1,4 +1,4 @@
-"""Precision is the network's alone; layout, recomputation and compilation change nothing that is learned."""
+"""Precision is the network's alone; layout, recomputation and compilation change no result."""
 
 import subprocess
 import sys
@@ -233,7 +233,7 @@ expected, names = network(*inputs), list(network.state_dict())
 compiled = prepare_for_training(network, "fp32", compiled=True, recomputed=False)
 torch.testing.assert_close(compiled(*inputs), expected, rtol=1e-4, atol=1e-4)
 assert list(network_state(compiled)) == names
-for precision in ("fp32", "bf16"):  # a graph that breaks is compiled in parts, and after eight of them no more
+for precision in ("fp32", "bf16"):  # torch compiles at most eight parts of a broken graph
     whole = prepare_for_sampling(UNet(1, 1, dim=8, dim_mults=[1, 2]), precision, compiled=False)
     torch.compile(whole, backend="eager", fullgraph=True)(torch.zeros(1, 1, 8, 8), torch.ones(1))
 """
@@ -245,7 +245,8 @@ def test_a_compiled_network_answers_the_same_keeps_its_names_and_is_one_graph():
 
 
 def test_a_pointwise_convolution_is_a_convolution():
-    layer, x = Pointwise(6, 4, 1), torch.rand(2, 6, 3, 5, generator=torch.Generator().manual_seed(0))
+    layer = Pointwise(6, 4, 1)
+    x = torch.rand(2, 6, 3, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias))
 
 

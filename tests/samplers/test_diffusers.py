@@ -68,7 +68,7 @@ def drawn(kind, answer, steps, options, start=START, **of_step):
 
 
 def by_level(network):
-    """The network's answer at a scheduler's noise level, which is exact where its time is rounded."""
+    """The network's answer at a scheduler's noise level; the scheduler rounds its time."""
 
     def answer(scheduler, x, place, t):
         level = float(scheduler.sigmas[place])

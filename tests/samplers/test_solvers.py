@@ -1,4 +1,4 @@
-"""Solvers of higher order: how their errors fall, what they have in common, the inverse, grids and wrappers."""
+"""Solvers of higher order: orders of their errors, identities, inverse, grids and wrappers."""
 
 from functools import partial
 
