@@ -1,9 +1,12 @@
 """Bytes, grids and files of images."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.utils import make_grid
 
 from ddpm_cli.files import write_atomically
 from ddpm_cli.images import to_bytes, to_float
@@ -25,18 +28,30 @@ def test_floats_are_rounded_and_clamped_and_never_wrap_around():
 
 @pytest.mark.parametrize(("channels", "tiles"), [(1, 4), (3, 4), (2, 8), (4, 16), (5, 20)])
 def test_grids_show_any_number_of_channels(channels, tiles):
-    picture = grid(torch.zeros(4, channels, 64, 64, dtype=torch.uint8), columns=4)
+    picture = grid(np.zeros((4, channels, 64, 64), dtype=np.uint8), columns=4)
     assert picture.shape == (3, tiles // 4 * 66 + 2, 4 * 66 + 2)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(("count", "columns"), [(1, None), (3, None), (7, 3), (2, 9), (16, None)])
+def test_grids_are_those_of_torchvision(channels, count, columns):
+    noise = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, channels, 50, 60), dtype=torch.uint8, generator=noise)
+    tiles = images.reshape(-1, 1, 50, 60) if channels == 2 else images
+    expected = make_grid(
+        tiles, nrow=columns or math.ceil(math.sqrt(len(tiles))), padding=2, pad_value=128
+    )
+    assert np.array_equal(grid(images.numpy(), columns), expected)
+
+
 def test_small_images_are_enlarged_without_blur():
-    picture = grid(EVERY_BYTE, columns=1)
+    picture = grid(EVERY_BYTE.numpy(), columns=1)
     assert picture.shape == (3, 48, 48)
-    assert torch.equal(picture[0, ::3, ::3], EVERY_BYTE[0, 0])
+    assert np.array_equal(picture[0, ::3, ::3], EVERY_BYTE[0, 0])
 
 
 def test_rows_of_any_length_stand_beside_their_labels():
-    black = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    black = np.zeros((3, 1, 8, 8), dtype=np.uint8)
     picture = labelled_rows([("ddim, 5 steps", black), ("one", black[:1])])
     margin = picture.shape[2] - (3 * 50 + 2)
     words, rows = picture[:, :, :margin], picture[:, :, margin:]
@@ -48,16 +63,13 @@ def test_rows_of_any_length_stand_beside_their_labels():
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_labelled_rows_show_any_number_of_channels(channels):
-    assert (
-        labelled_rows([("a", torch.zeros(2, channels, 64, 64, dtype=torch.uint8))]).shape[1] == 68
-    )
+    images = np.zeros((2, channels, 64, 64), dtype=np.uint8)
+    assert labelled_rows([("a", images)]).shape[1] == 68
 
 
 def test_pictures_are_written_as_they_are(tmp_path):
-    colours = torch.randint(
-        0, 256, (3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
-    save_png(tmp_path / "new/grey.png", EVERY_BYTE[0])
+    colours = np.random.default_rng(0).integers(0, 256, (3, 5, 7), dtype=np.uint8)
+    save_png(tmp_path / "new/grey.png", EVERY_BYTE[0].numpy())
     save_png(tmp_path / "colours.png", colours)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "new/grey.png")), EVERY_BYTE[0, 0])
     assert np.array_equal(
@@ -66,7 +78,7 @@ def test_pictures_are_written_as_they_are(tmp_path):
 
 
 def test_films_have_their_frames(tmp_path):
-    frames = [torch.full((3, 8, 8), level, dtype=torch.uint8) for level in (0, 100, 200)]
+    frames = [np.full((3, 8, 8), level, dtype=np.uint8) for level in (0, 100, 200)]
     save_gif(tmp_path / "film.gif", frames, milliseconds=60)
     assert Image.open(tmp_path / "film.gif").n_frames == 3
 

@@ -31,10 +31,9 @@ def test_the_wheel_ships_the_yaml_the_digits_the_page_and_the_licence(wheel):
         f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}"
         for path in (ROOT / "configs").rglob("*.yaml")
     }
-    assert (
-        configs | {"ddpm_cli/data/sources/digits.parquet", "ddpm_cli/rendering/html/page.html"}
-        <= names
-    )
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "ddpm_cli").rglob("*.html")}
+    assert "ddpm_cli/rendering/html/page.html" in pages
+    assert configs | pages | {"ddpm_cli/data/sources/digits.parquet"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: its run, its recipe, and the command that makes it again."""
+"""The content of a checkpoint: its run, its recipe, and the command that trains it again."""
 
 import logging
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import bind_options
-from ddpm_cli.config.schema import check_config
+from ddpm_cli.config.build import parse_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import logging_to
 from ddpm_cli.reports.reproduce import train_command
 from ddpm_cli.text import printable
@@ -25,26 +25,26 @@ class Options:
     ckpt: str
 
 
-def info(cfg: DictConfig) -> None:
-    """Shows what the checkpoint says; whatever it holds, only printable characters reach the screen."""
-    check_config(cfg, (), Options)
-    checkpoint = Checkpoint.load(Path(bind_options(Options, cfg)().ckpt).expanduser())
+def info(cfg: DictConfig, _: Invocation) -> None:
+    """Log the content of the checkpoint in printable characters."""
+    checkpoint = Checkpoint.load(Path(parse_options(cfg, Options).ckpt).expanduser())
     with logging_to(None, aloud=True):
         for line in checkpoint_lines(checkpoint):
             log.info("%s", printable(line))
 
 
 def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
-    """What is shown, line by line."""
+    """The content of a checkpoint, line by line."""
     parameters = sum(tensor.numel() for tensor in checkpoint.network.values())
-    yield f"step        {checkpoint.step:,} of {checkpoint.steps:,}, learning rate times {checkpoint.lr_scale:g}"
+    shape = " x ".join(map(str, checkpoint.shape))
+    yield (
+        f"step        {checkpoint.step:,} of {checkpoint.steps:,}, "
+        f"learning rate times {checkpoint.lr_scale:g}"
+    )
     yield f"parameters  {parameters:,}"
-    yield f"images      {' x '.join(map(str, checkpoint.shape))} (channels, height, width), fingerprint {checkpoint.fingerprint}"
+    yield f"images      {shape} (channels, height, width), fingerprint {checkpoint.fingerprint}"
     yield f"classes     {', '.join(checkpoint.classes) or 'none'}"
     yield from (f"{name:<11} {value}" for name, value in checkpoint.environment.items())
-    yield from [
-        "",
-        "recipe",
-        *(f"  {line}" for line in OmegaConf.to_yaml(checkpoint.config).splitlines()),
-    ]
+    recipe = OmegaConf.to_yaml(checkpoint.config).splitlines()
+    yield from ["", "recipe", *(f"  {line}" for line in recipe)]
     yield from ["", "the command that trains it again", f"  {train_command(checkpoint)}"]

@@ -1,7 +1,7 @@
-"""Curves of training runs side by side, from the numbers that they wrote."""
+"""Curves of training runs side by side, from the numbers that the runs wrote."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import bind_options
-from ddpm_cli.config.schema import check_config
+from ddpm_cli.config.build import parse_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.values import at_least
-from ddpm_cli.console import logging_to
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, run_folders
-from ddpm_cli.text import printable
+from ddpm_cli.text import align, printable
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 class Options:
     """What `ddpm-plot` takes.
 
-    runs: folders of runs, or of sweeps. metrics: a panel each; None for the loss, and what is held out beside training. out: the
-    picture. smooth: each point is the mean of so many rows, of which it is the last. x: what the curves are drawn over.
+    runs: folders of runs or of sweeps. metrics: a panel for each; None for the loss, for held-out
+    images beside training, and for metrics of samples. out: the figure. smooth: the rows whose mean
+    each point is, itself the last. x: the axis of the curves.
     """
 
     _: KW_ONLY
@@ -43,32 +44,30 @@ class Options:
             raise ValueError(f"out must be a file that ends in .png or .svg, but is {self.out!r}")
 
 
-def plot(cfg: DictConfig) -> None:
-    """Draws the curves and shows where each ends and where it is lowest; all is read before anything is written."""
-    check_config(cfg, (), Options)
-    options = bind_options(Options, cfg)()
+def plot(cfg: DictConfig, _: Invocation) -> None:
+    """Draw the curves, and log where each ends and where it is lowest; read all before that."""
+    options = parse_options(cfg, Options)
     paths = dict.fromkeys(
         folder for each in options.runs for folder in run_folders(Path(each).expanduser())
     )
     curves = [Curves.read(path) for path in paths]
-    named = dict(zip(map(printable, curve_labels(curves)), curves, strict=True))
+    runs = dict(zip(map(printable, curve_labels(curves)), curves, strict=True))
     out = Path(options.out).expanduser()
-    drawn = draw_curves(named, options.metrics, out, smooth=options.smooth, over=options.x)
+    panels = draw_curves(runs, options.metrics, out, smooth=options.smooth, over=options.x)
+    metrics = [name for panel in panels for name in panel]
     with logging_to(None, aloud=True):
-        for line in [
-            *curve_table(named, [name for panel in drawn for name in panel], options.smooth),
-            f"written    {out}",
-        ]:
+        for line in curve_table(runs, metrics, options.smooth):
             log.info("%s", printable(line))
+        fact("written", out)
 
 
-def curve_table(named: Mapping[str, Curves], metrics: Sequence[str], smooth: int) -> Iterator[str]:
+def curve_table(runs: Mapping[str, Curves], metrics: Sequence[str], smooth: int) -> list[str]:
     """Where each curve ends and where it is lowest."""
-    wide, width = (max(len(each) for each in ["metric", *texts]) for texts in (named, metrics))
-    yield f"{'run':<{wide}}  {'metric':<{width}}  last step       last     lowest    at step"
-    for label, run in named.items():
+    rows = [["run", "metric", "last step", "last", "lowest", "at step"]]
+    for label, run in runs.items():
         for name in (name for name in metrics if name in run.names):
             steps, values = run.points(name, smooth)
             lowest = np.where(np.isnan(values), np.inf, values).argmin()
-            ends = f"{steps[-1]:>9,.0f}  {values[-1]:>9.4g}  {values[lowest]:>9.4g}  {steps[lowest]:>9,.0f}"
-            yield f"{label:<{wide}}  {name:<{width}}  {ends}"
+            ends = [f"{steps[-1]:,.0f}", f"{values[-1]:.4g}"]
+            rows.append([label, name, *ends, f"{values[lowest]:.4g}", f"{steps[lowest]:,.0f}"])
+    return align(rows, right=range(2, 6))

@@ -1,4 +1,4 @@
-"""A figure of Matplotlib's, which is imported only when one is drawn, and drawn without a screen."""
+"""Figures of Matplotlib, which is imported when the first one is drawn, without a screen."""
 
 import logging
 import warnings
@@ -13,17 +13,13 @@ if TYPE_CHECKING:
 
 
 def save_figure(path: Path, size: tuple[float, float], draw: "Callable[[Figure], object]") -> None:
-    """Has a figure of so many inches drawn, and writes it in the format that the suffix names."""
+    """Draw a figure of a size in inches, and write it in the format that the suffix names."""
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
+    figure, kind = Figure(figsize=size, layout="constrained"), path.suffix[1:]
     FigureCanvasAgg(figure)
     draw(figure)
-    with warnings.catch_warnings(
-        action="ignore", category=UserWarning
-    ):  # its font has not the letters of all names
-        write_atomically(
-            path, lambda partial: figure.savefig(partial, format=path.suffix[1:], dpi=120)
-        )
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of letters that it lacks
+        write_atomically(path, lambda partial: figure.savefig(partial, format=kind, dpi=120))

@@ -3,80 +3,89 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-import torch
+import numpy as np
 from einops import rearrange, repeat
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
-from torch.nn.functional import pad
-from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
-from torchvision.utils import make_grid
 
 from ddpm_cli.files import write_atomically
-from ddpm_cli.shapes import Bytes, Picture, Pixels, Row, Tiles
 
+ImageBytes: TypeAlias = UInt8[np.ndarray, "_ _ _ _"]  # images, channels, rows, columns
+Picture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # channels, rows, columns
 GREY, GAP = 128, 2  # between tiles and beyond them
 
 
-def grid(images: Bytes, columns: int | None = None, tile: int = 48) -> Picture:
-    """Images as one picture of `columns` (else about square), small ones enlarged to `tile` pixels at least.
+def grid(images: ImageBytes, columns: int | None = None, tile: int = 48) -> Picture:
+    """Images as one picture of `columns`, else about square; a single image has no margin.
 
-    One or three channels are shown as they are, any other number as grey tiles.
+    Small images are enlarged to `tile` pixels at least. One or three channels are shown as they
+    are, any other number as grey tiles.
     """
-    shown = tiles(images, tile)
-    return make_grid(
-        shown, nrow=columns or math.ceil(math.sqrt(len(shown))), padding=GAP, pad_value=GREY
-    )
+    shown = rgb_tiles(images, tile)
+    if len(shown) == 1:
+        return shown[0]
+    return mosaic(shown, min(columns or math.ceil(math.sqrt(len(shown))), len(shown)))
 
 
-def labelled_rows(rows: Sequence[tuple[str, Row]], tile: int = 48) -> Picture:
-    """A row of images for each label, which stands at its left; shown as in a grid, with grey where a row is shorter than others."""
-    strips = [image_strip(images, tile) for _, images in rows]
+def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Picture:
+    """A row of images at the right of each label, as in a grid; grey fills the shorter rows."""
+    tiles = [rgb_tiles(images, tile) for _, images in rows]
+    strips = [mosaic(each, len(each)) for each in tiles]
     font = ImageFont.load_default(max(12, min(each.shape[1] for each in strips) // 3))
     margin = math.ceil(max(font.getlength(label) for label, _ in rows)) + 12
     width = max(each.shape[2] for each in strips)
-    filled = [pad(each, (0, width - each.shape[2]), value=GREY) for each in strips]
-    texts = [
-        text_tile(label, font, margin, each.shape[1])
-        for (label, _), each in zip(rows, filled, strict=True)
-    ]
-    return torch.cat([torch.cat(texts, dim=1), torch.cat(filled, dim=1)], dim=2)
+    lines = []
+    for (label, _), strip in zip(rows, strips, strict=True):
+        text = Image.new("RGB", (margin, strip.shape[1]), "white")
+        place = (6, strip.shape[1] / 2)
+        ImageDraw.Draw(text).text(place, label, fill="black", font=font, anchor="lm")
+        words = rearrange(np.asarray(text), "h w c -> c h w")
+        lines.append(np.concatenate([words, extend(strip, width=width)], axis=2))
+    return np.concatenate(lines, axis=1)
 
 
-def image_strip(images: Bytes, tile: int) -> Picture:
-    """Images side by side, with a gap round each."""
-    shown = pad(tiles(images, tile).expand(-1, 3, -1, -1), (0, GAP, 0, GAP), value=GREY)
-    return pad(rearrange(shown, "b c h w -> c h (b w)"), (GAP, 0, GAP, 0), value=GREY)
-
-
-def tiles(images: Bytes, tile: int) -> Tiles:
-    """Images of one or three channels, enlarged without blur to `tile` pixels at least."""
-    images = (
-        images.cpu()
-        if images.shape[1] in (1, 3)
-        else rearrange(images.cpu(), "b c h w -> (b c) 1 h w")
-    )
+def rgb_tiles(images: ImageBytes, tile: int) -> ImageBytes:
+    """Images in three channels, enlarged without blur to `tile` pixels at least."""
+    if images.shape[1] != 3:
+        images = repeat(images, "b c h w -> (b c) rgb h w", rgb=3)
     zoom = max(1, math.ceil(tile / min(images.shape[2:])))
     return repeat(images, "b c h w -> b c (h zoom_y) (w zoom_x)", zoom_y=zoom, zoom_x=zoom)
 
 
-def text_tile(
-    words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, height: int
-) -> Picture:
-    """Black words on white, at the left and halfway down."""
-    page = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(page).text((6, height / 2), words, fill="black", font=font, anchor="lm")
-    return pil_to_tensor(page)
+def mosaic(tiles: ImageBytes, columns: int) -> Picture:
+    """Tiles of one size row by row, with gaps between them and round all; missing ones are grey."""
+    missing = -len(tiles) % columns
+    spaced = np.pad(tiles, [(0, missing), (0, 0), (GAP, 0), (GAP, 0)], constant_values=GREY)
+    picture = rearrange(spaced, "(row column) c h w -> c (row h) (column w)", column=columns)
+    return extend(picture, height=picture.shape[1] + GAP, width=picture.shape[2] + GAP)
 
 
-def save_png(path: Path, image: Picture | Pixels) -> None:
-    """Writes one image of one or three channels."""
-    write_atomically(path, lambda partial: to_pil_image(image.cpu()).save(partial))
+def extend(picture: Picture, *, height: int = 0, width: int = 0) -> Picture:
+    """A picture of at least this size, with grey below it and at its right."""
+    missing = [
+        max(0, size - now) for size, now in zip((height, width), picture.shape[1:], strict=True)
+    ]
+    return np.pad(picture, [(0, 0), *((0, each) for each in missing)], constant_values=GREY)
+
+
+def pil_image(picture: Picture) -> Image.Image:
+    """A picture as Pillow's, grey where it has one channel."""
+    return Image.fromarray(
+        picture[0] if len(picture) == 1 else rearrange(picture, "c h w -> h w c")
+    )
+
+
+def save_png(path: Path, picture: Picture) -> None:
+    """Write a picture."""
+    write_atomically(path, pil_image(picture).save)
 
 
 def save_gif(path: Path, frames: Sequence[Picture], milliseconds: int) -> None:
-    """Writes a film that repeats, resting on its last frame."""
+    """Write a film that repeats and rests on its last frame."""
     first, *others = [
-        to_pil_image(frame.cpu()).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames
+        pil_image(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames
     ]
     times = [milliseconds] * len(others) + [20 * milliseconds]
     write_atomically(

@@ -1,4 +1,4 @@
-"""The numbers that training runs wrote, and the words that tell the runs apart."""
+"""The numbers that training runs wrote, and the labels that tell the runs apart."""
 
 import re
 from collections.abc import Sequence
@@ -12,12 +12,13 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.config.overrides import ABSENT, NOT_THE_RECIPE, override_value
 from ddpm_cli.config.values import option_differences
+from ddpm_cli.run_folder.layout import HYDRA, METRICS
 from ddpm_cli.run_folder.rows import metric_rows
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What a run wrote: its rows of numbers, and its configuration, {} where there is none."""
+    """The rows of numbers of a run, and its configuration; {} where there is none."""
 
     folder: Path
     config: dict[str, Any]
@@ -25,16 +26,11 @@ class Curves:
 
     @classmethod
     def read(cls, folder: Path) -> "Curves":
-        """The curves of the run in a folder."""
-        path, found = folder / ".hydra/config.yaml", list(metric_rows(folder / "metrics.jsonl"))
-        if not found:
-            raise ValueError(f"{str(folder / 'metrics.jsonl')!r} has no rows")
-        config: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
-        return cls(
-            folder,
-            {**config, **NOT_THE_RECIPE} if config and isinstance(config, dict) else {},
-            found,
-        )
+        """The curves of the run in a folder; ValueError where it has no rows."""
+        rows, config = list(metric_rows(folder)), read_config(folder)
+        if not rows:
+            raise ValueError(f"{str(folder / METRICS)!r} has no rows")
+        return cls(folder, {**config, **NOT_THE_RECIPE} if config else {}, rows)
 
     @property
     def names(self) -> list[str]:
@@ -47,48 +43,55 @@ class Curves:
         size = option_value(self.config, "trainer.batch_size")
         if not isinstance(size, int) or not 0 < size < 2**31:
             raise ValueError(
-                f"x=images takes trainer.batch_size from {str(self.folder / '.hydra/config.yaml')!r}, which does not say it"
+                f"x=images takes trainer.batch_size from {str(config_path(self.folder))!r}, "
+                "which does not say it"
             )
         return size
 
     def points(self, name: str, smooth: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Steps and means over `smooth` values of a metric up to each; a gap is NaN, stays one, and does not count."""
-        steps, values = (
-            np.array([(row["step"], row[name]) for row in self.rows if name in row])
-            .reshape(-1, 2)
-            .T
-        )
-        if not len(steps):
+        """Steps, and means over up to `smooth` values of a metric; a gap is NaN and no value."""
+        rows = [(row["step"], row[name]) for row in self.rows if name in row]
+        steps, values = np.array(rows).reshape(-1, 2).T
+        if not rows:
             return steps, values
-        there, window = ~np.isnan(values), np.ones(min(smooth, len(values)))
+        known, window = ~np.isnan(values), np.ones(min(smooth, len(values)))
         sums, counts = (
-            np.convolve(each, window)[: len(values)] for each in (np.where(there, values, 0), there)
+            np.convolve(each, window)[: len(values)] for each in (np.where(known, values, 0), known)
         )
-        return steps, np.where(there, sums / np.maximum(counts, 1), np.nan)
+        return steps, np.where(known, sums / np.maximum(counts, 1), np.nan)
+
+
+def config_path(folder: Path) -> Path:
+    """Where a run has its configuration."""
+    return folder / HYDRA / "config.yaml"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run as plain values; {} where there is none."""
+    path = config_path(folder)
+    config = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    return {str(name): node for name, node in config.items()} if isinstance(config, dict) else {}
 
 
 def run_folders(path: Path) -> list[Path]:
     """A run's folder, or those of the runs of a sweep, the second before the tenth."""
     if not path.is_dir():
         raise ValueError(f"runs must be folders, but there is none at {str(path)!r}")
-    here = path / "metrics.jsonl"
-    found = (
-        [here]
-        if here.is_file()
-        else sorted(path.glob("*/metrics.jsonl"), key=lambda each: natural_order(each.parent.name))
-    )
-    if not found:
-        raise ValueError(f"there is no metrics.jsonl in {str(path)!r}, nor in a folder in it")
-    return [each.parent for each in found]
+    if (path / METRICS).is_file():
+        return [path]
+    runs = sorted((each.parent for each in path.glob(f"*/{METRICS}")), key=natural_order)
+    if not runs:
+        raise ValueError(f"there is no {METRICS} in {str(path)!r}, nor in a folder in it")
+    return runs
 
 
-def natural_order(name: str) -> list[str | int]:
-    """A name with its numbers as numbers."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+def natural_order(folder: Path) -> list[str | int]:
+    """A folder's name with its numbers as numbers."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", folder.name)]
 
 
 def curve_labels(runs: Sequence[Curves]) -> list[str]:
-    """What differs between the configurations of the runs, after the name of the folder where that does not tell them apart."""
+    """The options in which the runs differ; the folder's name too where these are not enough."""
     configs = [run.config for run in runs]
     changed = dict.fromkeys(
         key for each in configs for key, *_ in option_differences(configs[0], each)
@@ -96,40 +99,37 @@ def curve_labels(runs: Sequence[Curves]) -> list[str]:
     keys = [
         key for key in changed if all(option_value(each, key) is not ABSENT for each in configs)
     ]
-    told = [
+    words = short_names(keys)
+    texts = [
         ", ".join(
-            f"{name}={value_text(each, key)}"
-            for key, name in zip(keys, short_names(keys), strict=True)
+            f"{word}={value_text(config, key)}" for word, key in zip(words, keys, strict=True)
         )
-        for each in configs
+        for config in configs
     ]
-    names = [run.folder.resolve().name for run in runs]
-    names = [
-        name if names.count(name) == 1 else str(run.folder)
-        for name, run in zip(names, runs, strict=True)
-    ]
-    alone = [bool(text) and told.count(text) == 1 for text in told]
-    return [
-        text if one else f"{name}: {text}".removesuffix(": ")
-        for name, text, one in zip(names, told, alone, strict=True)
-    ]
+    folders = [run.folder.resolve().name for run in runs]
+    labels = []
+    for run, folder, text in zip(runs, folders, texts, strict=True):
+        name = folder if folders.count(folder) == 1 else str(run.folder)
+        is_enough = text and texts.count(text) == 1
+        labels.append(text if is_enough else f"{name}: {text}".removesuffix(": "))
+    return labels
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
-    """The last words of options, all of the words where several end alike; a target goes by the name of its node."""
+    """The last word of each option, all words where others end alike; a target's node names it."""
     whole = [key.removesuffix("._target_") for key in keys]
     last = [key.rpartition(".")[2] for key in whole]
-    return [one if last.count(one) == 1 else key for one, key in zip(last, whole, strict=True)]
+    return [word if last.count(word) == 1 else key for word, key in zip(last, whole, strict=True)]
 
 
 def value_text(config: dict[str, Any], key: str) -> str:
-    """An option's value in words; of a target its last one."""
+    """An option's value as typed; of a target the last word."""
     value = option_value(config, key)
     return str(value).rpartition(".")[2] if key.endswith("_target_") else override_value(value)
 
 
 def option_value(config: Any, key: str) -> Any:
-    """The value of an option of a plain configuration, by its dotted name."""
+    """The value of an option of a plain configuration, by its dotted name; else ABSENT."""
     for name in key.split("."):
         config = config.get(name, ABSENT) if isinstance(config, dict) else ABSENT
     return config

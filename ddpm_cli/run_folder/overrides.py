@@ -4,15 +4,15 @@ from pathlib import Path
 
 import yaml
 
+from ddpm_cli.run_folder.layout import HYDRA
+
 
 def typed_overrides(folder: Path) -> list[str]:
-    """The overrides that the run was started with, of equal ones the last; none where they cannot be read."""
-    path = folder / ".hydra/overrides.yaml"
+    """The overrides as typed, of equal ones the last; [] where they cannot be read."""
+    path = folder / HYDRA / "overrides.yaml"
     try:
-        found = yaml.safe_load(path.read_bytes()) if path.is_file() else []
+        content = yaml.safe_load(path.read_bytes()) if path.is_file() else []
     except (yaml.YAMLError, ValueError, RecursionError):
         return []
-    own = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-    return [
-        *reversed(dict.fromkeys(reversed(own)))
-    ]  # a text that is named a million times is in memory once
+    texts = [each for each in content if isinstance(each, str)] if isinstance(content, list) else []
+    return [*reversed(dict.fromkeys(reversed(texts)))]  # YAML can name one text a million times

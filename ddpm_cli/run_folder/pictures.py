@@ -1,26 +1,29 @@
-"""Pictures that a run left in its folder."""
+"""The pictures in a run's folder."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
 
-SAMPLES = "step_" + "[0-9]" * 8 + ".png"
-PREVIEWS = 16
+from ddpm_cli.run_folder.layout import GRID
+
+PREVIEWS = 16  # images in a grid of samples
 
 
-def read_png(path: Path) -> bytes | None:
-    """The picture in a file; None where there is none that can be seen."""
-    try:
-        with Image.open(path, formats=["PNG"]) as opened:
-            opened.load()
-        return path.read_bytes()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+def read_pngs(paths: Iterable[Path]) -> dict[Path, bytes]:
+    """The pictures in files; a file that is missing or cannot be seen is left out."""
+    pictures = {}
+    for path in paths:
+        try:
+            with Image.open(path, formats=["PNG"]) as image:
+                image.load()
+            pictures[path] = path.read_bytes()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+    return pictures
 
 
 def sample_grids(folder: Path) -> dict[int, Path]:
     """The grids of samples by step."""
-    return {
-        int(path.stem.removeprefix("step_")): path
-        for path in sorted((folder / "samples").glob(SAMPLES))
-    }
+    paths = sorted(folder.glob(GRID.replace("{:08d}", "[0-9]" * 8)))
+    return {int(path.stem.removeprefix("step_")): path for path in paths}

@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ddpm_cli.run_folder.layout import METRICS
 
-def metric_rows(path: Path) -> Iterator[dict[str, float]]:
-    """The numbers of every row; a last one that was never finished does not count."""
-    lines = path.read_text(errors="replace").rstrip("\n").split("\n")
+LARGEST = 1e100  # of the numbers that can be drawn
+
+
+def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
+    """The numbers of each row of a run; an unfinished last row does not count, nor does a text.
+
+    A null, and a number too large to be drawn, is NaN. Raises ValueError for a row without a step.
+    """
+    path = folder / METRICS
+    lines = path.read_text(errors="replace").rstrip("\n").split("\n") if path.is_file() else [""]
     for place, line in enumerate(lines, 1):
         try:
             row = json.loads(line, parse_int=float)
@@ -17,32 +25,25 @@ def metric_rows(path: Path) -> Iterator[dict[str, float]]:
             row = None
             if place == len(lines):
                 return
-        if (
-            not isinstance(row, dict)
-            or not isinstance(row.get("step"), float)
-            or not abs(row["step"]) < 1e100
-        ):
+        step = row.get("step") if isinstance(row, dict) else None
+        if row is None or not isinstance(step, float) or not abs(step) < LARGEST:
             raise ValueError(
-                f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, but is {line[:40]!r}"
+                f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, "
+                f"but is {line[:40]!r}"
             )
         yield {
-            name: drawable_number(value)
+            name: value if value is not None and abs(value) < LARGEST else math.nan
             for name, value in row.items()
             if value is None or isinstance(value, float)
         }
 
 
 def json_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, a line each; lines that are none are left out, as where a run was killed while it wrote."""
-    found = []
+    """The JSON objects of a file, one a line; others are left out, such as half a row."""
+    rows = []
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:
-            found.append(json.loads(line))
+            rows.append(json.loads(line))
         except (ValueError, RecursionError):
             continue
-    return [each for each in found if isinstance(each, dict)]
-
-
-def drawable_number(value: float | None) -> float:
-    """A number as it is drawn: NaN, which is a gap, where there is none or none that can be drawn."""
-    return value if value is not None and abs(value) < 1e100 else math.nan
+    return [row for row in rows if isinstance(row, dict)]

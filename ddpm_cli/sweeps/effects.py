@@ -1,4 +1,4 @@
-"""What the options of a sweep did to a metric."""
+"""The effects of the options of a sweep on a metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ UPWARD = (
     "images_per_second",
     "tflops",
     "peak_share",
-)  # the more the better
-MANY, PARTS = 6, 3  # numbers of an option above which they are told by parts
+)  # more is better
+MANY, PARTS = 6, 3  # an option of more than MANY numbers has its effect by PARTS of their range
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A metric over the jobs in which an option has a value."""
+    """The metric over the jobs in which an option has one value."""
 
     option: str
     value: str
@@ -31,7 +31,7 @@ class Effect:
 
 
 def given_options(job: Job) -> dict[str, str]:
-    """The options of a job."""
+    """The options that a job sets."""
     return {name: value for name, _, value in (each.partition("=") for each in job.overrides)}
 
 
@@ -42,45 +42,40 @@ def swept_options(jobs: Sequence[Job]) -> list[str]:
     return [name for name in names if len({each.get(name) for each in every}) > 1]
 
 
-def is_upward(metric: str) -> bool:
-    """Whether more of a metric is better."""
-    return metric.startswith(tuple(f"{each}_" for each in UPWARD)) or metric in UPWARD
-
-
 def by_rank(jobs: Sequence[Job], metric: str) -> list[Job]:
-    """The jobs that are done, the best first, then those without the metric."""
-    sign = -1 if is_upward(metric) else 1
-    done = [job for job in jobs if job.state == "done"]
-    scored = sorted(
-        (job for job in done if job.score(metric) is not None),
-        key=lambda job: sign * (job.score(metric) or 0),
-    )
-    return [*scored, *(job for job in done if job.score(metric) is None)]
+    """The jobs that are done, the best first; jobs without the metric come last."""
+    is_upward = metric in UPWARD or metric.startswith(tuple(f"{each}_" for each in UPWARD))
+
+    def rank(job: Job) -> tuple[bool, float]:
+        score = job.score(metric)
+        return score is None, (-score if is_upward else score) if score is not None else 0
+
+    return sorted((job for job in jobs if job.state == "done"), key=rank)
 
 
 def effects(jobs: Sequence[Job], metric: str) -> list[Effect]:
-    """What each value of each swept option comes to: mean and range of the metric over the jobs that are done with it."""
+    """Mean and range of the metric over the finished jobs with each value of each swept option."""
     scores = [
         (given_options(job), score)
         for job in jobs
         if job.state == "done" and (score := job.score(metric)) is not None
     ]
-    found = []
+    results = []
     for option in swept_options(jobs):
         groups: dict[str, list[float]] = {}
-        names = value_ranges([options.get(option, "") for options, _ in scores])
+        ranges = value_ranges([options.get(option, "") for options, _ in scores])
         for options, score in scores:
             value = options.get(option, "")
-            groups.setdefault(names.get(value, value), []).append(score)
-        found += [
+            groups.setdefault(ranges.get(value, value), []).append(score)
+        results += [
             Effect(option, value, len(each), fmean(each), min(each), max(each))
             for value, each in groups.items()
         ]
-    return found
+    return results
 
 
 def value_ranges(values: Sequence[str]) -> Mapping[str, str]:
-    """The part in which each of many numbers lies, named by its ends; {} where they are few or no numbers."""
+    """The part of the range in which each of many numbers lies; {} for few values or for words."""
     try:
         ordered = sorted(set(values), key=float)
     except ValueError:

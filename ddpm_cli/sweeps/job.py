@@ -1,4 +1,4 @@
-"""One job of a sweep: its state stands in its folder, so that another process, and a later one, knows what became of it."""
+"""One job of a sweep: its folder holds its state, for other processes and for later ones."""
 
 import json
 import os
@@ -16,15 +16,16 @@ from ddpm_cli.run_folder.numbers import Numbers, last_and_lowest
 
 STATE, LOCK = "job.json", "job.lock"
 STATES = ("running", "done", "failed", "stopped")
-PATIENCE = 2  # seconds: one that looks whether a job is alive holds its lock for a moment
+PATIENCE = 2  # seconds; a check whether a job is alive holds its lock for a moment
 
 
 @dataclass(frozen=True)
 class Job:
     """A job and what became of it.
 
-    state: of STATES, or killed. error: why it failed, in a line. value: what the sweeper got. last, lowest: of the metrics of its rows.
-    measured: the last evaluation of each metric. protocols: how each of these was measured.
+    state: one of STATES, or killed. error: why it failed, in a line. value: what the sweeper got.
+    last, lowest: numbers of each metric in its rows. measured: the last evaluation of each metric.
+    protocols: the protocol of each evaluation.
     """
 
     folder: Path
@@ -40,42 +41,39 @@ class Job:
 
     @classmethod
     def read(cls, folder: Path) -> "Job | None":
-        """The job in a folder, with its numbers as they are now; None where there is none."""
+        """The job in a folder with its present numbers, or None; ValueError for a broken file."""
         path = folder / STATE
         if not path.exists():
             return None
         try:
             content = json.loads(path.read_text())
-            said, state = (
-                [str(each) for each in content["overrides"]],
-                STATES[STATES.index(content["state"])],
-            )
-            return cls(
-                folder, int(content["number"]), said, state, str(content["error"]), content["value"]
-            ).seen()
+            number, overrides = int(content["number"]), [str(each) for each in content["overrides"]]
+            state = STATES[STATES.index(content["state"])]
+            job = cls(folder, number, overrides, state, str(content["error"]), content["value"])
+            return job.with_numbers()
         except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(
                 f"{str(path)!r} or the numbers beside it are not those of a job: {error}"
             ) from error
 
-    def seen(self) -> "Job":
-        """The same job with its numbers as they are now."""
-        last, lowest = last_and_lowest(self.folder / "metrics.jsonl")
-        measured, protocols = last_evaluations(self.folder / "evaluations.jsonl")
+    def with_numbers(self) -> "Job":
+        """The same job with the numbers that its folder holds now."""
+        last, lowest = last_and_lowest(self.folder)
+        measured, protocols = last_evaluations(self.folder)
         return replace(self, last=last, lowest=lowest, measured=measured, protocols=protocols)
 
     def facts(self) -> dict[str, Any]:
-        """What is written of it."""
+        """The content of its file."""
         return {name: value for name, value in asdict(self).items() if name != "folder"}
 
     def score(self, metric: str) -> float | None:
-        """The metric as it was measured last, else the lowest of its rows."""
+        """The last evaluation of a metric, else the lowest of the job's rows."""
         return self.measured.get(metric, self.lowest.get(metric))
 
-    def ways(self) -> list[dict[str, str]]:
-        """How each of its metrics came about."""
-        found = dict.fromkeys(self.lowest, "the lowest as it trained") | self.protocols
-        return [{"metric": name, "protocol": text} for name, text in found.items()]
+    @property
+    def origins(self) -> dict[str, str]:
+        """The protocol of each metric's score; the rows of training have a text in its place."""
+        return dict.fromkeys(self.lowest, "the lowest as it trained") | self.protocols
 
 
 def run_or_skip_job(
@@ -86,11 +84,11 @@ def run_or_skip_job(
     worded: Callable[[BaseException], str],
     retried: bool,
 ) -> float | None:
-    """What the job returns; its state is kept in its folder, and one that is done is not done again.
+    """Run a job unless it is done, record its state in its folder, and return its value.
 
-    job: is told whether it goes on. worded: an error in a line. retried: one that failed before others began is tried again.
-
-    Raises ValueError for a job that runs in another process or is another one.
+    job: takes whether it goes on. worded: an error in a line. retried: whether to run a job again
+    that failed before others began. Raises ValueError for a job that runs in another process, or
+    that is another one.
     """
     with hold_lock(folder, number):
         before = Job.read(folder)
@@ -98,54 +96,53 @@ def run_or_skip_job(
             was = " ".join(sorted({*before.overrides} - {*overrides})) or "another"
             now = " ".join(sorted({*overrides} - {*before.overrides})) or "none of it"
             raise ValueError(
-                f"job {number} was {was} and is {now}: {str(folder)!r} holds another command's job; name another folder"
+                f"job {number} was {was} and is {now}: "
+                f"{str(folder)!r} holds another command's job; name another folder"
             )
         if before and before.state == "done":
             print(f"job       {number} is done already, in {folder}")
             return before.value
         if before and before.state == "failed" and not retried and has_later_job(folder, number):
             raise ValueError(
-                f"job {number} failed before, and stays so, for the sampler learned from that: {before.error}"
+                f"job {number} failed before, and stays so, for the sampler learned from that: "
+                f"{before.error}"
             )
-        return run_and_record(
-            lambda: job(before is not None), Job(folder, number, overrides), worded
-        )
+        state = Job(folder, number, overrides)
+        return run_and_record(lambda: job(before is not None), state, worded)
 
 
 def run_and_record(
     job: Callable[[], float | None], state: Job, worded: Callable[[BaseException], str]
 ) -> float | None:
-    """What the job returns, with its state written when it begins and when it ends, however that is."""
+    """Run a job, record its state at its begin and at any end, and return its value."""
     save_job(state)
     try:
         value = job()
-    except BaseException as error:
-        failed = isinstance(error, Exception)
+    except Exception as error:
         text = worded(error) or type(error).__name__
-        save_job(
-            replace(
-                state, state="failed" if failed else "stopped", error=text if failed else ""
-            ).seen()
-        )
+        save_job(replace(state, state="failed", error=text).with_numbers())
         raise
-    save_job(replace(state, state="done", value=value).seen())
+    except BaseException:
+        save_job(replace(state, state="stopped").with_numbers())
+        raise
+    save_job(replace(state, state="done", value=value).with_numbers())
     return value
 
 
 def save_job(job: Job) -> None:
-    """Writes the state of a job; of the processes of torchrun the first one does."""
+    """Write the state of a job; of the processes of torchrun only the first does."""
     if is_first_process():
         save_text(job.folder / STATE, json.dumps(job.facts(), indent=1) + "\n")
 
 
 def is_first_process() -> bool:
-    """Whether this process is the only one or the first of torchrun's."""
+    """Whether this process is the only one, or the first of torchrun's."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def hold_lock(folder: Path, number: int) -> Iterator[None]:
-    """Holds a job's lock, which a process that is killed lets go."""
+    """Hold a job's lock, which the end of the process releases too."""
     lock = FileLock(folder / LOCK)
     try:
         if is_first_process():
@@ -172,8 +169,6 @@ def is_running(folder: Path) -> bool:
 
 
 def has_later_job(folder: Path, number: int) -> bool:
-    """Whether a later job has begun."""
-    return any(
-        (found := Job.read(path.parent)) and found.number > number
-        for path in folder.parent.glob(f"*/{STATE}")
-    )
+    """Whether a job with a higher number has begun."""
+    jobs = (Job.read(path.parent) for path in folder.parent.glob(f"*/{STATE}"))
+    return any(job is not None and job.number > number for job in jobs)

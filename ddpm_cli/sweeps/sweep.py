@@ -1,4 +1,4 @@
-"""A sweep: the command that began it, noted in its folder, and its jobs at any time."""
+"""A sweep: its folder holds the command that began it, and its jobs."""
 
 import json
 import os
@@ -16,16 +16,15 @@ from ddpm_cli.files import save_text
 from ddpm_cli.sweeps.job import STATE, Job, is_first_process, is_running
 
 COMMAND, MANIFEST = "sweep.json", "manifest.json"
-OWN = ("hydra.sweep.dir=", "hydra.mode=")  # said anew whenever a sweep goes on
+OWN = ("hydra.sweep.dir=", "hydra.mode=")  # set anew whenever a sweep goes on
 NUMBER = r"[-+]?\d[\d.]*(e[-+]?\d+)?"
-ELSEWHERE = re.compile(
-    r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL
-)  # a choice of a group that may lie outside of its folder
+ELSEWHERE = re.compile(r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL)  # a choice outside its folder
 HARMLESS = re.compile(
-    rf"hydra/(launcher|sweeper|sweeper/sampler)=\w+|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)"
+    r"hydra/(launcher|sweeper|sweeper/sampler)=\w+"
+    rf"|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)"
 )
 BEGUN: ContextVar[list[Path] | None] = ContextVar(
-    "the sweeps that this command has begun; None where it notes none", default=None
+    "folders of sweeps; None: no record", default=None
 )
 
 
@@ -33,7 +32,8 @@ BEGUN: ContextVar[list[Path] | None] = ContextVar(
 class Sweep:
     """A sweep and its jobs so far.
 
-    overrides, hydra: of the configuration and of Hydra's own, as they were said. config_dir: the user's own, if any. cwd: where it began.
+    overrides, hydra: overrides of the configuration, and of Hydra's own, as typed. config_dir: the
+    user's own YAML files. cwd: the folder where the sweep began.
     """
 
     folder: Path
@@ -45,10 +45,10 @@ class Sweep:
 
 
 class Started(Callback):
-    """Has Hydra note a sweep's command in its folder before its jobs begin."""
+    """A callback of Hydra that writes a sweep's command into its folder before its jobs begin."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Refuses a folder of another sweep by SystemExit, for Hydra makes warnings of errors."""
+        """Refuse another sweep's folder by SystemExit; Hydra makes warnings of other errors."""
         begun = BEGUN.get()
         if begun is None or not is_first_process():
             return
@@ -59,11 +59,13 @@ class Started(Callback):
             raise SystemExit(f"error: {error}") from error
         if before.overrides != sweep.overrides:
             raise SystemExit(
-                f"error: {str(sweep.folder)!r} holds another command's sweep (see its {COMMAND}); name another folder"
+                f"error: {str(sweep.folder)!r} holds another command's sweep (see its {COMMAND}); "
+                "name another folder"
             )
         if running := [job.number for job in before.jobs if job.state == "running"]:
             raise SystemExit(
-                f"error: job {running[0]} of the sweep is running in another process; go on once it has ended"
+                f"error: job {running[0]} of the sweep is running in another process; "
+                "go on once it has ended"
             )
         begun.append(sweep.folder)
         save_command(sweep)
@@ -71,23 +73,16 @@ class Started(Callback):
 
 def sweep_of_config(config: DictConfig) -> Sweep:
     """The sweep of a configuration, before its first job."""
-    told: Any = OmegaConf.to_container(
-        config.hydra.overrides, resolve=False
-    )  # as they were said, ${} and all
-    own = [
-        str(source.path)
-        for source in config.hydra.runtime.config_sources
-        if source.provider == "command-line"
-    ]
-    folder, said = (
-        Path(config.hydra.sweep.dir).absolute(),
-        [each for each in told["hydra"] if not each.startswith(OWN)],
-    )
-    return Sweep(folder, told["task"], said, next(iter(own), None), os.getcwd(), [])
+    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # with ${} and all
+    sources = config.hydra.runtime.config_sources
+    own = [str(each.path) for each in sources if each.provider == "command-line"]
+    hydra = [each for each in typed["hydra"] if not each.startswith(OWN)]
+    folder = Path(config.hydra.sweep.dir).absolute()
+    return Sweep(folder, typed["task"], hydra, next(iter(own), None), os.getcwd(), [])
 
 
 def save_command(sweep: Sweep) -> None:
-    """Writes a sweep's command."""
+    """Write a sweep's command."""
     facts = {name: value for name, value in asdict(sweep).items() if name not in ("folder", "jobs")}
     save_text(sweep.folder / COMMAND, json.dumps(facts, indent=1) + "\n")
 
@@ -99,34 +94,24 @@ def read_sweep(folder: Path) -> Sweep:
         raise ValueError(f"there is no sweep in {str(folder)!r}: it has no {COMMAND}")
     try:
         content = json.loads(path.read_text())
-        said = {name: [str(each) for each in content[name]] for name in ("overrides", "hydra")}
+        typed = {name: [str(each) for each in content[name]] for name in ("overrides", "hydra")}
         own, cwd = content["config_dir"], str(content["cwd"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is not the command of a sweep") from error
-    found = [job for each in folder.glob(f"*/{STATE}") if (job := Job.read(each.parent))]
-    jobs = [
-        replace(job, state="killed")
-        if job.state == "running" and not is_running(job.folder)
-        else job
-        for job in found
-    ]
-    return Sweep(
-        folder,
-        **said,
-        config_dir=own and str(own),
-        cwd=cwd,
-        jobs=sorted(jobs, key=lambda job: job.number),
-    )
+    jobs = []
+    for each in folder.glob(f"*/{STATE}"):
+        if job := Job.read(each.parent):
+            is_killed = job.state == "running" and not is_running(job.folder)
+            jobs.append(replace(job, state="killed") if is_killed else job)
+    jobs.sort(key=lambda job: job.number)
+    return Sweep(folder, **typed, config_dir=own and str(own), cwd=cwd, jobs=jobs)
 
 
 def save_manifest(sweep: Sweep) -> None:
-    """Writes all jobs with what became of them."""
+    """Write all jobs with what became of them."""
     jobs = [{"folder": job.folder.name, **job.facts()} for job in sweep.jobs]
-    save_text(
-        sweep.folder / MANIFEST,
-        json.dumps({"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}, indent=1)
-        + "\n",
-    )
+    content = {"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}
+    save_text(sweep.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
 def resume_command(sweep: Sweep) -> str:
@@ -135,7 +120,7 @@ def resume_command(sweep: Sweep) -> str:
 
 
 def doubts(sweep: Sweep) -> list[str]:
-    """What the sweep's file alone says that may run code, or that takes effect in another folder."""
+    """The overrides of the file alone that may run code, or that take effect in another folder."""
     typed = [*sweep.overrides, *sweep.hydra]
     words = {each: {*re.split(r"\W+", each.partition("=")[0])} for each in typed}
     special = [each for each in typed if {"hydra", "trust"} & words[each]]
@@ -146,7 +131,7 @@ def doubts(sweep: Sweep) -> list[str]:
 
 
 def resume_arguments(sweep: Sweep, *, trust: bool) -> list[str]:
-    """The arguments of `ddpm-train` that go on with a sweep; ValueError for doubts without `trust`."""
+    """Arguments of `ddpm-train` that go on with a sweep; ValueError for doubts without `trust`."""
     typed = [*sweep.overrides, *sweep.hydra]
     if flags := [each for each in typed if each.startswith("-")]:
         raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")

@@ -1,4 +1,4 @@
-"""The card in a real browser: nothing is asked for, the slider and the tables work, and everyone can read it."""
+"""The page in a real browser: it asks for nothing, slider and tables work, all can read it."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from conftest import TINY
 
 sync_api = pytest.importorskip(
     "playwright.sync_api",
-    reason="the card is tried in Chromium by playwright: pip install 'ddpm-cli[browser]'",
+    reason="the page is tried in Chromium by playwright: pip install 'ddpm-cli[browser]'",
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -35,7 +35,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, command, runs):
-    """Opens the card of a tiny run; what the browser says or asks for is kept."""
+    """Opens the page of a tiny run; what the browser says or asks for is kept."""
     if not (runs / "browsed").exists():
         often = [
             "trainer.log_every=2",

@@ -1,4 +1,4 @@
-"""The card of a run: written at its end and anew, whatever the run came to and whatever its files hold."""
+"""The page of a run: written at its end and anew, after any end and from any files."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from conftest import TINY
 from PIL import Image
 
 from ddpm_cli.files import save_text
-from ddpm_cli.reports import run_page as card
+from ddpm_cli.reports import run_numbers
 
 LIMIT = 8 * 2**20
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -22,11 +22,11 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 def cards():
-    """Runs end with their cards here."""
+    """Runs end with their pages here."""
 
 
 def shown(folder):
-    """The card's text, as it is read."""
+    """The page's text, as it is read."""
     return unescape(Path(folder, "report.html").read_text())
 
 
@@ -41,7 +41,7 @@ def evaluation(metric, value, protocol):
     return json.dumps({**row, "protocol": f"{metric} | {protocol}", "protocol_id": protocol}) + "\n"
 
 
-def test_a_run_ends_with_its_card(command):
+def test_a_run_ends_with_its_page(command):
     outcome = command(
         "train",
         *TINY,
@@ -51,7 +51,7 @@ def test_a_run_ends_with_its_card(command):
         "hydra.run.dir=run",
     )
     text = shown("run")
-    assert outcome.out.splitlines()[-1] == f"report    {Path('run/report.html').resolve()}"
+    assert outcome.out.splitlines()[-1] == f"report     {Path('run/report.html').resolve()}"
     assert all(
         each in text
         for each in (
@@ -72,7 +72,7 @@ def test_a_run_ends_with_its_card(command):
     assert "There was no warning." in text
 
 
-def test_a_stopped_run_has_a_card_that_says_how_to_go_on(command):
+def test_a_stopped_run_has_a_page_that_says_how_to_go_on(command):
     outcome = command("train", *TINY, "trainer.steps=4", "trainer.stop_at=2", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err
     assert "2 of 4 steps" in shown("run")
@@ -107,11 +107,11 @@ def test_commands_name_a_folder_as_hydra_reads_it(command):
         assert outcome.code == 0, outcome.err
 
 
-def test_a_card_that_cannot_be_written_ends_no_run_badly(command, monkeypatch):
+def test_a_page_that_cannot_be_written_ends_no_run_badly(command, monkeypatch):
     def full(path, write):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(card, "write_atomically", full)
+    monkeypatch.setattr("ddpm_cli.rendering.html.page.write_atomically", full)
     outcome = command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run")
     assert outcome.code == 0
     assert (
@@ -121,7 +121,7 @@ def test_a_card_that_cannot_be_written_ends_no_run_badly(command, monkeypatch):
     assert not list(Path("run").glob("*report*"))
 
 
-def test_a_run_that_fails_has_a_card_of_its_last_good_checkpoint(command):
+def test_a_run_that_fails_has_a_page_of_its_last_good_checkpoint(command):
     failing = [
         "trainer.steps=20",
         "trainer.checkpoint_every=2",
@@ -137,7 +137,7 @@ def test_a_run_that_fails_has_a_card_of_its_last_good_checkpoint(command):
     assert "of 20 steps" in shown("run")
 
 
-def test_a_run_that_was_killed_gets_its_card_by_a_command(command, trained):
+def test_a_run_that_was_killed_gets_its_page_by_a_command(command, trained):
     Path("trained/report.html").unlink(missing_ok=True)
     with Path("trained/metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')
@@ -154,15 +154,15 @@ def test_a_recipe_of_odd_types_is_told_in_one_line(command, trained, monkeypatch
     def odd(*_):
         raise TypeError("can't multiply sequence by non-int of type 'float'")
 
-    monkeypatch.setattr(card.run_sections, "speed", odd)
+    monkeypatch.setattr(run_numbers, "speed_text", odd)
     outcome = command("report", "run=trained")
     assert (outcome.code, outcome.err) == (
         1,
-        "error: no card can be made of this run: can't multiply sequence by non-int of type 'float'\n",
+        "error: this run cannot have a page: can't multiply sequence by non-int of type 'float'\n",
     )
 
 
-def test_the_card_does_not_change_by_being_written_anew(command, trained):
+def test_the_page_does_not_change_by_being_written_anew(command, trained):
     before = written_anew(command)
     assert written_anew(command) == before
 
@@ -221,10 +221,8 @@ def test_hostile_files_are_words_and_no_markup(command, trained):
         folder / ".hydra/overrides.yaml",
         json.dumps([f"data.path={HOSTILE}", "data.path=${oc.env:HOME}"]),
     )
-    save_text(
-        folder / "train.log",
-        f"2026-01-01 00:00:00,0 WARNING a.b: warning: {HOSTILE}\n2026-01-01 00:00:00,0 INFO a.b: model     {HOSTILE}\n",
-    )
+    told = {"model": HOSTILE, "data": [HOSTILE], "warnings": [HOSTILE, {HOSTILE: 1}]}
+    save_text(folder / "run.json", json.dumps(told))
     content = torch.load(folder / "checkpoints/step_00000004.pt", weights_only=True)
     facts = {**content["facts"], "classes": [HOSTILE] * 10}
     torch.save(
@@ -302,7 +300,7 @@ def test_the_verdict_says_by_what_the_best_checkpoint_is(command):
 
 
 @pytest.mark.slow
-def test_fifty_grids_of_large_images_make_a_card_below_8_mb(command, trained):
+def test_fifty_grids_of_large_images_make_a_page_below_8_mb(command, trained):
     file = BytesIO()
     Image.effect_noise((522, 522), 80).convert("RGB").save(file, "PNG")
     for step in range(5, 120):

@@ -1,35 +1,36 @@
-"""The sheet of histograms of a data set."""
+"""Histograms of a data set."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ddpm_cli.data.decoding import Records
 from ddpm_cli.preflight.image_facts import ImageFacts
+from ddpm_cli.rendering.tiles import ImageBytes
 from ddpm_cli.reports.curves import escape_dollars
-from ddpm_cli.shapes import Bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMED = 30  # bars have their names below them
-FINE = 16  # sizes within a power of two that are told apart: of millions of images a figure takes but so many dots
+NAMED = 30  # bars, at most, that have their names below them
+FINE = 16  # sizes within a power of two that have dots of their own: a figure takes but so many
 
 
-def draw_histograms(facts: ImageFacts, records: Records, some: Bytes, figure: "Figure") -> None:
-    """Draws sizes, bytes of some images, classes and modes."""
+def draw_histograms(
+    facts: ImageFacts, records: Records, images: ImageBytes, figure: "Figure"
+) -> None:
+    """Draw the sizes, the bytes of some images, the classes and the modes."""
     (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
     draw_sizes(upper_left, records)
-    draw_levels(upper_right, some)
+    draw_levels(upper_right, images)
     draw_bars(lower_left, facts.classes, "classes")
     draw_bars(lower_right, facts.modes, "modes")
 
 
 def draw_sizes(axes: "Axes", records: Records) -> None:
-    """Height over width, a dot for all of about a size, the larger the more there are."""
+    """Draw height over width, a dot for all images of about a size, larger for more images."""
     powers = np.rint(FINE * np.log2([records["width"], records["height"]])).astype(int)
     (width, height), counts = np.unique(powers, axis=1, return_counts=True)
     axes.scatter(
@@ -38,20 +39,17 @@ def draw_sizes(axes: "Axes", records: Records) -> None:
     axes.set(xscale="log", yscale="log", xlabel="width (pixels)", ylabel="height (pixels)")
 
 
-def draw_levels(axes: "Axes", some: Bytes) -> None:
-    """How many bytes have each value, channel by channel."""
-    for number, channel in enumerate(some.transpose(0, 1)):
-        axes.step(
-            range(256),
-            torch.bincount(channel.flatten().long(), minlength=256).numpy(),
-            label=f"channel {number + 1}",
-        )
-    axes.set(xlabel=f"value (of {len(some):,} images)", ylabel="bytes")
+def draw_levels(axes: "Axes", images: ImageBytes) -> None:
+    """Draw how many bytes have each value, channel by channel."""
+    for number, channel in enumerate(images.swapaxes(0, 1), 1):
+        counts = np.bincount(channel.ravel(), minlength=256)
+        axes.step(range(256), counts, label=f"channel {number}")
+    axes.set(xlabel=f"value (of {len(images):,} images)", ylabel="bytes")
     axes.legend()
 
 
 def draw_bars(axes: "Axes", counts: Mapping[str, int], title: str) -> None:
-    """A bar for each name, which stands below it where there are few."""
+    """Draw a bar for each name; the names stand below if they are few."""
     axes.stairs(list(counts.values()), np.arange(len(counts) + 1) - 0.5, fill=True)
     axes.set(xlabel=title if counts else f"no {title}", ylabel="images")
     named = list(map(escape_dollars, counts)) if len(counts) <= NAMED else []

@@ -1,4 +1,4 @@
-"""The data set that is reported on: decoded, with the facts of its images."""
+"""The subject of a report: a data set, decoded, with the facts of its images."""
 
 import time
 from dataclasses import dataclass
@@ -10,31 +10,25 @@ from ddpm_cli.preflight.image_facts import ImageFacts, image_facts
 
 @dataclass(frozen=True)
 class DataReport:
-    """What is reported on: a source, how it is prepared, what came of that, and in how many seconds."""
+    """A source, how it is prepared, its images, their facts, and the seconds of the decoding."""
 
     source: Source
     preparation: Preparation
-    found: Decoded
+    decoded: Decoded
     data: ImageSet
     facts: ImageFacts
     seconds: float
 
     def names(self, places: Places) -> list[str]:
         """The names of images."""
-        return [self.source.name(place) for place in self.found.records["place"][places].tolist()]
+        return [self.source.name(place) for place in self.decoded.records["place"][places].tolist()]
 
 
 def inspect_source(source: Source, preparation: Preparation) -> DataReport:
-    """All images of a source decoded, or found in the cache, and the facts of them."""
+    """Decode all images of a source, or take them from the cache, and collect their facts."""
     began = time.perf_counter()
-    found = decode_source(source, preparation)
-    seconds = found.seconds if found.folder else time.perf_counter() - began
-    data = assemble_image_set(found, source, preparation)
-    return DataReport(
-        source,
-        preparation,
-        found,
-        data,
-        image_facts(found.images, found.records, data, preparation.holdout),
-        seconds,
-    )
+    decoded = decode_source(source, preparation)
+    seconds = decoded.seconds if decoded.folder else time.perf_counter() - began
+    data = assemble_image_set(decoded, source, preparation)
+    facts = image_facts(decoded.images, decoded.records, data, preparation.holdout)
+    return DataReport(source, preparation, decoded, data, facts, seconds)

@@ -1,92 +1,90 @@
-"""What the screen and data.json say of a data set."""
+"""The report on a data set in words for the screen, and as data.json."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
 from ddpm_cli.commands.data.subject import DataReport
 from ddpm_cli.preflight.data import LEAST
 from ddpm_cli.preflight.image_facts import ImageFacts
 from ddpm_cli.preflight.resources import duration_text, size_text
 
-LISTED, NAMED = 20, 5  # lines on the screen: of what cannot be read, and of anything else
+LISTED, NAMED = 20, 5  # lines on the screen: of unreadable images, and of anything else
+Lines: TypeAlias = Iterator[tuple[str, str]]  # a label and a text each
 
 
-def summary_lines(subject: DataReport) -> Iterator[str]:
-    """What is shown, line by line."""
-    facts, bad, count = subject.facts, subject.found.unreadable, len(subject.found.records)
-    yield f"images     {count:,} of {subject.source.count:,} can be read"
+def summary(report: DataReport) -> Lines:
+    """The report line by line."""
+    facts, bad, count = report.facts, report.decoded.unreadable, len(report.decoded.records)
+    of_all = f"of {count:,} images"
+    yield "images", f"{count:,} of {report.source.count:,} can be read"
     yield from list_lines("unreadable", [f"{name}: {why}" for name, why in bad], LISTED)
     if not count:
         return
     smallest, median, largest = (f"{width:,} x {height:,}" for width, height in facts.sizes)
-    height, width = subject.data.images.shape[2:]
-    yield f"sizes      {smallest} to {largest}, median {median} (width x height)"
-    yield f"enlarged   {len(facts.enlarged):,} of {count:,} images are smaller than {width:,} x {height:,}"
-    yield f"modes      {', '.join(f'{name} {images:,}' for name, images in facts.modes.items())}"
+    height, width = report.data.images.shape[2:]
+    yield "sizes", f"{smallest} to {largest}, median {median} (width x height)"
+    yield "enlarged", f"{len(facts.enlarged):,} {of_all} are smaller than {width:,} x {height:,}"
+    yield "modes", ", ".join(f"{name} {images:,}" for name, images in facts.modes.items())
     yield from class_lines(facts)
-    yield f"one colour {len(facts.plain):,} of {count:,} images"
-    yield from list_lines("", subject.names(facts.plain[: NAMED + 1]), NAMED, len(facts.plain))
-    yield f"copies     {sum(len(group) - 1 for group in facts.exact):,} of {count:,} images are exact copies of others"
-    yield from list_lines(
-        "",
-        [" = ".join(subject.names(group[:2])) for group in facts.exact[:NAMED]],
-        NAMED,
-        len(facts.exact),
-    )
-    yield f"near       {len(facts.near):,} pairs of images are nearly copies"
-    yield from list_lines(
-        "", [" ~ ".join(subject.names(pair)) for pair in facts.near[:NAMED]], NAMED, len(facts.near)
-    )
-    yield f"held out   {len(facts.held_out):,} of {count:,} images, of which {len(facts.leaked):,} have a near copy in training"
-    yield f"room       {storage_text(subject)}"
+    yield "one colour", f"{len(facts.plain):,} {of_all}"
+    yield from list_lines("", report.names(facts.plain[: NAMED + 1]), NAMED, len(facts.plain))
+    copies = sum(len(group) - 1 for group in facts.exact)
+    yield "copies", f"{copies:,} {of_all} are exact copies of others"
+    exact = [" = ".join(report.names(group[:2])) for group in facts.exact[:NAMED]]
+    yield from list_lines("", exact, NAMED, len(facts.exact))
+    yield "near", f"{len(facts.near):,} pairs of images are nearly copies"
+    near = [" ~ ".join(report.names(pair)) for pair in facts.near[:NAMED]]
+    yield from list_lines("", near, NAMED, len(facts.near))
+    leaks = f"of which {len(facts.leaked):,} have a near copy in training"
+    yield "held out", f"{len(facts.held_out):,} {of_all}, {leaks}"
+    yield "room", storage_text(report)
 
 
-def list_lines(title: str, texts: list[str], most: int, count: int | None = None) -> Iterator[str]:
-    """A title and below one another the first of so many texts, and how many more there are."""
+def list_lines(label: str, texts: list[str], most: int, count: int | None = None) -> Lines:
+    """A label beside the first texts, one a line, and how many more there are."""
     more = (len(texts) if count is None else count) - most
-    for place, text in enumerate(
-        [*texts[:most], *[f"and {more:,} more, in data.json"] * (more > 0)]
-    ):
-        yield f"{'' if place else title:<10} {text}"
+    for text in [*texts[:most], *[f"and {more:,} more, in data.json"] * (more > 0)]:
+        yield label, text
+        label = ""
 
 
-def class_lines(facts: ImageFacts) -> Iterator[str]:
-    """What is shown of classes."""
+def class_lines(facts: ImageFacts) -> Lines:
+    """The number of classes, the smallest and the largest one, and those with too few images."""
     if not facts.classes:
-        yield "classes    none"
+        yield "classes", "none"
         return
     by_count = sorted(facts.classes.items(), key=lambda each: each[1])
     (least, fewest), (greatest, most) = by_count[0], by_count[-1]
-    few = [f"{name} has {count}" for name, count in by_count if count < LEAST]
-    yield f"classes    {len(by_count):,}, of {fewest:,} images ({least}) to {most:,} ({greatest}); {facts.unlabelled:,} images have none"
-    yield from list_lines("", few, NAMED)
+    sizes = f"of {fewest:,} images ({least}) to {most:,} ({greatest})"
+    yield "classes", f"{len(by_count):,}, {sizes}; {facts.unlabelled:,} images have none"
+    small = [f"{name} has {count}" for name, count in by_count if count < LEAST]
+    yield from list_lines("", small, NAMED)
 
 
-def storage_text(subject: DataReport) -> str:
-    """Where the prepared images lie, what they take, and how long the decoding took."""
-    taken, folder = size_text(math.prod(subject.found.images.shape)), subject.found.folder
-    cache = "ram" if subject.source.rows else subject.preparation.cache
-    memory = f"({taken} of memory a process with data.cache=ram)"
-    where = {"ram": f"{taken} of memory", "off": f"nothing is kept {memory}"}.get(
-        cache, f"{taken} in {folder} {memory}"
-    )
-    return f"{where}, decoded in {duration_text(subject.seconds)}"
+def storage_text(report: DataReport) -> str:
+    """Where the prepared images lie, their bytes, and the time of the decoding."""
+    size, folder = size_text(math.prod(report.decoded.images.shape)), report.decoded.folder
+    cache = "ram" if report.source.rows else report.preparation.cache
+    memory = f"({size} of memory a process with data.cache=ram)"
+    places = {"ram": f"{size} of memory", "off": f"nothing is kept {memory}"}
+    place = places.get(cache, f"{size} in {folder} {memory}")
+    return f"{place}, decoded in {duration_text(report.seconds)}"
 
 
-def report_facts(subject: DataReport) -> dict[str, Any]:
-    """What is written for machines: everything, with the names of images in place of their places."""
-    facts, found = asdict(subject.facts), subject.found
-    facts |= {key: subject.names(facts[key]) for key in ("plain", "leaked")}
-    facts |= {key: [subject.names(group) for group in facts[key]] for key in ("exact", "near")}
+def report_facts(report: DataReport) -> dict[str, Any]:
+    """The content of data.json: all facts, with the names of images."""
+    facts, decoded = asdict(report.facts), report.decoded
+    facts |= {key: report.names(facts[key]) for key in ("plain", "leaked")}
+    facts |= {key: [report.names(group) for group in facts[key]] for key in ("exact", "near")}
     facts |= {key: len(facts[key]) for key in ("enlarged", "held_out")}
     return {
-        "images": subject.source.count,
-        "readable": len(found.records),
-        "unreadable": [{"name": name, "reason": why} for name, why in found.unreadable],
+        "images": report.source.count,
+        "readable": len(decoded.records),
+        "unreadable": [{"name": name, "reason": why} for name, why in decoded.unreadable],
         **facts,
-        "bytes": math.prod(found.images.shape),
-        "folder": str(found.folder) if found.folder else None,
-        "seconds": round(subject.seconds, 1),
+        "bytes": math.prod(decoded.images.shape),
+        "folder": str(decoded.folder) if decoded.folder else None,
+        "seconds": round(report.seconds, 1),
     }

@@ -1,8 +1,5 @@
-"""Elements of a page that opens from disk. Nothing here reads or writes a file of a run, or imports torch."""
+"""Pages that open from disk, and what stands in them."""
 
 from ddpm_cli.rendering.html.chart import chart
-from ddpm_cli.rendering.html.markup import Markup, element, joined
-from ddpm_cli.rendering.html.page import Section, page
-from ddpm_cli.rendering.html.pictures import fitted, picture, spread
-from ddpm_cli.rendering.html.slider import Frame, slider
-from ddpm_cli.rendering.html.table import Cell, pairs, table
+from ddpm_cli.rendering.html.page import save_page
+from ddpm_cli.rendering.html.pictures import fit_picture, fit_pictures

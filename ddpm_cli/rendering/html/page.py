@@ -1,34 +1,44 @@
-"""The page: a title, sections with headings that it links to, and no word that is not in them."""
+"""Pages that open from disk: templates of Jinja, each beside the code that fills it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from string import Template
+import math
+from pathlib import Path
 
-from ddpm_cli.rendering.html.markup import Markup, element, escaped
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from ddpm_cli.files import write_atomically
+from ddpm_cli.rendering.html.pictures import image_source
+from ddpm_cli.text import printable
 
-@dataclass(frozen=True)
-class Section:
-    """A heading and what stands below it."""
-
-    heading: str
-    body: Sequence[Markup]
+PACKAGE = Path(__file__).parents[2]
 
 
-def page(title: str, sections: Sequence[Section]) -> str:
-    """One HTML file with all that it shows; sections without a body are left out."""
-    shown = {f"part-{place}": each for place, each in enumerate(sections, 1) if each.body}
-    links = [
-        element("li", element("a", each.heading, href=f"#{name}")) for name, each in shown.items()
-    ]
-    blocks = [
-        element("section", element("h2", each.heading, id=name), *each.body, aria_labelledby=name)
-        for name, each in shown.items()
-    ]
-    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=escaped(title),
-        links=element("ul", *links).text,
-        sections="\n".join(each.text for each in blocks),
-    )
+def save_page(path: Path, template: str, **content: object) -> None:
+    """Write a page; `template`: its file in the package, which says what `content` it takes."""
+    text = ENVIRONMENT.get_template(template).render(content)
+    write_atomically(path, lambda partial: partial.write_bytes(text.encode()))
+
+
+def printable_lines(value: object) -> object:
+    """Markup as it is; any other text without what turns lines round or stops a reader."""
+    if isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable, str(value).split("\n")))
+
+
+def cell_text(value: object) -> object:
+    """A value as a cell of a table shows it; a gap is empty."""
+    if value is None or isinstance(value, float):
+        return f"{value:.4g}" if value is not None and math.isfinite(value) else ""
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(PACKAGE),
+    autoescape=True,
+    finalize=printable_lines,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters.update(cell_text=cell_text, image_source=image_source)

@@ -1,52 +1,54 @@
 """Pictures inside the page, as small as they must be."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping
 from io import BytesIO
+from typing import TypeVar
 
-import numpy as np
 from PIL import Image
 
-from ddpm_cli.rendering.html.markup import Markup, element
+from ddpm_cli.spacing import first_to_last
 
-SIDE, QUALITY = 800, 90  # the most pixels a side of what is made smaller, and its quality
+SIDE, QUALITY = 800, 90  # the most pixels a side of a picture that is made smaller; its quality
+Name = TypeVar("Name")
 
 
-def picture(data: bytes, alt: str, **attributes: str) -> Markup:
-    """A PNG or WebP, with what it shows in words for those who do not see it."""
-    with Image.open(BytesIO(data)) as opened:
-        kind, (width, height) = str(opened.format).lower(), opened.size
+def image_source(data: bytes) -> dict[str, object]:
+    """The attributes of an image of HTML that hold a PNG or WebP and its size."""
+    with Image.open(BytesIO(data)) as image:
+        kind, (width, height) = str(image.format).lower(), image.size
     source = f"data:image/{kind};base64,{b64encode(data).decode()}"
-    return element("img", src=source, alt=alt, width=str(width), height=str(height), **attributes)
+    return {"src": source, "width": width, "height": height}
 
 
-def fitted(pictures: Sequence[bytes], room: int) -> dict[int, bytes]:
-    """Pictures by their places that take at most `room` bytes in the page.
+def fit_pictures(pictures: Mapping[Name, bytes], room: int) -> dict[Name, bytes]:
+    """Pictures by name that take at most `room` bytes in the page.
 
-    As they are where they fit, else smaller; of those that still do not fit so many as do, evenly chosen, the last one always.
+    Where they do not fit as they are, all are made smaller. Where they still do not fit, some are
+    left out evenly; the last one stays.
     """
-    if sum(map(inside, pictures)) <= room:
-        return dict(enumerate(pictures))
-    small = [smaller(each) for each in pictures]
-    return {
-        place: small[place] for place in spread(len(small), max(1, room // max(map(inside, small))))
-    }
+    if sum(map(inline_size, pictures.values())) <= room:
+        return dict(pictures)
+    small = {name: smaller(data) for name, data in pictures.items()}
+    names = list(small)
+    most = max(1, room // max(map(inline_size, small.values())))
+    return {names[place]: small[names[place]] for place in first_to_last(len(names), most)}
 
 
-def inside(data: bytes) -> int:
-    """The bytes that a picture takes in the page."""
+def fit_picture(data: bytes, room: int) -> bytes:
+    """A picture as it is, or made smaller where it takes more than `room` bytes in the page."""
+    return data if inline_size(data) <= room else smaller(data)
+
+
+def inline_size(data: bytes) -> int:
+    """The bytes of a picture in the page."""
     return 4 * len(data) // 3 + 4
 
 
 def smaller(data: bytes) -> bytes:
     """A picture as WebP, of at most SIDE pixels a side."""
     file = BytesIO()
-    with Image.open(BytesIO(data)) as opened:
-        opened.thumbnail((SIDE, SIDE))
-        opened.convert("RGB").save(file, "WEBP", quality=QUALITY)
+    with Image.open(BytesIO(data)) as image:
+        image.thumbnail((SIDE, SIDE))
+        image.convert("RGB").save(file, "WEBP", quality=QUALITY)
     return file.getvalue()
-
-
-def spread(total: int, count: int) -> list[int]:
-    """At most `count` places among `total`, last and first included."""
-    return sorted({*np.linspace(total - 1, 0, min(count, total)).round().astype(int).tolist()})

@@ -6,24 +6,14 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 from PIL import Image
 
-from ddpm_cli.rendering.html import (
-    Frame,
-    Markup,
-    Section,
-    chart,
-    element,
-    fitted,
-    page,
-    pairs,
-    picture,
-    slider,
-    spread,
-    table,
-)
-from ddpm_cli.rendering.html.markup import escaped
+from ddpm_cli.rendering.html import chart, fit_picture, fit_pictures
+from ddpm_cli.rendering.html.page import ENVIRONMENT
+from ddpm_cli.spacing import evenly_spaced, first_to_last
 
+MACROS = '{% import "rendering/html/macros.html" as html %}'
 HOSTILE = "<script>alert(1)</script>\"'&$title\x00\u202e\udc80"
 
 
@@ -33,6 +23,22 @@ def png(side=8, noise=0):
         "RGB"
     ).save(file, "PNG")
     return file.getvalue()
+
+
+def rendered(template, /, **content):
+    """A template with the macros at hand, filled with content."""
+    return ENVIRONMENT.from_string(MACROS + template).render(content)
+
+
+def page(title, sections):
+    return ENVIRONMENT.get_template("rendering/html/page.html").render(
+        title=title, sections=sections
+    )
+
+
+def slider(pictures, plays=False):
+    call = "{{ html.slider(pictures, 'Step', 'Samples at', 'a caption', plays) }}"
+    return Read(rendered(call, pictures=pictures, plays=plays))
 
 
 class Read(HTMLParser):
@@ -56,154 +62,143 @@ class Read(HTMLParser):
 @settings(max_examples=25, deadline=None)
 @given(st.text())
 def test_a_text_stays_a_text(text):
-    read = Read(element("p", text, title=text).text)
+    written = rendered('<p title="{{ text }}">{{ text }}</p>', text=text)
+    read = Read(written)
     assert [name for name, _ in read.elements] == ["p"]
     assert read.words == read.of("p")[0]["title"]
-    assert escaped(text).encode().decode() == escaped(text)
+    assert written.encode().decode() == written
 
 
 def test_a_text_that_can_be_printed_is_read_as_it_was():
-    assert Read(element("p", "a < b & 'c' \"d\"\né").text).words == "a < b & 'c' \"d\"\né"
+    text = "a < b & 'c' \"d\"\né"
+    assert Read(rendered("{{ text }}", text=text)).words == text
 
 
 def test_what_cannot_be_printed_is_spelt_out():
-    assert escaped("a\x00\u202e\udc80") == "a\\x00\\u202e\\udc80"
+    assert rendered("{{ text }}", text="a\x00\u202e\udc80") == "a\\x00\\u202e\\udc80"
 
 
 def test_hostile_words_are_no_markup_in_any_piece():
-    pieces = [
-        pairs({HOSTILE: HOSTILE}),
-        table([HOSTILE], [[HOSTILE]], caption=HOSTILE, sortable=True),
-        slider([Frame(png(), HOSTILE, HOSTILE)] * 2, HOSTILE, plays=True),
-        chart({HOSTILE: ([1, 2], [1, 2]), "$\\frac$": ([1, 2], [2, 1])}, over=HOSTILE, alt=HOSTILE),
-    ]
-    read = Read(page(HOSTILE, [Section(HOSTILE, pieces)]))
+    pieces = """{{ html.facts({hostile: hostile}) }}
+    {{ html.table([hostile], [[hostile], [[hostile]]], hostile, [hostile, ""]) }}
+    {{ html.slider({hostile: png, "last": png}, hostile, hostile, hostile, plays=true) }}
+    {{ html.figure(png, hostile) }}{{ html.commands({hostile: hostile}) }}
+    {{ html.listing([hostile], hostile) }}{{ html.listing([], hostile) }}{{ chart }}"""
+    lines = {HOSTILE: ([1, 2], [1, 2]), "$\\frac$": ([1, 2], [2, 1])}
+    drawing = chart(lines, over=HOSTILE, alt=HOSTILE)
+    body = Markup(rendered(pieces, hostile=HOSTILE, png=png(), chart=drawing))
+    read = Read(page(HOSTILE, [[HOSTILE, body]]))
     assert len(read.of("script")) == 1
+    assert {"dl", "table", "input", "figure", "pre", "li", "svg"} <= {
+        tag for tag, _ in read.elements
+    }
     assert not [
         each for _, attributes in read.elements for each in attributes if each.startswith("on")
     ]
 
 
 def test_a_page_has_headings_in_order_and_links_to_its_sections():
-    read = Read(
-        page(
-            "A run",
-            [
-                Section("First", [element("p", "a")]),
-                Section("Empty", []),
-                Section("Last", [element("p", "b")]),
-            ],
-        )
-    )
+    sections = [
+        ["First", Markup("<p>a</p>")],
+        ["Empty", Markup("\n")],
+        ["Last", Markup("<p>b</p>")],
+    ]
+    read = Read(page("A run", sections))
     links = [each["href"] for each in read.of("a")]
     assert [name for name, _ in read.elements if name in ("h1", "h2", "h3")] == ["h1", "h2", "h2"]
     assert links == ["#content", *[f"#{each['id']}" for each in read.of("h2")]]
+    assert [each["aria-labelledby"] for each in read.of("section")] == [
+        each["id"] for each in read.of("h2")
+    ]
     assert read.of("html") == [{"lang": "en"}]
     assert len(read.of("main")) == 1
 
 
 def test_a_page_asks_for_nothing_outside_itself():
-    text = page(
-        "A run",
-        [
-            Section(
-                "All",
-                [
-                    picture(png(), "black"),
-                    chart({"loss": ([1, 2], [1, 2])}, over="step", alt="falls"),
-                ],
-            )
-        ],
-    )
+    drawing = chart({"loss": ([1, 2], [1, 2])}, over="step", alt="falls")
+    body = rendered("{{ html.figure(png, 'black') }}{{ chart }}", png=png(), chart=drawing)
+    text = page("A run", [["All", Markup(body)]])
     read = Read(text)
     sources = [each.get("src", each.get("xlink:href", "#")) for _, each in read.elements]
     assert "default-src 'none'; img-src data:;" in text
+    assert sum(each.startswith("data:image/png;base64,") for each in sources) == 1
     assert all(each.startswith(("data:image/png;base64,", "#")) for each in sources)
     assert not read.of("link")
 
 
 def test_a_table_has_names_of_rows_and_numbers_by_which_it_is_sorted():
-    read = Read(
-        table(
-            ["run", "loss", "steps"],
-            [["a", 0.123456, 1000], ["b", float("nan"), 10**400]],
-            caption="Runs",
-            sortable=True,
-        ).text
-    )
-    assert [each.get("scope") for each in read.of("th")] == ["col"] * 3 + ["row"] * 2
+    rows = [["a", 0.123456, 1000], ["b", float("nan"), 10**400], ["c", None, "x"]]
+    call = "{{ html.table(['run', 'loss', 'steps'], rows, 'Runs', ['', 'b/page.html']) }}"
+    read = Read(rendered(call, rows=rows))
+    assert [each.get("scope") for each in read.of("th")] == ["col"] * 3 + ["row"] * 3
     assert [each.get("data-value") for each in read.of("td")] == [
-        "0.123456",
-        "1000",
-        None,
-        str(10**400),
+        *("0.123456", "1000"),
+        *(None, str(10**400)),
+        *(None, None),
     ]
-    assert read.words.startswith("Runsrunlossstepsa0.12351,000b10,000,")
+    assert read.words.split()[:7] == [
+        "Runs",
+        "runlosssteps",
+        "a",
+        "0.1235",
+        "1,000",
+        "b",
+        f"{10**400:,}",
+    ]
+    assert [each["href"] for each in read.of("a")] == ["b/page.html"]
     assert read.of("div") == [
         {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Runs"}
     ]
 
 
+def test_a_gap_in_a_table_is_an_empty_cell():
+    assert "<td></td>" in rendered("{{ html.table(['a', 'b'], [['c', none]], 'Gaps') }}")
+
+
 def test_of_a_slider_the_last_picture_is_seen_without_a_script():
-    read = Read(
-        slider(
-            [Frame(png(), f"step {step}", f"at {step}") for step in (1, 2, 3)], "Step", plays=False
-        ).text
-    )
+    read = slider({f"step {step}": png() for step in (1, 2, 3)})
     assert ["hidden" in each for each in read.of("img")] == [True, True, False]
-    assert [each["alt"] for each in read.of("img")] == ["at 1", "at 2", "at 3"]
+    assert [each["alt"] for each in read.of("img")] == [f"Samples at step {n}" for n in (1, 2, 3)]
     assert "hidden" in read.of("div")[1]
     assert read.of("input")[0]["aria-valuetext"] == "step 3"
+    assert not read.of("button")
+    assert slider({"1": png(), "2": png()}, plays=True).of("button")
 
 
-def test_one_picture_needs_no_slider():
-    assert not Read(slider([Frame(png(), "step 1", "at 1")], "Step", plays=True).text).of("input")
+def test_one_picture_needs_no_slider_and_none_no_figure():
+    assert not slider({"step 1": png()}, plays=True).of("input")
+    assert not slider({}).elements
 
 
 def test_a_chart_is_one_picture_in_words_and_in_the_colours_of_the_page():
-    text = chart(
-        {"held_out": ([1, 2], [3.0, 2.0]), "training": ([1, 2], [float("nan"), 1.0])},
-        over="step",
-        alt="both fall",
-    ).text
+    lines = {"held_out": ([1, 2], [3.0, 2.0]), "training": ([1, 2], [float("nan"), 1.0])}
+    text = chart(lines, over="step", alt="both fall")
+    parts = ("var(--line-0)", "var(--line-1)", "currentColor", ">held_out</text>", ">step</text>")
     assert text.startswith('<svg role="img" aria-label="both fall"')
-    assert all(
-        each in text
-        for each in (
-            "var(--line-0)",
-            "var(--line-1)",
-            "currentColor",
-            ">held_out</text>",
-            ">step</text>",
-        )
-    )
+    assert all(each in text for each in parts)
     assert "#0102" not in text
     assert len(text) < 20_000
 
 
 def test_a_long_curve_is_a_small_drawing():
-    assert (
-        len(
-            chart(
-                {"loss": (range(50_000), [(7919 * step) % 1000 for step in range(50_000)])},
-                over="step",
-                alt="noise",
-            ).text
-        )
-        < 300_000
-    )
+    line = (range(50_000), [(7919 * step) % 1000 for step in range(50_000)])
+    assert len(chart({"loss": line}, over="step", alt="noise")) < 300_000
 
 
 def test_pictures_that_fit_stay_as_they_are():
-    assert fitted([png()] * 3, 10_000) == dict.fromkeys(range(3), png())
+    pictures = dict.fromkeys("abc", png())
+    assert fit_pictures(pictures, 10_000) == pictures
+    assert fit_picture(png(), 10_000) == png()
 
 
 def test_pictures_that_do_not_fit_are_made_smaller_and_then_fewer():
-    small = fitted([png(1000, noise=50)] * 3, 1_000_000)
+    large, many = png(1000, noise=50), png(100, noise=50)
+    small = fit_pictures(dict.fromkeys(range(3), large), 1_000_000)
     assert all(Image.open(BytesIO(each)).size == (800, 800) for each in small.values())
     assert 4 * sum(map(len, small.values())) // 3 < 1_000_000
     assert max(small) == 2
-    assert fitted([png(100, noise=50)] * 6, 60_000).keys() == set(range(6))
+    assert fit_pictures(dict.fromkeys(range(6), many), 60_000).keys() == set(range(6))
+    assert Image.open(BytesIO(fit_picture(large, 1_000_000))).size == (800, 800)
 
 
 @pytest.mark.parametrize(
@@ -211,8 +206,16 @@ def test_pictures_that_do_not_fit_are_made_smaller_and_then_fewer():
     [(0, 5, []), (1, 5, [0]), (5, 1, [4]), (5, 2, [0, 4]), (4, 9, [0, 1, 2, 3])],
 )
 def test_places_are_spread_and_the_last_is_among_them(total, count, places):
-    assert spread(total, count) == places
+    assert first_to_last(total, count) == places
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "places"),
+    [(5, 0, []), (5, 2, [0, 2]), (3, 3, [0, 1, 2]), (2, 4, [0, 0, 1, 1])],
+)
+def test_places_begin_equal_parts(total, count, places):
+    assert evenly_spaced(total, count) == places
 
 
 def test_markup_is_taken_as_it_is():
-    assert element("p", Markup("<b>a</b>")).text == "<p><b>a</b></p>"
+    assert rendered("<p>{{ text }}</p>", text=Markup("<b>a</b>")) == "<p><b>a</b></p>"

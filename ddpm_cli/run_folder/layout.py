@@ -1,0 +1,6 @@
+"""The names of the files and folders of a run."""
+
+METRICS, SAMPLES, INCIDENTS = "metrics.jsonl", "samples.jsonl", "incidents.jsonl"  # rows
+EVALUATIONS = "evaluations.jsonl"  # rows of ddpm-eval
+DATA, FORWARD, HELD_OUT, GRID = "data.png", "forward.png", "held_out.png", "samples/step_{:08d}.png"
+LOG, TENSORBOARD, HYDRA, REPORT = "train.log", "tensorboard", ".hydra", "report.html"
