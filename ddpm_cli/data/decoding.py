@@ -22,9 +22,9 @@ from PIL import Image, UnidentifiedImageError
 from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
-from ddpm_cli.data.image_arrays import ImageArray
-from ddpm_cli.data.preparation import Preparation, prepare_image, upright_size
+from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
+from ddpm_cli.images import ImageArray, prepare_image, upright_size
 from ddpm_cli.shapes import Bytes
 
 RECORD = np.dtype(

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import Decoded, Hashes, Records, content_hash
-from ddpm_cli.data.image_arrays import CentreCrop, ImageArray, ImageSubset, select_images
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.data.storage import decode_source
+from ddpm_cli.images import CentreCrop, ImageArray, ImageSubset, select_images
 from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
 BLOCK = 1024  # images at once where all are read

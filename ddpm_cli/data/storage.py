@@ -16,8 +16,9 @@ from ddpm_cli.data.decoding import (
     decode_all,
     fault_text,
 )
-from ddpm_cli.data.preparation import Preparation, prepare_image
+from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
+from ddpm_cli.images import prepare_image
 from ddpm_cli.shapes import Bytes, Indices, Pixels
 
 

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ddpm_cli.data.image_arrays import ImageArray, select_images
 from ddpm_cli.data.image_set import ImageSet
+from ddpm_cli.images import ImageArray, select_images
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Bytes, Indices, Labels, Larger, Pixels, Weights
 

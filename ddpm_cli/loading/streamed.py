@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
 from ddpm_cli.data.image_set import is_held_out
-from ddpm_cli.data.preparation import Preparation, prepare_image
+from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Rows, cell_name, open_cell
+from ddpm_cli.images import prepare_image
 from ddpm_cli.loading.shuffled import Batch, Chance, cut_window
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Larger, Pixels

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ddpm_cli.data.decoding import Hashes, Records
-from ddpm_cli.data.image_arrays import ImageArray, select_images
+from ddpm_cli.images import ImageArray, select_images
 from ddpm_cli.shapes import PerImage
 
 APART = 3  # bits of 64 by which perceptual hashes of near copies may differ

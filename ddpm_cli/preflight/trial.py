@@ -63,8 +63,7 @@ def run_trial(
     buffers = [buffer.clone() for buffer in network.buffers()]
     try:
         before = peak_memory(device, reset=True)
-        times = state.sample_times(seed, trainer.batch_size)
-        noisy = noise_for_training(trainer, state, batch, times, seed)
+        noisy, _ = noise_for_training(trainer, state, batch, seed)
         losses = backward(trainer, state, noisy, loss, seed, group)
         needed, scaled = group.count > 1, state.scaler.is_enabled()
         findings = list(check_gradients(losses, unwrap(network), needed=needed, scaled=scaled))

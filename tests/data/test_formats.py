@@ -22,7 +22,7 @@ from ddpm_cli.data import (
     load_image_set,
     several,
 )
-from ddpm_cli.data.sources.shards import matching_files
+from ddpm_cli.data.sources.archives import matching_files
 
 GREY = Preparation(size=8, channels=1, flip=False)
 KINDS = {

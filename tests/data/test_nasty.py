@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ddpm_cli.data import Preparation, archive, decode_source, folder
-from ddpm_cli.data.preparation import prepare_image
+from ddpm_cli.images import prepare_image
 
 GREY = 90
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from ddpm_cli.data import ImageSet, Preparation, arrays, load_image_set
-from ddpm_cli.data.preparation import prepare_image
 from ddpm_cli.data.sources.source import rows_source
+from ddpm_cli.images import prepare_image
 
 
 def palette():

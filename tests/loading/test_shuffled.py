@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddpm_cli.data import ImageSet, Preparation, folder, load_image_set
-from ddpm_cli.data.image_arrays import CentreCrop
+from ddpm_cli.images import CentreCrop
 from ddpm_cli.loading import Stream, batches
 from ddpm_cli.loading.shuffled import epoch_order
 from ddpm_cli.parallel import ProcessGroup

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from ddpm_cli.data import Preparation, assemble_image_set, decode_source, folder
 from ddpm_cli.data.decoding import RECORD, content_hash, perceptual_hash
-from ddpm_cli.data.preparation import prepare_image
+from ddpm_cli.images import prepare_image
 from ddpm_cli.preflight import duplicates as copies
 from ddpm_cli.preflight.duplicates import candidate_pairs, exact_copies, near_copies
 from ddpm_cli.preflight.image_facts import image_facts

@@ -1,7 +1,9 @@
 """Images in zip or tar files, read where they lie; nothing is unpacked, no link leads outside."""
 
+import glob
 import lzma
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -15,10 +17,9 @@ from PIL import Image
 
 from ddpm_cli.data.sources.folders import folder_classes, is_image_name
 from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.shards import matching_files
-from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.sources.versions import files_version
+from ddpm_cli.data.sources.source import Source, files_version
 
+BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # the numbers of shards, as WebDataset writes them
 LARGEST = 2**30  # bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
 BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
@@ -138,3 +139,37 @@ def read_bytes(file: Path, start: int, size: int) -> bytes:
     with file.open("rb") as opened:
         opened.seek(start)
         return opened.read(size)
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path names no file but may name several."""
+    return not Path(path).expanduser().exists() and (
+        bool(BRACES.search(path)) or "*" in path or "?" in path
+    )
+
+
+def matching_files(path: str) -> list[Path]:
+    """The files that a path or a pattern names, in its order; ValueError if one is missing."""
+    matches = []
+    for name in expand_braces(str(Path(path).expanduser())) if is_pattern(path) else [path]:
+        named = sorted(glob.glob(name.replace("[", "[[]"))) if is_pattern(name) else [name]
+        files = [file for each in named if (file := Path(each).expanduser()).is_file()]
+        matches += files
+        if not files:
+            wanted = "a zip or tar file, or a pattern of some (*, ?, {000..012})"
+            raise ValueError(f"path must be {wanted}, but there is none at {name!r}")
+    return list(dict.fromkeys(matches))
+
+
+def expand_braces(pattern: str) -> Iterator[str]:
+    """Yield a pattern for each number in braces, as wide as the first number is written."""
+    braces = BRACES.search(pattern)
+    if braces is None:
+        yield pattern
+        return
+    first, last = braces.groups()
+    if int(first) > int(last):
+        raise ValueError(f"numbers in braces must rise, but path is {pattern!r}")
+    before, after = pattern[: braces.start()], pattern[braces.end() :]
+    for number in range(int(first), int(last) + 1):
+        yield from expand_braces(f"{before}{number:0{len(first)}d}{after}")

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.sources.versions import files_version
+from ddpm_cli.data.sources.source import Source, files_version
 
 
 def arrays(*, path: str) -> Source:

@@ -8,8 +8,7 @@ from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image
 
 from ddpm_cli.data.sources.labels import class_numbers, labels_from_file
-from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.sources.versions import files_version
+from ddpm_cli.data.sources.source import Source, files_version
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources.archives import archive
+from ddpm_cli.data.sources.archives import archive, is_pattern
 from ddpm_cli.data.sources.arrays import arrays
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
 from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.shards import is_pattern
-from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.sources.versions import hash_parts
+from ddpm_cli.data.sources.source import Source, hash_parts
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 
@@ -25,8 +23,7 @@ ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNOREC
 def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
     """The images of several paths, one after the other; classes of one name are one class.
 
-    weights: the share of each path among the training images, in any unit; null: every image
-    counts alike.
+    weights: the shares of the paths in training, in any unit; null: every image counts alike.
     """
     if not paths:
         raise ValueError("paths must name at least one source, but is []")
@@ -54,7 +51,6 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
     def labels() -> list[int | None]:
         return class_numbers([name for source in sources for name in label_names(source)], classes)
 
-    counts = [source.count for source in sources]
     return Source(
         ends[-1],
         open_image,
@@ -62,7 +58,7 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
         labels if classes else None,
         classes,
         lambda: hash_parts(source.version() for source in sources),
-        list(zip(counts, weights, strict=True)) if weights else None,
+        list(zip([source.count for source in sources], weights, strict=True)) if weights else None,
     )
 
 

@@ -1,6 +1,9 @@
-"""A source of images, and the sources that rows of a table make."""
+"""A source of images, its version, and the sources that rows of a table make."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -13,8 +16,8 @@ from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
 
 from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.versions import files_at, files_version, hash_parts
 
+CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 HEAD = 1024  # rows of a stream in memory, for pictures and evaluation
 Table: TypeAlias = Dataset | IterableDataset
 
@@ -108,3 +111,28 @@ def stream_source(rows: IterableDataset, image: str, label: str | None) -> Sourc
     head = Dataset.from_list(list(table.take(HEAD)), features=table.features)
     stream = Rows(table, image, label, split.num_examples if split else None)
     return replace(rows_source(head, image, label), rows=stream)
+
+
+def hash_parts(parts: Iterable[object]) -> str:
+    """A hash of the representations of parts."""
+    text = "".join(f"{part!r}\n" for part in parts)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def files_version(names: Iterable[str], root: str = "") -> str:
+    """A hash of the names, sizes and times of files below `root`, which changes if a file does."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in names:
+        try:
+            status = os.stat(os.path.join(root, name))
+            facts: tuple[int, ...] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        except OSError:
+            facts = ()
+        digest.update(f"{(name, facts)!r}\n".encode())
+    return digest.hexdigest()
+
+
+def files_at(place: str) -> list[str]:
+    """A file, or all files of a folder except entries of a cache of prepared images."""
+    below = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
+    return sorted(path for path in below if not CACHE_ENTRY.search(path)) or [place]
