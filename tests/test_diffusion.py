@@ -117,3 +117,7 @@ def test_zero_terminal_snr_is_admitted():
 def test_times_outside_the_process_are_our_own_mistake():
     with pytest.raises(AssertionError, match="no times of this process"):
         LINEAR.alpha_bar_at(0.5)
+
+
+def test_users_own_modules_may_call_alpha_bar_by_its_short_name():
+    assert LINEAR.at(7) == LINEAR.alpha_bar_at(7)

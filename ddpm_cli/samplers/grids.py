@@ -30,7 +30,7 @@ def leading(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     return [1.0 + diffusion.steps // steps * place for place in reversed(range(steps))]
 
 
-def quadratic(diffusion: GaussianDiffusion, steps: int) -> list[float]:
+def even_in_root(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """From T to 1 in equal steps of the square root (Song et al. 2020, section D.2)."""
     roots = torch.linspace(math.sqrt(diffusion.steps), 1, steps, dtype=torch.float64)
     return roots.square().tolist()
@@ -65,13 +65,18 @@ def by_level(
 
 
 SPACINGS = {
-    spacing.__name__: spacing for spacing in (even, trailing, leading, quadratic, log_snr, karras)
+    "even": even,
+    "trailing": trailing,
+    "leading": leading,
+    "quadratic": even_in_root,
+    "log_snr": log_snr,
+    "karras": karras,
 }
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The options of all samplers: steps, a number up to T or `all`; spacing, a function above."""
+    """The options of all samplers: steps, a number up to T or `all`; spacing, of SPACINGS."""
 
     _: KW_ONLY
     steps: int | Literal["all"]
