@@ -27,7 +27,8 @@ LEVELS = [  # of rooms, from the top down
     "samplers losses sweeps",
     "checkpoints run_folder loading metrics denoiser train_times",
     "data networks parallel rendering diffusion schedules seeds images pacing",
-    "config console text files spacing shapes",
+    "config console",
+    "text files spacing shapes",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 SHARED_LEVELS = (7, 8)  # whose single files the other rooms of the level may import

@@ -3,6 +3,7 @@
 from ddpm_cli.checkpoints.environment import environment
 from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
 from ddpm_cli.checkpoints.folder import (
+    BEST,
     LAST,
     agree_on_checkpoint,
     newest_first,

@@ -25,7 +25,7 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
         return None
 
     def run(resumed: bool) -> float | None:
-        if resumed and any(invocation.folder.glob("checkpoints/step_*.pt")):
+        if resumed and any(invocation.folder.glob("checkpoints/[!.]*.pt")):
             cfg.resume = "auto"
         named = invocation.folder_is_named or resumed
         if not train(cfg, replace(invocation, folder_is_named=named)):

@@ -26,6 +26,7 @@ from ddpm_cli.models import resolve_config
 from ddpm_cli.parallel import find_device, join_group
 from ddpm_cli.parallel.launch import exit_now, mark_finished, process_count, run_in_processes
 from ddpm_cli.run_folder.facts import RunFacts
+from ddpm_cli.run_folder.layout import HYDRA, LOG
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,14 @@ def train_in_process(
     device, facts = find_device(cfg.trainer.device), RunFacts(folder)
     with (
         join_group(device) as group,
-        logging_to(folder / "train.log", group.is_first, facts),
+        logging_to(folder / LOG, group.is_first, facts),
         stop_on_signals(group) as stop,
     ):
         run = set_up_run(cfg, invocation, group, features)
         log_sample_metrics(run)
         run_checks(run)
         if group.is_first:
-            write_config(folder / ".hydra", cfg, invocation.overrides)
+            write_config(folder / HYDRA, cfg, invocation.overrides)
             facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
         run.logger.open(run.state.step)
         write_data_pictures(run)

@@ -13,6 +13,7 @@ from ddpm_cli.console import fact
 from ddpm_cli.data import ImageSet
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.rendering.tiles import Picture
+from ddpm_cli.run_folder.layout import HELD_OUT
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Columns, Fixed
 from ddpm_cli.training import Progress, fixed_losses
@@ -67,7 +68,7 @@ def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
         fact("learning", verdict.summary(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
-    run.logger.picture("held_out.png", heat_map(verdict.by_time), step)
+    run.logger.picture(HELD_OUT, heat_map(verdict.by_time), step)
 
 
 def heat_map(by_time: Columns) -> Picture:

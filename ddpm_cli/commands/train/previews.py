@@ -14,7 +14,7 @@ from ddpm_cli.generation.noise import initial_noise
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes, to_float
 from ddpm_cli.rendering.tiles import grid
-from ddpm_cli.run_folder.logger import SAMPLES
+from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.shapes import Bytes, Features, Images
 
@@ -31,7 +31,7 @@ def write_preview(run: Run) -> None:
     *_, images = preview_trajectory(run)
     samples = torch.cat(run.group.all_gather(to_bytes(images).cpu()))
     step = run.state.step
-    run.logger.picture(f"samples/step_{step:08d}.png", grid(samples.numpy()), step)
+    run.logger.picture(GRID.format(step), grid(samples.numpy()), step)
     if run.group.is_first:
         check_colours(run, samples)
 
@@ -90,10 +90,10 @@ def write_data_pictures(run: Run) -> None:
     The second shows eight images, a row each, at growing noise after the clean image.
     """
     batch, diffusion = run.batch(0).images, run.state.denoiser.diffusion
-    run.logger.picture("data.png", grid(batch[:64].numpy()), 0)
+    run.logger.picture(DATA, grid(batch[:64].numpy()), 0)
     x0 = to_float(batch[:8])
     eps = initial_noise(x0.shape[1:], run.cfg.seed, range(len(x0)))
     times = [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
     rows = to_bytes(columns.flatten(0, 1)).numpy()
-    run.logger.picture("forward.png", grid(rows, columns=NOISE_LEVELS), 0)
+    run.logger.picture(FORWARD, grid(rows, columns=NOISE_LEVELS), 0)

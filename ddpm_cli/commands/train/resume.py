@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint, newest_first, newest_readable
+from ddpm_cli.checkpoints import BEST, LAST, Checkpoint, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.values import option_differences
 from ddpm_cli.loading import Position
@@ -53,7 +53,7 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
         holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest[0].name})"
         raise ValueError(f"{holds}; go on with resume=auto, or name another folder")
     if newest and path and path.resolve().parent == newest[0].resolve().parent:
-        is_newest = path.name == "last.pt" or (path.is_file() and path.samefile(newest[0]))
+        is_newest = path.name == LAST or (path.is_file() and path.samefile(newest[0]))
         if not is_newest:
             holds = f"{str(folder)!r} holds newer checkpoints ({newest[0].name})"
             lost = f"which going on from {path.name} would lose"
@@ -80,7 +80,7 @@ def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: in
     free = [name for name in FREE if name not in fixed]
     free += [*(f"trainer.{name}" for name in FREE_OF_TRAINER), *unused]
     changes = [
-        (key, short_text(before), short_text(after))
+        (key, brief_value(before), brief_value(after))
         for key, before, after in changed_options(checkpoint.config, cfg)
         if not key.startswith(tuple(free))
     ]
@@ -98,7 +98,7 @@ def best_metric_changes(old: DictConfig, cfg: DictConfig) -> list[str]:
     """The changes after which no checkpoint of before can be the best."""
     of_samples = () if cfg.trainer.best == "held_out" else ("trainer.measure_images", "sampler.")
     return [
-        f"{key}: {short_text(before)} -> {short_text(after)}"
+        f"{key}: {brief_value(before)} -> {brief_value(after)}"
         for key, before, after in changed_options(old, cfg)
         if key.startswith(("trainer.best", *of_samples))
     ]
@@ -118,7 +118,7 @@ def option(cfg: DictConfig, key: str, default: Any) -> Any:
     return OmegaConf.select(cfg, key, default=default)
 
 
-def short_text(value: Any) -> str:
+def brief_value(value: Any) -> str:
     """A value for the screen; a long list is shown by its ends."""
     long = isinstance(value, list) and len(value) > 8
     return f"[{value[0]}, ..., {value[-1]}]" if long else repr(value)
@@ -148,7 +148,7 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
         again = "so that the stream is read from its first image on again"
         changes.append(f"processes: {before} -> {run.group.count}, {again}")
     best_changes = best_metric_changes(checkpoint.config, run.cfg)
-    if best_changes or not (run.folder / "checkpoints/best.pt").exists():
+    if best_changes or not (run.folder / "checkpoints" / BEST).exists():
         state.verdict.forget_best()
     for change in best_changes:
         log.info("changed, so that no checkpoint of before is the best: %s", change)
