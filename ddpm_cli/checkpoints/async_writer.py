@@ -18,11 +18,6 @@ from ddpm_cli.checkpoints.staging import StagingBuffers
 log = logging.getLogger(__name__)
 
 
-def one_thread() -> ThreadPoolExecutor:
-    """A thread whose kernels stay on one core. Threads that compute already keep their number."""
-    return ThreadPoolExecutor(1, "checkpoints", lambda: torch.set_num_threads(1))
-
-
 @dataclass
 class AsyncWriter:
     """The thread that writes the checkpoints of a run, one at a time.
@@ -39,7 +34,9 @@ class AsyncWriter:
     optimizer: Optimizer
     last: int
     every: int | None
-    thread: ThreadPoolExecutor = field(default_factory=one_thread)
+    thread: ThreadPoolExecutor = field(  # its kernels take one core, other threads keep theirs
+        default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", torch.set_num_threads, (1,))
+    )
     buffers: StagingBuffers = field(default_factory=StagingBuffers)
     copied: Event = field(default_factory=Event)
     running: tuple[int, bool, Future[Path | Exception]] | None = None

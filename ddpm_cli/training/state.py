@@ -11,10 +11,8 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.seeds import Purpose
 from ddpm_cli.shapes import Flag
-from ddpm_cli.train_times import History, SampledTimes, TimeSampler, uniform
-from ddpm_cli.training.noising import keyed_uniforms
+from ddpm_cli.train_times import History, TimeSampler, uniform
 from ddpm_cli.training.verdict import Verdict
 
 
@@ -70,11 +68,6 @@ class TrainState:
             loss_module=loss_module,
             time_sampler=time_sampler,
         )
-
-    def sample_times(self, seed: int, batch_size: int) -> SampledTimes:
-        """The times and weights of the next global batch."""
-        u = keyed_uniforms(seed, Purpose.TIMES, self.step, batch_size)
-        return self.time_sampler(u, self.history)
 
 
 def step_optimizer(optimizer: Optimizer, skipped: Flag) -> None:

@@ -12,9 +12,8 @@ from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, ProcessGroup, has_overflowed, without_sync
 from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time
-from ddpm_cli.train_times import SampledTimes
-from ddpm_cli.training.noising import noise_batch
+from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time, Times
+from ddpm_cli.training.noising import keyed_uniforms, noise_batch
 from ddpm_cli.training.options import Trainer
 from ddpm_cli.training.state import TrainState, step_optimizer, update_ema
 
@@ -59,8 +58,8 @@ def fit(
     end = steps if trainer.stop_at is None else min(steps, trainer.stop_at)
     for step in range(state.step, end):
         lr = set_lr(trainer, state, steps)
-        batch, times = next(batches), state.sample_times(seed, trainer.batch_size)
-        noised = noise_for_training(trainer, state, batch, times, seed)
+        batch = next(batches)
+        noised, times = noise_for_training(trainer, state, batch, seed)
 
         optimizer.zero_grad()
         losses = backward(trainer, state, noised, loss, seed, group)
@@ -76,7 +75,7 @@ def fit(
         scaler.update()
 
         state.step, state.position = step + 1, batch.position
-        state.history.follow(times[0], batch.first, losses / noised.weight, group)
+        state.history.follow(times, batch.first, losses / noised.weight, group)
         per_image = losses, batch.indices, noised.t, noised.weight
         yield Progress(step + 1, mean, norm, lr, skipped, overflow, *per_image)
 
@@ -93,10 +92,12 @@ def set_lr(trainer: Trainer, state: TrainState, steps: int) -> float:
 
 
 def noise_for_training(
-    trainer: Trainer, state: TrainState, batch: Batch, times: SampledTimes, seed: int
-) -> Noised:
-    """Noise the next batch as the recipe says. times: of the global batch."""
-    return noise_batch(
+    trainer: Trainer, state: TrainState, batch: Batch, seed: int
+) -> tuple[Noised, Times]:
+    """Noise the next batch as the recipe says; return the times of the global batch too."""
+    u = keyed_uniforms(seed, Purpose.TIMES, state.step, trainer.batch_size)
+    times = state.time_sampler(u, state.history)
+    noised = noise_batch(
         state.denoiser,
         batch,
         seed,
@@ -107,6 +108,7 @@ def noise_for_training(
         offset_noise=trainer.offset_noise,
         input_perturbation=trainer.input_perturbation,
     )
+    return noised, times[0]
 
 
 def backward(
