@@ -21,7 +21,7 @@ from ddpm_cli.shapes import Features, Indices
 
 VERSION = 1  # of a file of features
 AT_ONCE = 64  # images, always the same ones, so that features are the same to the last bit
-SUM = 16  # bytes of the checksum at the head of a file
+SUM = 16  # bytes of the checksum of title and features at the head of a file
 log = logging.getLogger(__name__)
 
 
@@ -100,22 +100,18 @@ def read_features(path: Path, title: str) -> Features | None:
     """The features in a file; None where there is none, or where the file is damaged."""
     if not path.exists():
         return None
-    content = path.read_bytes()
-    if content[:SUM] != feature_checksum(title, content[SUM:]):
+    checksum, content = (read := path.read_bytes())[:SUM], read[SUM:]
+    if checksum != hashlib.blake2b(title.encode() + content, digest_size=SUM).digest():
         log.warning("warning: the features in %s are damaged and are made anew", path)
         return None
-    return torch.from_numpy(np.load(io.BytesIO(content[SUM:]), allow_pickle=False))
+    return torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
 
 
 def write_features(path: Path, title: str, features: Features) -> None:
     """Write a checksum and the features."""
     file = io.BytesIO()
     np.save(file, features.numpy())
-    content = feature_checksum(title, file.getvalue()) + file.getvalue()
+    content = file.getvalue()
+    checksum = hashlib.blake2b(title.encode() + content, digest_size=SUM).digest()
     with tell_unwritable(path.parent.parent):
-        write_atomically(path, lambda partial: partial.write_bytes(content))
-
-
-def feature_checksum(title: str, content: bytes) -> bytes:
-    """The checksum of features and of what decides about them."""
-    return hashlib.blake2b(title.encode() + content, digest_size=SUM).digest()
+        write_atomically(path, lambda partial: partial.write_bytes(checksum + content))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -52,7 +53,8 @@ def build_generator(
     if options.interpolate is not None:
         interpolation = interpolation_noise(generator, options.interpolate, n)
         generator = replace(generator, interpolation=interpolation)
-    generator.try_one_step()
+    one_step = replace(generator, times=[denoiser.diffusion.steps, 1], image=None)
+    list(islice(one_step.trajectory([0]), 2))  # network or sampler refuse before anything is drawn
     return generator
 
 

@@ -1,6 +1,5 @@
 """Images that are missing in a folder: drawn batch by batch and stored."""
 
-from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -12,9 +11,10 @@ from ddpm_cli.generation.inputs import file_sha256
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.images import to_bytes
 from ddpm_cli.parallel import ProcessGroup
-from ddpm_cli.shapes import Images, Pixels
+from ddpm_cli.shapes import Pixels
 
-BAR = "{l_bar}{bar}| {n:.0f}/{total} images [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+FORMAT = "{l_bar}{bar}| {n:.0f}/{total} images [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+BAR: dict[str, Any] = {"unit": " images", "dynamic_ncols": True, "bar_format": FORMAT}
 
 
 def draw_missing(
@@ -22,7 +22,7 @@ def draw_missing(
     store: ImageStore,
     n: int,
     batch_size: int,
-    finished: Collection[int],
+    finished: set[int],
     shown: int,
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
@@ -31,22 +31,19 @@ def draw_missing(
     A batch with a missing image is drawn whole, so that an image is the same to the last bit.
     """
     every = [range(first, min(first + batch_size, n)) for first in range(0, n, batch_size)]
-    batches = [batch for batch in every if not set(finished).issuperset(batch)]
+    batches = [batch for batch in every if not finished.issuperset(batch)]
     before, steps, pixels = n - sum(map(len, batches)), generator.steps, dict[int, Pixels]()
-    with tqdm(
-        total=n,
-        initial=before,
-        unit=" images",
-        dynamic_ncols=True,
-        bar_format=BAR,
-        disable=not group.is_first,
-    ) as bar:
+    with tqdm(total=n, initial=before, disable=not group.is_first, **BAR) as bar:
         for place in group.work_queue(len(batches)):
             batch = batches[place]
-            begun = before + sum(map(len, batches[:place]))  # the other processes have the rest
+            begun = before + sum(map(len, batches[:place]))  # other processes may still draw these
             for step, images in enumerate(generator.trajectory(batch)):
                 bar.update(begun + len(batch) * step / steps - bar.n if steps else 0)
-            check_images_finite(images, batch, generator.options.precision)
+            if wrong := int((~images.isfinite()).flatten(1).any(dim=1).sum()):
+                raise ValueError(
+                    f"images must be finite, but {wrong} of {batch.start} to {batch.stop - 1} "
+                    f"are not (precision={generator.options.precision})"
+                )
             labels, drawn = generator.labels(batch), to_bytes(images).cpu()
             numbers = [] if labels is None else labels.tolist()
             names = [generator.classes[number] for number in numbers] or [""] * len(batch)
@@ -54,15 +51,6 @@ def draw_missing(
             pixels |= {i: image for i, image in zip(batch, drawn, strict=True) if i < shown}
         bar.update(n - bar.n)
     return pixels
-
-
-def check_images_finite(images: Images, batch: range, precision: str) -> None:
-    """Refuse numbers that would become black pixels."""
-    if wrong := int((~images.isfinite()).flatten(1).any(dim=1).sum()):
-        raise ValueError(
-            f"images must be finite, but {wrong} of {batch.start} to {batch.stop - 1} are not "
-            f"(precision={precision})"
-        )
 
 
 def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import torch
@@ -117,11 +116,6 @@ class Generator:
         if options.threshold == "dynamic":
             return threshold_x0(strong, quantile=options.quantile)
         return clip_x0(strong) if options.threshold == "static" else strong
-
-    def try_one_step(self) -> None:
-        """Take one step of image 0 that ends in noise, so that network or sampler refuse early."""
-        last = self.denoiser.diffusion.steps
-        next(islice(replace(self, times=[last, 1], image=None).trajectory([0]), 1, None))
 
     @property
     def steps(self) -> int:

@@ -41,9 +41,10 @@ class ImageStore:
     def open(self, provenance: Mapping[str, Any]) -> None:
         """Write the provenance; ValueError where the folder holds images of another recipe."""
         recipe = provenance["recipe"]
+        before = self.read_provenance().get("recipe", recipe)
         changes = [
             f"{key} was {old!r} and is {new!r}"
-            for key, old, new in option_differences(self.provenance().get("recipe", recipe), recipe)
+            for key, old, new in option_differences(before, recipe)
         ]
         if changes:
             raise ValueError(
@@ -55,10 +56,10 @@ class ImageStore:
         if path.exists() and (self.png or self.npz):  # a killed process may leave half a row
             save_text(path, path.read_text().rpartition("\n")[0] + "\n")
         elif self.png or self.npz:
-            self.append_rows([COLUMNS])
+            save_text(path, csv_text([COLUMNS]))
 
-    def provenance(self) -> dict[str, Any]:
-        """What made the images in the folder, or {}; ValueError where it cannot be read."""
+    def read_provenance(self) -> dict[str, Any]:
+        """Read what made the images in the folder, or {}; ValueError where it cannot be read."""
         path = self.folder / PROVENANCE
         if not path.exists():
             return {}
@@ -126,10 +127,5 @@ class ImageStore:
             if self.png:
                 save_png(self.folder / name, image.numpy())
             rows.append([index, label, name, *([batch, row] if self.npz else ["", ""])])
-        self.append_rows(rows)
-
-    def append_rows(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Append rows to the index in one write."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / INDEX).open("a") as file:
-            file.write(csv_text(rows))
+            file.write(csv_text(rows))  # in one write

@@ -92,7 +92,7 @@ def test_what_is_missing_is_drawn_again_and_comes_out_the_same(drawn, damage):
 
 
 def test_a_folder_that_is_done_is_left_alone(drawn, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.generation.generator.Generator.trajectory", None)
+    monkeypatch.setattr("ddpm_cli.generation.store.ImageStore.write", None)
     outcome = drawn("whole")
     assert outcome.code == 0
     assert "resumed    7 of 7 images are there" in outcome.out

@@ -1,26 +1,32 @@
 """The size of batch that draws the most images in a second on this machine."""
 
-import logging
 import statistics
 import time
 from collections.abc import Iterator
 
 import torch
 
+from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.store import ImageStore
 
 ROUNDS, GAIN = 3, 1.05  # a size must be quicker by this factor to be worth its memory
-log = logging.getLogger(__name__)
 
 
-def quickest_batch_size(generator: Generator, n: int) -> int:
-    """The size whose estimates are quickest: sizes double as long as this pays and fits."""
+def choose_batch_size(generator: Generator, n: int, store: ImageStore) -> int:
+    """The size as before in this folder, else the quickest on this machine.
+
+    Sizes double as long as this pays and fits.
+    """
+    before = store.read_provenance().get("batch")
+    if isinstance(before, int) and before > 0:
+        return before
     best, rate = 1, 0.0
     for size, new_rate in batch_rates(generator, n):
         if new_rate < rate * GAIN:
             break
         best, rate = size, new_rate
-    log.info("batch      auto: %s images at a time (%.3g estimates a second)", best, rate)
+    fact("batch", f"auto: {best} images at a time ({rate:.3g} estimates a second)")
     return best
 
 

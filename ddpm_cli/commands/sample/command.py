@@ -1,6 +1,5 @@
 """`ddpm-sample`: from a checkpoint, which says what the model is, to images."""
 
-import logging
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.commands.sample.batch_size import quickest_batch_size
+from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.options import Options
 from ddpm_cli.commands.sample.outputs import grid_count, write_outputs
 from ddpm_cli.config.build import bind_options, parse_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.values import path_override
-from ddpm_cli.console import logging_to
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import draw_missing, provenance
 from ddpm_cli.generation.generator import Generator
@@ -24,8 +23,6 @@ from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.parallel import ProcessGroup, device_text, find_device, join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes
 from ddpm_cli.shapes import Pixels
-
-log = logging.getLogger(__name__)
 
 
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
@@ -61,7 +58,11 @@ def sample_in_process(
         store = ImageStore(folder, options.png, options.npz)
         batch_size, rows = 0, dict[int, dict[str, str]]()
         if group.is_first:
-            batch_size = choose_batch_size(generator, options, store)
+            batch_size = (
+                options.batch
+                if options.batch != "auto"
+                else choose_batch_size(generator, options.n, store)
+            )
             store.open(provenance(generator, options.ckpt, options.n, batch_size))
             rows = store.read_rows()
             log_sampling(generator, checkpoint.step, options, batch_size, len(rows), group)
@@ -70,18 +71,8 @@ def sample_in_process(
         images |= draw_images(generator, store, options, batch_size, finished, shown, group)
         if group.is_first:
             for path in write_outputs(generator, images, options, folder):
-                log.info("written    %s", path)
+                fact("written", path)
     return True
-
-
-def choose_batch_size(generator: Generator, options: Options, store: ImageStore) -> int:
-    """Images at a time: as asked, or as before in this folder, or as many as are quickest here."""
-    if options.batch != "auto":
-        return options.batch
-    before = store.provenance().get("batch")
-    if isinstance(before, int) and before > 0:
-        return before
-    return quickest_batch_size(generator, options.n)
 
 
 def log_sampling(
@@ -94,32 +85,18 @@ def log_sampling(
 ) -> None:
     """Log what will be drawn, with what, and at what cost."""
     drawing, size = generator.options, "x".join(map(str, generator.shape))
-    log.info(
-        "device     %s, %s, %s images at a time",
-        device_text(generator.denoiser.device, group=group),
-        drawing.precision,
-        batch_size,
-    )
-    log.info(
-        "checkpoint %s: step %s, %s weights, images of %s",
-        options.ckpt,
-        f"{step:,}",
-        drawing.weights,
-        size,
-    )
-    log.info(
-        "sampler    %s, %s steps, %s network evaluations an image, seed %s",
-        generator.sampler_node["_target_"].rpartition(".")[2],
-        f"{generator.steps:,}",
-        f"{generator.evaluations:,}",
-        drawing.seed,
-    )
+    device = device_text(generator.denoiser.device, group=group)
+    fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
+    model = f"step {step:,}, {drawing.weights} weights, images of {size}"
+    fact("checkpoint", f"{options.ckpt}: {model}")
+    sampler = generator.sampler_node["_target_"].rpartition(".")[2]
+    cost = f"{generator.evaluations:,} network evaluations an image"
+    fact("sampler", f"{sampler}, {generator.steps:,} steps, {cost}, seed {drawing.seed}")
     if drawing.label is not None or drawing.guide is not None:
         away = f" away from {drawing.guide}" if drawing.guide else ""
-        log.info("label      %s, guidance %g%s", drawing.label, drawing.guidance, away)
+        fact("label", f"{drawing.label}, guidance {drawing.guidance:g}{away}")
     if finished:
-        there = min(finished, options.n)
-        log.info("resumed    %s of %s images are there", f"{there:,}", f"{options.n:,}")
+        fact("resumed", f"{min(finished, options.n):,} of {options.n:,} images are there")
 
 
 def draw_images(
@@ -139,6 +116,6 @@ def draw_images(
     except KeyboardInterrupt:
         if group.count == 1:
             again = shlex.quote(path_override("hydra.run.dir", store.folder))
-            log.info("stopped    go on with the same command and %s", again)
+            fact("stopped", f"go on with the same command and {again}")
         raise
     return {index: image for part in parts for index, image in part.items()}
