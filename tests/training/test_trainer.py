@@ -148,7 +148,8 @@ def test_the_labels_kept_of_the_parts_are_those_of_the_whole(count):
     whole = labels(Stream(LABELLED, 7, 0, False)[3], label_dropout=0.5)
     parts = [
         labels(
-            Stream(LABELLED, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3], label_dropout=0.5
+            Stream(LABELLED, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3],
+            label_dropout=0.5,
         )
         for rank in range(count)
     ]
@@ -261,7 +262,8 @@ def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypa
 
 @pytest.mark.parametrize(("size", "classes"), [(1, 0), (4, 0), (6, 0), (4, 4)])
 def test_microbatches_are_the_same_step_but_for_rounding(size, classes):
-    # at dim 8 a norm's group is one channel, and the bias before it has no gradient but rounding, which Adam enlarges
+    # at dim 8 a norm's group is one channel: the bias before it has no gradient but rounding,
+    # which Adam enlarges
     whole, parts = (fresh(dropout=0.0, lr=1e-3, dim=16, classes=classes) for _ in range(2))
     expected = [
         progress.loss.item()

@@ -11,7 +11,7 @@ NOISE = 0.3 * torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=
 
 
 def judged(held_out, training, every=10):
-    """The verdict after evaluations with these mean losses; each image has its own offset, and a little noise."""
+    """The verdict after evaluations with these mean losses, which vary a little by image."""
     verdict = Verdict()
     for place, (one, other) in enumerate(zip(held_out, training, strict=True), 1):
         verdict.judge(place * every, one + NOISE + 0.01 * NOISE.roll(place), other + NOISE, every)
@@ -68,7 +68,8 @@ def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
     verdict.candidate = 30, 1.0
     assert [verdict.best_at(30), verdict.best_at(30)] == [True, True]
     assert verdict.summary().endswith("at step 30; best.pt is of step 30")
-    assert verdict.summary("kid_pixels").endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
+    by_kid = verdict.summary("kid_pixels")
+    assert by_kid.endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
 
 
 def test_a_best_checkpoint_is_remembered_without_held_out_images():
