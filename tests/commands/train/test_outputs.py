@@ -147,11 +147,11 @@ def test_a_full_disk_is_told_loses_nothing_and_is_tried_again(command, monkeypat
 
 
 def test_rows_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
-    journal = RunLogger.opened(tmp_path, 0)
+    logger = RunLogger(tmp_path).open(0)
     with monkeypatch.context() as full:
         full.setattr("ddpm_cli.run_folder.logger.append_text", fails)
-        journal.numbers(1, {"loss": 2.0})
-    journal.numbers(2, {"loss": float("nan")})
+        logger.numbers(1, {"loss": 2.0})
+    logger.numbers(2, {"loss": float("nan")})
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
 
 
@@ -181,13 +181,13 @@ def test_a_disk_that_is_full_from_the_start_is_told_in_one_line(command, monkeyp
 
 
 def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
-    journal = RunLogger.opened(tmp_path, 0)
+    logger = RunLogger(tmp_path).open(0)
     with monkeypatch.context() as full:
         full.setattr("ddpm_cli.run_folder.logger.append_text", fails)
-        journal.numbers(1, {"loss": 2.0})
-        journal.numbers(2, {"loss": 3.0})
-    journal.cut(1)
-    journal.close()
+        logger.numbers(1, {"loss": 2.0})
+        logger.numbers(2, {"loss": 3.0})
+    logger.rewind(1)
+    logger.close()
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}]
 
 
