@@ -26,6 +26,7 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from ddpm_cli.console import fact
 from ddpm_cli.data.decoding import (
     CORES,
     PROGRESS,
@@ -96,7 +97,7 @@ def lock_entry(entry: Path, verbose: bool) -> Iterator[None]:
             lock.acquire(timeout=0.2)
         except Timeout:
             if verbose:
-                log.info("waiting   for another process that prepares the same images")
+                fact("waiting", "for another process that prepares the same images")
             lock.acquire()
         try:
             yield
@@ -135,7 +136,7 @@ def write_entry(entry: Path, source: Source, preparation: Preparation, verbose: 
         save_records(unfinished, records, unreadable, time.perf_counter() - began)
         unfinished.rename(entry)
         if verbose:
-            log.info("cached    %s prepared images in %s", f"{len(records):,}", entry)
+            fact("cached", f"{len(records):,} prepared images in {entry}")
     finally:
         remove_entry(unfinished)
 

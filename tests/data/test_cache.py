@@ -1,4 +1,4 @@
-"""The cache: the same images wherever they are kept, damage that is noticed, disks that are full, processes that build or are killed."""
+"""The cache: the same images in every place, damage, full disks, several and killed processes."""
 
 import hashlib
 import logging
@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
+from ddpm_cli import console
 from ddpm_cli.data import ImageSet, Preparation, cache, folder, load_image_set
 from ddpm_cli.loading import Stream, batches
 
@@ -231,7 +232,7 @@ def test_who_waits_for_another_that_builds_is_told_so(source, truth, kept, monke
     kept.mkdir()
     held = FileLock(place.with_suffix(".lock"), thread_local=False)
     monkeypatch.setattr(
-        cache.log, "info", lambda *words: told.append(words[0][:7]) or held.release()
+        console.log, "info", lambda *words: told.append(words[1][:7]) or held.release()
     )
     with ThreadPoolExecutor(1) as pool:
         pool.submit(held.acquire).result()
