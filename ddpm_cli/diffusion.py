@@ -6,6 +6,7 @@ integers alpha_bar is the table; between integers log SNR is linear in t.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class GaussianDiffusion:
             )
         return cls(torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]))
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """T, the number of steps of the forward process."""
         return len(self.alpha_bar) - 1

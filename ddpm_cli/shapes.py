@@ -1,4 +1,4 @@
-"""The array types passed round: what a shape means is said here once, and tests execute it."""
+"""Array types: each shape has one name here, and tests check arrays against it."""
 
 from collections.abc import Mapping
 from typing import TypeAlias

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat, takewhile
 from typing import Any, TypeVar
 
@@ -48,7 +49,7 @@ class ProcessGroup:
     store: Store | None = None
     restarts: int = 0
 
-    @property
+    @cached_property
     def is_first(self) -> bool:
         """Whether this process writes files and messages."""
         return self.rank == 0

@@ -19,8 +19,8 @@ from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.loading import Stream, batches
-from ddpm_cli.networks.layers import Attention, GroupNorm, LinearAttention, Pointwise
 from ddpm_cli.networks.unet import UNet
+from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, LinearAttention, Pointwise
 from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training, scaler_for
 from ddpm_cli.training import Progress, Trainer, TrainState, fit
 

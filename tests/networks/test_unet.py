@@ -4,9 +4,14 @@ import pytest
 import torch
 from problems import filled, wave
 
-from ddpm_cli.networks.layers import Attention, LinearAttention
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.networks.unet.blocks import SinusoidalEmbedding, convnext_block, resnet_block
+from ddpm_cli.networks.unet.blocks import (
+    Attention,
+    LinearAttention,
+    SinusoidalEmbedding,
+    convnext_block,
+    resnet_block,
+)
 
 TIMES = torch.tensor([0.0, 500.0, 999.0])
 

@@ -14,8 +14,8 @@ from ddpm_cli import losses
 from ddpm_cli.checkpoints import StagingBuffers
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.losses import Noised
-from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet
+from ddpm_cli.networks.unet.blocks import GroupNorm, Pointwise
 from ddpm_cli.parallel import (
     FlopCount,
     count_flops,
