@@ -67,20 +67,20 @@ def show_sweep(folder: Path, metric: str | None) -> bool:
 
     A file that cannot be written is a warning.
     """
-    found = read_sweep(folder)
-    jobs = found.jobs
+    current = read_sweep(folder)
+    jobs = current.jobs
     known = dict.fromkeys(name for job in jobs for name in (*job.measured, *job.lowest))
     if metric is not None and metric not in known:
         raise ValueError(f"metric must be among {', '.join(known) or 'none'}, but is {metric!r}")
     best = metric or ranking_metric(jobs)
     files: dict[str, Callable[[Path], object]] = {
-        MANIFEST: lambda _: save_manifest(found),
+        MANIFEST: lambda _: save_manifest(current),
         "table.csv": lambda path: save_text(path, jobs_csv(jobs, best)),
         **sweep_pictures(by_rank(jobs, best)),
-        "report.html": partial(write_sweep_page, found, best),
+        "report.html": partial(write_sweep_page, current, best),
     }
     with logging_to(None, aloud=True):
-        for line in sweep_lines(found, best):
+        for line in sweep_lines(current, best):
             log.info("%s", printable(line))
         for name, write in files.items():
             try:

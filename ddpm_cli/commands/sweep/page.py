@@ -1,7 +1,9 @@
 """The page of a sweep: report.html in its folder."""
 
 from dataclasses import astuple
+from os import fsencode
 from pathlib import Path
+from urllib.parse import quote
 
 from ddpm_cli.commands.sweep.tables import protocol_differences, sort_jobs
 from ddpm_cli.config.invocation import Invocation
@@ -20,7 +22,6 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
     jobs, options = sort_jobs(sweep.jobs, metric), swept_options(sweep.jobs)
     known = dict.fromkeys(name for job in sweep.jobs for name in (*job.measured, *job.lowest))
     metrics = [metric, *(name for name in known if name != metric)]
-    pages = [job.folder / REPORT for job in jobs]
     pictures = read_pngs(sweep.folder / name for name in (CURVES, CONTACT))
     small = {each.name: fit_picture(data, OF_PICTURE) for each, data in pictures.items()}
     invocation = Invocation(sweep.folder, overrides=sweep.overrides, config_dir=sweep.config_dir)
@@ -39,7 +40,10 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
             ]
             for job in jobs
         ],
-        links=[f"{page.parent.name}/{REPORT}" if page.is_file() else "" for page in pages],
+        links=[
+            f"{quote(fsencode(job.folder.name))}/{REPORT}" * (job.folder / REPORT).is_file()
+            for job in jobs
+        ],
         protocol_warning=protocol_differences(sweep.jobs),
         effects=[astuple(each) for each in effects(sweep.jobs, metric)],
         contact=small.get(CONTACT),
