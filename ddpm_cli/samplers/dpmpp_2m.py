@@ -33,12 +33,11 @@ def dpmpp_2m(
             ratio = (diffusion.log_snr(max(s, 1)) / 2 - here) / (here - earlier[1])
             ahead = x0 + broadcast_like(0.5 * ratio, x) * (x0 - earlier[0])
         alpha, sigma = diffusion.alpha_bar_at(s).sqrt(), (1 - diffusion.alpha_bar_at(s)).sqrt()
-        kept = (here - diffusion.log_snr(s) / 2).exp()
-        x = (
-            broadcast_like(sigma / (1 - diffusion.alpha_bar_at(t)).sqrt() * kept**eta, x) * x
-            + broadcast_like(alpha * (1 - kept ** (1 + eta)), x) * ahead
-        )
+        decay = (here - diffusion.log_snr(s) / 2).exp()
+        on_x = sigma / (1 - diffusion.alpha_bar_at(t)).sqrt() * decay**eta
+        on_x0 = alpha * (1 - decay ** (1 + eta))
+        x = broadcast_like(on_x, x) * x + broadcast_like(on_x0, x) * ahead
         if eta > 0 and s > 0:
-            x = x + broadcast_like(sigma * (1 - kept ** (2 * eta)).sqrt(), x) * noise(x)
+            x = x + broadcast_like(sigma * (1 - decay ** (2 * eta)).sqrt(), x) * noise(x)
         earlier = x0, here
         yield x
