@@ -20,7 +20,7 @@ from ddpm_cli.commands.compare.tradeoff import (
 from ddpm_cli.config.build import build, parse_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
-from ddpm_cli.console import logging_to
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
 from ddpm_cli.files import save_text
 from ddpm_cli.metrics import extract_features, moments
@@ -70,21 +70,12 @@ def log_comparison(
 ) -> None:
     """Log what is compared, and what makes the distances mean less."""
     options, dimensions = inputs.options, len(inputs.reference.mean)
-    log.info("device     %s", device_text(inputs.denoiser.device))
-    size = shape_text(inputs.shape)
-    log.info(
-        "checkpoint %s: step %s, %s weights, images of %s",
-        options.ckpt,
-        f"{checkpoint.step:,}",
-        options.weights,
-        size,
-    )
-    log.info(
-        "reference  %s images, %s features of each", f"{len(data.images):,}", f"{dimensions:,}"
-    )
-    log.info(
-        "halves     %.3f from one another, which no model can be expected to beat", inputs.floor
-    )
+    fact("device", device_text(inputs.denoiser.device))
+    model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"
+    fact("checkpoint", f"{options.ckpt}: step {checkpoint.step:,}, {model}")
+    fact("reference", f"{len(data.images):,} images, {dimensions:,} features of each")
+    floor = f"{inputs.floor:.3f} from one another"
+    fact("halves", f"{floor}, which no model can be expected to beat")
     if not others and not data.matches(checkpoint.fingerprint):
         log.warning(
             "warning: these are not the images that the checkpoint was trained on "
@@ -105,10 +96,10 @@ def write_comparison(
     points = [point for point, _ in results]
     best, cheap = min(points, key=lambda each: each.distance), cheapest_setting(points)
     cost = f"{cheap.title}: {cheap.evaluations:g} evaluations, distance {cheap.distance:.3f}"
-    log.info("cheapest   %s, within 5%% of the best (%s: %.3f)", cost, best.title, best.distance)
+    fact("cheapest", f"{cost}, within 5% of the best ({best.title}: {best.distance:.3f})")
     save_text(folder / "table.csv", tradeoff_csv(points))
     plot_tradeoff(folder / "pareto.png", points, floor)
     rows = [(point.title, images.numpy()) for point, images in results]
     save_png(folder / "contact.png", labelled_rows(rows))
     for name in ("table.csv", "pareto.png", "contact.png"):
-        log.info("written    %s", folder / name)
+        fact("written", folder / name)

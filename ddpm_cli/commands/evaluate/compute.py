@@ -11,6 +11,7 @@ from ddpm_cli import checkpoints
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.console import fact
 from ddpm_cli.data.cache import cache_root
 from ddpm_cli.evaluation import metric_names
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
@@ -107,7 +108,7 @@ def compute_numbers(
             training = run.inputs.parts["training"].images
             path = run.inputs.folder / f"{metric}.png"
             save_png(path, copies_sheet(copies[metric], run.generated.images, training))
-            log.info("written    %s", path)
+            fact("written", path)
         else:
             reference = run.inputs.options.reference
             numbers = metric_names.metric_numbers(metric, features, reference, extractor)

@@ -45,7 +45,7 @@ def numbers(found):
 
 def saved(images, folder):
     [
-        save_png(Path(folder, f"{index:04d}.png"), image)
+        save_png(Path(folder, f"{index:04d}.png"), image.numpy())
         for index, image in enumerate(images.all_images())
     ]
     return folder
@@ -274,7 +274,7 @@ def test_training_images_are_copies_and_held_out_ones_are_not(command, trained, 
 def test_mirrored_copies_are_found_and_shown_as_they_are(command, trained, parts):
     Path("mirrored").mkdir()
     [
-        save_png(Path(f"mirrored/{index}.png"), image.flip(-1))
+        save_png(Path(f"mirrored/{index}.png"), image.flip(-1).numpy())
         for index, image in enumerate(parts[0].all_images()[:40])
     ]
     _, found = judged(command, trained, "metrics=[copies]", "generated=mirrored")
