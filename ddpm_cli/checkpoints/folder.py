@@ -1,19 +1,18 @@
 """The checkpoints of a run: which are kept, and which is read."""
 
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
+from ddpm_cli.console import fact
 from ddpm_cli.files import write_atomically
 from ddpm_cli.parallel import ProcessGroup
 
 LAST, BEST = "last.pt", "best.pt"  # links to checkpoints
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
 MaybeCheckpoint = TypeVar("MaybeCheckpoint", bound=Checkpoint | None)
-log = logging.getLogger(__name__)
 
 
 def write_and_prune(
@@ -57,7 +56,7 @@ def newest_readable(
         try:
             return read(path)
         except ValueError as error:
-            log.info("skipped   %s", error)
+            fact("skipped", error)
     raise ValueError(
         f"none of the {len(paths)} checkpoints in {str(paths[0].parent)!r} can be read; "
         "to start again, name another folder"

@@ -100,7 +100,7 @@ def run_or_skip_job(
                 f"{str(folder)!r} holds another command's job; name another folder"
             )
         if before and before.state == "done":
-            print(f"job       {number} is done already, in {folder}")
+            print(f"job        {number} is done already, in {folder}")
             return before.value
         if before and before.state == "failed" and not retried and has_later_job(folder, number):
             raise ValueError(
