@@ -23,16 +23,14 @@ def grid(images: ImageBytes, columns: int | None = None, tile: int = 48) -> Pict
     Small images are enlarged to `tile` pixels at least. One or three channels are shown as they
     are, any other number as grey tiles.
     """
-    shown = rgb_tiles(images, tile)
-    if len(shown) == 1:
-        return shown[0]
-    return mosaic(shown, min(columns or math.ceil(math.sqrt(len(shown))), len(shown)))
+    count = len(images) * (1 if images.shape[1] == 3 else images.shape[1])
+    picture = mosaic(images, min(columns or math.ceil(math.sqrt(count)), count), tile)
+    return picture[:, GAP:-GAP, GAP:-GAP] if count == 1 else picture
 
 
 def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Picture:
     """A row of images at the right of each label, as in a grid; grey fills the shorter rows."""
-    tiles = [rgb_tiles(images, tile) for _, images in rows]
-    strips = [mosaic(each, len(each)) for each in tiles]
+    strips = [mosaic(images, None, tile) for _, images in rows]
     font = ImageFont.load_default(max(12, min(each.shape[1] for each in strips) // 3))
     margin = math.ceil(max(font.getlength(label) for label, _ in rows)) + 12
     width = max(each.shape[2] for each in strips)
@@ -46,20 +44,20 @@ def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Pic
     return np.concatenate(lines, axis=1)
 
 
-def rgb_tiles(images: ImageBytes, tile: int) -> ImageBytes:
-    """Images in three channels, enlarged without blur to `tile` pixels at least."""
+def mosaic(images: ImageBytes, columns: int | None, tile: int) -> Picture:
+    """Images in rows of `columns`, else in one row, with gaps between them and round all.
+
+    They are enlarged without blur to `tile` pixels at least. Missing ones are grey.
+    """
     if images.shape[1] != 3:
         images = repeat(images, "b c h w -> (b c) rgb h w", rgb=3)
     zoom = max(1, math.ceil(tile / min(images.shape[2:])))
-    return repeat(images, "b c h w -> b c (h zoom_y) (w zoom_x)", zoom_y=zoom, zoom_x=zoom)
-
-
-def mosaic(tiles: ImageBytes, columns: int) -> Picture:
-    """Tiles of one size row by row, with gaps between them and round all; missing ones are grey."""
-    missing = -len(tiles) % columns
-    spaced = np.pad(tiles, [(0, missing), (0, 0), (GAP, 0), (GAP, 0)], constant_values=GREY)
-    picture = rearrange(spaced, "(row column) c h w -> c (row h) (column w)", column=columns)
-    return extend(picture, height=picture.shape[1] + GAP, width=picture.shape[2] + GAP)
+    tiles = repeat(images, "b c h w -> b c (h zoom_y) (w zoom_x)", zoom_y=zoom, zoom_x=zoom)
+    columns = columns or len(tiles)
+    margins = [(0, -len(tiles) % columns), (0, 0), (GAP, 0), (GAP, 0)]
+    tiles = np.pad(tiles, margins, constant_values=GREY)
+    picture = rearrange(tiles, "(row column) c h w -> c (row h) (column w)", column=columns)
+    return np.pad(picture, [(0, 0), (0, GAP), (0, GAP)], constant_values=GREY)
 
 
 def extend(picture: Picture, *, height: int = 0, width: int = 0) -> Picture:
