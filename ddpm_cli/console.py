@@ -12,8 +12,6 @@ from threading import RLock
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ddpm_cli.text import printable
-
 LABEL = 10  # characters of the column of labels
 log = logging.getLogger(__name__)
 
@@ -45,3 +43,8 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
         root.setLevel(level)
         root.handlers = before
         file.close()
+
+
+def printable(text: str) -> str:
+    """A text in one line, with what is not printable spelt out."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

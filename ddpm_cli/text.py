@@ -1,13 +1,8 @@
-"""Texts: lines for the screen, tables, and CSV."""
+"""Tables and CSV as text."""
 
 import csv
 from collections.abc import Container, Iterable, Sequence
 from io import StringIO
-
-
-def printable(text: str) -> str:
-    """A text in one line, with what is not printable spelt out."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:

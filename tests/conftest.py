@@ -25,7 +25,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from ddpm_cli import cli
-from ddpm_cli.config.targets import config_dir
+from ddpm_cli.config.build import config_dir
 from ddpm_cli.parallel import count_flops
 
 torch.set_num_threads(1)

@@ -2,15 +2,20 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.cli.messages import one_line
 from ddpm_cli.cli.outcome import exit_code
-from ddpm_cli.cli.sweep_jobs import train_job
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.run_folder.numbers import last_and_lowest
+from ddpm_cli.sweeps import run_or_skip_job
 
 MODULES = {
     "compare": "compare.command",
@@ -55,9 +60,16 @@ def sweep() -> None:
 
 
 doctor, sample = partial(launch, "doctor"), partial(launch, "sample")
+
+
 evaluate, compare = partial(launch, "evaluate"), partial(launch, "compare")
+
+
 data, info = partial(launch, "data"), partial(launch, "info")
+
+
 plot, report = partial(launch, "plot"), partial(launch, "report")
+
 
 COMMANDS: dict[str, Callable[[], None]] = {
     "train": train,
@@ -80,3 +92,31 @@ def main() -> None:
         known = ", ".join(COMMANDS)
         sys.exit(f"error: the command must be one of {known}, but is {name!r}")
     COMMANDS[name]()
+
+
+def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
+    """Train one run; in a sweep record what becomes of it, and return the best metric's lowest."""
+    hydra_cfg = HydraConfig.get()
+    best = str(OmegaConf.select(cfg, "trainer.best", default="held_out"))
+    train = import_module("ddpm_cli.commands.train.command").train
+    if hydra_cfg.mode != RunMode.MULTIRUN:
+        train(cfg, invocation)
+        return None
+
+    def run(resumed: bool) -> float | None:
+        if resumed and any(invocation.folder.glob("checkpoints/[!.]*.pt")):
+            cfg.resume = "auto"
+        named = invocation.folder_is_named or resumed
+        if not train(cfg, replace(invocation, folder_is_named=named)):
+            raise KeyboardInterrupt  # a sweep that is stopped starts no other job
+        return last_and_lowest(invocation.folder)[1].get(best)
+
+    plain, number = hydra_cfg.sweeper._target_.endswith(".BasicSweeper"), hydra_cfg.job.num
+    overrides = list(invocation.overrides)
+    value = run_or_skip_job(
+        run, invocation.folder, number, overrides, worded=one_line, retried=plain
+    )
+    if value is None and not plain:
+        missing = f"job {number} has no {best} in its metrics.jsonl, which the sweeper needs"
+        raise ValueError(f"{missing} (see trainer.evaluate_every)")
+    return value

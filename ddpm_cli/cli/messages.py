@@ -7,7 +7,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from ddpm_cli.config import ROOMS, suggestion
-from ddpm_cli.text import printable
+from ddpm_cli.console import printable
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 QUOTING = "a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"'"

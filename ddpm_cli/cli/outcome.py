@@ -4,21 +4,21 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ddpm_cli.cli.invocation import read_invocation
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
-from ddpm_cli.cli.sweep_jobs import report_sweep
 from ddpm_cli.config import config_dir
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.sweeps import BEGUN, plug_in
+from ddpm_cli.sweeps import BEGUN, plug_in, read_sweep, resume_command
 
 LAUNCHERS = ("joblib.", "submitit.")
 LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
+FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
 
 
 def exit_code(
@@ -76,3 +76,36 @@ def remove_if_empty(folder: Path) -> None:
         if folder.parent.parent.name == "outputs":
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
+
+
+def read_invocation(cfg: DictConfig) -> Invocation:
+    """Read how the command was called, and let its trusted modules be imported from here.
+
+    Raises ValueError where a YAML file, which may come from elsewhere, asks for trust.
+    """
+    hydra_cfg = HydraConfig.get()
+    typed, sources = list(hydra_cfg.overrides.task), hydra_cfg.runtime.config_sources
+    if trust := cfg.get("trust"):
+        if not any(each.startswith("trust=") for each in typed):
+            raise ValueError("trust can be given on the command line only")
+        sys.path.insert(0, os.getcwd())
+    own = [str(Path(each.path).absolute()) for each in sources if each.provider == "command-line"]
+    return Invocation(
+        folder=Path(hydra_cfg.runtime.output_dir),
+        folder_is_named=any(each.startswith(FOLDERS) for each in hydra_cfg.overrides.hydra),
+        overrides=typed,
+        config_dir=next(iter(own), None),
+        trust=[] if isinstance(trust, bool) else list(trust or ()),
+    )
+
+
+def report_sweep(folder: Path) -> bool:
+    """Show what a sweep has come to and how it goes on; whether all of its jobs are done."""
+    try:
+        done: bool = import_module("ddpm_cli.commands.sweep.command").show_sweep(folder, None)
+    except USER_ERRORS as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return False
+    if not done:
+        print(f"go on with:\n  {resume_command(read_sweep(folder))}")
+    return done

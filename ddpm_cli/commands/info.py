@@ -8,11 +8,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import parse_options
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.console import logging_to
+from ddpm_cli.config.schema import parse_options
+from ddpm_cli.console import logging_to, printable
 from ddpm_cli.reports.reproduce import train_command
-from ddpm_cli.text import printable
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,12 @@ from typing import Literal
 import numpy as np
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import parse_options
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.values import at_least
-from ddpm_cli.console import fact, logging_to
+from ddpm_cli.config.schema import at_least, parse_options
+from ddpm_cli.console import fact, logging_to, printable
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, run_folders
-from ddpm_cli.text import align, printable
+from ddpm_cli.text import align
 
 log = logging.getLogger(__name__)
 

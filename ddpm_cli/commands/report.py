@@ -5,8 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import parse_options
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.reports.run_page import WRONG, write_run_page
 

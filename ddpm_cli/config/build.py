@@ -1,31 +1,107 @@
-"""From a node of the configuration to an object: bind its options to its target, and call it."""
+"""From a node of the configuration to an object: find its target, bind its options, call it."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
-from typing import Any, TypeVar
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.schema import check_groups, check_values, options_of
-from ddpm_cli.config.targets import SHARED, locate, target_of
-from ddpm_cli.config.values import to_plain
-
+ROOMS = {
+    "model": "ddpm_cli.denoiser.",
+    "model.network": "ddpm_cli.networks.",
+    "schedule": "ddpm_cli.schedules.",
+    "data": "ddpm_cli.data.",
+    "loss": "ddpm_cli.losses.",
+    "loss.of": "ddpm_cli.losses.",
+    "train_times": "ddpm_cli.train_times.",
+    "trainer": "ddpm_cli.training.",
+    "trainer.optimizer": "torch.optim.",
+    "sampler": "ddpm_cli.samplers.",
+    "features": "ddpm_cli.metrics.",
+}
+ELSEWHERE = {
+    "features": "ddpm-compare takes it, ddpm-eval takes metrics",
+    "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
+    "loss.of": "loss=uncertain takes it",
+}
+SHARED = {
+    "sampler": "ddpm_cli.samplers.Grid",
+    "data": "ddpm_cli.data.Preparation",
+    "schedule": "ddpm_cli.schedules.Ending",
+}
+GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
+Options: TypeAlias = Mapping[str, inspect.Parameter]
 T = TypeVar("T")
 REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 
 
-def parse_options(
-    cfg: DictConfig, options: type[T], *, groups: Sequence[str] = (), beside: Sequence[type] = ()
-) -> T:
-    """Check a whole configuration once, and return the options at its top level.
+def config_dir() -> Path:
+    """The folder of the YAML files: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
 
-    groups: the groups that the command takes. beside: other options that stand at the top level.
-    Raises ValueError that names the first bad option, its value, and what is allowed.
-    """
-    check_groups(cfg, *groups)
-    allowed = {name: each for kind in (options, *beside) for name, each in options_of(kind).items()}
-    check_values(cfg, "", allowed, groups)
-    return bind_options(options, cfg)()
+
+def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
+    """The function or class that a node names, in the node's room or in a trusted module."""
+    node, room = OmegaConf.select(cfg, key), ROOMS[key]
+    name = node.get("_target_") if isinstance(node, DictConfig) else None
+    rooms = (room, *(f"{module}." for module in cfg.get("trust") or ()))
+    found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
+    if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
+        advice = "a module of your own is trusted by trust=[MODULE] on the command line"
+        allowed = f"must name a function or class of {room[:-1]}, but is {name!r}"
+        raise ValueError(f"{key}._target_ {allowed} ({advice})")
+    return found
+
+
+def locate(name: str) -> Any:
+    """The object of a dotted name; None where there is none."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        return None
+
+
+def foreign_modules(node: Any) -> list[str]:
+    """The modules of the user's own that targets in a plain configuration name, in order."""
+    nodes = [node] if isinstance(node, dict) else []
+    for each in nodes:
+        nodes += [value for value in each.values() if isinstance(value, dict)]
+    names = [str(each["_target_"]).rpartition(".")[0] for each in nodes if "_target_" in each]
+    foreign = (
+        name for name in names if name and name.partition(".")[0] not in ("ddpm_cli", "torch")
+    )
+    return list(dict.fromkeys(foreign))
+
+
+def suggestion(key: str, names: Sequence[str]) -> str:
+    """What the user may have meant."""
+    if key in ROOMS:
+        return ELSEWHERE.get(key, "it comes with the checkpoint")
+    near = get_close_matches(key.rpartition(".")[2], names, n=1)
+    known = sorted(set(names) - {"_target_", "hydra"})
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+
+
+def to_plain(value: Any) -> Any:
+    """A value with lists and dicts in place of OmegaConf's."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def options_of(target: Callable[..., Any]) -> Options:
+    """What YAML may say of a target: its keyword-only parameters; of torch's, all but the first."""
+    every = inspect.signature(target, eval_str=True).parameters
+    if target.__module__.startswith("torch."):
+        return dict(list(every.items())[1:])
+    return {name: each for name, each in every.items() if each.kind is each.KEYWORD_ONLY}
 
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ddpm_cli.config.targets import GROUPS, config_dir
+from ddpm_cli.config.build import GROUPS, config_dir
 from ddpm_cli.config.values import option_differences, quote
 
 Plain = dict[str, Any]

@@ -1,16 +1,39 @@
 """Options of the configuration, checked against the signatures of their targets."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+import math
+from collections.abc import Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.targets import ROOMS, SHARED, locate, suggestion, target_of
-from ddpm_cli.config.types import fits, type_text
-from ddpm_cli.config.values import to_plain
+from ddpm_cli.config.build import (
+    ROOMS,
+    SHARED,
+    Options,
+    T,
+    bind_options,
+    locate,
+    options_of,
+    suggestion,
+    target_of,
+    to_plain,
+)
 
-Options: TypeAlias = Mapping[str, inspect.Parameter]
+
+def parse_options(
+    cfg: DictConfig, options: type[T], *, groups: Sequence[str] = (), beside: Sequence[type] = ()
+) -> T:
+    """Check a whole configuration once, and return the options at its top level.
+
+    groups: the groups that the command takes. beside: other options that stand at the top level.
+    Raises ValueError that names the first bad option, its value, and what is allowed.
+    """
+    check_groups(cfg, *groups)
+    allowed = {name: each for kind in (options, *beside) for name, each in options_of(kind).items()}
+    check_values(cfg, "", allowed, groups)
+    return bind_options(options, cfg)()
 
 
 def check_groups(cfg: DictConfig, *keys: str) -> None:
@@ -49,9 +72,44 @@ def check_values(
             raise ValueError(f"{prefix}{name} must be {type_text(kind)}, but is {value!r}")
 
 
-def options_of(target: Callable[..., Any]) -> Options:
-    """What YAML may say of a target: its keyword-only parameters; of torch's, all but the first."""
-    every = inspect.signature(target, eval_str=True).parameters
-    if target.__module__.startswith("torch."):
-        return dict(list(every.items())[1:])
-    return {name: each for name, each in every.items() if each.kind is each.KEYWORD_ONLY}
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; an int is a float, a bool is no int."""
+    origin, args = get_origin(kind), get_args(kind)
+    if kind in (Any, inspect.Parameter.empty):
+        return True
+    if origin is Literal:
+        return value in args and not isinstance(value, bool)
+    if origin in (Union, UnionType):
+        return any(fits(value, each) for each in args)
+    if origin is tuple and args[-1] is not Ellipsis:
+        return isinstance(value, list) and len(value) == len(args) and all(map(fits, value, args))
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, list) and all(fits(each, args[0]) for each in value)
+    if kind in (int, float):
+        return (
+            isinstance(value, (int, kind)) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    return isinstance(value, kind)
+
+
+def type_text(kind: Any) -> str:
+    """A type in the user's words."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ("one of " if len(args) > 1 else "") + ", ".join(map(str, args))
+    if origin in (Union, UnionType):
+        return " or ".join(
+            type_text(each) for each in args if not str(each).startswith("<class 'torch.")
+        )
+    if origin in (list, tuple, Sequence):
+        return f"a list of {len(args) if origin is tuple else ''} {type_text(args[0])}".replace(
+            "  ", " "
+        )
+    return "null" if kind is NoneType else getattr(kind, "__name__", str(kind))
+
+
+def at_least(options: object, **lowest: int) -> None:
+    """Refuse numbers below their lowest."""
+    for name, low in lowest.items():
+        if isinstance(number := getattr(options, name), int | float) and number < low:
+            raise ValueError(f"{name} must be at least {low}, but is {number}")

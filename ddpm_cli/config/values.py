@@ -5,22 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 BEFORE_QUOTE = re.compile(r"(\\*)('|$)")
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)
-
-
-def at_least(options: object, **lowest: int) -> None:
-    """Refuse numbers below their lowest."""
-    for name, low in lowest.items():
-        if isinstance(number := getattr(options, name), int | float) and number < low:
-            raise ValueError(f"{name} must be at least {low}, but is {number}")
-
-
-def to_plain(value: Any) -> Any:
-    """A value with lists and dicts in place of OmegaConf's."""
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

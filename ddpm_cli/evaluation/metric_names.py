@@ -7,10 +7,9 @@ import torch
 from hydra import compose
 from omegaconf import OmegaConf
 
-from ddpm_cli.config.build import build
+from ddpm_cli.config.build import build, to_plain
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.config.values import to_plain
 from ddpm_cli.evaluation.feature_cache import FeatureKey
 from ddpm_cli.metrics import (
     Copies,

@@ -10,9 +10,8 @@ from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image
-from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask
-from ddpm_cli.generation.noise import Noises
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.parallel import prepare_for_sampling

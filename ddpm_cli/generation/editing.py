@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
-from ddpm_cli.generation.noise import Noises
+from ddpm_cli.generation.generator import Noises
 from ddpm_cli.samplers import Denoise, Noise, Sampler, inverse
 from ddpm_cli.samplers.grids import even
 from ddpm_cli.shapes import Fitted, Images, Mask, PerImage

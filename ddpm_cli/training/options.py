@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ddpm_cli.config.values import at_least
+from ddpm_cli.config.schema import at_least
 from ddpm_cli.parallel import Precision
 from ddpm_cli.seeds import LONGEST
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddpm_cli import losses, schedules
-from ddpm_cli.config.targets import config_dir
+from ddpm_cli.config.build import config_dir
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion

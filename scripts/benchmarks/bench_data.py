@@ -37,8 +37,8 @@ from torchvision.datasets import ImageFolder
 
 from ddpm_cli import losses
 from ddpm_cli.commands.train.setup import set_up_run
+from ddpm_cli.config.build import config_dir
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.targets import config_dir
 from ddpm_cli.data import ImageSet, Preparation, decode_source, folder
 from ddpm_cli.images import to_float
 from ddpm_cli.loading import Batch, Stream, batches

@@ -17,8 +17,8 @@ from hydra import compose, initialize_config_dir
 
 from ddpm_cli.commands.train.held_out import evaluate_held_out
 from ddpm_cli.commands.train.setup import set_up_run
+from ddpm_cli.config.build import config_dir
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.targets import config_dir
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.training import fit
 

@@ -20,7 +20,7 @@ from baseline import Task, project, state_of
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
-from ddpm_cli.config.targets import config_dir
+from ddpm_cli.config.build import config_dir
 from ddpm_cli.training import Progress, snapshot
 
 QUIET = 4  # steps before each save, the first of which is not counted

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from ddpm_cli import config
 from ddpm_cli.commands.train.command import Options
-from ddpm_cli.config.targets import GROUPS
+from ddpm_cli.config.build import GROUPS
 
 
 def test_a_node_becomes_what_its_target_returns(composed):

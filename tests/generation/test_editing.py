@@ -12,8 +12,7 @@ from ddpm_cli.generation.editing import (
     slerp,
     start_from_image,
 )
-from ddpm_cli.generation.generator import count_evaluations
-from ddpm_cli.generation.noise import Noises
+from ddpm_cli.generation.generator import Noises, count_evaluations
 from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc, with_guidance
 
 TIMES = Grid(steps=5, spacing="trailing").times(LINEAR)

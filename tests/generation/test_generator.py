@@ -6,8 +6,7 @@ import torch
 from ddpm_cli import schedules
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.noise import initial_noise
+from ddpm_cli.generation.generator import Generator, initial_noise
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral
@@ -51,7 +50,7 @@ def test_the_noise_of_the_steps_is_the_same_bit_for_bit_in_any_batch(monkeypatch
     for size in (batch, 16):
         kept = drawn_noise[size]
         monkeypatch.setattr(
-            "ddpm_cli.generation.noise.normal_like",
+            "ddpm_cli.generation.generator.normal_like",
             lambda like, gens, kept=kept: kept.append(normal_like(like, gens)) or kept[-1],
         )
         drawn(denoiser, size)

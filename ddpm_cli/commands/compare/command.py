@@ -17,9 +17,10 @@ from ddpm_cli.commands.compare.tradeoff import (
     plot_tradeoff,
     tradeoff_csv,
 )
-from ddpm_cli.config.build import build, parse_options
+from ddpm_cli.config.build import build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
+from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
 from ddpm_cli.files import save_text

@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from ddpm_cli.config.values import at_least
+from ddpm_cli.config.schema import at_least
 
 
 @dataclass(frozen=True)

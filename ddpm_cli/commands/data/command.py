@@ -7,8 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.commands.data.pictures import write_data_report
 from ddpm_cli.commands.data.subject import inspect_source
 from ddpm_cli.commands.data.summary import summary
-from ddpm_cli.config.build import build, group_options, parse_options
+from ddpm_cli.config.build import build, group_options
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import save_text
 

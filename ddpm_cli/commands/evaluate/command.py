@@ -21,8 +21,8 @@ from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, likelihood_image
 from ddpm_cli.commands.evaluate.likelihood import measure_likelihood, method_text
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.commands.evaluate.results import write_evaluation
-from ddpm_cli.config.build import parse_options
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Literal
 
-from ddpm_cli.config.values import at_least
+from ddpm_cli.config.schema import at_least
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.parallel import Precision
 

@@ -11,8 +11,9 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.options import Options
 from ddpm_cli.commands.sample.outputs import grid_count, write_outputs
-from ddpm_cli.config.build import bind_options, parse_options
+from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.generation.build import build_generator

@@ -13,13 +13,12 @@ from omegaconf import DictConfig
 from ddpm_cli.commands.sweep.page import write_sweep_page
 from ddpm_cli.commands.sweep.pictures import sweep_pictures
 from ddpm_cli.commands.sweep.tables import jobs_csv, sweep_lines
-from ddpm_cli.config.build import parse_options
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.console import fact, logging_to
+from ddpm_cli.config.schema import parse_options
+from ddpm_cli.console import fact, logging_to, printable
 from ddpm_cli.files import save_text
 from ddpm_cli.run_folder.curves import option_value, read_config
 from ddpm_cli.sweeps import MANIFEST, Job, by_rank, read_sweep, resume_arguments, save_manifest
-from ddpm_cli.text import printable
 
 log = logging.getLogger(__name__)
 

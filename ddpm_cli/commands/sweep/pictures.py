@@ -9,12 +9,12 @@ from einops import EinopsError, rearrange
 from PIL import Image
 
 from ddpm_cli.commands.sweep.page import CONTACT, CURVES
+from ddpm_cli.console import printable
 from ddpm_cli.rendering.tiles import GAP, ImageBytes, labelled_rows, save_png
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, option_value
 from ddpm_cli.run_folder.pictures import PREVIEWS, sample_grids
 from ddpm_cli.sweeps import Job
-from ddpm_cli.text import printable
 
 
 def sweep_pictures(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:

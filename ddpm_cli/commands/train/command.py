@@ -15,10 +15,9 @@ from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
 from ddpm_cli.commands.train.summary import log_sample_metrics, run_texts
-from ddpm_cli.config.build import parse_options
+from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.targets import GROUPS
-from ddpm_cli.config.values import at_least
+from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import logging_to
 from ddpm_cli.evaluation.against_training import sample_metric_nodes
 from ddpm_cli.files import save_text

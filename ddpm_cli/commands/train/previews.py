@@ -8,11 +8,9 @@ from dataclasses import replace
 import torch
 
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.data import select_images
-from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.noise import initial_noise
+from ddpm_cli.generation.generator import Generator, initial_noise
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.images import to_bytes, to_float
+from ddpm_cli.images import select_images, to_bytes, to_float
 from ddpm_cli.rendering.tiles import grid
 from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
 from ddpm_cli.run_folder.pictures import PREVIEWS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from markupsafe import Markup, escape
 
-from ddpm_cli.text import printable
+from ddpm_cli.console import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

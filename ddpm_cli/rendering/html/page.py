@@ -6,9 +6,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ddpm_cli.console import printable
 from ddpm_cli.files import write_atomically
 from ddpm_cli.rendering.html.pictures import image_source
-from ddpm_cli.text import printable
 
 PACKAGE = Path(__file__).parents[2]
 
