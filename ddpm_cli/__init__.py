@@ -1,1 +1,2 @@
 """Train and sample Denoising Diffusion Probabilistic Models from the command line."""
+

@@ -1,1 +1,2 @@
 """What each command does; a command imports no other."""
+

@@ -1,1 +1,2 @@
 """Metrics by name, features of image sets, protocols and likelihoods."""
+

@@ -57,25 +57,6 @@ def diffuse_again(
     return broadcast_like(kept.sqrt(), x_s) * x_s + broadcast_like((1 - kept).sqrt(), x_s) * noise
 
 
-def start_from_image(
-    diffusion: GaussianDiffusion,
-    times: Sequence[float],
-    image: Images,
-    noise: Images,
-    strength: float,
-) -> tuple[Images, Sequence[float]]:
-    """x_t of an image [1, C, H, W] to start from, and the times from there (Meng et al. 2022).
-
-    strength: the share of the steps; 0 leaves the image as it is, 1 leaves nothing of the image.
-    """
-    x, steps = image.expand_as(noise), len(times) - 1
-    skipped = steps - round(strength * steps)
-    if skipped == 0:
-        return noise, times
-    x = x if skipped == steps else diffusion.add_noise(x, noise, times[skipped])
-    return x, times[skipped:]
-
-
 def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
     """The x_T of which DDIM makes an image, by the inverse of DDIM; the image is taken for x_1."""
     *_, noise = inverse(

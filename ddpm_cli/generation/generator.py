@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from ddpm_cli.config.build import bind, group_options, to_plain
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.generation.editing import start_from_image
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.samplers import (
     Denoise,
@@ -199,3 +198,22 @@ def class_number(label: str | int, classes: Sequence[str]) -> int:
         f"label must be all, or one of the {len(classes)} classes ({known}) or its number, "
         f"but is {label!r}"
     )
+
+
+def start_from_image(
+    diffusion: GaussianDiffusion,
+    times: Sequence[float],
+    image: Images,
+    noise: Images,
+    strength: float,
+) -> tuple[Images, Sequence[float]]:
+    """x_t of an image [1, C, H, W] to start from, and the times from there (Meng et al. 2022).
+
+    strength: the share of the steps; 0 leaves the image as it is, 1 leaves nothing of the image.
+    """
+    x, steps = image.expand_as(noise), len(times) - 1
+    skipped = steps - round(strength * steps)
+    if skipped == 0:
+        return noise, times
+    x = x if skipped == steps else diffusion.add_noise(x, noise, times[skipped])
+    return x, times[skipped:]

@@ -1,1 +1,2 @@
 """Networks: plain modules, forward(x, t, label=None), that know nothing of diffusion."""
+

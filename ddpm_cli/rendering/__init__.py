@@ -1,1 +1,2 @@
 """Figures, tiles of images and elements of a page."""
+

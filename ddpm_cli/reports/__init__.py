@@ -1,1 +1,2 @@
 """Pages and curves about a run."""
+

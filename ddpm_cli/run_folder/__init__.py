@@ -1,1 +1,2 @@
 """Every file of a run's folder: named, written and read here."""
+

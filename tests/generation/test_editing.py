@@ -5,14 +5,8 @@ import torch
 from problems import gaussian_oracle
 from sampling_problem import LINEAR, normals, seeded
 
-from ddpm_cli.generation.editing import (
-    Inpainting,
-    interpolate_noise,
-    invert_image,
-    slerp,
-    start_from_image,
-)
-from ddpm_cli.generation.generator import Noises, count_evaluations
+from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image, slerp
+from ddpm_cli.generation.generator import Noises, count_evaluations, start_from_image
 from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc, with_guidance
 
 TIMES = Grid(steps=5, spacing="trailing").times(LINEAR)

@@ -1,1 +1,2 @@
 """ddpm-sample."""
+

@@ -1,1 +1,2 @@
 """Sources of images: folders, archives, arrays, tables, and mixtures of these."""
+
