@@ -1,2 +1,1 @@
 """Train and sample Denoising Diffusion Probabilistic Models from the command line."""
-

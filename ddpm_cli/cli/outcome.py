@@ -26,16 +26,14 @@ def exit_code(
 ) -> int:
     """Compose a configuration and run a job with it, to an exit code.
 
-    Errors of the user are one line; with HYDRA_FULL_ERROR=1 they keep their traceback.
-    sweeps: report each sweep that begins when it ends.
+    Errors of the user are one line, with HYDRA_FULL_ERROR=1 a traceback. sweeps: report sweeps.
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors of Hydra's arrive as exceptions
-    failures, begun = list[str](), list[Path]()
+    code, failures, begun = 0, list[str](), list[Path]()
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
-        folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             return job(cfg, read_invocation(cfg))
         except USER_ERRORS as error:
@@ -46,9 +44,8 @@ def exit_code(
                 print(f"error: {failures[-1]}", file=sys.stderr)
             return None
         finally:
-            remove_if_empty(folder)
+            remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
-    code = 0
     try:
         plug_in(sys.argv)
         hydra.main(config_path=str(config_dir()), config_name=config, version_base="1.3")(run)()

@@ -1,2 +1,1 @@
 """What each command does; a command imports no other."""
-

@@ -1,2 +1,1 @@
 """Metrics by name, features of image sets, protocols and likelihoods."""
-

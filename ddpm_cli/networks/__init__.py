@@ -1,2 +1,1 @@
 """Networks: plain modules, forward(x, t, label=None), that know nothing of diffusion."""
-

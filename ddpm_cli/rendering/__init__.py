@@ -1,2 +1,1 @@
 """Figures, tiles of images and elements of a page."""
-

@@ -1,2 +1,1 @@
 """Pages and curves about a run."""
-

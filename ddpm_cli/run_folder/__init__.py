@@ -1,2 +1,1 @@
 """Every file of a run's folder: named, written and read here."""
-

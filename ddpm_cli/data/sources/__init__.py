@@ -1,2 +1,1 @@
 """Sources of images: folders, archives, arrays, tables, and mixtures of these."""
-
