@@ -24,27 +24,28 @@ FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
 def exit_code(
     config: str, job: Callable[[DictConfig, Invocation], object], *, sweeps: bool = False
 ) -> int:
-    """Compose a configuration and run a job with it, to an exit code.
+    """Compose a configuration, and run a job with it to an exit code.
 
-    Errors of the user are one line, with HYDRA_FULL_ERROR=1 a traceback. sweeps: report sweeps.
+    With HYDRA_FULL_ERROR=1 errors keep their traceback. sweeps: report the sweeps that begin.
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors of Hydra's arrive as exceptions
-    code, failures, begun = 0, list[str](), list[Path]()
+    failures, begun, code = list[BaseException](), list[Path](), 0
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
+        folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             return job(cfg, read_invocation(cfg))
         except USER_ERRORS as error:
             if full:
                 raise
-            failures.append(one_line(error))
-            if not getattr(error, "is_echo", False):  # by another process
-                print(f"error: {failures[-1]}", file=sys.stderr)
+            failures.append(error)
+            if not getattr(error, "is_echo", False):  # of another process, which has shown it
+                print(f"error: {one_line(error)}", file=sys.stderr)
             return None
         finally:
-            remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+            remove_if_empty(folder)
 
     try:
         plug_in(sys.argv)
@@ -55,8 +56,8 @@ def exit_code(
         lost = isinstance(error, RuntimeError) and type(error).__module__.startswith(LAUNCHERS)
         if full or not (lost or isinstance(error, USER_ERRORS)):
             raise
-        code = 1
         print(f"error: {LOST if lost else one_line(error)}", file=sys.stderr)
+        code = 1
     finally:
         os.environ["HYDRA_FULL_ERROR"] = str(int(full))
         done = [report_sweep(folder) for folder in begun]

@@ -94,8 +94,7 @@ class TrainingSetMetrics:
 
 def sample_metric_nodes(cfg: DictConfig) -> dict[str, object]:
     """The nodes of the features of trainer.measures; ValueError for an unknown metric."""
-    if not (names := cfg.trainer.measures):
-        return {}
+    names = cfg.trainer.measures
     known = [f"{score}_{each}" for score in SCORES for each in choices("features")]
     for name in names:
         if name not in known:

@@ -1,18 +1,21 @@
 """The preflight of a training run: errors stop it, warnings are logged once."""
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
+
 from ddpm_cli import preflight
-from ddpm_cli.commands.train.held_out import evaluation_share
-from ddpm_cli.commands.train.previews import ema_generator
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.time_budget import seconds_taken
+from ddpm_cli.config.build import bind, group_options
 from ddpm_cli.console import fact
+from ddpm_cli.generation.generator import count_evaluations
 from ddpm_cli.preflight import Finding
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.shapes import Bytes
+from ddpm_cli.training.held_out import IMAGES, QUARTERS
 
 ORACLE_IMAGES = 8
 FORWARD = 1 / 3  # of a step's time, which goes forward and backward
@@ -49,15 +52,20 @@ def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
 
     The extraction of features is timed on a few images.
     """
-    trainer = run.trainer
-    sample = FORWARD * ema_generator(run).evaluations / trainer.batch_size
-    extraction = seconds_taken(lambda: run.sample_metrics.features(few)) / seconds / len(few)
-    each = sample + extraction / run.group.count
-    return {
-        "sample_every": PREVIEWS * sample,
-        "evaluate_every": FORWARD * evaluation_share(run),
-        "measure_every": trainer.measure_images * each if trainer.measures else 0.0,
-    }
+    trainer, diffusion, pixel = run.trainer, run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
+    sampler, times = bind(run.cfg, "sampler"), group_options(run.cfg, "sampler").times(diffusion)
+    evaluations = count_evaluations(lambda denoise: denoise, diffusion, sampler, times, pixel)
+    sample = FORWARD * evaluations / trainer.batch_size
+    images = sum(min(IMAGES, len(data.images)) for data in (run.held_out, run.data))
+    evaluation = FORWARD * 2 * QUARTERS * images / trainer.batch_size
+    costs = {"sample_every": PREVIEWS * sample, "evaluate_every": evaluation, "measure_every": 0.0}
+    if trainer.measures:
+        began = time.perf_counter()
+        run.sample_metrics.features(few)
+        extraction = (time.perf_counter() - began) / seconds / len(few)
+        each = sample + extraction / run.group.count
+        costs["measure_every"] = trainer.measure_images * each
+    return costs
 
 
 def run_checks(run: Run) -> None:

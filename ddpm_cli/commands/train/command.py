@@ -12,9 +12,10 @@ from ddpm_cli.commands.train.checks import run_checks
 from ddpm_cli.commands.train.finish import ending_with_report, finish_run
 from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
+from ddpm_cli.commands.train.run import run_texts
+from ddpm_cli.commands.train.sample_metrics import log_sample_metrics
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
-from ddpm_cli.commands.train.summary import log_sample_metrics, run_texts
 from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_least, parse_options
@@ -55,7 +56,8 @@ def launch_run(cfg: DictConfig, invocation: Invocation, job: Callable[..., bool]
     parse_options(cfg, Options, groups=GROUPS)
     ddp = cfg.trainer.parallel == "ddp"
     count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
-    args = resolve_config(cfg), invocation, sample_metric_nodes(cfg)
+    features = sample_metric_nodes(cfg) if cfg.trainer.measures else {}
+    args = resolve_config(cfg), invocation, features
     return run_in_processes(count, job, *args, folder_is_named=invocation.folder_is_named)
 
 
@@ -71,7 +73,8 @@ def train_in_process(
         stop_on_signals(group) as stop,
     ):
         run = set_up_run(cfg, invocation, group, features)
-        log_sample_metrics(run)
+        if run.trainer.measures and group.is_first:
+            log_sample_metrics(run)
         run_checks(run)
         if group.is_first:
             write_config(folder / HYDRA, cfg, invocation.overrides)

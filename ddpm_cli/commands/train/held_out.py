@@ -10,27 +10,14 @@ from torch.nn import functional as F
 
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.console import fact
-from ddpm_cli.data import ImageSet
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.run_folder.layout import HELD_OUT
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Columns, Fixed
 from ddpm_cli.training import Progress, fixed_losses
-from ddpm_cli.training.held_out import IMAGES, QUARTERS
+from ddpm_cli.training.held_out import QUARTERS
 from ddpm_cli.training.verdict import LEVELS, SHOWN
-
-
-def evaluation_sets(run: Run) -> dict[str, ImageSet]:
-    """The sets that are evaluated, by name."""
-    sets = {"held_out": run.held_out, "training": run.data}
-    return {name: data for name, data in sets.items() if len(data.images)}
-
-
-def evaluation_share(run: Run) -> float:
-    """The images that an evaluation passes through the network, over those of a batch."""
-    counts = (min(IMAGES, len(data.images)) for data in evaluation_sets(run).values())
-    return sum(2 * QUARTERS * count for count in counts) / run.trainer.batch_size
 
 
 def held_out_losses(run: Run) -> dict[str, Fixed]:
@@ -44,7 +31,8 @@ def held_out_losses(run: Run) -> dict[str, Fixed]:
     with torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext():
         losses = {
             name: fixed_losses(both, run.loss, data, key=keys[name], **options)
-            for name, data in evaluation_sets(run).items()
+            for name, data in (("held_out", run.held_out), ("training", run.data))
+            if len(data.images)
         }
     network.train()
     return losses

@@ -13,15 +13,18 @@ from ddpm_cli.data import ImageSet, Rows
 from ddpm_cli.evaluation.against_training import TrainingSetMetrics
 from ddpm_cli.loading import Batch, Stream, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
-from ddpm_cli.parallel import FlopCount, ProcessGroup
+from ddpm_cli.parallel import FlopCount, ProcessGroup, device_text
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.training import Trainer, TrainState, snapshot
+
+ALL = slice(None)
 
 
 @dataclass
 class Run:
     """The parts of one training run, built once.
 
+    share: this process's part of every batch.
     rows: the stream that is trained on, if there is one; `data` and `held_out` are its first rows.
     steps: the length, set when all parts are there; minutes shorten the cadences of `trainer` too.
     """
@@ -34,6 +37,7 @@ class Run:
     loss: Loss
     data: ImageSet
     held_out: ImageSet
+    share: Stream
     rows: Rows | None
     fingerprint: str
     logger: RunLogger
@@ -49,15 +53,9 @@ class Run:
             return len(self.data.images)
         return self.rows.count and round(self.rows.count * (1 - self.cfg.data.holdout))
 
-    @property
-    def share(self) -> Stream:
-        """This process's part of every batch."""
-        size = self.trainer.batch_size
-        return Stream(self.data, size, self.cfg.seed, self.cfg.data.flip, self.group.slice_of(size))
-
-    def batch(self, step: int) -> Batch:
-        """The global batch of a step."""
-        return replace(self.share, part=slice(None))[step]
+    def batch(self, step: int, part: slice = ALL) -> Batch:
+        """The global batch of a step, or a part of the batch."""
+        return replace(self.share, part=part)[step]
 
     def stream(self, start: int) -> Iterator[Batch]:
         """This process's part of the batches from step `start` on."""
@@ -95,3 +93,32 @@ class Run:
         regular = step % self.trainer.checkpoint_every == 0 or step == self.steps
         best = regular and verdict.best_at(step)
         self.writer.begin(self.snapshot(), best=best)
+
+
+def run_texts(run: Run) -> dict[str, str]:
+    """Device, data, schedule, model and length of a run, each in words."""
+    trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
+    diffusion, classes = denoiser.diffusion, len(run.data.classes)
+    (count, channels, height, width), out = run.data.images.shape, len(run.held_out.images)
+    size = f"{height} x {width}, {channels} channels, {classes or 'no'} classes"
+    if run.rows is None:
+        data = f"{count:,} images, {size}; {out:,} more are held out"
+    else:
+        many = f"about {run.epoch_size:,}" if run.epoch_size else "an unknown number of"
+        data = f"{many} images, streamed, {size}; {out:,} of the first {count + out:,} are held out"
+    parameters = sum(each.numel() for each in denoiser.network.parameters())
+    kind = f"conditional on {classes} classes" if denoiser.conditional else "unconditional"
+    epochs = f", {steps * trainer.batch_size / run.epoch_size:.1f} epochs" if run.epoch_size else ""
+    why = ""
+    if trainer.epochs is not None:
+        why = f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
+    if trainer.minutes is not None:
+        why = f" (set by trainer.minutes={trainer.minutes:g})"
+    snr = diffusion.snr(diffusion.steps)
+    return {
+        "device": device_text(denoiser.device, trainer.parallel, run.group),
+        "data": data,
+        "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",
+        "model": f"{parameters:,} parameters, predicts {denoiser.predicts}, {kind}",
+        "length": f"{steps:,} steps of {trainer.batch_size} images{epochs}{why}",
+    }

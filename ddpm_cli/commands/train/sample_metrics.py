@@ -8,10 +8,22 @@ import torch
 
 from ddpm_cli.commands.train.previews import ema_generator
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.console import fact
 from ddpm_cli.images import to_bytes
 from ddpm_cli.seeds import LONGEST
 from ddpm_cli.shapes import Bytes, Images
 from ddpm_cli.spacing import evenly_spaced
+
+
+def log_sample_metrics(run: Run) -> None:
+    """Log which metrics of samples are measured, and extract the features of training images."""
+    trainer, metrics = run.trainer, run.sample_metrics
+    of = f"of {trainer.measure_images:,} samples every {trainer.measure_every:,} steps"
+    against = f"against {len(metrics.images):,} training images"
+    fact("measures", f"{', '.join(trainer.measures)} {of}, {against}")
+    for name, reference in metrics.references.items():
+        count = reference.features.shape[1]
+        fact("features", f"{count:,} of each by {metrics.extractors[name].name}")
 
 
 def measure_samples(run: Run) -> dict[str, float]:

@@ -13,8 +13,7 @@ from torch import nn
 from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
-from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.summary import run_texts
+from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.time_budget import steps_that_fit
 from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.config.invocation import Invocation
@@ -25,6 +24,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.against_training import TrainingSetMetrics
 from ddpm_cli.evaluation.metric_names import build_extractors
+from ddpm_cli.loading import Stream
 from ddpm_cli.losses import Loss
 from ddpm_cli.models import (
     build_denoiser,
@@ -103,27 +103,27 @@ def build_run(
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
     group_options(cfg, "sampler").times(diffusion)
     denoiser = initial_denoiser(cfg, diffusion, shape, classes=1)
-    perturbed = trainer.input_perturbation > 0
-    try_parts(denoiser, bind(cfg, "sampler"), loss, shape, perturbed=perturbed)
-    extractors = group.first_then_others(
-        lambda: build_extractors(features, cfg.trust, device, shape)
-    )
+    noise = {"perturbed": trainer.input_perturbation > 0}
+    try_parts(denoiser, bind(cfg, "sampler"), loss, shape, **noise)
+    args, extractors = (features, cfg.trust, device, shape), {}
+    if features:
+        extractors = group.first_then_others(lambda: build_extractors(*args))
     data, rows = load_images(cfg, trainer.batch_size, preparation, group)
     began = time.perf_counter()
     if denoiser.conditional:  # one class stood for all of them until they were known
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
-    peak = peak_of_devices(trainer, device, group)
-    flops = FlopCount(count_flops(denoiser.network, shape), peak)
+    flops = FlopCount(count_flops(denoiser.network, shape), peak_of(trainer, device, group))
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
     training, held_out = data.split(preparation.holdout)
-    why = f" when data.holdout={preparation.holdout:g} are held out"
-    check_batch_size(trainer.batch_size, len(training.images), why, endless=rows is not None)
+    size, why = trainer.batch_size, f" when data.holdout={preparation.holdout:g} are held out"
+    check_batch_size(size, len(training.images), why, endless=rows is not None)
+    share = Stream(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
     logger = RunLogger(folder, writes=group.is_first)
     writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     metrics = TrainingSetMetrics(trainer.measures, extractors, training)
-    parts = trainer, state, loss, training, held_out, rows, fingerprint, logger, writer
+    parts = trainer, state, loss, training, held_out, share, rows, fingerprint, logger, writer
     run = Run(cfg, folder, group, *parts, flops, metrics)
     set_length(run, checkpoint, began)
     if checkpoint:
@@ -164,7 +164,7 @@ def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = F
         raise ValueError(f"trainer.batch_size must be {allowed}, but is {size}")
 
 
-def peak_of_devices(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
+def peak_of(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
     """FLOP/s of all devices that the run computes on."""
     over_gpus = trainer.parallel == "dp" and device.type == "cuda"
     count = torch.cuda.device_count() if over_gpus else group.count
