@@ -48,16 +48,19 @@ def photographs(tmp_path):
         ),
         (
             ["data=folder", "data.path=empty"],
-            "data: path must hold images (.jpg, .png, ...), in it or in folders below, but 'empty' holds none",
+            "data: path must hold images (.jpg, .png, ...), in it or in folders below, but "
+            "'empty' holds none",
         ),
         (["data=folder"], "data.path must be given (str)"),
         (
             ["data.size=9"],
-            "image sides must be multiples of 4 for 3 dim_mults, but one is 9; the nearest that work: 8 and 12",
+            "image sides must be multiples of 4 for 3 dim_mults, but one is 9; the nearest that "
+            "work: 8 and 12",
         ),
         (
             ["model.network.dim=12"],
-            "model.network: ResNet widths (dim times dim_mults) must be multiples of 8, but one is 12",
+            "model.network: ResNet widths (dim times dim_mults) must be multiples of 8, but one "
+            "is 12",
         ),
         (
             ["trainer.batch_size=1798"],
@@ -72,7 +75,8 @@ def photographs(tmp_path):
         (["model.network.dropout=2"], "model.network: dropout must be between 0 and 1, but is 2"),
         (
             ["model.network.dim=0"],
-            "model.network: dim must be even and at least 4, dim_mults 1 to 16 positive numbers, but they are 0 and [1, 2, 4]",
+            "model.network: dim must be even and at least 4, dim_mults 1 to 16 positive "
+            "numbers, but they are 0 and [1, 2, 4]",
         ),
         (["loss=huber", "loss.delta=0"], "loss.delta must be positive, but is 0"),
         (
@@ -84,13 +88,15 @@ def photographs(tmp_path):
         (["~trainer"], "trainer must be given: a choice of the group, or a node with _target_"),
         (
             ["data=hub", "data.name=nope.parquet"],
-            "data: name must be a data set, a folder, or a .parquet or .arrow file that is there, but is 'nope.parquet'",
+            "data: name must be a data set, a folder, or a .parquet or .arrow file that is "
+            "there, but is 'nope.parquet'",
         ),
         (["trainer.ema=1"], "trainer: ema must be at least 0 and less than 1, but is 1"),
         (["seed=-1"], "seed must be at least 0, but is -1"),
         (
             ["loss=hybrid"],
-            "hybrid trains a learned variance: it needs model.variance=learned, but that is 'small'",
+            "hybrid trains a learned variance: it needs model.variance=learned, but that is "
+            "'small'",
         ),
         (
             ["resume=auto"],
@@ -131,7 +137,8 @@ def test_a_hub_data_set_without_network_fails_at_once_in_one_line(command, monke
     monkeypatch.setattr("ddpm_cli.data.sources.hub.is_online", lambda: False)
     err = command("train", "data=flowers", "model.network.dim=8").err
     assert err.startswith(
-        "error: data: cannot load the data set 'huggan/flowers-102-categories': https://huggingface.co cannot be reached"
+        "error: data: cannot load the data set 'huggan/flowers-102-categories': "
+        "https://huggingface.co cannot be reached"
     )
     assert err.count("\n") == 1
 
@@ -141,8 +148,8 @@ def test_a_mistake_in_a_users_own_yaml_is_told(command):
     Path("mine/model/wide.yaml").write_text("defaults: [resnet, _self_]\nnetwork:\n  dimm: 64\n")
     err = command("train", "--config-dir", "mine", "model=wide").err
     assert (
-        err
-        == "error: model.network.dimm is not an option of ddpm_cli.networks.unet.UNet; did you mean dim?\n"
+        err == "error: model.network.dimm is not an option of ddpm_cli.networks.unet.UNet; did you "
+        "mean dim?\n"
     )
 
 
@@ -176,8 +183,8 @@ def test_a_sampler_of_ones_own_is_a_function_and_a_yaml_file(command, trained, o
     refused = command("sample", *mine)
     trusted = command("sample", *mine, "trust=[my_samplers]")
     assert (
-        "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_samplers.halving'"
-        in refused.err
+        "sampler._target_ must name a function or class of ddpm_cli.samplers, but is "
+        "'my_samplers.halving'" in refused.err
     )
     assert trusted.code == 0, trusted.err
     assert "sampler    halving, 5 steps" in trusted.out
@@ -228,7 +235,8 @@ def test_one_command_has_all_names(command, monkeypatch, capfd):
 
     with pytest.raises(
         SystemExit,
-        match="the command must be one of train, doctor, sample, compare, info, eval, plot, data, report, sweep, but is 'fly'",
+        match="the command must be one of train, doctor, sample, compare, info, eval, plot, "
+        "data, report, sweep, but is 'fly'",
     ):
         main()
 

@@ -70,7 +70,8 @@ def test_the_screen_shows_the_table_and_names_the_cheapest(command, trained):
     )
     assert re.search(r"ancestral +3 +3 +\d+\.\d +\d+\.\d{3}\n", out)
     assert re.search(
-        r"cheapest   (ddim|ancestral), [23] steps: [23] evaluations, distance [\d.]+, within 5% of the best \(.*\)\n",
+        r"cheapest   (ddim|ancestral), [23] steps: [23] evaluations, distance [\d.]+, within 5% "
+        r"of the best \(.*\)\n",
         out,
     )
     assert "fingerprints differ" not in out
@@ -130,8 +131,8 @@ def test_evaluations_are_those_that_were_made_and_a_sampler_may_be_ones_own(comm
     ]
     refused = command("compare", *own)
     assert (
-        "sampler._target_ must name a function or class of ddpm_cli.samplers, but is 'my_twice.twice'"
-        in refused.err
+        "sampler._target_ must name a function or class of ddpm_cli.samplers, but is "
+        "'my_twice.twice'" in refused.err
     )
     assert not Path("out").exists()
     assert command("compare", *own, "trust=[my_twice]").code == 0
@@ -160,7 +161,8 @@ def test_other_images_may_be_the_reference(command, trained):
     wrong = command("compare", f"ckpt={trained}", *FEW, *own)
     assert (
         wrong.err
-        == "error: no images to measure against (they are of 3x8x8, the checkpoint's of 1x8x8); data=... names others\n"
+        == "error: no images to measure against (they are of 3x8x8, the checkpoint's of 1x8x8); "
+        "data=... names others\n"
     )
     right = command("compare", f"ckpt={trained}", *FEW, *own, "data.channels=1")
     assert right.code == 0, right.err
@@ -171,8 +173,8 @@ def test_images_that_the_checkpoint_was_not_trained_on_are_told(command, trained
     torch.save({**torch.load(trained, weights_only=True), "data": "others"}, "other.pt")
     out = command("compare", "ckpt=other.pt", *FEW).out
     assert (
-        "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)"
-        in out
+        "warning: these are not the images that the checkpoint was trained on (their "
+        "fingerprints differ)" in out
     )
 
 
@@ -183,7 +185,10 @@ def test_images_that_are_gone_are_told_in_one_line(command, trained):
     )
     torch.save({**content, "config": gone}, "gone.pt")
     outcome = command("compare", "ckpt=gone.pt", *FEW)
-    told = "no images to measure against (data: path must be a folder, but there is none at 'gone'); data=... names others"
+    told = (
+        "no images to measure against (data: path must be a folder, but there is none at "
+        "'gone'); data=... names others"
+    )
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
     assert not Path("out").exists()
 
@@ -200,18 +205,21 @@ def test_images_that_are_gone_are_told_in_one_line(command, trained):
         (["steps=[5,many]"], "steps must be a list of int or all, but is [5, 'many']"),
         (
             ["steps=[3,2000]"],
-            "ddim with steps=2000: sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000",
+            "ddim with steps=2000: sampler.steps must be between 1 and 1000, the schedule's "
+            "steps, but is 2000",
         ),
         (["n=1"], "n must be at least 2, but is 1"),
         (["columns=0"], "columns must be at least 1, but is 0"),
         (["features.side=0"], "features.side must be at least 1, but is 0"),
         (
             ["features._target_=os.system"],
-            "features._target_ must name a function or class of ddpm_cli.metrics, but is 'os.system'",
+            "features._target_ must name a function or class of ddpm_cli.metrics, but is "
+            "'os.system'",
         ),
         (
             ["sampler=ddim"],
-            "sampler is not an option; ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
+            "sampler is not an option; ddpm-train, ddpm-sample and ddpm-eval take it, "
+            "ddpm-compare takes samplers",
         ),
         (["model=convnext"], "model is not an option; it comes with the checkpoint"),
         (["ckpt=none.pt"], "there is no checkpoint at 'none.pt'"),

@@ -24,7 +24,7 @@ def noise(seed, height=20, width=24):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Six photographs of two classes, two of them the same and one of one colour; none is damaged."""
+    """Six photographs of two classes: two are the same, one is of one colour, none is damaged."""
     for name in ("cats/1", "cats/2", "cats/3", "cats/4", "dogs/日本 $x^", "dogs/plain"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         noise(sum(name.encode())).save(tmp_path / f"photos/{name}.png")
@@ -106,8 +106,8 @@ def test_files_that_cannot_be_read_are_listed_before_a_run_would_stop(command, d
     told = lines(outcome, "unreadable")
     assert outcome.code == 1
     assert (
-        outcome.err
-        == "error: ddpm-train would stop here: 25 of 31 images cannot be read (data.on_error=skip goes without)\n"
+        outcome.err == "error: ddpm-train would stop here: 25 of 31 images cannot be read "
+        "(data.on_error=skip goes without)\n"
     )
     assert told[0] == f"{damaged}/dogs/00.jpg: it is no image of a known format"
     assert (len(told), told[-1]) == (21, "and 5 more, in data.json")

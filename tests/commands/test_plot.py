@@ -237,7 +237,8 @@ def test_labels_are_no_formulas_and_reach_the_screen_in_printable_characters(com
         (["runs=[torn]"], "'torn/metrics.jsonl' has no rows"),
         (
             ["runs=[broken]"],
-            "line 1 of 'broken/metrics.jsonl' must be a JSON object with a step and numbers, but is '[1, 2]'",
+            "line 1 of 'broken/metrics.jsonl' must be a JSON object with a step and numbers, "
+            "but is '[1, 2]'",
         ),
         (["runs=[a]", "metrics=[loss,fame]"], "metrics must be among loss, but 'fame' is not"),
         (

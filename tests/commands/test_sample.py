@@ -126,13 +126,16 @@ def test_every_sampler_draws(command, trained, sampler):
         ),
         (
             ["sampler=euler"],
-            "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, heun, unipc",
+            "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, "
+            "heun, unipc",
         ),
         (["sampler=ancestral", "sampler.draws=0"], "sampler.draws must be at least 1, but is 0"),
         (
             ["steps=10"],
-            "steps is not an option; there are batch, ckpt, compile, device, film, grid, guidance, guidance_interval, guide, inpaint, "
-            "interpolate, label, mask, n, npz, png, precision, processes, quantile, resample, sampler, seed, start, strength, threshold, "
+            "steps is not an option; there are batch, ckpt, compile, device, film, grid, "
+            "guidance, guidance_interval, guide, inpaint, "
+            "interpolate, label, mask, n, npz, png, precision, processes, quantile, resample, "
+            "sampler, seed, start, strength, threshold, "
             "trust, weights",
         ),
     ],
@@ -190,19 +193,23 @@ def damaged(kind, trained):
     [
         (
             "pickle",
-            "cannot read the checkpoint 'bad.pt': it is damaged, or no checkpoint, or would run code",
+            "cannot read the checkpoint 'bad.pt': it is damaged, or no checkpoint, or would run "
+            "code",
         ),
         (
             "target",
-            "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'",
+            "model.network._target_ must name a function or class of ddpm_cli.networks, but is "
+            "'os.system'",
         ),
         (
             "room",
-            "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'ddpm_cli.data.folder'",
+            "model.network._target_ must name a function or class of ddpm_cli.networks, but is "
+            "'ddpm_cli.data.folder'",
         ),
         (
             "trust",
-            "model.network._target_ must name a function or class of ddpm_cli.networks, but is 'os.system'",
+            "model.network._target_ must name a function or class of ddpm_cli.networks, but is "
+            "'os.system'",
         ),
         (
             "interpolation",

@@ -135,7 +135,8 @@ def test_a_guide_and_an_interval_change_the_image(command, conditional, trained)
     [
         (
             ["label=3"],
-            "label=3 needs a class-conditional checkpoint (trained with model.conditional=true); this one is unconditional",
+            "label=3 needs a class-conditional checkpoint (trained with "
+            "model.conditional=true); this one is unconditional",
         ),
         (["guidance=2"], "guidance=2 needs label=CLASS or guide=CKPT"),
         (
@@ -144,11 +145,13 @@ def test_a_guide_and_an_interval_change_the_image(command, conditional, trained)
         ),
         (
             ["start=nothing.png"],
-            "cannot read the image 'nothing.png': [Errno 2] No such file or directory: 'nothing.png'",
+            "cannot read the image 'nothing.png': [Errno 2] No such file or directory: "
+            "'nothing.png'",
         ),
         (
             ["start=picture.png", "interpolate=[1,2]"],
-            "only one of start, inpaint and interpolate can be given, but there are start and interpolate",
+            "only one of start, inpaint and interpolate can be given, but there are start and "
+            "interpolate",
         ),
         (["start=picture.png", "strength=2"], "strength must be between 0 and 1, but is 2"),
         (
@@ -158,7 +161,8 @@ def test_a_guide_and_an_interval_change_the_image(command, conditional, trained)
         (["interpolate=[1,2]", "n=1"], "interpolate needs n of at least 2, but it is 1"),
         (
             ["interpolate=[picture.png,2]", "sampler=ancestral"],
-            "interpolate between images needs a sampler without noise: ddim, dpmpp_2m, unipc or heun as they are",
+            "interpolate between images needs a sampler without noise: ddim, dpmpp_2m, unipc or "
+            "heun as they are",
         ),
         (["guide=nothing.pt", "guidance=2"], "there is no checkpoint at 'nothing.pt'"),
         (
@@ -168,7 +172,8 @@ def test_a_guide_and_an_interval_change_the_image(command, conditional, trained)
         (["threshold=dynamic", "quantile=0"], "quantile must be above 0 and at most 1, but is 0"),
         (
             ["sampler=heun", "sampler.churn=1"],
-            "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0, but they are 1 and 1.0",
+            "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0, but "
+            "they are 1 and 1.0",
         ),
     ],
 )
@@ -185,7 +190,8 @@ def test_an_unknown_label_is_told_with_those_that_are_known(command, conditional
     known = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert (
         outcome.err
-        == f"error: label must be all, or one of the 10 classes ({known}) or its number, but is 'rose'\n"
+        == f"error: label must be all, or one of the 10 classes ({known}) or its number, but is "
+        "'rose'\n"
     )
 
 

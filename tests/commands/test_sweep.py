@@ -116,7 +116,10 @@ def test_a_folder_of_another_sweep_is_refused(command):
         == 0
     )
     outcome = command("train", "-m", *SHORT, "trainer.steps=0", "seed=1,2", "hydra.sweep.dir=sweep")
-    told = f"error: {str(Path.cwd() / 'sweep')!r} holds another command's sweep (see its sweep.json); name another folder\n"
+    told = (
+        f"error: {str(Path.cwd() / 'sweep')!r} holds another command's sweep (see its "
+        "sweep.json); name another folder\n"
+    )
     assert (outcome.code, outcome.err) == (1, told)
 
 
@@ -164,7 +167,10 @@ def test_an_evaluation_beside_a_number_of_training_is_told_apart(command, two):
         json.dumps({"step": 4, "loss": 1.0, "fd_pixels": 3.0}) + "\n"
     )
     outcome = command("sweep", "show=sweep", "metric=fd_pixels")
-    told = "fd_pixels is by 2 protocols and cannot be compared across them: fd_pixels, n 1 against the lowest as it trained"
+    told = (
+        "fd_pixels is by 2 protocols and cannot be compared across them: fd_pixels, n 1 against "
+        "the lowest as it trained"
+    )
     assert told in outcome.out
     assert "fd_pixels is by 2 protocols" in Path("sweep/report.html").read_text()
 
@@ -177,8 +183,8 @@ def test_a_picture_that_is_no_grid_is_told_and_breaks_no_sweep(command, two, siz
     outcome = command("sweep", "show=sweep")
     assert outcome.code == 0, outcome.err
     assert (
-        "warning: cannot write sweep/contact.png: 'sweep/0/samples/step_00000004.png' is no grid of samples"
-        in outcome.out
+        "warning: cannot write sweep/contact.png: 'sweep/0/samples/step_00000004.png' is no grid "
+        "of samples" in outcome.out
     )
     assert Path("sweep/report.html").exists()
 

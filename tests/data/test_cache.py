@@ -190,7 +190,8 @@ def test_images_that_the_disk_cannot_take_are_told_before_they_are_decoded(
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
     with pytest.raises(
         ValueError,
-        match=r"^12 prepared images take 0\.0 GiB, and 0\.0 are free in '.*kept': choose data\.cache=FOLDER .*size$",
+        match=r"^12 prepared images take 0\.0 GiB, and 0\.0 are free in '.*kept': choose "
+        r"data\.cache=FOLDER .*size$",
     ):
         load_image_set(replace(source, open=undecoded), preparation(kept))
 
@@ -203,7 +204,8 @@ def test_a_disk_that_is_full_in_the_midst_is_told_in_one_line_and_nothing_is_lef
     )
     with pytest.raises(
         ValueError,
-        match=r"^data\.cache must be a folder that can be written to, but '.*kept' cannot: No space left on device$",
+        match=r"^data\.cache must be a folder that can be written to, but '.*kept' cannot: No "
+        r"space left on device$",
     ):
         load_image_set(source, preparation(kept))
     assert [each for each in kept.iterdir() if each.is_dir()] == []
@@ -257,7 +259,10 @@ def damaged(photos):
 @pytest.mark.parametrize("kind", KINDS)
 def test_images_that_cannot_be_read_stop_a_run_and_are_named(damaged, tmp_path, kind):
     options = preparation(f"{tmp_path}/folder" if kind == "a folder" else kind)
-    told = r"^cannot read 2 of 12 images: .*/0/02\.png: .*; .*/1/05\.png: .* \(data\.on_error=skip goes without, ddpm-data lists all\)$"
+    told = (
+        r"^cannot read 2 of 12 images: .*/0/02\.png: .*; .*/1/05\.png: .* \(data\.on_error=skip "
+        r"goes without, ddpm-data lists all\)$"
+    )
     for _ in range(2):
         with pytest.raises(ValueError, match=told):
             load_image_set(damaged, options)

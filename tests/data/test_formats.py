@@ -459,7 +459,7 @@ def test_every_format_says_when_it_was_written_again(exported, kind):
     assert KINDS[kind](exported).version() != before
 
 
-def test_of_a_name_that_is_twice_in_an_archive_the_last_counts_and_a_file_that_two_patterns_name_counts_once(
+def test_of_a_name_twice_in_an_archive_the_last_counts_and_a_file_of_two_patterns_counts_once(
     tmp_path,
 ):
     with (

@@ -1,4 +1,4 @@
-"""Files that break other readers: each becomes pixels as people see them, or is refused with a reason, from a folder as from a zip."""
+"""Files that break other readers become pixels as people see them, or are refused with a reason."""
 
 import struct
 import zipfile
@@ -44,7 +44,7 @@ def turned():
 
 
 def bomb(side=20_000, colour=2):
-    """A PNG of a few hundred bytes whose header says that it has so many pixels squared, and colours or (0) grey."""
+    """A PNG of a few hundred bytes whose header claims a huge square, in colours or (0) grey."""
 
     def chunk(name, content):
         return (

@@ -162,7 +162,10 @@ def photograph(width, height, mode="RGB", noise=5):
 
 
 def published(image, side):
-    """The crop of Dhariwal & Nichol (2021): halve by boxes while the shorter side is twice as long, then bicubic, then the centre."""
+    """The crop of Dhariwal & Nichol (2021).
+
+    It halves by boxes while the shorter side is twice as long, then resizes, then takes the centre.
+    """
     shorter = min(image.size)
     if shorter >= 2 * side:
         return published(

@@ -1,4 +1,4 @@
-"""Likelihood: what is known of oracles, of Gaussian data and of public codes; and noise that knows of no batch."""
+"""Likelihood of oracles, of Gaussian data and of public codes; noise that knows of no batch."""
 
 import math
 

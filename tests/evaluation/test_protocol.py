@@ -33,7 +33,8 @@ def rows(*found):
 def test_a_protocol_is_a_line_without_what_does_not_matter():
     assert (
         ONE.text
-        == "fd_pixels | pixels-8 | ref 2:ab12cd34 1,618 training | n 1024 | ddim 50 steps | seed 0 | ema | fp32 | ddpm-cli 0.1.0"
+        == "fd_pixels | pixels-8 | ref 2:ab12cd34 1,618 training | n 1024 | ddim 50 steps | seed "
+        "0 | ema | fp32 | ddpm-cli 0.1.0"
     )
     assert replace(ONE, sampler="folder 2:00", seed=None, weights="", precision="").text.endswith(
         "n 1024 | folder 2:00 | ddpm-cli 0.1.0"
@@ -73,7 +74,10 @@ def test_a_table_spells_each_protocol_out_once():
 
 
 def test_numbers_of_several_protocols_are_told_apart_by_what_differs():
-    told = "fd_pixels is by 2 protocols and cannot be compared across them: n 1024, seed 0 against n 64, seed 1"
+    told = (
+        "fd_pixels is by 2 protocols and cannot be compared across them: n 1024, seed 0 against "
+        "n 64, seed 1"
+    )
     assert protocol_warning(rows(measured(ONE), measured(FEWER), measured(ONE))) == told
 
 

@@ -1,4 +1,4 @@
-"""Steering: what is kept is kept exactly, what is taken up is the image, ways have both their ends."""
+"""Editing: known pixels stay exactly, SDEdit starts from the image, ways have both their ends."""
 
 import pytest
 import torch

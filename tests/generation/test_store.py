@@ -1,4 +1,4 @@
-"""Sampling runs that go on: an image is the same in any batch, in any number of processes, after any restart."""
+"""Sampling runs that go on: an image is the same in any batch, any processes, after any restart."""
 
 import json
 import os
@@ -126,7 +126,8 @@ def test_images_of_another_kind_are_kept_apart(drawn, option, told):
     assert outcome.code == 1
     assert (
         outcome.err
-        == f"error: '{Path('whole').resolve()}' holds images of another kind ({told}); name another folder\n"
+        == f"error: '{Path('whole').resolve()}' holds images of another kind ({told}); name "
+        "another folder\n"
     )
     assert png("whole") == before
 

@@ -124,7 +124,7 @@ def test_half_of_the_images_are_mirrored_by_seed_and_step():
 
 
 def everything(part=slice(None), start=0, workers=0):
-    """The indices, labels and images of a part of each step from one on, to the end of the third epoch."""
+    """Indices, labels and images of a part of each step, from one on to the end of epoch three."""
     steps = islice(
         batches(Stream(WINDOWS, 5, 0, True, part), start=start, workers=workers),
         3 * 12 // 5 + 1 - start,
@@ -140,7 +140,7 @@ def joined(*steps):
 @pytest.mark.parametrize("start", [0, 4])
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_batches_are_the_same_for_any_processes_and_workers_and_after_a_resume_in_the_midst_of_an_epoch(
+def test_batches_are_the_same_for_any_processes_and_workers_and_after_a_resume_in_an_epoch(
     processes, workers, start
 ):
     parts = [

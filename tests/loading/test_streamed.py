@@ -1,4 +1,4 @@
-"""Sets that are read as they are trained on: order, parts of processes, and where reading goes on."""
+"""Streamed sets: their order, the parts of processes, and where reading goes on."""
 
 import json
 import logging
@@ -168,7 +168,8 @@ def test_images_of_a_zip_file_are_streamed_out_of_it(tmp_path):
 def test_an_image_that_cannot_be_read_stops_the_run_with_its_name(damaged):
     with pytest.raises(
         ValueError,
-        match=r"cannot read .*3\.png: it is no image of a known format \(data.on_error=skip goes without\)",
+        match=r"cannot read .*3\.png: it is no image of a known format \(data.on_error=skip "
+        r"goes without\)",
     ):
         taken(2, damaged)
 
@@ -190,7 +191,8 @@ def test_images_that_cannot_be_read_are_skipped_every_time(damaged, caplog):
 def test_a_share_without_an_image_to_train_on_is_told(damaged):
     with pytest.raises(
         ValueError,
-        match="the rows of the stream cannot be read on after 0: there are none for process 11 of 11",
+        match="the rows of the stream cannot be read on after 0: there are none for process 11 "
+        "of 11",
     ):
         taken(1, damaged, rank=10, ranks=11)
     with pytest.raises(

@@ -54,7 +54,7 @@ def reported(place, holdout=0.0, **options):
 
 @pytest.fixture
 def photographs(tmp_path):
-    """Ten images of two classes: 0, 1 and 2 alike, 3 nearly so, 4 of one colour and tiny; the rest differ."""
+    """Ten images of two classes: 0 to 2 alike, 3 nearly so, 4 of one colour, the rest different."""
     images = smooth(10)
     images[1:3], images[3], images[4] = images[0], noisy(images[:1], 2)[0], 200
     for name, image in enumerate(images):

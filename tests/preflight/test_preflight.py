@@ -75,7 +75,8 @@ def test_a_schedule_that_keeps_the_image_is_a_warning_with_the_remedy():
             [
                 (
                     "warning",
-                    "a batch has bytes 0 to 15 of 0 to 255: little contrast, or images on another scale",
+                    "a batch has bytes 0 to 15 of 0 to 255: little contrast, or images on "
+                    "another scale",
                 )
             ],
         ),

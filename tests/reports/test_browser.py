@@ -17,12 +17,17 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
 ]
 FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
 ).split()
-EVALUATIONS = """{"step": 4, "metric": "a", "value": 10.5, "low": 9, "high": 11, "protocol": "a | one", "protocol_id": "one"}
-{"step": 4, "metric": "b", "value": 9.5, "low": 9, "high": 10, "protocol": "b | two", "protocol_id": "two"}
-{"step": 4, "metric": "c", "value": 100, "low": 99, "high": 101, "protocol": "c | three", "protocol_id": "three"}
-"""
+EVALUATIONS = (
+    '{"step": 4, "metric": "a", "value": 10.5, "low": 9, "high": 11, '
+    '"protocol": "a | one", "protocol_id": "one"}\n'
+    '{"step": 4, "metric": "b", "value": 9.5, "low": 9, "high": 10, '
+    '"protocol": "b | two", "protocol_id": "two"}\n'
+    '{"step": 4, "metric": "c", "value": 100, "low": 99, "high": 101, '
+    '"protocol": "c | three", "protocol_id": "three"}\n'
+)
 
 
 @pytest.fixture(scope="module")

@@ -319,7 +319,8 @@ def test_fifty_grids_of_large_images_make_a_page_below_8_mb(command, trained):
         ([], "run must be given (str)"),
         (
             ["run=none"],
-            "run must be the folder of a training run, but there is no checkpoint in '{here}/none/checkpoints'",
+            "run must be the folder of a training run, but there is no checkpoint in "
+            "'{here}/none/checkpoints'",
         ),
         (["run=none", "+out=a"], "out is not an option; there are device, run, trust"),
     ],

@@ -64,7 +64,10 @@ def test_the_bound_is_said_and_written_with_its_parts(command, short):
         str(short),
         "exact",
     )
-    told = r"nll +\d+\.\d{3} \+- \d+\.\d{3} bits per dimension \(95%, 6 images; L_T [\d.]+, L_t [\d.]+, decoder [\d.]+\)\n"
+    told = (
+        r"nll +\d+\.\d{3} \+- \d+\.\d{3} bits per dimension \(95%, 6 images; L_T [\d.]+, L_t "
+        r"[\d.]+, decoder [\d.]+\)\n"
+    )
     assert re.search(told, outcome.out)
     assert "images     6 of 1,797, images=all\n" in outcome.out
     assert (
@@ -126,7 +129,8 @@ def test_images_are_parted_as_in_training_and_held_out_ones_are_taken(command, s
     assert "images     72 of 1,797, images=held_out\n" in outcome.out
     assert (
         others.err
-        == "error: n must be between 2 and 1725, the images there are (images=training), but is 1797\n"
+        == "error: n must be between 2 and 1725, the images there are (images=training), but is "
+        "1797\n"
     )
 
 
@@ -155,7 +159,10 @@ def test_classes_must_be_those_of_a_conditional_checkpoint(command, runs):
         "data.size=8",
         "data.channels=1",
     )
-    told = "error: data: classes must be the checkpoint's, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, but are none\n"
+    told = (
+        "error: data: classes must be the checkpoint's, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, but are "
+        "none\n"
+    )
     assert (outcome.code, outcome.err) == (1, told)
 
 
@@ -166,8 +173,8 @@ def test_other_images_are_named_on_the_command_line_and_told(command, short):
         command, short, "data=folder", "data.path=photos", "data.size=8", "data.channels=1"
     )
     assert (
-        "warning: these are not the images that the checkpoint was trained on (their fingerprints differ)"
-        in outcome.out
+        "warning: these are not the images that the checkpoint was trained on (their "
+        "fingerprints differ)" in outcome.out
     )
 
 
@@ -177,7 +184,10 @@ def test_no_file_is_opened_at_the_word_of_a_checkpoint(command, short):
         config.data.path = "/"
 
     outcome = command("evaluate", f"ckpt={rewritten(short, elsewhere)}", *FEW, "hydra.run.dir=out")
-    told = "error: data=... must name the images: only the packaged digits are taken at a checkpoint's word\n"
+    told = (
+        "error: data=... must name the images: only the packaged digits are taken at a "
+        "checkpoint's word\n"
+    )
     assert (outcome.code, outcome.err) == (1, told)
     assert not Path("out").exists()
 
@@ -210,11 +220,13 @@ def test_numbers_that_are_not_finite_are_told(command, short):
     [
         (
             ["metrics=[nll,fvd]"],
-            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of ",
+            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, "
+            "copies_ with one of ",
         ),
         (
             ["metrics=[fd_vgg]"],
-            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, copies_ with one of ",
+            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, "
+            "copies_ with one of ",
         ),
         (["metrics=[]"], "metrics must name at least one: nothing would be measured"),
         (["metrics=nll"], "metrics must be a list of str, but is 'nll'"),
@@ -261,7 +273,8 @@ def test_a_run_that_held_nothing_out_has_no_held_out_images(command, short):
     outcome = command("evaluate", f"ckpt={ckpt}", *FEW, "images=held_out", "hydra.run.dir=out")
     assert (
         outcome.err
-        == "error: images=held_out must be at least 2, but there are 0 (data.holdout=0.0); or images=all\n"
+        == "error: images=held_out must be at least 2, but there are 0 (data.holdout=0.0); or "
+        "images=all\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Samples judged: drawn or found, by any process, after a kill, each number with its interval and its protocol."""
+"""Metrics of samples, drawn or given, by any process, after a kill, with interval and protocol."""
 
 import json
 import re
@@ -62,7 +62,8 @@ def test_every_number_has_an_interval_and_a_protocol(command, trained):
     assert list(numbers(found)) == NAMES
     assert all(low <= value <= high for value, low, high in numbers(found).values())
     protocol = (
-        r"fd_pixels \| pixels-\d+ \| ref 2:[0-9a-f]{8} 1,725 training \| n 16 \| ddim 2 steps, spacing trailing, eta 0 \| "
+        r"fd_pixels \| pixels-\d+ \| ref 2:[0-9a-f]{8} 1,725 training \| n 16 \| ddim 2 steps, "
+        r"spacing trailing, eta 0 \| "
         r"seed 0 \| ema \| fp32 \| ddpm-cli [\d.]+"
     )
     first = found["numbers"][0]
@@ -75,8 +76,8 @@ def test_every_number_has_an_interval_and_a_protocol(command, trained):
     assert "generated  16 images by ddim 2 steps" in outcome.out
     assert "reference  1,725 of 1,797 images, reference=training\n" in outcome.out
     assert (
-        "warning: 16 images are few for 64 features: fd_pixels is too large, and fd_pixels_infinity is to be trusted from 512 images on"
-        in outcome.out
+        "warning: 16 images are few for 64 features: fd_pixels is too large, and "
+        "fd_pixels_infinity is to be trusted from 512 images on" in outcome.out
     )
     assert "copies: 0.0% [0.0, " in outcome.out
 
@@ -198,7 +199,10 @@ def test_what_is_drawn_is_as_asked_and_is_told_by_the_protocol(command, conditio
         "seed=1",
         "weights=raw",
     )
-    expected = "| n 16 | ancestral 2 steps, spacing trailing, draws 1 | label 3, guidance 2, threshold dynamic | seed 1 | raw |"
+    expected = (
+        "| n 16 | ancestral 2 steps, spacing trailing, draws 1 | label 3, guidance 2, threshold "
+        "dynamic | seed 1 | raw |"
+    )
     assert expected in found["numbers"][0]["protocol"]
 
 
@@ -359,18 +363,21 @@ def test_one_that_was_killed_finds_the_same_to_the_last_digit(command, trained):
         (["processes=0"], "processes must be at least 1, but is 0"),
         (
             ["metrics=[is_pixels]"],
-            "is_pixels needs features with classes, as inception and lite0 are, but pixels has none",
+            "is_pixels needs features with classes, as inception and lite0 are, but pixels has "
+            "none",
         ),
         (
             ["label=3"],
-            "label=3 needs a class-conditional checkpoint (trained with model.conditional=true); this one is unconditional",
+            "label=3 needs a class-conditional checkpoint (trained with "
+            "model.conditional=true); this one is unconditional",
         ),
         (["guidance=2"], "guidance=2 needs label=CLASS or guide=CKPT"),
         (["generated=nowhere"], "path must be a folder, but there is none at 'nowhere'"),
         (["generated=few"], "generated must hold at least 8 images, but there are 3 in 'few'"),
         (
             ["generated=few", "png=true"],
-            "png and label are for images that are drawn, but those of generated=FOLDER are taken as they are",
+            "png and label are for images that are drawn, but those of generated=FOLDER are "
+            "taken as they are",
         ),
         (
             ["sampler.steps=2000"],

@@ -106,7 +106,8 @@ def test_the_version_of_a_folder_follows_its_files(tmp_path):
         ("l.CSV", "\ufefffile_name,label\na/1.png,10\n2.png,9\n"),
         (
             "l.jsonl",
-            '{"file_name": "a/1.png", "label": 10}\n\n{"file_name": "2.png", "label": "9"}\n{"file_name": "3.png", "label": ""}\n',
+            '{"file_name": "a/1.png", "label": 10}\n\n{"file_name": "2.png", "label": "9"}\n'
+            '{"file_name": "3.png", "label": ""}\n',
         ),
     ],
 )
@@ -140,7 +141,8 @@ def test_labels_that_are_not_all_numbers_are_in_the_order_of_text(tmp_path):
         (
             "l.jsonl",
             "[1]\n",
-            r"labels must have file_name and label, and no cell .* in each row, but '.*l.jsonl' has \[1\]",
+            r"labels must have file_name and label, and no cell .* in each row, but '.*l.jsonl' "
+            r"has \[1\]",
         ),
         (
             "l.csv",

@@ -16,7 +16,7 @@ GREY = Preparation(size=4, channels=1, flip=False)
 
 @pytest.fixture
 def parts(tmp_path):
-    """A folder with the classes 10 and 9, an array with 9 and 11, and one without any, of shades that tell the images apart."""
+    """A folder of classes 10 and 9, an array of 9 and 11, one of none; each image has a shade."""
     for shade, name in ((1, "10/1.png"), (2, "9/1.png"), (3, "9/2.png")):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (4, 4), shade).save(tmp_path / "photos" / name)
