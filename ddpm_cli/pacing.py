@@ -8,16 +8,14 @@ PACED = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkp
 
 
 def shorten_cadences(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """What follows the length of a run that minutes make shorter than its recipe: cadences, warm-up, the memory of the average."""
+    """The options that follow a shorter length: cadences, warm-up and the decay of the EMA."""
     share = steps / max(1, recipe["steps"])
     if share >= 1:
         return {}
     paced = {name: max(1, math.ceil(share * recipe[name])) for name in PACED}
     judged = "evaluate_every" if recipe["best"] == "held_out" else "measure_every"
     for seldom, often in (("checkpoint_every", judged), (judged, "checkpoint_every")):
-        if (
-            recipe[seldom] % recipe[often] == 0
-        ):  # so that checkpoints stay judged, which best.pt must be
+        if recipe[seldom] % recipe[often] == 0:  # best.pt must be a checkpoint that was judged
             paced[seldom] = paced[often] * recipe[seldom] // recipe[often]
     return {
         **paced,
