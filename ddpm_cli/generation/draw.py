@@ -1,13 +1,14 @@
 """Images that are missing in a folder: drawn batch by batch and stored."""
 
+import hashlib
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
 from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.inputs import file_sha256
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.images import to_bytes
 from ddpm_cli.parallel import ProcessGroup
@@ -61,9 +62,13 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
     for place, end in enumerate(options["interpolate"] or ()):
         if isinstance(end, str):
             files[f"interpolate[{place}]"] = end
+    hashes = dict[str, str]()
+    for name, path in files.items():
+        with Path(path).expanduser().open("rb") as file:
+            hashes[f"{name} (sha256)"] = hashlib.file_digest(file, "sha256").hexdigest()
     recipe = {
         **options,
-        **{f"{name} (sha256)": file_sha256(path) for name, path in files.items()},
+        **hashes,
         **({} if options["interpolate"] is None else {"n": n}),
         "sampler": generator.sampler_node,
         "device": generator.denoiser.device.type,

@@ -1,4 +1,4 @@
-"""The noise of an image: a function of the seed and the image's index, never of its batch."""
+"""Images by index: an image and its noise are functions of its index, whatever the batch."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,25 +40,18 @@ class Noises:
     def keyed(
         cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device
     ) -> "Noises":
-        """The noise of the images `indices`; each image has random generators of its own."""
+        """The noise of the images `indices`; x_T [B, C, H, W] is the same on every device.
+
+        Each image has random generators of its own. That of x_T has 128 bits: words of 32 bits
+        would collide among 50,000 images.
+        """
+        rngs = [rng_at(seed, Purpose.SAMPLE_START, index) for index in indices]
+        start = [rng.standard_normal(tuple(shape), dtype=np.float32) for rng in rngs]
         words = [words_at(seed, Purpose.SAMPLE_STEPS, index)[0] for index in indices]
         generators = [torch.Generator(device).manual_seed(word) for word in words]
         return cls(
-            initial_noise(shape, seed, indices).to(device),
-            lambda like: normal_like(like, generators),
+            torch.from_numpy(np.stack(start)).to(device), lambda like: normal_like(like, generators)
         )
-
-
-def initial_noise(shape: Sequence[int], seed: int, indices: Sequence[int]) -> Images:
-    """x_T [B, C, H, W], the same on every device.
-
-    Each image has a generator of 128 bits: words of 32 bits would collide among 50,000 images.
-    """
-    noise = [
-        rng_at(seed, Purpose.SAMPLE_START, index).standard_normal(tuple(shape), dtype=np.float32)
-        for index in indices
-    ]
-    return torch.from_numpy(np.stack(noise))
 
 
 @dataclass(frozen=True)

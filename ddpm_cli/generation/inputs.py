@@ -1,6 +1,5 @@
 """Images and masks that the user names."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,9 +30,3 @@ def read_image(path: str, shape: Sequence[int]) -> Images:
 def read_mask(path: str, shape: Sequence[int]) -> Mask:
     """Where a mask is white, cropped and resized like an image: [1, 1, H, W]."""
     return prepare_image(open_image(path), (1, *shape[1:]))[None] >= WHITE
-
-
-def file_sha256(path: str) -> str:
-    """The SHA-256 of a file."""
-    with Path(path).expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.generator import initial_noise
+from ddpm_cli.generation.generator import Noises
 from ddpm_cli.images import to_bytes
 from ddpm_cli.models import load_denoiser
 from ddpm_cli.samplers import Grid, clip_x0, ddim, with_guidance, with_label
@@ -33,7 +33,7 @@ def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> 
     *_, images = ddim(
         denoise,
         denoiser.diffusion,
-        initial_noise(SHAPE, seed, range(len(labels))),
+        Noises.keyed(SHAPE, seed, range(len(labels)), torch.device("cpu")).start,
         times,
         torch.zeros_like,
     )
@@ -43,7 +43,7 @@ def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> 
 @torch.no_grad()
 def apart(denoiser: Denoiser, labels: Labels, scale: float) -> float:
     """The largest difference of guidance 1 to the conditional model, or 0 to the unconditional."""
-    x = initial_noise(SHAPE, 0, range(len(labels)))
+    x = Noises.keyed(SHAPE, 0, range(len(labels)), torch.device("cpu")).start
     alone = with_label(denoiser, labels) if scale == 1 else denoiser
     return float(
         (with_guidance(denoiser, labels, scale=scale)(x, 500).x0 - alone(x, 500).x0).abs().max()

@@ -14,7 +14,7 @@ from ddpm_cli.commands.data.command import Options as DataOptions
 from ddpm_cli.commands.evaluate.options import Options as EvalOptions
 from ddpm_cli.commands.plot import Options as PlotOptions
 from ddpm_cli.commands.report import Options as ReportOptions
-from ddpm_cli.commands.sample.options import Options as SampleOptions
+from ddpm_cli.commands.sample.command import Options as SampleOptions
 from ddpm_cli.commands.sweep.command import Options as SweepOptions
 from ddpm_cli.commands.train.command import Options as TrainOptions
 from ddpm_cli.denoiser import Denoiser

@@ -6,7 +6,7 @@ import torch
 from ddpm_cli import schedules
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.generation.generator import Generator, initial_noise
+from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral
@@ -82,6 +82,9 @@ def test_an_image_of_a_label_is_the_same_in_any_batch():
 
 
 def test_images_differ_by_index_and_seed():
-    assert not torch.equal(initial_noise(SHAPE, 0, [0]), initial_noise(SHAPE, 0, [1]))
-    assert not torch.equal(initial_noise(SHAPE, 0, [0]), initial_noise(SHAPE, 1, [0]))
-    assert torch.equal(initial_noise(SHAPE, 0, [5, 9])[1:], initial_noise(SHAPE, 0, [9]))
+    def start(seed, *indices):
+        return Noises.keyed(SHAPE, seed, indices, torch.device("cpu")).start
+
+    assert not torch.equal(start(0, 0), start(0, 1))
+    assert not torch.equal(start(0, 0), start(1, 0))
+    assert torch.equal(start(0, 5, 9)[1:], start(0, 9))

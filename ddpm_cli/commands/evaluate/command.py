@@ -1,8 +1,9 @@
 """`ddpm-eval`: the worth of a model, by its samples and by the likelihood of images."""
 
+import json
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,21 @@ from ddpm_cli.commands.evaluate.generated import open_store
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, likelihood_images, load_inputs
 from ddpm_cli.commands.evaluate.likelihood import measure_likelihood, method_text
 from ddpm_cli.commands.evaluate.options import Options
-from ddpm_cli.commands.evaluate.results import write_evaluation
+from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation import metric_names
+from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
 from ddpm_cli.files import save_text
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import PROVENANCE
+from ddpm_cli.metrics import Copies
 from ddpm_cli.parallel import device_text, find_device, join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes
+from ddpm_cli.run_folder.evaluations import append_evaluations
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,7 @@ def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     """Measure a model and write the results; False where the user stopped the command."""
     groups = ["sampler", *["data"] * ("data" in cfg)]
     options = parse_options(cfg, Options, groups=groups)
+    bind_options(GenerationOptions, cfg)()  # refuses what ddpm-sample refuses
     folder, named = invocation.folder, invocation.folder_is_named
     cfg.metrics = metrics = metric_names.full_names(options.metrics)
     options, nodes = replace(options, metrics=metrics), metric_names.feature_nodes(metrics)
@@ -108,3 +114,37 @@ def log_evaluation(
             "(their fingerprints differ)%s",
             "; whether those were copied is not found out" * copies,
         )
+
+
+def write_evaluation(
+    inputs: EvaluationInputs, results: Sequence[MetricResult], copies: Mapping[str, Copies]
+) -> None:
+    """Log the numbers in a table and write them.
+
+    The folder of the run gets the numbers of images that its checkpoint has drawn.
+    """
+    for line in ["", *results_table(results), "", *(each.summary() for each in copies.values())]:
+        log.info("%s", line)
+    checkpoint, folder = inputs.checkpoint, inputs.folder
+    rows = [result.row(checkpoint.step) for result in results]
+    content = {
+        "ckpt": inputs.options.ckpt,
+        "step": checkpoint.step,
+        "numbers": rows,
+        "protocols": {
+            each.protocol.id: {"text": each.protocol.text, **vars(each.protocol)}
+            for each in results
+        },
+        "copies": {
+            metric: {
+                "threshold": round_figure(each.threshold),
+                "nominal": round_figure(each.nominal),
+                "told": each.summary(),
+            }
+            for metric, each in copies.items()
+        },
+    }
+    save_text(folder / "eval.json", json.dumps(content, indent=2) + "\n")
+    fact("written", folder / "eval.json")
+    if inputs.options.generated is None:
+        append_evaluations(Path(inputs.options.ckpt).expanduser().resolve(), rows)

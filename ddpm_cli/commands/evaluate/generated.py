@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.config.build import bind_options
 from ddpm_cli.data import ImageArray, folder, load_image_set
 from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import provenance
@@ -73,7 +74,7 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
                 f"generated must hold at least 8 images, but there are {count} in {path!r}"
             )
         return GeneratedImages(data.images, f"folder {data.fingerprint[:10]}", "", None)
-    generation, idle = options.generation, GenerationOptions()
+    generation, idle = bind_options(GenerationOptions, cfg)(), GenerationOptions()
     generator = build_generator(
         cfg,
         generation,

@@ -1,11 +1,9 @@
 """The options of ddpm-eval."""
 
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
 from typing import Literal
 
 from ddpm_cli.config.schema import at_least
-from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.parallel import Precision
 
 
@@ -56,21 +54,6 @@ class Options:
                 "png and label are for images that are drawn, "
                 "but those of generated=FOLDER are taken as they are"
             )
-        _ = self.generation  # refuses what ddpm-sample refuses
-
-    @cached_property
-    def generation(self) -> GenerationOptions:
-        """The options of the images to draw."""
-        return GenerationOptions(
-            seed=self.seed,
-            weights=self.weights,
-            precision=self.precision,
-            label=self.label,
-            guidance=self.guidance,
-            guidance_interval=self.guidance_interval,
-            threshold=self.threshold,
-            quantile=self.quantile,
-        )
 
     @property
     def parts(self) -> list[str]:

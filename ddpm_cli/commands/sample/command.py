@@ -1,16 +1,18 @@
 """`ddpm-sample`: from a checkpoint, which says what the model is, to images."""
 
+import math
 import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
-from ddpm_cli.commands.sample.options import Options
-from ddpm_cli.commands.sample.outputs import grid_count, write_outputs
+from ddpm_cli.commands.sample.film import write_film
 from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
@@ -20,10 +22,44 @@ from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import draw_missing, provenance
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.generation.store import ImageStore
+from ddpm_cli.generation.store import INDEX, ImageStore
 from ddpm_cli.parallel import ProcessGroup, device_text, find_device, join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes
+from ddpm_cli.rendering.tiles import grid, labelled_rows, save_png
 from ddpm_cli.shapes import Pixels
+
+SHOWN, COLUMNS = 256, 10  # images in a grid; in its rows, where they are classes
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `ddpm-sample` beside its sampler and the options of the images.
+
+    ckpt: the checkpoint. n: images. batch: images at a time, or auto. device: auto, cpu, cuda,
+    cuda:N or mps. processes: that share the images, or auto: one for each GPU. compile: the
+    network. grid, png, npz, film: what is written. trust: your own modules with targets.
+    """
+
+    _: KW_ONLY
+    ckpt: str
+    n: int
+    batch: int | Literal["auto"]
+    device: str
+    processes: int | Literal["auto"]
+    compile: bool
+    grid: bool
+    png: bool
+    npz: bool
+    film: bool
+    trust: list[str]
+
+    def __post_init__(self) -> None:
+        for name in ("n", "batch", "processes"):
+            if getattr(self, name) != "auto" and getattr(self, name) < 1:
+                either = ", or auto" * (name != "n")
+                raise ValueError(f"{name} must be at least 1{either}, but is {getattr(self, name)}")
+        if not (self.grid or self.png or self.npz or self.film):
+            raise ValueError("grid, png, npz and film are all false: nothing would be written")
 
 
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
@@ -67,13 +103,29 @@ def sample_in_process(
             store.open(provenance(generator, options.ckpt, options.n, batch_size))
             rows = store.read_rows()
             log_sampling(generator, checkpoint.step, options, batch_size, len(rows), group)
-        images = store.images({index: rows[index] for index in range(shown) if index in rows})
+        old = {index: rows[index] for index in range(shown) if index in rows}
+        images = store.images(old) if old else {}
         batch_size, finished = group.broadcast((batch_size, set(rows)))
         images |= draw_images(generator, store, options, batch_size, finished, shown, group)
         if group.is_first:
             for path in write_outputs(generator, images, options, folder):
                 fact("written", path)
     return True
+
+
+def grid_count(generator: Generator, options: Options) -> int:
+    """The number of images in the grid: the first ones, as many of every class.
+
+    Raises ValueError where the other images would be lost.
+    """
+    rows = len(generator.classes) if generator.options.label == "all" else 1
+    most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(options.n / rows))
+    if options.n > most and options.grid and not (options.png or options.npz):
+        raise ValueError(
+            f"a grid shows the first {most} images, but n is {options.n}: "
+            "add png=true or npz=true for the others"
+        )
+    return min(options.n, most) if options.grid else 0
 
 
 def log_sampling(
@@ -120,3 +172,26 @@ def draw_images(
             fact("stopped", f"go on with the same command and {again}")
         raise
     return {index: image for part in parts for index, image in part.items()}
+
+
+def write_outputs(
+    generator: Generator, shown: Mapping[int, Pixels], options: Options, folder: Path
+) -> Iterator[Path]:
+    """Write grid and film as asked; yield the paths of all outputs.
+
+    The grid has a row for each class where there are all classes.
+    """
+    files = {"png": options.png, "npz": options.npz, INDEX: options.png or options.npz}
+    yield from (folder / name for name, asked in files.items() if asked)
+    if options.grid:
+        images = torch.stack([shown[index] for index in sorted(shown)]).numpy()
+        classes = generator.classes if generator.options.label == "all" else []
+        rows = [
+            (name, images[place :: len(classes)])
+            for place, name in enumerate(classes)
+            if place < len(images)
+        ]
+        save_png(folder / "grid.png", labelled_rows(rows) if rows else grid(images))
+        yield folder / "grid.png"
+    if options.film:
+        yield from write_film(generator, options.n, folder)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.generation.generator import Generator, initial_noise
+from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import select_images, to_bytes, to_float
 from ddpm_cli.rendering.tiles import grid
@@ -90,7 +90,7 @@ def write_data_pictures(run: Run) -> None:
     batch, diffusion = run.batch(0).images, run.state.denoiser.diffusion
     run.logger.picture(DATA, grid(batch[:64].numpy()), 0)
     x0 = to_float(batch[:8])
-    eps = initial_noise(x0.shape[1:], run.cfg.seed, range(len(x0)))
+    eps = Noises.keyed(x0.shape[1:], run.cfg.seed, range(len(x0)), x0.device).start
     times = [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
     rows = to_bytes(columns.flatten(0, 1)).numpy()
