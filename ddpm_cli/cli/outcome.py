@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,14 +17,13 @@ from ddpm_cli.config import config_dir
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.sweeps import BEGUN, plug_in, read_sweep, resume_command
 
+Job: TypeAlias = Callable[[DictConfig, Invocation], object]
 LAUNCHERS = ("joblib.", "submitit.")
 LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
 FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
 
 
-def exit_code(
-    config: str, job: Callable[[DictConfig, Invocation], object], *, sweeps: bool = False
-) -> int:
+def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """Compose a configuration, and run a job with it to an exit code.
 
     With HYDRA_FULL_ERROR=1 errors keep their traceback. sweeps: report the sweeps that begin.

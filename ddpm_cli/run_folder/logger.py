@@ -35,7 +35,7 @@ class RunLogger:
         if self.writes:
             for name in (METRICS, SAMPLES, INCIDENTS):
                 cut_rows(self.folder / name, step)
-            self.tensorboard = tensorboard_writer(self.folder, step)
+            self.board(step)
         return self
 
     def rewind(self, step: int) -> None:
@@ -71,23 +71,22 @@ class RunLogger:
 
     def picture(self, path: str, picture: Picture, step: int) -> None:
         """Write one picture; its folder or its name is its tag in TensorBoard."""
-
-        def write(board: SummaryWriter) -> None:
-            board.add_image(path.partition("/")[0].removesuffix(".png"), picture, step)
-            board.flush()
-
+        tag = path.partition("/")[0].removesuffix(".png")
         self.attempt(lambda: save_png(self.folder / path, picture))
-        self.show(write)
+        self.show(lambda board: board.add_image(tag, picture, step))
+        self.show(lambda board: board.flush())
 
-    def show(self, write: Callable[[SummaryWriter], None], step: int = 0) -> None:
+    def show(self, write: Callable[[SummaryWriter], object], step: int = 0) -> None:
         """Write for TensorBoard; after an error its writer is opened anew at the next event."""
-
-        def attempted() -> None:
-            self.tensorboard = self.tensorboard or tensorboard_writer(self.folder, step)
-            write(self.tensorboard)
-
-        if not self.attempt(attempted):
+        if not self.attempt(lambda: write(self.board(step))):
             self.tensorboard = None
+
+    def board(self, step: int) -> SummaryWriter:
+        """TensorBoard's writer, opened at `step` where it is not open."""
+        if self.tensorboard is None:
+            purge = step + 1 if step else None
+            self.tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
+        return self.tensorboard
 
     def close(self) -> None:
         """Write the rows that wait, and close TensorBoard's file."""
@@ -107,11 +106,6 @@ class RunLogger:
             log.warning("warning: cannot write into %s: %s; training goes on", self.folder, reason)
             return False
         return True
-
-
-def tensorboard_writer(folder: Path, step: int) -> SummaryWriter:
-    """TensorBoard's writer from `step` on."""
-    return SummaryWriter(str(folder / TENSORBOARD), purge_step=step + 1 if step else None)
 
 
 def cut_rows(path: Path, step: int) -> None:
