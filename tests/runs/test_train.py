@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 import signal
 from pathlib import Path
 
@@ -30,13 +31,21 @@ def rows(folder):
     return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
 
 
+OUTCOMES = []
+
+
 @pytest.fixture
-def stopped_and_whole(command):
+def stopped_and_whole(command, runs):
+    if OUTCOMES:
+        [shutil.copytree(runs / name, name) for name in ("whole", "parts")]
+        return OUTCOMES
     whole = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=whole")
     stopped = command("train", *RECIPE, "trainer.steps=40", "trainer.stop_at=25", "hydra.run.dir=parts")
     resumed = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=parts", "resume=auto")
     assert (whole.code, stopped.code, resumed.code) == (0, 0, 0), resumed.err
-    return stopped, resumed
+    [shutil.copytree(name, runs / name) for name in ("whole", "parts")]
+    OUTCOMES.extend([stopped, resumed])
+    return OUTCOMES
 
 
 def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
@@ -98,8 +107,8 @@ def test_no_steps_print_the_parameters_of_the_tutorials_networks(command, overri
 
 
 def test_epochs_take_the_place_of_steps_and_say_so(command):
-    out = command("train", *TINY, "trainer.batch_size=900", "trainer.epochs=1").out
-    assert "length    2 steps of 900 images, 1.0 epochs (trainer.epochs=1 takes the place of trainer.steps)" in out
+    out = command("train", *TINY, "data.holdout=0.9", "trainer.batch_size=90", "trainer.epochs=1").out
+    assert "length    2 steps of 90 images, 1.0 epochs (trainer.epochs=1 takes the place of trainer.steps)" in out
 
 
 def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
@@ -405,7 +414,7 @@ def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
 
 def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(command, monkeypatch):
     monkeypatch.setattr(training.trainer, "noised", overflowing(training.noised))
-    often = [*TINY, "trainer.precision=fp16", "trainer.steps=17", "trainer.log_every=1", "hydra.run.dir=run"]
+    often = [*TINY, "trainer.precision=fp16", "trainer.batch_size=2", "trainer.steps=17", "trainer.log_every=1", "hydra.run.dir=run"]
     outcome = command("train", *often)
     assert outcome.code == 0, outcome.err
     assert not Path("run/incidents.jsonl").exists()
@@ -452,13 +461,13 @@ def test_a_schedule_of_a_file_is_in_the_checkpoint_as_numbers(command):
 
 REMEMBERING = [
     *["model.variance=learned", "schedule.steps=10", "train_times=loss_aware", "train_times.kept=2", "loss=uncertain", "loss@loss.of=vlb"],
-    *["trainer.offset_noise=0.1", "trainer.evaluate_every=10"],
+    *["trainer.offset_noise=0.1", "trainer.log_every=2", "trainer.evaluate_every=4"],
 ]
 
 
 def test_what_loss_times_and_verdict_remember_goes_on_exactly(command):
-    for name, options in (("whole", []), ("parts", ["trainer.stop_at=25"]), ("parts", ["resume=auto"])):
-        outcome = command("train", *RECIPE, *REMEMBERING, "trainer.steps=40", f"hydra.run.dir={name}", *options)
+    for name, options in (("whole", []), ("parts", ["trainer.stop_at=10"]), ("parts", ["resume=auto"])):
+        outcome = command("train", *RECIPE, *REMEMBERING, "trainer.steps=16", f"hydra.run.dir={name}", *options)
         assert outcome.code == 0, outcome.err
     whole, parts = (flattened(checkpoints.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts"))
     assert (whole["loss.u"] != 0).all()
