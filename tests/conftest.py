@@ -3,7 +3,7 @@
 import os
 from tempfile import TemporaryDirectory
 
-from jaxtyping import config, install_import_hook
+from jaxtyping import install_import_hook
 
 install_import_hook("ddpm_cli", "checker.checked")
 os.environ["OMP_NUM_THREADS"] = "1"  # of the commands that tests start: several at once, whose threads would wait for one another's cores
@@ -93,14 +93,6 @@ def composing() -> Iterator[None]:
             patch.setattr(source, "load_config", parsed_in_c(source.load_config))
         patch.setattr(Hydra, "get_mode", named)
         yield
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Leaves annotations unexecuted in a test of a thousand steps, whose functions others call as well."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_noise_differs_by_seed_image_and_time():
     assert torch.equal(keyed(like, 0, [3, 4], 5)(2)[1], keyed(like[:1], 0, [4], 9)(2)[0])
 
 
-def test_the_terms_of_the_dummy_problem_agree_with_public_codes(unchecked):
+def test_the_terms_of_the_dummy_problem_agree_with_public_codes():
     found = [
         each.mean().item() for _, each, _ in terms(Denoiser(LINEAR, Dummy()), LINEAR, dummy_images(), lambda t: dummy_noise(), tanh_cdf)
     ]
