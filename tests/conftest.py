@@ -14,6 +14,7 @@ os.environ["XDG_CACHE_HOME"] = CACHE.name
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,14 +122,19 @@ def command(tmp_path, monkeypatch, capfd, cards, brief) -> Callable[..., Outcome
     return run
 
 
+COMPOSED: dict[tuple[str, tuple[str, ...]], DictConfig] = {}
+
+
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Composes a configuration: composed("train", "model=convnext")."""
 
     def from_files(name: str, *overrides: str) -> DictConfig:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose(name, list(overrides))
+        if (name, overrides) not in COMPOSED:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(str(config_dir()), version_base="1.3"):
+                COMPOSED[name, overrides] = compose(name, list(overrides))
+        return deepcopy(COMPOSED[name, overrides])
 
     return from_files
 
