@@ -68,7 +68,9 @@ def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
     verdict.candidate = 30, 1.0
     assert [verdict.best_at(30), verdict.best_at(30)] == [True, True]
     assert verdict.summary().endswith("at step 30; best.pt is of step 30")
-    assert verdict.summary("kid_pixels").endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
+    assert verdict.summary("kid_pixels").endswith(
+        "at step 30; best.pt is of step 30 by kid_pixels, 1"
+    )
 
 
 def test_a_best_checkpoint_is_remembered_without_held_out_images():
