@@ -14,13 +14,20 @@ os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import (
+    ImportlibResourcesConfigSource,
+)
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
@@ -78,6 +85,36 @@ def brief(monkeypatch) -> None:
     monkeypatch.setattr("ddpm_cli.training.held_out.IMAGES", 8)
 
 
+def parsed_in_c(load):
+    """How Hydra reads a file, with YAML's parser in C."""
+
+    def loaded(source, path):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
+            return load(source, path)
+
+    return loaded
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composing() -> Iterator[None]:
+    """Hydra parses its files in C, and composes once more, for its mode, only where one is named: both take most of a refusal."""
+    mode = Hydra.get_mode
+
+    def named(hydra, config_name, overrides):
+        return (
+            mode(hydra, config_name, overrides)
+            if any("hydra.mode" in each for each in overrides)
+            else None
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        for source in (FileConfigSource, ImportlibResourcesConfigSource):
+            patch.setattr(source, "load_config", parsed_in_c(source.load_config))
+        patch.setattr(Hydra, "get_mode", named)
+        yield
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capfd, cards, brief) -> Callable[..., Outcome]:
     """Runs a command in this process, in a temporary folder."""
@@ -104,14 +141,19 @@ def command(tmp_path, monkeypatch, capfd, cards, brief) -> Callable[..., Outcome
     return run
 
 
+COMPOSED: dict[tuple[str, tuple[str, ...]], DictConfig] = {}
+
+
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Composes a configuration: composed("train", "model=convnext")."""
 
     def from_files(name: str, *overrides: str) -> DictConfig:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose(name, list(overrides))
+        if (name, overrides) not in COMPOSED:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(str(config_dir()), version_base="1.3"):
+                COMPOSED[name, overrides] = compose(name, list(overrides))
+        return deepcopy(COMPOSED[name, overrides])
 
     return from_files
 

@@ -232,6 +232,12 @@ def test_a_name_on_disk_stands_in_one_room(name):
     assert strangers == {}
 
 
+def test_every_script_that_the_readme_or_the_package_names_is_there():
+    texts = [path.read_text() for path in (ROOT / "README.md", *TREES)]
+    named = {name for text in texts for name in re.findall(r"\bscripts/[a-z_/]+(?:\.py)?", text)}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_the_readme_lists_every_option():
     outcome = subprocess.run(
         [sys.executable, ROOT / "scripts/options", "--check"],

@@ -41,9 +41,16 @@ def state(seed=0, dim=8):
     return fresh
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("written") / "x.pt"
+    save(path, state(), CFG, **ABOUT)
+    return path.read_bytes()
+
+
 @pytest.fixture
-def saved(tmp_path):
-    save(tmp_path / "x.pt", state(), CFG, **ABOUT)
+def saved(tmp_path, written):
+    (tmp_path / "x.pt").write_bytes(written)
     return tmp_path / "x.pt"
 
 

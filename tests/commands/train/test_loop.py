@@ -46,9 +46,11 @@ def test_no_steps_print_the_parameters_of_the_tutorials_networks(command, overri
 
 
 def test_epochs_take_the_place_of_steps_and_say_so(command):
-    out = command("train", *TINY, "trainer.batch_size=900", "trainer.epochs=1").out
+    out = command(
+        "train", *TINY, "data.holdout=0.9", "trainer.batch_size=90", "trainer.epochs=1"
+    ).out
     assert (
-        "length     2 steps of 900 images, 1.0 epochs "
+        "length     2 steps of 90 images, 1.0 epochs "
         "(trainer.epochs=1 takes the place of trainer.steps)" in out
     )
 

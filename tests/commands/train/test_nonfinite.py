@@ -122,6 +122,7 @@ def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(
     often = [
         *TINY,
         "trainer.precision=fp16",
+        "trainer.batch_size=2",
         "trainer.steps=17",
         "trainer.log_every=1",
         "hydra.run.dir=run",

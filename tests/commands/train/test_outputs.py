@@ -155,7 +155,7 @@ def test_rows_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
 
 
-def fails(*_):
+def fails(*_, **__):
     raise OSError("No space left on device")
 
 

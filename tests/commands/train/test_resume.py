@@ -1,5 +1,6 @@
 """Runs that go on from a checkpoint: exactly, or with what changes told, or not at all."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,23 @@ from ddpm_cli.checkpoints import Checkpoint
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
 
 
+OUTCOMES = []
+
+
 @pytest.fixture
-def stopped_and_whole(command):
+def stopped_and_whole(command, runs):
+    if OUTCOMES:
+        [shutil.copytree(runs / name, name) for name in ("whole", "parts")]
+        return OUTCOMES
     whole = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=whole")
     stopped = command(
         "train", *RECIPE, "trainer.steps=40", "trainer.stop_at=25", "hydra.run.dir=parts"
     )
     resumed = command("train", *RECIPE, "trainer.steps=40", "hydra.run.dir=parts", "resume=auto")
     assert (whole.code, stopped.code, resumed.code) == (0, 0, 0), resumed.err
-    return stopped, resumed
+    [shutil.copytree(name, runs / name) for name in ("whole", "parts")]
+    OUTCOMES.extend([stopped, resumed])
+    return OUTCOMES
 
 
 def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
@@ -185,18 +194,18 @@ REMEMBERING = [
         "loss=uncertain",
         "loss@loss.of=vlb",
     ],
-    *["trainer.offset_noise=0.1", "trainer.evaluate_every=10"],
+    *["trainer.offset_noise=0.1", "trainer.log_every=2", "trainer.evaluate_every=4"],
 ]
 
 
 def test_what_loss_times_and_verdict_remember_goes_on_exactly(command):
     for name, options in (
         ("whole", []),
-        ("parts", ["trainer.stop_at=25"]),
+        ("parts", ["trainer.stop_at=10"]),
         ("parts", ["resume=auto"]),
     ):
         outcome = command(
-            "train", *RECIPE, *REMEMBERING, "trainer.steps=40", f"hydra.run.dir={name}", *options
+            "train", *RECIPE, *REMEMBERING, "trainer.steps=16", f"hydra.run.dir={name}", *options
         )
         assert outcome.code == 0, outcome.err
     whole, parts = (
