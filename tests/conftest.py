@@ -98,7 +98,10 @@ def parsed_in_c(load):
 
 @pytest.fixture(scope="session", autouse=True)
 def composing() -> Iterator[None]:
-    """Hydra parses its files in C, and composes once more, for its mode, only where one is named: both take most of a refusal."""
+    """Let Hydra parse its files in C, and compose for its mode only where a mode is named.
+
+    Both take most of the time of a refusal.
+    """
     mode = Hydra.get_mode
 
     def named(hydra, config_name, overrides):

@@ -4,7 +4,8 @@ An entry is a folder named by a hash of the images' version and preparation. A p
 beside its place under a lock and moves it there whole, so that an entry is always finished; its
 checksums are compared when it is opened. The images are one mapped file, not rows of Arrow
 (`datasets`): Arrow gives batches of 128 by their indices at 0.06 (128 px) and 0.03 (32 px) times
-the rate as NumPy, and at 0.65 and 0.13 as tables, its fastest form (scripts/benchmarks/bench_data).
+the rate as NumPy, and at 0.65 and 0.13 as tables, its fastest form
+(scripts/benchmarks/bench_data.py).
 """
 
 import errno
