@@ -60,7 +60,8 @@ class FeatureCache:
         title = " ".join(map(str, decisive))
         name = hashlib.blake2b(title.encode(), digest_size=16).hexdigest()
         path = self.folder / name / "features"
-        stored = read_features(path, title) if self.group.is_first else None
+        here = self.group.is_first and path.exists()
+        stored = read_features(path, title) if here else None
         if self.group.broadcast(stored is not None):
             return torch.empty(0, 0) if stored is None else stored
         features = self.extract(key)
@@ -97,9 +98,7 @@ class FeatureCache:
 
 
 def read_features(path: Path, title: str) -> Features | None:
-    """The features in a file; None where there is none, or where the file is damaged."""
-    if not path.exists():
-        return None
+    """Read the features in a file; None where the file is damaged."""
     checksum, content = (read := path.read_bytes())[:SUM], read[SUM:]
     if checksum != hashlib.blake2b(title.encode() + content, digest_size=SUM).digest():
         log.warning("warning: the features in %s are damaged and are made anew", path)

@@ -1,6 +1,7 @@
 """Metrics of samples during training change nothing of the run, and any can choose best.pt."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -253,8 +254,10 @@ def test_labels_are_as_often_as_in_the_data_and_the_estimate_counts_the_samples(
     black = torch.zeros(1, 1, 8, 8)
     monkeypatch.setattr(
         measures,
-        "sample_ema",
-        lambda run, places, labels: drawn.append((run, places, labels)) or iter([black, black]),
+        "ema_generator",
+        lambda run: SimpleNamespace(
+            trajectory=lambda *asked: drawn.append((run, *asked)) or iter([black, black])
+        ),
     )
     monkeypatch.setattr(preflight, "estimate_time", lambda *args: costs.append(args[-1]) or ())
     train(
