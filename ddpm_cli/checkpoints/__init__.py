@@ -1,7 +1,6 @@
 """A checkpoint: one file for a whole run, written as a whole, read without running code."""
 
-from ddpm_cli.checkpoints.environment import environment
-from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
+from ddpm_cli.checkpoints.file import Checkpoint, environment, write_checkpoint
 from ddpm_cli.checkpoints.folder import (
     BEST,
     LAST,
@@ -10,6 +9,6 @@ from ddpm_cli.checkpoints.folder import (
     newest_readable,
     write_and_prune,
 )
-from ddpm_cli.checkpoints.migrations import FORMAT, MIGRATIONS
+from ddpm_cli.checkpoints.old_formats import FORMAT, MIGRATIONS
 from ddpm_cli.checkpoints.staging import StagingBuffers
 from ddpm_cli.checkpoints.validation import FACTS, FIELDS

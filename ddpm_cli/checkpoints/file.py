@@ -1,8 +1,12 @@
 """One checkpoint: a file that is written whole, and read without running code."""
 
 import os
+import platform
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +14,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from ddpm_cli.checkpoints.archive import UNREADABLE, check_archive
-from ddpm_cli.checkpoints.migrations import to_newest_format
+from ddpm_cli.checkpoints.old_formats import UNREADABLE, check_archive, to_newest_format
 from ddpm_cli.checkpoints.validation import FACTS, FIELDS, faults, optimizer_faults, parse_config
 from ddpm_cli.files import write_atomically
 
@@ -109,3 +112,23 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
 
     write_atomically(path, fill)
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions by package, and the commit of the sources where they are a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    git = (
+        subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+        if (root / ".git").exists()
+        else ""
+    )
+    versions = {name: version(name) for name in ("ddpm-cli", "torchvision", "datasets", "numpy")}
+    return {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "git": git,
+        "torch": str(torch.__version__),
+        **versions,
+    }
