@@ -84,7 +84,7 @@ def test_a_gradient_that_is_not_finite_stops_a_run_before_its_first_step(command
     assert outcome.err.startswith("error: the gradient of stem.weight, stem.bias, ")
     assert [path.name for path in Path("run").iterdir()] == ["train.log"]
     assert diagnosis.code == 1
-    assert "error     the gradient of stem.weight" in diagnosis.out
+    assert "error      the gradient of stem.weight" in diagnosis.out
     assert diagnosis.err.startswith(
         "error: ddpm-train would stop here: the gradient of stem.weight"
     )
