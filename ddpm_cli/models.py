@@ -14,6 +14,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import find_device, load_network, on_device
+from ddpm_cli.schedules import with_zero_snr
 from ddpm_cli.train_times import History, TimeSampler
 
 UNBUILDABLE = (
@@ -25,6 +26,7 @@ UNBUILDABLE = (
     LookupError,
     MemoryError,
 )
+WITHOUT_CLASSES = "model.conditional=true needs labels, but these images have none"
 
 
 def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
@@ -44,7 +46,9 @@ def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
     betas = build(cfg, "schedule")
     try:
-        return GaussianDiffusion.from_betas(group_options(cfg, "schedule").of(betas))
+        if group_options(cfg, "schedule").zero_snr:
+            betas = with_zero_snr(betas)
+        return GaussianDiffusion.from_betas(betas)
     except ValueError as error:
         raise ValueError(f"schedule: {error}") from error
 
@@ -52,10 +56,16 @@ def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:
 def build_denoiser(
     cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int = 0
 ) -> Denoiser:
-    """The denoiser for images of `shape` [C, H, W] and a number of classes."""
+    """The denoiser for images of `shape` [C, H, W] and a number of classes.
+
+    Raises ValueError where it needs labels and there are none.
+    """
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
-    network = build(cfg, "model.network", channels, outputs, label_count(cfg, classes))
+    conditional = cfg.model.get("conditional", False)
+    if conditional and not classes:
+        raise ValueError(WITHOUT_CLASSES)
+    network = build(cfg, "model.network", channels, outputs, classes if conditional else 0)
     return build(cfg, "model", diffusion, network)
 
 
@@ -71,15 +81,6 @@ def build_time_sampler(cfg: DictConfig, diffusion: GaussianDiffusion) -> TimeSam
     sampler = bind(cfg, "train_times")
     build(cfg, "train_times", torch.full((1,), 0.5, dtype=torch.float64), History(diffusion, 1))
     return sampler
-
-
-def label_count(cfg: DictConfig, classes: int) -> int:
-    """The number of labels of the network; ValueError where it needs labels and there are none."""
-    if not cfg.model.get("conditional", False):
-        return 0
-    if not classes:
-        raise ValueError("model.conditional=true needs labels, but these images have none")
-    return classes
 
 
 def load_denoiser(

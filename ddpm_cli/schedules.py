@@ -17,20 +17,11 @@ MOST = 4000  # numbers of a file; every checkpoint holds them
 class Ending:
     """The options of every schedule.
 
-    zero_snr: the last time is pure noise, as sampling assumes; the first time stays (Lin et al.
-    2023, algorithm 1).
+    zero_snr: the last time is pure noise, as sampling assumes; the first time stays.
     """
 
     _: KW_ONLY
     zero_snr: bool = False
-
-    def of(self, betas: Betas) -> Betas:
-        """The betas with this ending."""
-        if not self.zero_snr:
-            return betas
-        alpha = (1 - betas).cumprod(0).sqrt()
-        rescaled = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
-        return betas_of(torch.cat([alpha.new_ones(1), rescaled**2]))
 
 
 def linear(*, steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Betas:
@@ -126,6 +117,13 @@ def listed(*, path: str, quantity: Literal["alpha_bar", "betas"] = "alpha_bar") 
 def numbers(*, betas: list[float]) -> Betas:
     """The given betas: in a checkpoint they replace the file of the schedule `listed`."""
     return torch.tensor(betas, dtype=torch.float64)
+
+
+def with_zero_snr(betas: Betas) -> Betas:
+    """The betas with pure noise at the last time (Lin et al. 2023, algorithm 1)."""
+    alpha = (1 - betas).cumprod(0).sqrt()
+    rescaled = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
+    return betas_of(torch.cat([alpha.new_ones(1), rescaled**2]))
 
 
 def squared_cosine(steps: int, offset: float) -> AlphaBar:

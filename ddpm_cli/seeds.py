@@ -1,6 +1,6 @@
 """Randomness as a function of (seed, purpose, position), never of what ran before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import IntEnum
 
 import numpy as np
@@ -44,14 +44,11 @@ def words_at(seed: int, purpose: Purpose, *position: int, count: int = 1) -> lis
     return sequence.generate_state(count).tolist()
 
 
-def reseed(words: Iterable[int], device: torch.device) -> Iterator[torch.Generator]:
-    """One generator, seeded anew for each image: a third cheaper than a generator per image."""
-    generator = torch.Generator(device)
-    return (generator.manual_seed(word) for word in words)
-
-
 def normal_like(like: Images, generators: Iterable[torch.Generator]) -> Images:
-    """Standard normal noise shaped as `like`; image i comes from the i-th generator alone."""
+    """Standard normal noise shaped as `like`; image i comes from the i-th generator alone.
+
+    One generator may be seeded anew for each image: a third cheaper than a generator per image.
+    """
     noise = torch.empty_like(like, memory_format=torch.contiguous_format)
     for image, generator in zip(noise, generators, strict=True):
         image.normal_(generator=generator)

@@ -34,7 +34,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.spl
 SHARED_LEVELS = (7, 8)  # whose single files the other rooms of the level may import
 DEEPER_COMMANDS = {("doctor", "train")}  # a doctor's checks are the first half of a training run
 
-WORDS = {"between", "even", "reseed", "speed"}  # end like a participle and are none
+WORDS = {"between", "even", "speed"}  # end like a participle and are none
 PARTICIPLE = re.compile(
     "told|said|kept|found|made|drawn|seen|known|given|taken|begun|gone|held|shown|[a-z]+(ed|en)"
 )

@@ -93,7 +93,7 @@ def test_the_sigmoid_in_alpha_bar_is_the_published_formula():
 
 def test_a_zero_terminal_snr_keeps_the_first_time_and_the_shape():
     before = GaussianDiffusion.from_betas(schedules.linear())
-    after = GaussianDiffusion.from_betas(schedules.Ending(zero_snr=True).of(schedules.linear()))
+    after = GaussianDiffusion.from_betas(schedules.with_zero_snr(schedules.linear()))
     alpha, rescaled = before.alpha_bar.sqrt(), after.alpha_bar.sqrt()
     assert (rescaled[1].item(), rescaled[-1].item()) == (
         pytest.approx(alpha[1].item(), rel=1e-12),

@@ -67,7 +67,7 @@ def agree_on_checkpoint(
     group: ProcessGroup, find: Callable[[], MaybeCheckpoint]
 ) -> MaybeCheckpoint:
     """The checkpoint that the first process finds, read by every process."""
-    checkpoint: Any = find() if group.is_first else None
+    checkpoint: Any = find() if group.rank == 0 else None
     path = group.broadcast(checkpoint and checkpoint.path)
     agreed: Any = checkpoint or (path and Checkpoint.load(path))
     return agreed

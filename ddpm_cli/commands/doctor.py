@@ -23,7 +23,7 @@ def doctor_in_process(
 ) -> bool:
     """Check in this process, the only one or one of a group."""
     cfg, errors = OmegaConf.create(plain), list[str]()
-    with join_group(find_device(cfg.trainer.device)) as group, logging_to(None, group.is_first):
+    with join_group(find_device(cfg.trainer.device)) as group, logging_to(None, group.rank == 0):
         for each in preflight_findings(set_up_run(cfg, invocation, group, features)):
             fact(each.level, each.text)
             errors += [each.text] * (each.level == "error")

@@ -12,7 +12,6 @@ from ddpm_cli.config.build import (
     locate,
     options_of,
     suggestion,
-    to_plain,
 )
 from ddpm_cli.config.schema import at_least, check_groups, parse_options
 from ddpm_cli.config.values import option_differences, path_override, quote

@@ -91,11 +91,6 @@ def suggestion(key: str, names: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
-def to_plain(value: Any) -> Any:
-    """A value with lists and dicts in place of OmegaConf's."""
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
 def options_of(target: Callable[..., Any]) -> Options:
     """What YAML may say of a target: its keyword-only parameters; of torch's, all but the first."""
     every = inspect.signature(target, eval_str=True).parameters
@@ -126,5 +121,5 @@ def group_options(cfg: DictConfig, key: str) -> Any:
 
 def bind_options(target: Callable[..., T], node: DictConfig) -> partial[T]:
     """A target with the node's options that are its own, as plain Python values."""
-    own = {name: to_plain(node[name]) for name in options_of(target) if name in node}
-    return partial(target, **own)
+    values: Any = OmegaConf.to_container(node, resolve=True)
+    return partial(target, **{name: values[name] for name in options_of(target) if name in node})

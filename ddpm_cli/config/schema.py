@@ -18,7 +18,6 @@ from ddpm_cli.config.build import (
     options_of,
     suggestion,
     target_of,
-    to_plain,
 )
 
 
@@ -63,12 +62,13 @@ def check_values(
         if name not in allowed and name not in known:
             near = suggestion(prefix + name, [*allowed, *known])
             raise ValueError(f"{prefix}{name} is not an option{owner}; {near}")
+    values: Any = OmegaConf.to_container(node, resolve=True)
     for name, parameter in allowed.items():
         kind = parameter.annotation
         if name not in node or OmegaConf.is_missing(node, name):
             if parameter.default is parameter.empty:
                 raise ValueError(f"{prefix}{name} must be given ({type_text(kind)})")
-        elif not fits(value := to_plain(node[name]), kind):
+        elif not fits(value := values[name], kind):
             raise ValueError(f"{prefix}{name} must be {type_text(kind)}, but is {value!r}")
 
 

@@ -10,7 +10,7 @@ import torch
 from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.losses import Distribution, Noised, bound, per_image
 from ddpm_cli.samplers import Denoise, clip_x0
-from ddpm_cli.seeds import Purpose, normal_like, reseed, words_at
+from ddpm_cli.seeds import Purpose, normal_like, words_at
 from ddpm_cli.shapes import Images, PerImage, PerTime
 
 NoiseAt: TypeAlias = Callable[[int], Images]
@@ -19,7 +19,8 @@ NoiseAt: TypeAlias = Callable[[int], Images]
 def noise_at_times(like: Images, seed: int, indices: Sequence[int], steps: int) -> NoiseAt:
     """The noise at each time 0..steps, a function of (seed, index, t) for each image."""
     words = [words_at(seed, Purpose.EVALUATION, index, count=steps + 1) for index in indices]
-    return lambda t: normal_like(like, reseed([each[t] for each in words], like.device))
+    seeded = torch.Generator(like.device).manual_seed
+    return lambda t: normal_like(like, (seeded(each[t]) for each in words))
 
 
 def prior_bits(diffusion: GaussianDiffusion, x0: Images) -> PerImage:

@@ -60,12 +60,12 @@ class FeatureCache:
         title = " ".join(map(str, decisive))
         name = hashlib.blake2b(title.encode(), digest_size=16).hexdigest()
         path = self.folder / name / "features"
-        here = self.group.is_first and path.exists()
+        here = self.group.rank == 0 and path.exists()
         stored = read_features(path, title) if here else None
         if self.group.broadcast(stored is not None):
             return torch.empty(0, 0) if stored is None else stored
         features = self.extract(key)
-        if self.group.is_first:
+        if self.group.rank == 0:
             write_features(path, title, features)
         return features
 
@@ -77,7 +77,7 @@ class FeatureCache:
         images, extractor = self.images[key.of], self.extractors[key.by]
         every, group = torch.split(torch.arange(len(images)), AT_ONCE), self.group
         mine = every[group.rank :: group.count]
-        title, hidden = f"{key.of} {key.by}", not group.is_first
+        title, hidden = f"{key.of} {key.by}", group.rank > 0
         bar = tqdm(total=len(mine), desc=title, leave=False, disable=hidden)
 
         @torch.no_grad()

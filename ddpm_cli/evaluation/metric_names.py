@@ -7,7 +7,7 @@ import torch
 from hydra import compose
 from omegaconf import OmegaConf
 
-from ddpm_cli.config.build import build, to_plain
+from ddpm_cli.config.build import build
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.evaluation.feature_cache import FeatureKey
@@ -56,7 +56,8 @@ def full_names(metrics: Sequence[str]) -> list[str]:
 def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
     """The nodes of the configuration of the features that metrics take."""
     names = dict.fromkeys(name.partition("_")[2] for name in metrics if name != "nll")
-    return {name: to_plain(compose("compare", [f"features={name}"]).features) for name in names}
+    nodes = {name: compose("compare", [f"features={name}"]).features for name in names}
+    return {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
 
 
 @torch.no_grad()

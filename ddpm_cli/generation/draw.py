@@ -34,7 +34,7 @@ def draw_missing(
     every = [range(first, min(first + batch_size, n)) for first in range(0, n, batch_size)]
     batches = [batch for batch in every if not finished.issuperset(batch)]
     before, steps, pixels = n - sum(map(len, batches)), generator.steps, dict[int, Pixels]()
-    with tqdm(total=n, initial=before, disable=not group.is_first, **BAR) as bar:
+    with tqdm(total=n, initial=before, disable=group.rank > 0, **BAR) as bar:
         for place in group.work_queue(len(batches)):
             batch = batches[place]
             begun = before + sum(map(len, batches[:place]))  # other processes may still draw these

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.build import bind, group_options, to_plain
+from ddpm_cli.config.build import bind, group_options
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.generation.options import GenerationOptions
@@ -85,8 +85,8 @@ class Generator:
     ) -> "Generator":
         """A generator with the sampler and the times of the node `sampler`."""
         sampler, grid = bind(cfg, "sampler"), group_options(cfg, "sampler")
-        times, node = grid.times(denoiser.diffusion), to_plain(cfg.sampler)
-        return cls(denoiser, options, sampler, times, shape, classes, node)
+        node: Any = OmegaConf.to_container(cfg.sampler, resolve=True)
+        return cls(denoiser, options, sampler, grid.times(denoiser.diffusion), shape, classes, node)
 
     def trajectory(
         self,

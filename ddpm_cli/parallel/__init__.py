@@ -1,21 +1,8 @@
 """Processes, devices, precision: only this folder knows on what and how a network computes."""
 
-from ddpm_cli.parallel.devices import (
-    AsyncScalar,
-    device_text,
-    find_device,
-    without_sync,
-    wrap_network,
-)
+from ddpm_cli.parallel.devices import AsyncScalar, device_text, find_device, without_sync
 from ddpm_cli.parallel.flops import FlopCount, count_flops, measure_peak
-from ddpm_cli.parallel.group import (
-    ALONE,
-    AnyRankFlag,
-    EchoError,
-    ProcessGroup,
-    join_group,
-    launched_rank,
-)
+from ddpm_cli.parallel.group import ALONE, AnyRankFlag, EchoError, ProcessGroup, join_group
 from ddpm_cli.parallel.precision import (
     TYPES,
     Precision,
@@ -23,7 +10,6 @@ from ddpm_cli.parallel.precision import (
     on_device,
     prepare_for_sampling,
     prepare_for_training,
-    scaler_for,
 )
 from ddpm_cli.parallel.state_dicts import (
     load_network,

@@ -1,5 +1,6 @@
-"""Devices by name, and wrappers of the network."""
+"""Devices by name, and numbers on their way from them."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ddpm_cli.parallel.group import ALONE, ProcessGroup, launched_rank
+from ddpm_cli.parallel.group import ALONE, ProcessGroup
 
 
 def find_device(name: str) -> torch.device:
@@ -16,13 +17,13 @@ def find_device(name: str) -> torch.device:
 
     Raises ValueError for a device that is not there.
     """
-    _, count, place = launched_rank()
+    count = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
     if name == "auto" and torch.cuda.is_available():
         name = "cuda"
     elif name == "auto":
         name = "mps" if torch.backends.mps.is_available() and count == 1 else "cpu"
     if count > 1:
-        name = own_device(name, place)
+        name = own_device(name, int(os.environ["LOCAL_RANK"]))
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
@@ -56,17 +57,6 @@ def device_text(device: torch.device, parallel: str = "none", group: ProcessGrou
     if parallel == "dp":
         return f"{text}, DataParallel of one: {count} GPUs are visible, batches stay whole"
     return text if group.count == 1 else f"{text}, {group.count} processes ({dist.get_backend()})"
-
-
-def wrap_network(network: nn.Module, parallel: str, group: ProcessGroup) -> nn.Module:
-    """The network in DataParallel (several GPUs) or DistributedDataParallel (several processes)."""
-    if parallel == "dp":
-        return nn.DataParallel(network)
-    if group.count == 1:
-        return network
-    device = next(network.parameters()).device
-    ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
 
 
 class AsyncScalar:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import repeat, takewhile
 from typing import Any, TypeVar
 
@@ -40,6 +39,7 @@ class EchoError(ValueError):
 class ProcessGroup:
     """Process `rank` of `count`, of which `here` run on this machine; one alone exchanges nothing.
 
+    Process 0, the first, writes files and messages.
     restarts: how often torchrun has started the processes anew after the loss of a process.
     """
 
@@ -48,11 +48,6 @@ class ProcessGroup:
     here: int = 1
     store: Store | None = None
     restarts: int = 0
-
-    @cached_property
-    def is_first(self) -> bool:
-        """Whether this process writes files and messages."""
-        return self.rank == 0
 
     def slice_of(self, total: int) -> slice:
         """This process's contiguous share of `total` things; shares differ by 1 thing at most."""
@@ -81,9 +76,9 @@ class ProcessGroup:
 
     def gather(self, thing: Shared) -> list[Shared]:
         """The things of all processes by rank on the first process; on others, their own thing."""
-        things: list[Any] = [None] * self.count if self.is_first and self.count > 1 else [thing]
+        things: list[Any] = [None] * self.count if self.rank == 0 and self.count > 1 else [thing]
         if self.count > 1:
-            dist.gather_object(thing, things if self.is_first else None)
+            dist.gather_object(thing, things if self.rank == 0 else None)
         return things
 
     def gather_sorted(self, numbered: Mapping[int, Shared]) -> list[Shared]:
@@ -93,7 +88,7 @@ class ProcessGroup:
 
     def first_then_others(self, make: Callable[[], Shared]) -> Shared:
         """Call `make` in the first process, then in the others: they find its files on the disk."""
-        own = [make()] if self.is_first else []
+        own = [make()] if self.rank == 0 else []
         self.broadcast(None)
         return own[0] if own else make()
 
@@ -138,7 +133,7 @@ def join_group(device: torch.device) -> Iterator[ProcessGroup]:
         torch.cuda.set_device(device)
     launched = dist.is_torchelastic_launched()
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) if launched else 0
-    if launched_rank()[1] == 1:
+    if not launched or int(os.environ["WORLD_SIZE"]) == 1:
         yield ProcessGroup(restarts=restarts)
         return
     agents, rank, count = next(rendezvous("env://"))
@@ -159,10 +154,3 @@ def join_group(device: torch.device) -> Iterator[ProcessGroup]:
         store.set("failure", f"{kind}: {error}")
         raise
     dist.destroy_process_group()
-
-
-def launched_rank() -> tuple[int, int, int]:
-    """(rank, processes, rank on this machine) by torch's elastic launch; (0, 1, 0) without it."""
-    if not dist.is_torchelastic_launched():
-        return 0, 1, 0
-    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])

@@ -20,7 +20,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ddpm_cli.parallel.group import EchoError, launched_rank
+from ddpm_cli.parallel.group import EchoError
 
 PATIENCE = 300  # seconds: longer than a step and a checkpoint take
 AGENTS = [
@@ -47,11 +47,13 @@ def run_in_processes(
     Raises ValueError with the message of the process that failed first. Raises KeyboardInterrupt
     where a process could not stop after a signal.
     """
-    if launched_rank()[1] > 1 and not folder_is_named:  # each would make a folder of its own
+    launched = dist.is_torchelastic_launched()
+    if launched and int(os.environ["WORLD_SIZE"]) > 1 and not folder_is_named:
+        # Each process would make a folder of its own.
         raise ValueError(
             "processes started by torchrun need one folder: name it with hydra.run.dir=FOLDER"
         )
-    if count <= 1 or dist.is_torchelastic_launched():
+    if count <= 1 or launched:
         return job(*args)
     with TemporaryDirectory() as folder, quiet_agent():
         threads = max(1, torch.get_num_threads() // count)

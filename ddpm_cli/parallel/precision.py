@@ -9,8 +9,10 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 from torch.amp import GradScaler
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from ddpm_cli.parallel.group import ALONE, ProcessGroup
 from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -47,11 +49,18 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def prepare_for_training(
-    network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool
+    network: nn.Module,
+    precision: Precision,
+    *,
+    compiled: bool,
+    recomputed: bool,
+    parallel: str = "none",
+    group: ProcessGroup = ALONE,
 ) -> nn.Module:
-    """The network of one training process.
+    """The network of a training process, in DistributedDataParallel where there are several.
 
     recomputed: the backward pass recomputes the activations within the network's parts.
+    parallel: `dp` is DataParallel over the GPUs of one process.
     """
     if recomputed:
         recompute(network)
@@ -60,7 +69,13 @@ def prepare_for_training(
     if compiled:
         check_compiler()
         network.compile()  # in place, so that the names of weights stay
-    return network
+    if parallel == "dp":
+        return nn.DataParallel(network)
+    if group.count == 1:
+        return network
+    device = next(network.parameters()).device
+    ids = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
 
 
 def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
@@ -91,11 +106,6 @@ def check_compiler() -> None:
         raise ValueError(
             f"compile=true needs a C++ compiler, but none of {', '.join(names)} is there"
         )
-
-
-def scaler_for(precision: Precision, device: torch.device) -> GradScaler:
-    """The loss scaler of fp16; disabled for bf16 and fp32, whose range needs none."""
-    return GradScaler(device.type, enabled=precision == "fp16")
 
 
 def has_overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:

@@ -7,7 +7,7 @@ from ddpm_cli.diffusion import to_device_of
 from ddpm_cli.images import to_float
 from ddpm_cli.loading import Batch
 from ddpm_cli.losses import Noised
-from ddpm_cli.seeds import Purpose, normal_like, reseed, rng_at, words_at
+from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
 from ddpm_cli.shapes import Images, Uniforms
 from ddpm_cli.train_times import History, SampledTimes, uniform
 
@@ -62,4 +62,4 @@ def keyed_uniforms(seed: int, purpose: Purpose, step: int, count: int) -> Unifor
 def keyed_normal(like: Images, seed: int, purpose: Purpose, step: int, mine: slice) -> Images:
     """Standard normal noise for the images at the places `mine` of the global batch."""
     words = words_at(seed, purpose, step, count=mine.stop)[mine]
-    return normal_like(like, reseed(words, like.device))
+    return normal_like(like, map(torch.Generator(like.device).manual_seed, words))

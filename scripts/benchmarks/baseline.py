@@ -11,6 +11,7 @@ import torch
 from einops import einsum, rearrange
 from omegaconf import OmegaConf
 from torch import nn
+from torch.amp import GradScaler
 from torch.nn import functional as F
 
 from ddpm_cli import losses, schedules
@@ -20,8 +21,8 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.loading import Stream, batches
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, LinearAttention, Pointwise
-from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training, scaler_for
+from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, Pointwise
+from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training
 from ddpm_cli.training import Progress, Trainer, TrainState, fit
 
 Sides: TypeAlias = Mapping[str, Callable[[], object]]
@@ -54,9 +55,7 @@ class Task:
 class Einsum(nn.Module):
     """Attention of either kind with its products written out."""
 
-    def __init__(
-        self, attention: Attention | LinearAttention, mix: Callable[..., torch.Tensor]
-    ) -> None:
+    def __init__(self, attention: Attention, mix: Callable[..., torch.Tensor]) -> None:
         super().__init__()
         self.heads, self.to_qkv, self.to_out, self.mix = (
             attention.heads,
@@ -95,8 +94,8 @@ def plain(layer: nn.Module) -> nn.Module:
     """Replace a layer and all layers in it by those of tutorials, with the same weights."""
     for name, child in layer.named_children():
         setattr(layer, name, plain(child))
-    if isinstance(layer, Attention | LinearAttention):
-        return Einsum(layer, pairs if isinstance(layer, Attention) else linear)
+    if isinstance(layer, Attention):
+        return Einsum(layer, linear if layer.linear else pairs)
     if isinstance(layer, Pointwise | GroupNorm):
         layer = copy.copy(layer)
         layer.__class__ = nn.Conv2d if isinstance(layer, Pointwise) else nn.GroupNorm
@@ -148,7 +147,7 @@ def state_of(task: Task, precision: str = "fp32", recomputed: bool = False) -> T
     )
     state.denoiser, state.scaler = (
         replace(state.denoiser, network=network),
-        scaler_for(precision, CPU),
+        GradScaler("cpu", enabled=precision == "fp16"),
     )
     return state
 

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from baseline import Task, project, state_of
 
-from ddpm_cli.parallel import ALONE, ProcessGroup, join_group, wrap_network
+from ddpm_cli.parallel import ALONE, ProcessGroup, join_group, prepare_for_training
 from ddpm_cli.parallel.launch import run_in_processes
 from ddpm_cli.training import Progress
 
@@ -20,9 +20,10 @@ def training(options: argparse.Namespace, group: ProcessGroup) -> Iterator[Progr
     """A training run of random images in these processes."""
     task = Task(options.dim, tuple(options.mults), options.size, options.batch)
     state = state_of(task)
-    state.denoiser = replace(
-        state.denoiser, network=wrap_network(state.denoiser.network, "ddp", group)
+    network = prepare_for_training(
+        state.denoiser.network, "fp32", compiled=False, recomputed=False, group=group
     )
+    state.denoiser = replace(state.denoiser, network=network)
     return project(task, state, group)
 
 
@@ -42,16 +43,16 @@ def measure(options: argparse.Namespace) -> bool:
     with join_group(torch.device("cpu")) as group:
         both, alone, times = (
             training(options, group),
-            training(options, ALONE) if group.is_first else None,
+            training(options, ALONE) if group.rank == 0 else None,
             ([], []),
         )
         for turn in range(options.rounds + 1):
             kept = options.steps * (turn > 0)  # the first round warms up
-            times[0].extend(seconds(alone, 2, options.steps)[:kept] if group.is_first else [])
+            times[0].extend(seconds(alone, 2, options.steps)[:kept] if group.rank == 0 else [])
             dist.barrier()
             times[1].extend(seconds(both, 1, options.steps)[:kept])
             dist.barrier()
-        if group.is_first:
+        if group.rank == 0:
             one, two = map(statistics.median, times)
             print(
                 f"dim {options.dim}, mults {options.mults}, {options.size} px, "

@@ -70,18 +70,18 @@ def evaluate_in_process(
     """
     cfg = OmegaConf.create(plain)
     with join_group(find_device(options.device)) as group:
-        with logging_to(None, group.is_first):
+        with logging_to(None, group.rank == 0):
             inputs = load_inputs(cfg, options, folder, group)
             likely = likelihood_images(inputs) if "nll" in options.metrics else None
             run = build_evaluation(cfg, inputs, nodes) if nodes else None
-        with logging_to(folder / "eval.log", group.is_first):
+        with logging_to(folder / "eval.log", group.rank == 0):
             finished = open_store(run.generated, inputs) if run else set()
-            if group.is_first:
+            if group.rank == 0:
                 save_text(folder / "eval.yaml", OmegaConf.to_yaml(cfg))
                 log_evaluation(inputs, likely, run, len(finished))
             results = measure_likelihood(inputs, likely) if likely else []
             features = collect_features(run, finished) if run else {}
-            if group.is_first:
+            if group.rank == 0:
                 torch.set_num_threads(threads)  # on which sums depend
                 numbers, copies = compute_numbers(run, features) if run else ([], {})
                 write_evaluation(inputs, [*results, *numbers], copies)

@@ -81,7 +81,7 @@ def collect_features(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey,
     features = {key: run.cache.features(key) for key in dict.fromkeys(keys)}
     for metric in [name for name in run.metrics if name.startswith("fd_")]:
         images, dimensions = features[FeatureKey("generated", metric.removeprefix("fd_"))].shape
-        if images < ENOUGH * dimensions and group.is_first:
+        if images < ENOUGH * dimensions and group.rank == 0:
             log.warning(
                 "warning: %s images are few for %s features: %s is too large, "
                 "and %s_infinity is to be trusted from %s images on",

@@ -68,7 +68,7 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
     if (path := options.generated) is not None:
         preparation = replace(inputs.preparation, crop="center", holdout=0.0)
         source = group.first_then_others(lambda: folder(path=path))
-        data = load_image_set(source, preparation, copies=group.here, verbose=group.is_first)
+        data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
         if (count := len(data.images)) < 8:
             raise ValueError(
                 f"generated must hold at least 8 images, but there are {count} in {path!r}"
@@ -102,7 +102,7 @@ def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]
     if (drawn := generated.drawn) is None:
         return set()
     options, finished = inputs.options, set[int]()
-    if inputs.group.is_first:
+    if inputs.group.rank == 0:
         n, batch_size = options.samples, options.batch
         drawn.store.open(provenance(drawn.generator, options.ckpt, n, batch_size))
         mark_finished()

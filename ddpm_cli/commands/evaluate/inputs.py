@@ -46,7 +46,7 @@ def load_inputs(
         even_levels(denoiser.diffusion, options.nll_steps)
     node, preparation = data_config(cfg, checkpoint, options)
     source = group.first_then_others(lambda: build(node, "data"))
-    data = load_image_set(source, preparation, copies=group.here, verbose=group.is_first)
+    data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
     if denoiser.conditional:
         if data.classes != checkpoint.classes:
             known, own = ", ".join(checkpoint.classes), ", ".join(data.classes) or "none"

@@ -128,7 +128,7 @@ def by_bound(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
         for place, x0, table in values_per_step(inputs, data, diffusion.steps, terms)
     }
     every = inputs.group.gather_sorted(mine)
-    if not inputs.group.is_first:
+    if inputs.group.rank > 0:
         return None
     ends, bits, sums = zip(*every, strict=True)
     end, means = float(torch.cat(ends).mean()), torch.stack(sums).sum(0) / len(data.images)
@@ -149,7 +149,7 @@ def by_flow(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
 
     values = values_per_step(inputs, data, options.nll_steps, states)
     every = inputs.group.gather_sorted({place: table[-1, 0] for place, _, table in values})
-    return (torch.cat(every), {}, []) if inputs.group.is_first else None
+    return (torch.cat(every), {}, []) if inputs.group.rank == 0 else None
 
 
 def values_per_step(
@@ -171,7 +171,7 @@ def values_per_step(
         unit_scale=1 / steps,
         dynamic_ncols=True,
         bar_format=BAR,
-        disable=not group.is_first,
+        disable=group.rank > 0,
     ) as bar:
         for place, indices in batches:
             x0, table = to_float(data.images[indices].to(denoiser.device)), []

@@ -79,7 +79,7 @@ def sample_in_process(
     """Sample in this process, the only one or one of a group; the first one shows the images."""
     with (
         join_group(find_device(options.device)) as group,
-        logging_to(folder / "sample.log", group.is_first),
+        logging_to(folder / "sample.log", group.rank == 0),
     ):
         checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
         generator = build_generator(
@@ -94,7 +94,7 @@ def sample_in_process(
         shown = grid_count(generator, options)
         store = ImageStore(folder, options.png, options.npz)
         batch_size, rows = 0, dict[int, dict[str, str]]()
-        if group.is_first:
+        if group.rank == 0:
             batch_size = (
                 options.batch
                 if options.batch != "auto"
@@ -107,7 +107,7 @@ def sample_in_process(
         images = store.images(old) if old else {}
         batch_size, finished = group.broadcast((batch_size, set(rows)))
         images |= draw_images(generator, store, options, batch_size, finished, shown, group)
-        if group.is_first:
+        if group.rank == 0:
             for path in write_outputs(generator, images, options, folder):
                 fact("written", path)
     return True

@@ -69,14 +69,14 @@ def train_in_process(
     device, facts = find_device(cfg.trainer.device), RunFacts(folder)
     with (
         join_group(device) as group,
-        logging_to(folder / LOG, group.is_first, facts),
+        logging_to(folder / LOG, group.rank == 0, facts),
         stop_on_signals(group) as stop,
     ):
         run = set_up_run(cfg, invocation, group, features)
-        if run.trainer.measures and group.is_first:
+        if run.trainer.measures and group.rank == 0:
             log_sample_metrics(run)
         run_checks(run)
-        if group.is_first:
+        if group.rank == 0:
             write_config(folder / HYDRA, cfg, invocation.overrides)
             facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
         run.logger.open(run.state.step)
@@ -85,7 +85,7 @@ def train_in_process(
             with run.writer.thread:
                 train_loop(run, stop)
                 finish_run(run, stop, invocation)
-            if group.is_first:
+            if group.rank == 0:
                 mark_finished()
         if stop.is_set() and group.count > 1:
             exit_now()

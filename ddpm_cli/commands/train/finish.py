@@ -26,7 +26,7 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         stays = "the last good checkpoint stays; see incidents.jsonl"
         raise ValueError(f"the weights are not finite at step {step}: {stays}")
     run.gather_positions()
-    path = save_last(run, stop) if run.group.is_first else None
+    path = save_last(run, stop) if run.group.rank == 0 else None
     if run.state.step < run.steps:
         fact(
             "stopped" if stop.is_set() else "ended", f"at step {step} of {run.steps:,}; go on with:"
@@ -67,7 +67,7 @@ def ending_with_report(run: Run) -> Iterator[None]:
 
 def write_report(run: Run) -> None:
     """Write the report where there is a checkpoint, and log where it is or why there is none."""
-    if not run.group.is_first or not newest_first(run.folder):
+    if run.group.rank > 0 or not newest_first(run.folder):
         return
     try:
         fact("report", write_run_page(run.folder, run.trainer.device, list(run.cfg.trust)))

@@ -31,7 +31,7 @@ class Window:
 
 def train_loop(run: Run, stop: Event) -> None:
     """Train until the end or a request to stop; roll back once where the numbers stay bad."""
-    total, silent = run.steps, not run.group.is_first
+    total, silent = run.steps, run.group.rank > 0
     with tqdm(
         total=total, initial=run.state.step, unit=" steps", dynamic_ncols=True, disable=silent
     ) as bar:
@@ -86,7 +86,7 @@ def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
     """Save a checkpoint, but none of weights that are going bad."""
     guard.look()
     run.gather_positions()
-    if run.group.is_first and not guard.in_a_row:
+    if run.group.rank == 0 and not guard.in_a_row:
         run.save()
 
 

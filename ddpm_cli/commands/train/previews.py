@@ -30,7 +30,7 @@ def write_preview(run: Run) -> None:
     samples = torch.cat(run.group.all_gather(to_bytes(images).cpu()))
     step = run.state.step
     run.logger.picture(GRID.format(step), grid(samples.numpy()), step)
-    if run.group.is_first:
+    if run.group.rank == 0:
         check_colours(run, samples)
 
 

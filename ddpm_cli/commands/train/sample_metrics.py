@@ -62,4 +62,4 @@ def score_samples(run: Run, batches: Iterable[Bytes]) -> dict[str, float]:
     parts = group.gather([metrics.features(images) for images in batches])
     every = list(chain.from_iterable(parts))
     features = {name: torch.cat([each[name] for each in every]) for name in metrics.extractors}
-    return group.broadcast(metrics.scores(features) if group.is_first else {})
+    return group.broadcast(metrics.scores(features) if group.rank == 0 else {})

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.amp import GradScaler
 
 from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
@@ -27,11 +28,11 @@ from ddpm_cli.evaluation.metric_names import build_extractors
 from ddpm_cli.loading import Stream
 from ddpm_cli.losses import Loss
 from ddpm_cli.models import (
+    WITHOUT_CLASSES,
     build_denoiser,
     build_diffusion,
     build_loss,
     build_time_sampler,
-    label_count,
 )
 from ddpm_cli.pacing import shorten_cadences
 from ddpm_cli.parallel import (
@@ -43,8 +44,6 @@ from ddpm_cli.parallel import (
     measure_peak,
     on_device,
     prepare_for_training,
-    scaler_for,
-    wrap_network,
 )
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
@@ -120,7 +119,7 @@ def build_run(
     share = Stream(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
-    logger = RunLogger(folder, writes=group.is_first)
+    logger = RunLogger(folder, writes=group.rank == 0)
     writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     metrics = TrainingSetMetrics(trainer.measures, extractors, training)
     parts = trainer, state, loss, training, held_out, share, rows, fingerprint, logger, writer
@@ -148,11 +147,13 @@ def load_images(
     """
     source = group.first_then_others(lambda: build(cfg, "data"))
     check_batch_size(batch_size, source.count, endless=source.rows is not None)
-    labels = label_count(cfg, len(source.classes))  # refuses missing classes before any decoding
-    data = load_image_set(source, preparation, copies=group.here, verbose=group.is_first)
+    conditional = cfg.model.get("conditional", False)
+    if conditional and not source.classes:  # known before any decoding
+        raise ValueError(WITHOUT_CLASSES)
+    data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
     if len(set(group.all_gather(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
-    if labels:
+    if conditional:
         check_labels(data)
     return data, source.rows
 
@@ -185,12 +186,17 @@ def build_state(
     state = TrainState.fresh(
         denoiser, trainer.optimizer, loss_module=module, time_sampler=time_sampler
     )
-    recomputed = trainer.activation_checkpointing
     network = prepare_for_training(
-        denoiser.network, trainer.precision, compiled=trainer.compile, recomputed=recomputed
+        denoiser.network,
+        trainer.precision,
+        compiled=trainer.compile,
+        recomputed=trainer.activation_checkpointing,
+        parallel=trainer.parallel,
+        group=group,
     )
-    state.denoiser = replace(denoiser, network=wrap_network(network, trainer.parallel, group))
-    state.scaler = scaler_for(trainer.precision, device)
+    state.denoiser = replace(denoiser, network=network)
+    # The range of bf16 and fp32 needs no scaler of the loss.
+    state.scaler = GradScaler(device.type, enabled=trainer.precision == "fp16")
     return state
 
 

@@ -74,7 +74,7 @@ def measure_costs(run: Run, seconds: float) -> Costs:
         grid = drawing_seconds(run, lambda: preview_trajectory(run), limit)
         measurement = measurement_seconds(run, limit) if run.trainer.measures else 0.0
         evaluation = seconds_taken(lambda: held_out_losses(run))
-        save = save_seconds(run) if run.group.is_first else 0.0
+        save = save_seconds(run) if run.group.rank == 0 else 0.0
         return Costs(step, evaluation, grid, save, measurement)
 
 

@@ -16,11 +16,6 @@ from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes
 Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
 
 
-def call_directly(part: nn.Module, *inputs: Maps | Features) -> Maps:
-    """Call a part; operator.call would do the same, but breaks torch.compile's graph."""
-    return part(*inputs)
-
-
 class Pointwise(nn.Conv2d):
     """A 1x1 convolution as a matrix product, which copies no maps that lie channels last."""
 
@@ -40,43 +35,29 @@ class GroupNorm(nn.GroupNorm):
 
 
 class Attention(nn.Module):
-    """Multi-head attention over all positions (Vaswani et al. 2017)."""
+    """Multi-head attention over all positions (Vaswani et al. 2017).
 
-    def __init__(self, channels: int, *, heads: int = 4, head_dim: int = 32) -> None:
-        super().__init__()
-        self.heads = heads
-        self.to_qkv = Pointwise(channels, heads * head_dim * 3, 1, bias=False)
-        self.to_out = Pointwise(heads * head_dim, channels, 1)
-
-    def forward(self, x: Images) -> Images:
-        q, k, v = rearrange(
-            self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads
-        )
-        out = F.scaled_dot_product_attention(q, k, v)
-        out = rearrange(out, "b h (y x) d -> b y x (h d)", y=x.shape[2])
-        return self.to_out(out.permute(0, 3, 1, 2))
-
-
-class LinearAttention(nn.Module):
-    """Attention linear in the positions: q softmax over features, k over positions.
-
-    Shen et al. 2018.
+    linear: in the positions, by softmax of q over features, of k over positions (Shen et al. 2018).
     """
 
-    def __init__(self, channels: int, *, heads: int = 4, head_dim: int = 32) -> None:
+    def __init__(
+        self, channels: int, *, heads: int = 4, head_dim: int = 32, linear: bool = False
+    ) -> None:
         super().__init__()
-        self.heads, self.scale = heads, head_dim**-0.5
-        self.to_qkv = Pointwise(channels, heads * head_dim * 3, 1)
-        self.to_out = nn.Sequential(
-            Pointwise(heads * head_dim, channels, 1), GroupNorm(1, channels)
-        )
+        self.heads, self.linear, self.scale = heads, linear, head_dim**-0.5
+        self.to_qkv = Pointwise(channels, heads * head_dim * 3, 1, bias=linear)
+        out = Pointwise(heads * head_dim, channels, 1)
+        self.to_out = nn.Sequential(out, GroupNorm(1, channels)) if linear else out
 
     def forward(self, x: Images) -> Images:
         q, k, v = rearrange(
             self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads
         )
-        context = self.scale * (k.softmax(dim=-2).transpose(-1, -2) @ v)
-        out = q.softmax(dim=-1) @ context
+        if self.linear:
+            context = self.scale * (k.softmax(dim=-2).transpose(-1, -2) @ v)
+            out = q.softmax(dim=-1) @ context
+        else:
+            out = F.scaled_dot_product_attention(q, k, v)
         out = rearrange(out, "b h (y x) d -> b y x (h d)", y=x.shape[2])
         return self.to_out(out.permute(0, 3, 1, 2))
 
@@ -172,7 +153,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         # The order of the layers decides their initial weights: attention before blocks.
-        attention = LinearAttention(out_channels, heads=heads, head_dim=head_dim)
+        attention = Attention(out_channels, heads=heads, head_dim=head_dim, linear=True)
         self.first = block(in_channels, out_channels, time)
         self.second = block(out_channels, out_channels, time)
         self.attend = Attend(out_channels, attention)

@@ -16,7 +16,6 @@ from ddpm_cli.networks.unet.blocks import (
     SinusoidalEmbedding,
     Stage,
     Through,
-    call_directly,
     convnext_block,
     resnet_block,
 )
@@ -58,7 +57,8 @@ class UNet(nn.Module):
         }[block]
         stage = partial(Stage, block=new, time=time, heads=heads, head_dim=head_dim)
         # Names and order of the layers are those of checkpoints and of the initial weights.
-        self.through: Through = call_directly  # or torch's checkpoint
+        # A part is called directly, or by torch's checkpoint; operator.call breaks compiled graphs.
+        self.through: Through = lambda part, *inputs: part(*inputs)
         self.classes, self.divisor = classes, 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(in_channels, stem, 7, padding=3)
         mlp = nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time)
