@@ -25,7 +25,10 @@ VARIANCE_INTERPOLATIONS: dict[str, float] = {"small": 0.0, "large": 1.0}
 
 @dataclass(frozen=True)
 class Estimate:
-    """The output, its x_0, and the place of the reverse variance between beta-tilde and beta."""
+    """The output, its x_0, and the reverse variance.
+
+    variance_interpolation: 0 is beta-tilde, 1 is beta.
+    """
 
     output: Images
     x0: Images

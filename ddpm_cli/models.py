@@ -70,7 +70,7 @@ def build_denoiser(
 
 
 def build_loss(cfg: DictConfig) -> Loss:
-    """The loss. A loss of another loss is built with that."""
+    """The loss. A loss that wraps another (`loss.of`) gets the wrapped loss as its argument."""
     if "of" in cfg.loss:
         return build(cfg, "loss", bind(cfg, "loss.of"))
     return bind(cfg, "loss")
@@ -94,7 +94,9 @@ def load_denoiser(
     recipe, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
     shape, classes = checkpoint.shape, len(checkpoint.classes)
     if "path" in (recipe.get("schedule") or {}):
-        raise ValueError("the schedule of this checkpoint is a file, which no run writes into one")
+        raise ValueError(
+            "the checkpoint's schedule names a file, but a checkpoint of ddpm-train holds betas"
+        )
     try:
         check_groups(recipe, "schedule", "model")
         diffusion = build_diffusion(recipe)

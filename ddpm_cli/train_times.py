@@ -96,7 +96,7 @@ class History:
 def uniform(u: Uniforms, history: History) -> SampledTimes:
     """Every time alike (Ho et al. 2020)."""
     steps = history.diffusion.steps
-    return (1 + (u * steps).long()).clamp(max=steps), 1.0  # rounding closes a part of `stratified`
+    return (1 + (u * steps).long()).clamp(max=steps), 1.0  # u of `stratified` may round up to 1
 
 
 def stratified(u: Uniforms, history: History) -> SampledTimes:

@@ -68,7 +68,7 @@ class AsyncWriter:
             return write_and_prune(
                 self.folder / "checkpoints", copy, last=self.last, every=self.every, best=best
             )
-        except (OSError, RuntimeError, ValueError) as error:  # of a full disk: the first two
+        except (OSError, RuntimeError, ValueError) as error:  # a full disk: the first two
             return error
 
     def poll(self) -> None:

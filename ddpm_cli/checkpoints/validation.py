@@ -28,7 +28,10 @@ SIDE, WORD, TEXT = 4096, 3000, 2**17
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:
-    """What is missing or contradicts itself, in one line each; a missing part is the last."""
+    """What is missing or contradicts itself, in one line each.
+
+    After a missing part nothing more is checked.
+    """
     for fields, part in ((FIELDS, content), (FACTS, content.get("facts", {}))):
         for name, kind in fields.items():
             value = part.get(name) if isinstance(part, dict) else None

@@ -28,11 +28,14 @@ MODULES = {
     "sample": "sample.command",
     "sweep": "sweep.command",
 }
-CONFIGS = {"doctor": "train", "evaluate": "eval"}  # of commands that are named otherwise
+CONFIGS = {
+    "doctor": "train",
+    "evaluate": "eval",
+}  # the YAML file of a command, where its name differs
 
 
 def run(name: str, cfg: DictConfig, invocation: Invocation) -> Any:
-    """Run a command; KeyboardInterrupt where the user stopped it."""
+    """Run a command. Raises KeyboardInterrupt if the user stopped the command."""
     result = getattr(import_module(f"ddpm_cli.commands.{MODULES[name]}"), name)(cfg, invocation)
     if result is False:
         raise KeyboardInterrupt
@@ -95,7 +98,7 @@ def main() -> None:
 
 
 def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
-    """Train one run; in a sweep record what becomes of it, and return the best metric's lowest."""
+    """Train one run. In a sweep, record the outcome and return the lowest of `trainer.best`."""
     hydra_cfg = HydraConfig.get()
     best = str(OmegaConf.select(cfg, "trainer.best", default="held_out"))
     train = import_module("ddpm_cli.commands.train.command").train

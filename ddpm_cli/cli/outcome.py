@@ -1,4 +1,7 @@
-"""A command run to its exit code: 0 for success, 1 for an error of the user, 130 for a stop."""
+"""A command run to its exit code: 0 for success, 1 for an error of the user, 130 for Ctrl-C.
+
+A training run that saves its checkpoint at a stop ends with 0.
+"""
 
 import os
 import sys
@@ -41,7 +44,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
             if full:
                 raise
             failures.append(error)
-            if not getattr(error, "is_echo", False):  # of another process, which has shown it
+            if not getattr(error, "is_echo", False):  # another process has printed it
                 print(f"error: {one_line(error)}", file=sys.stderr)
             return None
         finally:

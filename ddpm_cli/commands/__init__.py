@@ -1,1 +1,1 @@
-"""What each command does; a command imports no other."""
+"""What each command does. No command imports another, but doctor the first half of train."""

@@ -92,7 +92,10 @@ def suggestion(key: str, names: Sequence[str]) -> str:
 
 
 def options_of(target: Callable[..., Any]) -> Options:
-    """What YAML may say of a target: its keyword-only parameters; of torch's, all but the first."""
+    """What YAML may say of a target: its keyword-only parameters.
+
+    For a class of torch: every parameter but the first.
+    """
     every = inspect.signature(target, eval_str=True).parameters
     if target.__module__.startswith("torch."):
         return dict(list(every.items())[1:])

@@ -25,30 +25,32 @@ class Invocation:
     config_dir: str | None = None
     trust: Sequence[str] = ()
 
-    def train(self, overrides: Sequence[str]) -> str:
+    def train_command(self, overrides: Sequence[str]) -> str:
         """The command that trains with these overrides."""
         own = [] if self.config_dir is None else [f"--config-dir={self.config_dir}"]
         return shlex.join(["ddpm-train", *own, *overrides])
 
-    def train_again(self, recipe: Sequence[str]) -> str:
+    def train_again_command(self, recipe: Sequence[str]) -> str:
         """The command that trains from overrides that compose a recipe, which name no trust."""
-        return self.train([*recipe, *self.trusted])
+        return self.train_command([*recipe, *self.trusted])
 
-    def resume(self) -> str:
+    def resume_command(self) -> str:
         """The command that goes on with the training run."""
         again = [each for each in self.overrides if not each.startswith(ONE_COMMAND)]
-        return self.train([*again, path_override("hydra.run.dir", self.folder), "resume=auto"])
+        return self.train_command(
+            [*again, path_override("hydra.run.dir", self.folder), "resume=auto"]
+        )
 
-    def sweep(self, hydra: Sequence[str]) -> str:
+    def sweep_command(self, hydra: Sequence[str]) -> str:
         """The command that begins a sweep anew. hydra: the overrides of Hydra's own."""
-        return self.train(["-m", *self.overrides, *hydra])
+        return self.train_command(["-m", *self.overrides, *hydra])
 
-    def resume_sweep(self, *, trusted: bool) -> str:
+    def resume_sweep_command(self, *, trusted: bool) -> str:
         """The command that goes on with a sweep. trusted: whether it needs trust."""
         resume = path_override("resume", self.folder)
         return shlex.join(["ddpm-sweep", resume, *["trust=true"] * trusted])
 
-    def sample(self, checkpoint: Path) -> str:
+    def sample_command(self, checkpoint: Path) -> str:
         """The command that samples from a checkpoint."""
         return shlex.join(["ddpm-sample", path_override("ckpt", checkpoint), *self.trusted])
 

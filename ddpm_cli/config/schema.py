@@ -1,7 +1,7 @@
 """Options of the configuration, checked against the signatures of their targets."""
 
 import inspect
-import math
+import sys
 from collections.abc import Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -86,9 +86,8 @@ def fits(value: Any, kind: Any) -> bool:
     if origin in (list, tuple, Sequence):
         return isinstance(value, list) and all(fits(each, args[0]) for each in value)
     if kind in (int, float):
-        return (
-            isinstance(value, (int, kind)) and not isinstance(value, bool) and math.isfinite(value)
-        )
+        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        return number and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
 
 

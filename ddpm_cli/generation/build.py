@@ -80,7 +80,7 @@ def interpolation_noise(
 ) -> Callable[[Sequence[int]], Noises]:
     """The noise of images between two ends: of image 0 at the first, of image n - 1 at the other.
 
-    An end is a seed, whose image 0 it is, or an image, whose noise the inverse of DDIM finds.
+    An end is a seed (its image 0) or an image (the noise that DDIM's inverse finds).
     """
     if n < 2:
         raise ValueError(f"interpolate needs n of at least 2, but it is {n}")

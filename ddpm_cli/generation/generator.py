@@ -168,7 +168,7 @@ def count_evaluations(
     times: Sequence[float],
     x: Images,
 ) -> int:
-    """Evaluations of a network for one image, counted with a blank answer in its place."""
+    """Evaluations of a network for one image, counted with a denoiser that returns zeros."""
     sizes = []
 
     def blank(x_t: Images, t: Time, label: Labels | None = None) -> Estimate:

@@ -11,14 +11,14 @@ from ddpm_cli.parallel import Precision
 class GenerationOptions:
     """The options that decide which images a checkpoint draws with a sampler.
 
-    seed: image i is a function of the seed and i. weights: the EMA (ema) or the last ones (raw).
-    precision: of the network. label: a class by name or number, or `all`: image i is of class i
-    modulo the number of classes. guidance: 1 none, 0 without label. guidance_interval: the noise
-    levels sigma / alpha where guidance acts. guide: a weaker checkpoint, whose estimate replaces
-    the estimate without label. threshold: of the estimate, at its `quantile` where dynamic.
-    start, strength: an image to take up, and the share of the steps. inpaint, mask, resample: an
-    image to keep where the mask is black, and how often each step is taken. interpolate: two seeds
-    or images, between which the images lie.
+    seed: image i is a function of the seed and i. weights: of the EMA (ema) or of the last step
+    (raw). precision: of the network. label: a class by name or number, or `all`: image i is of
+    class i modulo the number of classes. guidance: 1 is no guidance, 0 ignores the label.
+    guidance_interval: the noise levels sigma / alpha where guidance acts. guide: a weaker
+    checkpoint, whose estimate replaces the estimate without label. threshold: of the estimate, at
+    its `quantile` where dynamic. start, strength: an image to take up, and the share of the steps.
+    inpaint, mask, resample: an image to keep where the mask is black, and how often each step is
+    taken. interpolate: two seeds or images, between which the images lie.
     """
 
     _: KW_ONLY

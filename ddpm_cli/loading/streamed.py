@@ -52,7 +52,7 @@ class Position:
             before = done = state = -1
         counts = type(before) is type(done) is int and 0 <= before < 2**60 and 0 <= done <= WINDOW
         if not counts or not isinstance(state, dict | None) or state == {}:
-            raise ValueError("the checkpoint's position in the stream is none")
+            raise ValueError("the checkpoint's position in the stream is invalid")
         return cls(before, done, state)
 
     @classmethod

@@ -104,8 +104,8 @@ def unfinished_reason(folder: Path) -> str:
     return next(iter(causes), "stopped before there was anything to save")
 
 
-def mark_finished() -> None:
-    """Mark that this process has saved its results."""
+def mark_resumable() -> None:
+    """Mark that the run can go on from what is stored, should it be stopped now."""
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(report).with_name(FINISHED).touch()
 
@@ -154,7 +154,10 @@ def quiet_agent() -> Iterator[None]:
 
 
 def exit_now() -> None:
-    """End this process with code 0; a return after a signal would wait for the waiting agent."""
+    """End this process with code 0.
+
+    After a signal, a normal return would deadlock with the agent, which waits for this process.
+    """
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -22,7 +22,7 @@ def train_command(checkpoint: Checkpoint) -> str:
             recipe["trainer"] = length_in_steps(recipe["trainer"], checkpoint.steps)
         overrides = overrides_for({**recipe, **NOT_THE_RECIPE})
         config_dir, trust = own_config_dir(), foreign_modules(recipe)
-        return Invocation(Path(), config_dir=config_dir, trust=trust).train_again(overrides)
+        return Invocation(Path(), config_dir=config_dir, trust=trust).train_again_command(overrides)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         return f"(none: {error})"
 
@@ -49,6 +49,6 @@ def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, 
         again = train_command(checkpoint)
     return {
         "Train it again": again,
-        "Go on where it ended": invocation.resume(),
-        "Sample from it": invocation.sample(last),
+        "Go on where it ended": invocation.resume_command(),
+        "Sample from it": invocation.sample_command(last),
     }

@@ -1,1 +1,1 @@
-"""Every file of a run's folder: named, written and read here."""
+"""The files of a run's folder beside its checkpoints: named, written and read here."""

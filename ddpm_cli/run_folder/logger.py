@@ -47,10 +47,10 @@ class RunLogger:
         self.close()
         self.show(lambda tensorboard: None, step)
 
-    def numbers(self, step: int, row: Mapping[str, float]) -> None:
+    def write_numbers(self, step: int, row: Mapping[str, float]) -> None:
         """Write one row of numbers; JSON has null for a number that is not finite."""
         finite = {name: each if math.isfinite(each) else None for name, each in row.items()}
-        self.row(METRICS, {"step": step, **finite})
+        self.write_row(METRICS, {"step": step, **finite})
 
         def write(board: SummaryWriter) -> None:
             for name, number in row.items():
@@ -58,7 +58,7 @@ class RunLogger:
 
         self.show(write)
 
-    def row(self, name: str, row: Mapping[str, object]) -> None:
+    def write_row(self, name: str, row: Mapping[str, object]) -> None:
         """Add a row to a file, after the rows that wait for it."""
         self.unwritten.setdefault(name, []).append(json.dumps(row) + "\n")
         self.flush()
@@ -69,7 +69,7 @@ class RunLogger:
             if waiting and self.attempt(partial(append_text, self.folder / name, "".join(waiting))):
                 waiting.clear()
 
-    def picture(self, path: str, picture: Picture, step: int) -> None:
+    def write_picture(self, path: str, picture: Picture, step: int) -> None:
         """Write one picture; its folder or its name is its tag in TensorBoard."""
         tag = path.partition("/")[0].removesuffix(".png")
         self.attempt(lambda: save_png(self.folder / path, picture))

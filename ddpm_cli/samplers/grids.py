@@ -22,7 +22,8 @@ def even(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 
 def trailing(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """T, T - T / steps, ..., T / steps (Lin et al. 2023)."""
-    return [diffusion.steps * (1 - place / steps) for place in range(steps)]
+    times = (diffusion.steps * (1 - place / steps) for place in range(steps))
+    return [max(1.0, t) for t in times]  # rounding may lead below 1
 
 
 def leading(diffusion: GaussianDiffusion, steps: int) -> list[float]:

@@ -116,7 +116,7 @@ def save_manifest(sweep: Sweep) -> None:
 
 def resume_command(sweep: Sweep) -> str:
     """The command that goes on with a sweep."""
-    return Invocation(sweep.folder).resume_sweep(trusted=bool(doubts(sweep)))
+    return Invocation(sweep.folder).resume_sweep_command(trusted=bool(doubts(sweep)))
 
 
 def doubts(sweep: Sweep) -> list[str]:

@@ -42,8 +42,8 @@ def restore_snapshot(
 ) -> None:
     """Put a checkpoint into `state`.
 
-    optimizer: else optimizer and parameters of the loss start afresh. history: else the history of
-    losses and the verdict do.
+    optimizer: whether to restore the optimizer and the loss's parameters. history: whether to
+    restore the history of losses and the verdict.
     """
     load_network(state.denoiser.network, checkpoint.network)
     load_network(state.ema, checkpoint.ema)

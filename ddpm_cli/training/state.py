@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +45,8 @@ class TrainState:
     positions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        kept = getattr(self.time_sampler, "keywords", {}).get("kept", 0)
-        self.history = History(self.denoiser.diffusion, kept)
+        kept = signature(self.time_sampler).parameters.get("kept")
+        self.history = History(self.denoiser.diffusion, kept.default if kept else 0)
         groups = self.optimizer.param_groups
         self.parameters = [parameter for group in groups for parameter in group["params"]]
 

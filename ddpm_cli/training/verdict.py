@@ -81,7 +81,7 @@ class Verdict:
         return "; ".join(filter(None, [f"{WORDS[self.word]}{since}: {losses}", best]))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint holds of the verdict; {} before an evaluation and a best checkpoint."""
+        """The verdict as a checkpoint holds it; {} before the first evaluation or best."""
         if not len(self.held_out) and not self.best_step:
             return {}
         steps = torch.tensor([self.word, self.since, self.best_step])
@@ -96,7 +96,7 @@ class Verdict:
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor], step: int) -> "Verdict":
-        """The verdict in a checkpoint of a step; ValueError where it is none."""
+        """The verdict in a checkpoint of a step; ValueError where it is invalid."""
         if not state:
             return cls()
         mine = cls(held_out=torch.zeros(1, dtype=torch.float64)).state_dict()
@@ -109,7 +109,7 @@ class Verdict:
             and 0 <= best_step <= step
             and len(state["best"]) == (best_step > 0)
         ):
-            raise ValueError("the checkpoint's verdict on its run is none")
+            raise ValueError("the checkpoint's verdict on its run is invalid")
         best = state["best"].tolist()[0] if len(state["best"]) else math.inf
         return cls(
             word,

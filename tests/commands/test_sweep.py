@@ -91,7 +91,7 @@ def assert_a_page_of_four_jobs(text):
 def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, monkeypatch):
     command("train", *SHORT, "seed=1", "hydra.run.dir=whole")
     with monkeypatch.context() as patch:
-        patch.setattr(RunLogger, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(RunLogger, "write_numbers", lambda *_: signal.raise_signal(signal.SIGINT))
         assert command("train", "-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").code == 130
     assert states() == ["stopped"]
     outcome = command("sweep", "resume=sweep")

@@ -48,6 +48,7 @@ def test_whole_numbers_are_numbers(composed):
             "data._target_ must name a function or class of ddpm_cli.data, but is None",
         ),
         ("trainer.steps=true", "trainer.steps must be int, but is True"),
+        (f"trainer.steps=1{400 * '0'}", "trainer.steps must be int, but is 1000"),
         ("trainer.epochs=x", "trainer.epochs must be int or null, but is 'x'"),
         ("sampler.steps=some", "sampler.steps must be int or all, but is 'some'"),
         ("model.network.dim_mults=4", "model.network.dim_mults must be a list of int, but is 4"),

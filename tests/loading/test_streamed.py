@@ -223,7 +223,7 @@ def test_a_share_without_an_image_to_train_on_is_told(damaged):
     ],
 )
 def test_a_position_that_is_none_is_refused(shards, text):
-    with pytest.raises(ValueError, match="the checkpoint's position in the stream is none"):
+    with pytest.raises(ValueError, match="the checkpoint's position in the stream is invalid"):
         taken(1, shards, position=text)
 
 

@@ -8,8 +8,10 @@ from problems import Answer, Dummy, constant_oracle, dummy_images, gaussian_orac
 from sampling_problem import COSINE, FEW, LINEAR, TIMES, image, normals, seeded, silent
 
 from ddpm_cli.denoiser import Denoiser, Estimate
+from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral, clip_x0, ddim, with_guidance
+from ddpm_cli.schedules import cosine
 
 SPACINGS = pytest.mark.parametrize("spacing", ["even", "leading", "trailing"])
 SAMPLERS = pytest.mark.parametrize("sampler", [ancestral, ddim], ids=lambda each: each.__name__)
@@ -250,6 +252,15 @@ def test_guided_and_clipped_denoisers_sample(conditional, sampler):
 )
 def test_grids_of_four_steps(spacing, expected):
     assert Grid(steps=4, spacing=spacing).times(LINEAR) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("length", [10, 400, 1000, 2000, 3999, 4000])
+def test_a_trailing_grid_of_all_steps_never_leaves_the_process(length):
+    diffusion = GaussianDiffusion.from_betas(cosine(steps=length))
+    *times, end = Grid(steps="all", spacing="trailing").times(diffusion)
+    assert (times[0], end) == (length, 0)
+    assert times == pytest.approx(range(length, 0, -1))
+    assert min(times) >= 1
 
 
 def test_a_leading_grid_is_that_of_public_codes():

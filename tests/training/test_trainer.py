@@ -333,3 +333,11 @@ def test_what_is_no_history_of_losses_is_refused(change):
     )
     with pytest.raises(ValueError, match="the checkpoint's history of losses"):
         state.history.load_state_dict({**state.history.state_dict(), **change})
+
+
+def test_loss_aware_times_remember_as_many_losses_as_their_default_says():
+    network = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(network.parameters())
+    denoiser = Denoiser(DIFFUSION, network)
+    state = TrainState(denoiser, network, optimizer, time_sampler=partial(loss_aware, floor=0.1))
+    assert state.history.kept == 10

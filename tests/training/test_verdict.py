@@ -115,5 +115,5 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
     ],
 )
 def test_what_is_no_verdict_is_refused(change):
-    with pytest.raises(ValueError, match="the checkpoint's verdict on its run is none"):
+    with pytest.raises(ValueError, match="the checkpoint's verdict on its run is invalid"):
         Verdict.from_state_dict({**judged([3], [3]).state_dict(), **change}, 10)

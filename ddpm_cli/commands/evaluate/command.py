@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.commands.evaluate.compute import (
     EvaluationRun,
     build_evaluation,
-    collect_features,
     compute_numbers,
+    draw_and_extract,
 )
 from ddpm_cli.commands.evaluate.generated import open_store
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, likelihood_images, load_inputs
@@ -80,7 +80,7 @@ def evaluate_in_process(
                 save_text(folder / "eval.yaml", OmegaConf.to_yaml(cfg))
                 log_evaluation(inputs, likely, run, len(finished))
             results = measure_likelihood(inputs, likely) if likely else []
-            features = collect_features(run, finished) if run else {}
+            features = draw_and_extract(run, finished) if run else {}
             if group.rank == 0:
                 torch.set_num_threads(threads)  # on which sums depend
                 numbers, copies = compute_numbers(run, features) if run else ([], {})
@@ -112,7 +112,7 @@ def log_evaluation(
         log.warning(
             "warning: these are not the images that the checkpoint was trained on "
             "(their fingerprints differ)%s",
-            "; whether those were copied is not found out" * copies,
+            "; copies of the true training images cannot be detected" * copies,
         )
 
 

@@ -65,7 +65,7 @@ def build_evaluation(
     return EvaluationRun(inputs, metrics, generated, cache)
 
 
-def collect_features(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey, Features]:
+def draw_and_extract(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey, Features]:
     """Draw the missing images, and collect the features that the metrics take."""
     options, group, drawn = run.inputs.options, run.inputs.group, run.generated.drawn
     if drawn is not None:

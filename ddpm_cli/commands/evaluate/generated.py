@@ -16,7 +16,7 @@ from ddpm_cli.generation.draw import provenance
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import ImageStore
-from ddpm_cli.parallel.launch import mark_finished
+from ddpm_cli.parallel.launch import mark_resumable
 from ddpm_cli.shapes import Bytes, Indices
 
 STEERING = ("label", "guidance", "guidance_interval", "threshold", "quantile")
@@ -105,7 +105,7 @@ def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]
     if inputs.group.rank == 0:
         n, batch_size = options.samples, options.batch
         drawn.store.open(provenance(drawn.generator, options.ckpt, n, batch_size))
-        mark_finished()
+        mark_resumable()
         finished = set(drawn.store.read_rows())
     return inputs.group.broadcast(finished)
 

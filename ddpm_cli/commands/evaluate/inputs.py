@@ -67,8 +67,7 @@ def data_config(
     recipe, own = checkpoint.config, "data" in cfg
     if not own and OmegaConf.select(recipe, "data._target_") != "ddpm_cli.data.digits":
         raise ValueError(
-            "data=... must name the images: "
-            "only the packaged digits are taken at a checkpoint's word"
+            "data=... must name the images: a checkpoint may name only the packaged digits"
         )
     source = cfg if own else recipe
     check_groups(source, "data")

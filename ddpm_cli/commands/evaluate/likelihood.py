@@ -116,7 +116,7 @@ def write_likelihood(
 def by_bound(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
     """Bits by L_T and one draw of every L_t; their parts; a row for every time.
 
-    None but on the first process.
+    Other processes than the first get None.
     """
     diffusion, cdf = inputs.denoiser.diffusion, CDF[inputs.options.nll_cdf]
 
@@ -140,7 +140,7 @@ def by_bound(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
 
 
 def by_flow(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
-    """Bits by the probability flow, without parts or rows; None but on the first process."""
+    """Bits by the probability flow, without parts or rows; the first process alone has them."""
     options, diffusion = inputs.options, inputs.denoiser.diffusion
     cdf, times = CDF[options.nll_cdf], even_levels(diffusion, options.nll_steps)
 

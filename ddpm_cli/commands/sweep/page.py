@@ -54,5 +54,8 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
             for job in sweep.jobs
             if job.state != "done"
         ],
-        commands={"Start it anew": invocation.sweep(sweep.hydra), "Go on": resume_command(sweep)},
+        commands={
+            "Start it anew": invocation.sweep_command(sweep.hydra),
+            "Go on": resume_command(sweep),
+        },
     )

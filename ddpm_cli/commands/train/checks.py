@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 
@@ -25,12 +24,12 @@ log = logging.getLogger(__name__)
 def preflight_findings(run: Run) -> Iterator[Finding]:
     """The findings of all checks, cheapest first; without steps to go there is no trial."""
     state, trainer, seed = run.state, run.trainer, run.cfg.seed
-    few = replace(run.share, part=slice(ORACLE_IMAGES))[0]
+    few = run.batch(0, slice(ORACLE_IMAGES))
     end = run.steps if trainer.stop_at is None else min(run.steps, trainer.stop_at)
     yield from preflight.check_schedule(state.denoiser.diffusion)
     yield from preflight.check_image_sets([run.data, run.held_out])
     yield from preflight.check_batch_images(run.batch(0).images)
-    if run.cfg.data.holdout and (out := len(run.held_out.images)) < 2:
+    if run.cfg.data.get("holdout") and (out := len(run.held_out.images)) < 2:
         share = f"{out} of {out + len(run.data.images):,} images are held out"
         remedy = "choose a larger data.holdout, or 0 for none"
         yield Finding("warning", f"{share}: overfitting cannot be told of so few; {remedy}")

@@ -13,7 +13,7 @@ from ddpm_cli.commands.train.finish import ending_with_report, finish_run
 from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.run import run_texts
-from ddpm_cli.commands.train.sample_metrics import log_sample_metrics
+from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
 from ddpm_cli.config.build import GROUPS
@@ -24,7 +24,7 @@ from ddpm_cli.evaluation.against_training import sample_metric_nodes
 from ddpm_cli.files import save_text
 from ddpm_cli.models import resolve_config
 from ddpm_cli.parallel import find_device, join_group
-from ddpm_cli.parallel.launch import exit_now, mark_finished, process_count, run_in_processes
+from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
 from ddpm_cli.run_folder.facts import RunFacts
 from ddpm_cli.run_folder.layout import HYDRA, LOG
 
@@ -74,7 +74,7 @@ def train_in_process(
     ):
         run = set_up_run(cfg, invocation, group, features)
         if run.trainer.measures and group.rank == 0:
-            log_sample_metrics(run)
+            prepare_sample_metrics(run)
         run_checks(run)
         if group.rank == 0:
             write_config(folder / HYDRA, cfg, invocation.overrides)
@@ -86,7 +86,7 @@ def train_in_process(
                 train_loop(run, stop)
                 finish_run(run, stop, invocation)
             if group.rank == 0:
-                mark_finished()
+                mark_resumable()
         if stop.is_set() and group.count > 1:
             exit_now()
     return not stop.is_set()

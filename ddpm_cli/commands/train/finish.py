@@ -31,7 +31,7 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         fact(
             "stopped" if stop.is_set() else "ended", f"at step {step} of {run.steps:,}; go on with:"
         )
-        log.info("  %s", invocation.resume())
+        log.info("  %s", invocation.resume_command())
     elif run.steps:
         write_preview(run)
     run.logger.close()
@@ -39,7 +39,7 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         fact("learning", verdict)
     fact("run", run.folder)
     if path:
-        fact("sample", invocation.sample(path))
+        fact("sample", invocation.sample_command(path))
 
 
 def save_last(run: Run, stop: Event) -> Path:

@@ -56,7 +56,7 @@ def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
         fact("learning", verdict.summary(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
-    run.logger.picture(HELD_OUT, heat_map(verdict.by_time), step)
+    run.logger.write_picture(HELD_OUT, heat_map(verdict.by_time), step)
 
 
 def heat_map(by_time: Columns) -> Picture:

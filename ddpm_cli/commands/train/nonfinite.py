@@ -46,7 +46,7 @@ class NonFiniteGuard:
             return
         self.in_a_row += 1
         self.state.skipped += 1
-        self.logger.row(INCIDENTS, evidence(step, self.state.denoiser.network, self.group))
+        self.logger.write_row(INCIDENTS, evidence(step, self.state.denoiser.network, self.group))
         if self.in_a_row == 1:
             why = "its numbers are not finite; see incidents.jsonl"
             log.warning("warning: step %s was skipped: %s", f"{step.step:,}", why)

@@ -29,9 +29,9 @@ def write_preview(run: Run) -> None:
     *_, images = preview_trajectory(run)
     samples = torch.cat(run.group.all_gather(to_bytes(images).cpu()))
     step = run.state.step
-    run.logger.picture(GRID.format(step), grid(samples.numpy()), step)
+    run.logger.write_picture(GRID.format(step), grid(samples.numpy()), step)
     if run.group.rank == 0:
-        check_colours(run, samples)
+        record_colours(run, samples)
 
 
 def preview_trajectory(run: Run) -> Iterator[Images]:
@@ -50,7 +50,7 @@ def ema_generator(run: Run) -> Generator:
     return Generator.from_config(run.cfg, denoiser, options, shape, classes)
 
 
-def check_colours(run: Run, samples: Bytes) -> None:
+def record_colours(run: Run, samples: Bytes) -> None:
     """Write mean and contrast of the samples' channels beside those of the data.
 
     A warning tells of a tint in the second half of a run.
@@ -65,7 +65,7 @@ def check_colours(run: Run, samples: Bytes) -> None:
         {name: round(number, 4) for name, number in zip(names, each.tolist(), strict=True)}
         for each in (own, usual)
     )
-    run.logger.row(SAMPLES, {"step": step, **ours, "data": theirs})
+    run.logger.write_row(SAMPLES, {"step": step, **ours, "data": theirs})
     distance, error = (own - usual).abs(), data.std(0, correction=0) / math.sqrt(len(samples))
     tinted = (distance > SURE * error) & (distance > VISIBLE)
     if step >= max(EARLY, run.steps / 2) and tinted.any():
@@ -88,10 +88,10 @@ def write_data_pictures(run: Run) -> None:
     The second shows eight images, a row each, at growing noise after the clean image.
     """
     batch, diffusion = run.batch(0).images, run.state.denoiser.diffusion
-    run.logger.picture(DATA, grid(batch[:64].numpy()), 0)
+    run.logger.write_picture(DATA, grid(batch[:64].numpy()), 0)
     x0 = to_float(batch[:8])
     eps = Noises.keyed(x0.shape[1:], run.cfg.seed, range(len(x0)), x0.device).start
     times = [0, *torch.linspace(1, diffusion.steps, NOISE_LEVELS - 1).round().tolist()]
     columns = torch.stack([diffusion.add_noise(x0, eps, t) for t in times], dim=1)
     rows = to_bytes(columns.flatten(0, 1)).numpy()
-    run.logger.picture(FORWARD, grid(rows, columns=NOISE_LEVELS), 0)
+    run.logger.write_picture(FORWARD, grid(rows, columns=NOISE_LEVELS), 0)

@@ -49,12 +49,12 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
             raise ValueError(f"resume=auto goes on {where}")
         return newest_readable(newest, load_to_resume) if newest else None
     path = Path(resume).expanduser() if resume else None
-    if newest and path is None:
-        holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest[0].name})"
-        raise ValueError(f"{holds}; go on with resume=auto, or name another folder")
-    if newest and path and path.resolve().parent == newest[0].resolve().parent:
-        is_newest = path.name == LAST or (path.is_file() and path.samefile(newest[0]))
-        if not is_newest:
+    if newest:
+        inside = path is not None and path.resolve().parent == newest[0].resolve().parent
+        if path is None or not inside:
+            holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest[0].name})"
+            raise ValueError(f"{holds}; go on with resume=auto, or name another folder")
+        if path.name != LAST and not (path.is_file() and path.samefile(newest[0])):
             holds = f"{str(folder)!r} holds newer checkpoints ({newest[0].name})"
             lost = f"which going on from {path.name} would lose"
             raise ValueError(f"{holds}, {lost}; name another folder")

@@ -26,7 +26,8 @@ class Run:
 
     share: this process's part of every batch.
     rows: the stream that is trained on, if there is one; `data` and `held_out` are its first rows.
-    steps: the length, set when all parts are there; minutes shorten the cadences of `trainer` too.
+    steps: the length, set when all parts are there. If minutes set the length, the cadences are
+    shortened.
     """
 
     cfg: DictConfig
@@ -51,7 +52,7 @@ class Run:
         """The images of an epoch, of a stream about so many; None where the number is unknown."""
         if self.rows is None:
             return len(self.data.images)
-        return self.rows.count and round(self.rows.count * (1 - self.cfg.data.holdout))
+        return self.rows.count and round(self.rows.count * (1 - self.cfg.data.get("holdout", 0.0)))
 
     def batch(self, step: int, part: slice = ALL) -> Batch:
         """The global batch of a step, or a part of the batch."""

@@ -15,7 +15,7 @@ from ddpm_cli.shapes import Bytes, Images
 from ddpm_cli.spacing import evenly_spaced
 
 
-def log_sample_metrics(run: Run) -> None:
+def prepare_sample_metrics(run: Run) -> None:
     """Log which metrics of samples are measured, and extract the features of training images."""
     trainer, metrics = run.trainer, run.sample_metrics
     of = f"of {trainer.measure_images:,} samples every {trainer.measure_every:,} steps"

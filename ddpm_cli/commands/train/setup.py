@@ -201,7 +201,7 @@ def build_state(
 
 
 def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
-    """Set the steps of a run; minutes that they follow from shorten the cadences too.
+    """Set the steps of a run. If minutes set the steps, the cadences are shortened in proportion.
 
     A run that goes on with the same minutes keeps its steps.
     """

@@ -37,7 +37,7 @@ def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
         if not stop.is_set() or not alone:
             raise
         log.error("error: %s", error)
-        raise KeyboardInterrupt from error  # an error of this run alone would not stop a sweep
+        raise KeyboardInterrupt from error  # a ValueError would not stop a sweep
     finally:
         for number, handler in before.items() if alone else ():
             signal.signal(number, handler)

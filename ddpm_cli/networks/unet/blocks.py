@@ -88,7 +88,10 @@ class SinusoidalEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """first, plus the projected time, then second; plus the input, by a 1x1 conv to new widths."""
+    """second(first(x) + time(embedding)) + shortcut(x).
+
+    The shortcut is a 1x1 convolution where the widths differ.
+    """
 
     def __init__(
         self,

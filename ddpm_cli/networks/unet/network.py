@@ -97,7 +97,7 @@ class UNet(nn.Module):
 def check_unet_options(
     dim: int, mults: Sequence[int], block: str, dropout: float, **counts: int
 ) -> None:
-    """Raise ValueError for a count below 1, no probability, and widths that cannot be built."""
+    """Raise ValueError for a count below 1, a dropout outside [0, 1] and impossible widths."""
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} must be at least 1, but is {count}")

@@ -184,10 +184,7 @@ def test_no_file_is_opened_at_the_word_of_a_checkpoint(command, short):
         config.data.path = "/"
 
     outcome = command("evaluate", f"ckpt={rewritten(short, elsewhere)}", *FEW, "hydra.run.dir=out")
-    told = (
-        "error: data=... must name the images: only the packaged digits are taken at a "
-        "checkpoint's word\n"
-    )
+    told = "error: data=... must name the images: a checkpoint may name only the packaged digits\n"
     assert (outcome.code, outcome.err) == (1, told)
     assert not Path("out").exists()
 

@@ -141,7 +141,8 @@ def test_copies_among_other_images_than_those_of_training_say_nothing_of_these(c
         command, trained, "data=arrays", "data.path=others.npy", "data.size=8", "data.channels=1"
     )
     assert (
-        "(their fingerprints differ); whether those were copied is not found out\n" in outcome.out
+        "(their fingerprints differ); copies of the true training images cannot be detected\n"
+        in outcome.out
     )
 
 

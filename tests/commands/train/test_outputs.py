@@ -150,8 +150,8 @@ def test_rows_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
     logger = RunLogger(tmp_path).open(0)
     with monkeypatch.context() as full:
         full.setattr("ddpm_cli.run_folder.logger.append_text", fails)
-        logger.numbers(1, {"loss": 2.0})
-    logger.numbers(2, {"loss": float("nan")})
+        logger.write_numbers(1, {"loss": 2.0})
+    logger.write_numbers(2, {"loss": float("nan")})
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
 
 
@@ -184,8 +184,8 @@ def test_rows_that_wait_are_cut_and_written_as_well(tmp_path, monkeypatch):
     logger = RunLogger(tmp_path).open(0)
     with monkeypatch.context() as full:
         full.setattr("ddpm_cli.run_folder.logger.append_text", fails)
-        logger.numbers(1, {"loss": 2.0})
-        logger.numbers(2, {"loss": 3.0})
+        logger.write_numbers(1, {"loss": 2.0})
+        logger.write_numbers(2, {"loss": 3.0})
     logger.rewind(1)
     logger.close()
     assert rows(tmp_path) == [{"step": 1, "loss": 2.0}]

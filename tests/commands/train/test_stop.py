@@ -11,7 +11,7 @@ from ddpm_cli.run_folder.logger import RunLogger
 
 
 def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
-    monkeypatch.setattr(RunLogger, "numbers", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(RunLogger, "write_numbers", lambda *_: signal.raise_signal(signal.SIGINT))
     outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
     assert outcome.code == 0
     assert "stopped    at step 3 of 9; go on with:" in outcome.out
@@ -37,7 +37,9 @@ def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeypatch, number):
     monkeypatch.setattr(
-        RunLogger, "numbers", lambda *_: [signal.raise_signal(number), signal.raise_signal(number)]
+        RunLogger,
+        "write_numbers",
+        lambda *_: [signal.raise_signal(number), signal.raise_signal(number)],
     )
     outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
     assert outcome.code == 0
