@@ -25,6 +25,8 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
     pictures = read_pngs(sweep.folder / name for name in (CURVES, CONTACT))
     small = {each.name: fit_picture(data, OF_PICTURE) for each, data in pictures.items()}
     invocation = Invocation(sweep.folder, overrides=sweep.overrides, config_dir=sweep.config_dir)
+    begin, go_on = invocation.sweep_command(sweep.hydra), resume_command(sweep)
+    commands = {"Start it anew": begin, "Go on": go_on}
     save_page(
         path,
         "commands/sweep/page.html",
@@ -54,8 +56,5 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
             for job in sweep.jobs
             if job.state != "done"
         ],
-        commands={
-            "Start it anew": invocation.sweep_command(sweep.hydra),
-            "Go on": resume_command(sweep),
-        },
+        commands=commands,
     )

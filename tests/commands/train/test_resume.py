@@ -65,7 +65,7 @@ def test_a_checkpoint_of_elsewhere_never_goes_on_over_another_run(command, train
     resume = ["resume=other/checkpoints/last.pt", "seed=1", "trainer.steps=4"]
     outcome = command("train", *TINY, *resume, "hydra.run.dir=trained")
     assert (other.code, outcome.code) == (0, 1)
-    assert "'trained' holds a run already (step_00000004.pt)" in outcome.err
+    assert "trained' holds a run already (step_00000004.pt)" in outcome.err
 
 
 def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(command):
