@@ -50,11 +50,12 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
         effects=[astuple(each) for each in effects(sweep.jobs, metric)],
         contact=small.get(CONTACT),
         curves=small.get(CURVES),
-        failures=[
-            f"Job {job.number}, {' '.join(job.overrides)}: "
-            + ": ".join(filter(None, [job.state, job.error]))
-            for job in sweep.jobs
-            if job.state != "done"
-        ],
+        failures=[job_failure(job) for job in sweep.jobs if job.state != "done"],
         commands=commands,
     )
+
+
+def job_failure(job: Job) -> str:
+    """What became of a job that is not done, in one line."""
+    outcome = ": ".join(filter(None, [job.state, job.error]))
+    return f"Job {job.number}, {' '.join(job.overrides)}: {outcome}"
