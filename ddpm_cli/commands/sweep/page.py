@@ -11,7 +11,7 @@ from ddpm_cli.rendering.html import fit_picture, save_page
 from ddpm_cli.run_folder.curves import short_names
 from ddpm_cli.run_folder.layout import REPORT
 from ddpm_cli.run_folder.pictures import read_pngs
-from ddpm_cli.sweeps import Sweep, effects, given_options, resume_command, swept_options
+from ddpm_cli.sweeps import Job, Sweep, effects, given_options, resume_command, swept_options
 
 CURVES, CONTACT = "curves.png", "contact.png"
 OF_PICTURE = 3_500_000  # bytes of each picture in the page
