@@ -1,1 +1,1 @@
-"""What each command does. No command imports another, but doctor the first half of train."""
+"""What each command does. No command imports another; only doctor imports part of train."""

@@ -14,14 +14,14 @@ from ddpm_cli.parallel import find_device, join_group
 
 
 def doctor(cfg: DictConfig, invocation: Invocation) -> bool:
-    """Log the findings of every check; ValueError where a training run would stop."""
+    """Log the findings of every check. Raises ValueError if a training run would stop."""
     return launch_run(cfg, invocation, doctor_in_process)
 
 
 def doctor_in_process(
     plain: dict[Any, Any], invocation: Invocation, features: Mapping[str, Any]
 ) -> bool:
-    """Check in this process, the only one or one of a group."""
+    """Run the checks in this process, which may be one of a group."""
     cfg, errors = OmegaConf.create(plain), list[str]()
     with join_group(find_device(cfg.trainer.device)) as group, logging_to(None, group.rank == 0):
         for each in preflight_findings(set_up_run(cfg, invocation, group, features)):

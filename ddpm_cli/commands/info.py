@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-info` takes: the checkpoint."""
+    """The options of `ddpm-info`."""
 
     _: KW_ONLY
     ckpt: str

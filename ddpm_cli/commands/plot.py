@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-plot` takes.
+    """The options of `ddpm-plot`.
 
-    runs: folders of runs or of sweeps. metrics: a panel for each; None for the loss, for held-out
-    images beside training, and for metrics of samples. out: the figure. smooth: the rows whose mean
-    each point is, itself the last. x: the axis of the curves.
+    runs: folders of runs or of sweeps. metrics: metrics with a panel each; None: the loss, the
+    losses of held-out and training images, and the metrics of samples. out: the file of the figure.
+    smooth: the rows up to each point whose mean the point shows. x: the axis of the curves.
     """
 
     _: KW_ONLY
@@ -44,7 +44,10 @@ class Options:
 
 
 def plot(cfg: DictConfig, _: Invocation) -> None:
-    """Draw the curves, and log where each ends and where it is lowest; read all before that."""
+    """Draw the curves, and log the last and the lowest point of each.
+
+    All runs are read before anything is drawn.
+    """
     options = parse_options(cfg, Options)
     paths = dict.fromkeys(
         folder for each in options.runs for folder in run_folders(Path(each).expanduser())
@@ -61,7 +64,7 @@ def plot(cfg: DictConfig, _: Invocation) -> None:
 
 
 def curve_table(runs: Mapping[str, Curves], metrics: Sequence[str], smooth: int) -> list[str]:
-    """Where each curve ends and where it is lowest."""
+    """A table of the last and the lowest point of each curve."""
     rows = [["run", "metric", "last step", "last", "lowest", "at step"]]
     for label, run in runs.items():
         for name in (name for name in metrics if name in run.names):

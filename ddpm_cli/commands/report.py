@@ -1,4 +1,4 @@
-"""The command that writes the page of a run anew."""
+"""`ddpm-report`: write the page of a run anew."""
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -13,9 +13,10 @@ from ddpm_cli.reports.run_page import WRONG, write_run_page
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-report` takes.
+    """The options of `ddpm-report`.
 
-    run: the folder. device: where images are sampled. trust: your own modules with targets.
+    run: the run's folder. device: the device that samples images. trust: the user's own modules
+    that targets may name.
     """
 
     _: KW_ONLY

@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def compare(cfg: DictConfig, invocation: Invocation) -> None:
-    """Measure every setting and write table and pictures; all is checked before drawing."""
+    """Measure every setting, and write the table and the pictures.
+
+    Every option is checked before the first image is drawn.
+    """
     groups = ["features", *["data"] * ("data" in cfg)]
     options, folder = parse_options(cfg, Options, groups=groups), invocation.folder
     check_sampler_names(options.samplers)
@@ -59,7 +62,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
 
 
 def check_sampler_names(samplers: Sequence[str]) -> None:
-    """Refuse a name that no YAML file of the group has."""
+    """Refuse the name of a sampler that has no YAML file."""
     known = choices("sampler")
     for name in samplers:
         if name not in known:
@@ -69,7 +72,7 @@ def check_sampler_names(samplers: Sequence[str]) -> None:
 def log_comparison(
     inputs: ComparisonInputs, checkpoint: Checkpoint, data: ImageSet, others: bool
 ) -> None:
-    """Log what is compared, and what makes the distances mean less."""
+    """Log what is compared, and what makes the distances less reliable."""
     options, dimensions = inputs.options, len(inputs.reference.mean)
     fact("device", device_text(inputs.denoiser.device))
     model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"

@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class ComparisonInputs:
-    """What all settings share: the model, the features, and the moments of the reference."""
+    """The inputs of all settings: the model, the features, and the moments of the reference."""
 
     options: Options
     denoiser: Denoiser
@@ -48,7 +48,7 @@ class ComparisonInputs:
 
 
 def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterator[Setting]:
-    """Every setting, checked and tried by one step of one image."""
+    """Yield every setting, once its options are checked and one step of one image succeeds."""
     drawing = GenerationOptions(seed=options.seed, weights=options.weights)
     for name in options.samplers:
         cfg = compose("sample", [f"sampler={name}"])
@@ -68,7 +68,7 @@ def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -
 def measure_settings(
     settings: Sequence[Setting], inputs: ComparisonInputs
 ) -> Iterator[tuple[SettingResult, Bytes]]:
-    """Each setting's result, logged at once, with the images for the contact sheet."""
+    """Measure each setting and log its result; yield the result and a few of the images."""
     options = inputs.options
     width = max(map(len, ["sampler", *options.samplers]))
     log.info("%s", f"{'sampler':<{width}}  steps  evaluations  seconds  distance")
@@ -85,7 +85,7 @@ def measure_settings(
 def measure_setting(
     setting: Setting, inputs: ComparisonInputs, bar: "tqdm[Any]"
 ) -> tuple[SettingResult, Bytes]:
-    """Draw with one setting and measure; the seconds are of drawing alone."""
+    """Draw images with one setting and measure them; only the drawing is timed."""
     generator, options = setting.generator, inputs.options
     with count_batches(inputs.denoiser.network) as sizes:
         since = time.perf_counter()
@@ -99,7 +99,7 @@ def measure_setting(
 
 @contextmanager
 def count_batches(network: nn.Module) -> Iterator[list[int]]:
-    """The size of every batch that goes through a network meanwhile."""
+    """A list that grows by the size of every batch that goes through a network in the context."""
     sizes: list[int] = []
     hook = network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     try:
@@ -111,7 +111,7 @@ def count_batches(network: nn.Module) -> Iterator[list[int]]:
 def draw_batches(
     generator: Generator, n: int, batch_size: int, bar: "tqdm[Any]"
 ) -> Iterator[Bytes]:
-    """The first n images, batch by batch."""
+    """Draw the first n images, and yield them batch by batch."""
     for first in range(0, n, batch_size):
         states = generator.trajectory(range(first, min(first + batch_size, n)))
         for place, images in enumerate(states):

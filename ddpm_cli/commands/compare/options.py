@@ -8,12 +8,13 @@ from ddpm_cli.config.schema import at_least
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `ddpm-compare` beside its features and its data.
+    """The options of `ddpm-compare`, apart from its features and its data.
 
-    ckpt: the checkpoint. samplers: choices of the group. steps: each a number or `all`. n: images,
-    the same for every setting. batch: images at a time, without effect on them. seed: image i is a
-    function of the seed and i. weights: the EMA (ema) or the last ones (raw). device: auto, cpu,
-    cuda, cuda:N or mps. columns: of the contact sheet. trust: your own modules with targets.
+    ckpt: the checkpoint. samplers: names of samplers. steps: numbers of steps, or `all`. n: images
+    to draw with every setting. batch: images at a time; the batch size does not change the images.
+    seed: image i is a function of the seed and i. weights: the EMA's weights (ema) or the network's
+    last weights (raw). device: auto, cpu, cuda, cuda:N or mps. columns: columns of the contact
+    sheet. trust: the user's own modules that targets may name.
     """
 
     _: KW_ONLY

@@ -16,7 +16,7 @@ from ddpm_cli.shapes import Features
 def load_reference(
     cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]
 ) -> ImageSet:
-    """The images to measure against: the command line's, else the checkpoint's own."""
+    """The reference images: the data set of the command line, else that of the checkpoint."""
     own = "data" in cfg
     cfg = cfg if own else recipe.copy()
     cfg.trust = trust
@@ -26,7 +26,7 @@ def load_reference(
         if list(preparation.shape) != list(shape):
             size = shape_text(preparation.shape)
             raise ValueError(f"they are of {size}, the checkpoint's of {shape_text(shape)}")
-        cache = preparation.cache if own else "disk"  # a checkpoint names no place to write to
+        cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
         data = load_image_set(build(cfg, "data"), replace(preparation, cache=cache))
         if len(data.images) < 4:
             raise ValueError(f"two halves take at least 4, but there are {len(data.images)}")

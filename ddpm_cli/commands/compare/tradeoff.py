@@ -11,15 +11,15 @@ from ddpm_cli.text import csv_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GOOD = 1.05  # times the best distance, and less, is as good
+GOOD = 1.05  # a distance up to this multiple of the best distance is as good
 
 
 @dataclass(frozen=True)
 class SettingResult:
     """The cost of a setting, and the distance of its images.
 
-    evaluations: of the network, for each image. seconds: of drawing all images. distance: of the
-    images from the reference.
+    evaluations: evaluations of the network for each image. seconds: the time to draw all images.
+    distance: the distance of the images from the reference.
     """
 
     sampler: str
@@ -40,7 +40,7 @@ def setting_title(sampler: str, steps: int) -> str:
 
 
 def pareto_front(points: Sequence[SettingResult]) -> list[SettingResult]:
-    """The settings that are nearer to the reference than every cheaper one, cheapest first."""
+    """The settings nearer to the reference than every cheaper setting, the cheapest first."""
     front: list[SettingResult] = []
     for point in sorted(points, key=lambda each: (each.evaluations, each.distance)):
         if not front or point.distance < front[-1].distance:
@@ -55,7 +55,10 @@ def cheapest_setting(points: Sequence[SettingResult]) -> SettingResult:
 
 
 def plot_tradeoff(path: Path, points: Sequence[SettingResult], floor: float) -> None:
-    """Write the plot of distance over evaluations; floor: of two halves of the reference."""
+    """Write the plot of distance over evaluations.
+
+    floor: the distance between two halves of the reference.
+    """
     save_figure(path, (8, 5), lambda figure: draw_tradeoff(figure.subplots(), points, floor))
 
 
@@ -82,6 +85,6 @@ def draw_tradeoff(axes: "Axes", points: Sequence[SettingResult], floor: float) -
 
 
 def tradeoff_csv(points: Sequence[SettingResult]) -> str:
-    """The settings as CSV, a row each."""
+    """The settings as CSV, one row for each setting."""
     rows = [astuple(point) for point in points]
     return csv_text([[field.name for field in fields(SettingResult)], *rows])

@@ -16,14 +16,17 @@ from ddpm_cli.files import save_text
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-data` takes beside the options of the data."""
+    """The options of `ddpm-data`, apart from the options of the data."""
 
     _: KW_ONLY
     trust: list[str]
 
 
 def data(cfg: DictConfig, invocation: Invocation) -> None:
-    """Report on a data set and write files; then ValueError where a training run would stop."""
+    """Report on a data set, and write the report's files.
+
+    Raises ValueError at the end if a training run would stop at unreadable images.
+    """
     parse_options(cfg, Options, groups=["data"])
     folder, preparation, source = invocation.folder, group_options(cfg, "data"), build(cfg, "data")
     with logging_to(None, aloud=True):

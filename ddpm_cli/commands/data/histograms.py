@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMED = 30  # bars, at most, that have their names below them
-FINE = 16  # sizes within a power of two that have dots of their own: a figure takes but so many
+NAMED = 30  # the most bars whose names stand below them
+FINE = 16  # sizes with a dot of their own within a power of two, to limit the number of dots
 
 
 def draw_histograms(
@@ -30,7 +30,7 @@ def draw_histograms(
 
 
 def draw_sizes(axes: "Axes", records: Records) -> None:
-    """Draw height over width, a dot for all images of about a size, larger for more images."""
+    """Draw height over width, with a dot for each size; the dot grows with the number of images."""
     powers = np.rint(FINE * np.log2([records["width"], records["height"]])).astype(int)
     (width, height), counts = np.unique(powers, axis=1, return_counts=True)
     axes.scatter(
@@ -49,7 +49,7 @@ def draw_levels(axes: "Axes", images: ImageBytes) -> None:
 
 
 def draw_bars(axes: "Axes", counts: Mapping[str, int], title: str) -> None:
-    """Draw a bar for each name; the names stand below if they are few."""
+    """Draw a bar for each name; the names stand below the bars if there are few names."""
     axes.stairs(list(counts.values()), np.arange(len(counts) + 1) - 0.5, fill=True)
     axes.set(xlabel=title if counts else f"no {title}", ylabel="images")
     named = list(map(escape_dollars, counts)) if len(counts) <= NAMED else []

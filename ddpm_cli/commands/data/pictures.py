@@ -16,12 +16,12 @@ from ddpm_cli.rendering.figure import save_figure
 from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
 from ddpm_cli.spacing import evenly_spaced
 
-SHOWN = 64  # images in the grid; 16 times as many give the histogram of bytes
-PAIRS = 16  # copies of each kind in their picture
+SHOWN = 64  # images in the grid; the histogram of bytes uses 16 times as many
+PAIRS = 16  # copies of each kind in the picture of copies
 
 
 def write_data_report(report: DataReport, folder: Path) -> Iterator[Path]:
-    """Write the report and its pictures; a set without images has none. Yields the paths."""
+    """Write the report, and its pictures if there are images; yield the paths."""
     save_text(folder / "data.json", json.dumps(report_facts(report), indent=2) + "\n")
     yield folder / "data.json"
     if not len(report.decoded.records):
@@ -38,14 +38,14 @@ def write_data_report(report: DataReport, folder: Path) -> Iterator[Path]:
 
 
 def spread_images(report: DataReport, most: int) -> ImageBytes:
-    """At most so many of the images, spread evenly."""
+    """At most `most` of the images, spread evenly."""
     images = report.data.images
     places = evenly_spaced(len(images), min(most, len(images)))
     return select_images(images, torch.tensor(places)).numpy()
 
 
 def copy_rows(report: DataReport) -> Iterator[tuple[str, ImageBytes]]:
-    """The first copies side by side, each with its number in the report."""
+    """The first copies side by side, each pair with its number in the report."""
     for kind, groups in (("exact", report.facts.exact), ("near", report.facts.near)):
         for number, places in enumerate(groups[:PAIRS]):
             pair = select_images(report.data.images, torch.from_numpy(places[:2]))

@@ -10,7 +10,7 @@ from ddpm_cli.preflight.image_facts import ImageFacts, image_facts
 
 @dataclass(frozen=True)
 class DataReport:
-    """A source, how it is prepared, its images, their facts, and the seconds of the decoding."""
+    """A source, its preparation, its images, their facts, and the seconds of the decoding."""
 
     source: Source
     preparation: Preparation
@@ -20,7 +20,7 @@ class DataReport:
     seconds: float
 
     def names(self, places: Places) -> list[str]:
-        """The names of images."""
+        """The names of the images at these places."""
         return [self.source.name(place) for place in self.decoded.records["place"][places].tolist()]
 
 

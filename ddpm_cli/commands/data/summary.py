@@ -10,8 +10,8 @@ from ddpm_cli.preflight.image_facts import ImageFacts
 from ddpm_cli.preflight.learning import LEAST
 from ddpm_cli.preflight.resources import duration_text, size_text
 
-LISTED, NAMED = 20, 5  # lines on the screen: of unreadable images, and of anything else
-Lines: TypeAlias = Iterator[tuple[str, str]]  # a label and a text each
+LISTED, NAMED = 20, 5  # lines on the screen for unreadable images, and for any other list
+Lines: TypeAlias = Iterator[tuple[str, str]]  # pairs of a label and a text
 
 
 def summary(report: DataReport) -> Lines:
@@ -43,7 +43,7 @@ def summary(report: DataReport) -> Lines:
 
 
 def list_lines(label: str, texts: list[str], most: int, count: int | None = None) -> Lines:
-    """A label beside the first texts, one a line, and how many more there are."""
+    """A label beside the first texts, one text a line, and the number of other texts."""
     more = (len(texts) if count is None else count) - most
     for text in [*texts[:most], *[f"and {more:,} more, in data.json"] * (more > 0)]:
         yield label, text
@@ -51,7 +51,7 @@ def list_lines(label: str, texts: list[str], most: int, count: int | None = None
 
 
 def class_lines(facts: ImageFacts) -> Lines:
-    """The number of classes, the smallest and the largest one, and those with too few images."""
+    """The number of classes, the smallest and the largest class, and those with too few images."""
     if not facts.classes:
         yield "classes", "none"
         return

@@ -1,4 +1,4 @@
-"""`ddpm-eval`: the worth of a model, by its samples and by the likelihood of images."""
+"""`ddpm-eval`: the quality of a model, by its samples and by the likelihood of images."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
-    """Measure a model and write the results; False where the user stopped the command."""
+    """Measure a model and write the results; return False if the user stopped the command."""
     groups = ["sampler", *["data"] * ("data" in cfg)]
     options = parse_options(cfg, Options, groups=groups)
     bind_options(GenerationOptions, cfg)()  # refuses what ddpm-sample refuses
@@ -64,9 +64,9 @@ def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
 def evaluate_in_process(
     plain: dict[Any, Any], options: Options, nodes: Mapping[str, object], folder: Path, threads: int
 ) -> bool:
-    """Do this process's share; all is checked before anything is measured.
+    """Do this process's share of the work. Every input is checked before the first measurement.
 
-    The first process computes the figures, in so many threads.
+    The first process computes the numbers, in `threads` threads.
     """
     cfg = OmegaConf.create(plain)
     with join_group(find_device(options.device)) as group:
@@ -82,7 +82,7 @@ def evaluate_in_process(
             results = measure_likelihood(inputs, likely) if likely else []
             features = draw_and_extract(run, finished) if run else {}
             if group.rank == 0:
-                torch.set_num_threads(threads)  # on which sums depend
+                torch.set_num_threads(threads)  # sums depend on the number of threads
                 numbers, copies = compute_numbers(run, features) if run else ([], {})
                 write_evaluation(inputs, [*results, *numbers], copies)
     return True
@@ -91,7 +91,7 @@ def evaluate_in_process(
 def log_evaluation(
     inputs: EvaluationInputs, likely: ImageSet | None, run: EvaluationRun | None, finished: int
 ) -> None:
-    """Log what is measured, with what, and at what cost."""
+    """Log what is measured, the settings, and the cost."""
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     total = f"{len(parts['all'].images):,}"
     fact("device", device_text(inputs.denoiser.device, group=inputs.group))
@@ -119,9 +119,9 @@ def log_evaluation(
 def write_evaluation(
     inputs: EvaluationInputs, results: Sequence[MetricResult], copies: Mapping[str, Copies]
 ) -> None:
-    """Log the numbers in a table and write them.
+    """Log the numbers in a table, and write the table.
 
-    The folder of the run gets the numbers of images that its checkpoint has drawn.
+    The numbers also go into the folder of the checkpoint's run, unless the images are of a folder.
     """
     for line in ["", *results_table(results), "", *(each.summary() for each in copies.values())]:
         log.info("%s", line)

@@ -1,4 +1,4 @@
-"""All that judges generated images: built, their features collected, the numbers computed."""
+"""The evaluation of generated images: build its parts, extract features, compute numbers."""
 
 import logging
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from ddpm_cli.metrics import Copies
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Features
 
-ENOUGH = 8  # images for each feature: frechet_infinity's line is straight from there on
+ENOUGH = 8  # images for each feature; frechet_infinity's line is straight from this number on
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EvaluationRun:
-    """Generated images, the metrics that judge them, and the features that the metrics take."""
+    """Generated images, the metrics that judge the images, and the features that metrics take."""
 
     inputs: EvaluationInputs
     metrics: list[str]
@@ -38,7 +38,10 @@ class EvaluationRun:
 def build_evaluation(
     cfg: DictConfig, inputs: EvaluationInputs, nodes: Mapping[str, object]
 ) -> EvaluationRun:
-    """Build all that draws and judges the images; ValueError says what is missing."""
+    """Build all that draws and judges the images.
+
+    Raises ValueError if a part is missing.
+    """
     options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
     for name in dict.fromkeys(options.parts):
         if (count := len(parts[name].images)) <= metric_names.NEIGHBOURS:
@@ -66,12 +69,12 @@ def build_evaluation(
 
 
 def draw_and_extract(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey, Features]:
-    """Draw the missing images, and collect the features that the metrics take."""
+    """Draw the missing images, and extract the features that the metrics take."""
     options, group, drawn = run.inputs.options, run.inputs.group, run.generated.drawn
     if drawn is not None:
         n, batch_size = options.samples, options.batch
         draw_missing(drawn.generator, drawn.store, n, batch_size, finished, 0, group)
-        group.all_gather(None)  # all processes wait until all images are there
+        group.all_gather(None)  # each process waits until all images are drawn
     held_out = len(run.inputs.parts["held_out"].images)
     keys = [
         key
@@ -97,7 +100,10 @@ def draw_and_extract(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey,
 def compute_numbers(
     run: EvaluationRun, features: Mapping[FeatureKey, Features]
 ) -> tuple[list[MetricResult], dict[str, Copies]]:
-    """All numbers in the order of the metrics, and the copies by metric; writes their sheets."""
+    """Compute all numbers in the order of the metrics, and write the sheets of copies.
+
+    Returns the numbers, and the copies by metric.
+    """
     copies: dict[str, Copies] = {}
     results: list[MetricResult] = []
     for metric in run.metrics:
@@ -118,7 +124,7 @@ def compute_numbers(
 
 
 def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
-    """How the numbers of a metric come about."""
+    """The protocol of the numbers of a metric."""
     options, generated, cache = run.inputs.options, run.generated, run.cache
     held_out = len(run.inputs.parts["held_out"].images)
     keys = metric_names.required_features(metric, options.reference, held_out)

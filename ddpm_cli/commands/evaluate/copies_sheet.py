@@ -7,13 +7,13 @@ from ddpm_cli.data import ImageArray, select_images
 from ddpm_cli.metrics import Copies
 from ddpm_cli.rendering.tiles import Picture, extend, labelled_rows
 
-SHOWN, ROWS = 32, 8  # pairs, and of these one below another
+SHOWN, ROWS = 32, 8  # pairs in the sheet, and rows of the sheet
 
 
 def copies_sheet(copies: Copies, generated: ImageArray, training: ImageArray) -> Picture:
     """The generated images with the lowest ratios, and the nearest training image of each.
 
-    The ratio stands at the left. A training image is mirrored where its mirror image is nearer.
+    The ratio stands at the left. A training image is mirrored if its mirror image is nearer.
     """
     worst = copies.ratios.argsort(stable=True)[:SHOWN]
     theirs = select_images(training, copies.nearest[worst])

@@ -1,4 +1,4 @@
-"""The generated images that `ddpm-eval` judges: of a folder, or drawn and stored in its own."""
+"""The generated images that `ddpm-eval` judges: read from a folder, or drawn and stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class DrawnImages:
 
     @cached_property
     def rows(self) -> dict[int, dict[str, str]]:
-        """The index of the store, as at the first access to an image."""
+        """The index of the store, read at the first access to an image."""
         return self.store.read_rows()
 
     def __len__(self) -> int:
@@ -51,9 +51,9 @@ class DrawnImages:
 
 @dataclass(frozen=True)
 class GeneratedImages:
-    """Images to be judged, [N, C, H, W] by index, and how they came about.
+    """Images to be judged, [N, C, H, W] by index, and how they were made.
 
-    drawn: the same images where they are drawn, None where they are of a folder.
+    drawn: the same images if this command draws them; None if they are read from a folder.
     """
 
     images: ImageArray
@@ -63,7 +63,7 @@ class GeneratedImages:
 
 
 def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedImages:
-    """The images of the folder that is named, else those that the checkpoint is ready to draw."""
+    """The images of the folder `generated`, else the images that the checkpoint will draw."""
     options, group = inputs.options, inputs.group
     if (path := options.generated) is not None:
         preparation = replace(inputs.preparation, crop="center", holdout=0.0)
@@ -95,7 +95,7 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
 
 
 def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]:
-    """Open the store of drawn images; every process gets the finished ones.
+    """Open the store of drawn images, and return the indices of the finished images.
 
     Raises ValueError where the folder holds images of another recipe.
     """

@@ -22,7 +22,7 @@ from ddpm_cli.spacing import evenly_spaced
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """A checkpoint, its denoiser, all images and their parts by name; the folder of the results."""
+    """A checkpoint, its denoiser, all images, the data's parts by name, and the results' folder."""
 
     options: Options
     checkpoint: Checkpoint
@@ -36,7 +36,7 @@ class EvaluationInputs:
 def load_inputs(
     cfg: DictConfig, options: Options, folder: Path, group: ProcessGroup
 ) -> EvaluationInputs:
-    """Load the model and the images; ValueError says what cannot be evaluated."""
+    """Load the model and the images. Raises ValueError if they cannot be evaluated."""
     trust = options.trust
     checkpoint = Checkpoint.load(Path(options.ckpt).expanduser()).trusting(trust)
     denoiser = load_denoiser(
@@ -60,7 +60,7 @@ def load_inputs(
 def data_config(
     cfg: DictConfig, checkpoint: Checkpoint, options: Options
 ) -> tuple[DictConfig, Preparation]:
-    """The command line's data or the packaged digits, and how they are prepared.
+    """The data of the command line or the packaged digits, and how the data is prepared.
 
     A checkpoint cannot name files to read.
     """
@@ -81,12 +81,12 @@ def data_config(
     if preparation.holdout != trained and {*options.parts} != {"all"}:
         rule = f"must be {trained}, as in training, but is {preparation.holdout}"
         raise ValueError(f"data.holdout {rule}; images=all and reference=all need none")
-    cache = preparation.cache if own else "disk"  # a checkpoint names no place to write to
+    cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
     return source, replace(preparation, cache=cache)
 
 
 def likelihood_images(inputs: EvaluationInputs) -> ImageSet:
-    """The images whose likelihood is asked for: n of a part, spread evenly over the part."""
+    """The images whose likelihood is measured: n images spread evenly over a part."""
     options, data, holdout = inputs.options, inputs.parts["all"], inputs.preparation.holdout
     part = inputs.parts[options.images].places
     part = torch.arange(len(data.images)) if part is None else part

@@ -1,4 +1,4 @@
-"""The likelihood of images under a model, by either way: measured, logged, written and drawn."""
+"""Measure the likelihood of images under a model by either method; log, write and draw it."""
 
 import json
 import logging
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def method_text(inputs: EvaluationInputs) -> str:
-    """The way to the likelihood, and its cost."""
+    """The method of the likelihood, and its cost."""
     options, steps = inputs.options, inputs.denoiser.diffusion.steps
     method = {
         "bound": f"variational bound, {steps:,}",
@@ -56,7 +56,7 @@ def method_text(inputs: EvaluationInputs) -> str:
 
 
 def measure_likelihood(inputs: EvaluationInputs, data: ImageSet) -> list[MetricResult]:
-    """Measure the likelihood, log it and write it; by the bound also over time."""
+    """Measure the likelihood, log it and write it; the bound also gives rows over time."""
     options = inputs.options
     if (measured := NLL[options.nll](inputs, data)) is None:
         return []
@@ -83,7 +83,7 @@ def measure_likelihood(inputs: EvaluationInputs, data: ImageSet) -> list[MetricR
 
 
 def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
-    """How the likelihood came about."""
+    """The protocol of the likelihood."""
     count, steps = len(data.images), f" {options.nll_steps} steps" * (options.nll == "ode")
     return Protocol(
         metric="nll",
@@ -102,7 +102,7 @@ def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
 def write_likelihood(
     folder: Path, content: Mapping[str, object], rows: Sequence[tuple[float, ...]]
 ) -> None:
-    """Write the number, and the rows over time where there are any."""
+    """Write the number, and the rows over time if there are any."""
     save_text(folder / "nll.json", json.dumps(content, indent=2) + "\n")
     fact("written", folder / "nll.json")
     if rows:
@@ -114,9 +114,9 @@ def write_likelihood(
 
 
 def by_bound(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
-    """Bits by L_T and one draw of every L_t; their parts; a row for every time.
+    """The bits from L_T and one draw of every L_t, the bits' parts, and a row for every time.
 
-    Other processes than the first get None.
+    Every process but the first returns None.
     """
     diffusion, cdf = inputs.denoiser.diffusion, CDF[inputs.options.nll_cdf]
 
@@ -140,7 +140,7 @@ def by_bound(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
 
 
 def by_flow(inputs: EvaluationInputs, data: ImageSet) -> Likelihood | None:
-    """Bits by the probability flow, without parts or rows; the first process alone has them."""
+    """The bits by the probability flow, without parts or rows; None but in the first process."""
     options, diffusion = inputs.options, inputs.denoiser.diffusion
     cdf, times = CDF[options.nll_cdf], even_levels(diffusion, options.nll_steps)
 
@@ -158,9 +158,9 @@ def values_per_step(
     steps: int,
     run: Callable[[Denoise, Images, NoiseAt], Iterator[tuple[PerImage, ...]]],
 ) -> Iterator[tuple[int, Images, Table]]:
-    """Of each of this process's batches: its number, its images, their values at every step.
+    """Yield the number, the images, and the values at every step of each batch of this process.
 
-    run: yields the values of a batch step by step. A bar shows the progress.
+    run: a function that yields the values of a batch step by step. A bar shows the progress.
     """
     denoiser, options, group = inputs.denoiser, inputs.options, inputs.group
     every = torch.split(torch.arange(len(data.images)), options.batch)
@@ -187,7 +187,7 @@ def values_per_step(
 
 
 def draw_likelihood(figure: "Figure", rows: Sequence[tuple[float, ...]]) -> None:
-    """Draw L_t over t, and the distortion over the rate."""
+    """Draw L_t over t, and distortion over rate."""
     t, bits, _, rate, distortion = zip(*rows, strict=True)
     left, right = figure.subplots(1, 2)
     left.plot(t, bits)

@@ -9,15 +9,15 @@ from ddpm_cli.parallel import Precision
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `ddpm-eval` beside its data and its sampler.
+    """The options of `ddpm-eval`, apart from its data and its sampler.
 
-    metrics: nll, and names such as fd_pixels. samples: images to draw; png: as files too;
-    generated: a folder of images in their place. label, guidance, guidance_interval, threshold,
-    quantile, precision: as in `ddpm-sample`. reference: the part of the data to compare with. nll:
-    the variational bound, or the probability flow in nll_steps steps; nll_cdf: of the decoder;
-    images: the part of the data; n of its images, or all (null). batch: images at a time. seed: of
-    the noise. weights: the EMA (ema) or the last ones (raw). processes: that share the work, or
-    auto: one for each GPU.
+    metrics: nll, and names such as fd_pixels. samples: images to draw. png: write the images as
+    files too. generated: a folder of images to judge instead. label, guidance, guidance_interval,
+    threshold, quantile, precision: as in `ddpm-sample`. reference: the part of the data to compare
+    with. nll: the variational bound, or the probability flow in nll_steps steps. nll_cdf: the CDF
+    of the decoder. images: the part of the data for nll. n: images of the part; null: all. batch:
+    images at a time. seed: the seed of the noise. weights: the EMA's (ema) or the network's last
+    (raw). processes: processes that share the work; auto: one for each GPU.
     """
 
     _: KW_ONLY

@@ -1,4 +1,4 @@
-"""The size of batch that draws the most images in a second on this machine."""
+"""The batch size that draws the most images a second on this machine."""
 
 import statistics
 import time
@@ -10,13 +10,13 @@ from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.store import ImageStore
 
-ROUNDS, GAIN = 3, 1.05  # a size must be quicker by this factor to be worth its memory
+ROUNDS, GAIN = 3, 1.05  # timed estimates; a larger size must be faster by this factor
 
 
 def choose_batch_size(generator: Generator, n: int, store: ImageStore) -> int:
-    """The size as before in this folder, else the quickest on this machine.
+    """Choose the batch size used before in this folder, else the fastest on this machine.
 
-    Sizes double as long as this pays and fits.
+    The size doubles until doubling brings no gain or the memory is full.
     """
     before = store.read_provenance().get("batch")
     if isinstance(before, int) and before > 0:
@@ -31,7 +31,7 @@ def choose_batch_size(generator: Generator, n: int, store: ImageStore) -> int:
 
 
 def batch_rates(generator: Generator, n: int) -> Iterator[tuple[int, float]]:
-    """(size, images a second through one estimate), until memory ends."""
+    """Yield (batch size, images a second in one estimate) until the memory is full."""
     size = 1
     while size <= n:
         try:
@@ -43,7 +43,7 @@ def batch_rates(generator: Generator, n: int) -> Iterator[tuple[int, float]]:
 
 
 def estimate_seconds(generator: Generator, size: int) -> float:
-    """The seconds of one estimate of so many images."""
+    """The seconds of one estimate of `size` images."""
     denoiser, labels = generator.denoiser, generator.labels(range(size))
     denoise = generator.guided(denoiser, generator.guide, labels)
     x, seconds = torch.zeros(size, *generator.shape, device=denoiser.device), []

@@ -1,4 +1,4 @@
-"""`ddpm-sample`: from a checkpoint, which says what the model is, to images."""
+"""`ddpm-sample`: draw images from a checkpoint, which describes its own model."""
 
 import math
 import shlex
@@ -28,16 +28,17 @@ from ddpm_cli.parallel.launch import process_count, run_in_processes
 from ddpm_cli.rendering.tiles import grid, labelled_rows, save_png
 from ddpm_cli.shapes import Pixels
 
-SHOWN, COLUMNS = 256, 10  # images in a grid; in its rows, where they are classes
+SHOWN, COLUMNS = 256, 10  # images in a grid, and in a row of a grid whose rows are classes
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `ddpm-sample` beside its sampler and the options of the images.
+    """The options of `ddpm-sample`, apart from its sampler and the options of the images.
 
-    ckpt: the checkpoint. n: images. batch: images at a time, or auto. device: auto, cpu, cuda,
-    cuda:N or mps. processes: that share the images, or auto: one for each GPU. compile: the
-    network. grid, png, npz, film: what is written. trust: your own modules with targets.
+    ckpt: the checkpoint. n: images to draw. batch: images at a time, or auto. device: auto, cpu,
+    cuda, cuda:N or mps. processes: processes that share the images; auto: one for each GPU.
+    compile: compile the network. grid, png, npz, film: the outputs to write. trust: the user's own
+    modules that targets may name.
     """
 
     _: KW_ONLY
@@ -63,7 +64,7 @@ class Options:
 
 
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
-    """Draw images from a checkpoint into a folder; False where the user stopped the command."""
+    """Draw images from a checkpoint into a folder; return False if the user stopped the command."""
     options = parse_options(cfg, Options, groups=["sampler"], beside=[GenerationOptions])
     generation = bind_options(GenerationOptions, cfg)()
     count = min(options.n, process_count(options.processes, options.device))
@@ -76,7 +77,7 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
 def sample_in_process(
     plain: dict[Any, Any], options: Options, generation: GenerationOptions, folder: Path
 ) -> bool:
-    """Sample in this process, the only one or one of a group; the first one shows the images."""
+    """Sample in this process, which may be one of a group; the first process shows the images."""
     with (
         join_group(find_device(options.device)) as group,
         logging_to(folder / "sample.log", group.rank == 0),
@@ -114,9 +115,9 @@ def sample_in_process(
 
 
 def grid_count(generator: Generator, options: Options) -> int:
-    """The number of images in the grid: the first ones, as many of every class.
+    """The number of images in the grid: the first images, equally many of every class.
 
-    Raises ValueError where the other images would be lost.
+    Raises ValueError if the grid is the only output and does not hold all images.
     """
     rows = len(generator.classes) if generator.options.label == "all" else 1
     most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(options.n / rows))
@@ -136,7 +137,7 @@ def log_sampling(
     finished: int,
     group: ProcessGroup,
 ) -> None:
-    """Log what will be drawn, with what, and at what cost."""
+    """Log what will be drawn, the settings, and the cost."""
     drawing, size = generator.options, "x".join(map(str, generator.shape))
     device = device_text(generator.denoiser.device, group=group)
     fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
@@ -161,7 +162,7 @@ def draw_images(
     shown: int,
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
-    """Draw the missing images; return those of the first `shown` to the first process."""
+    """Draw the missing images; return the first `shown` images in the first process."""
     n = options.n if shown or store.png or store.npz else 0
     try:
         mine = draw_missing(generator, store, n, batch_size, finished, shown, group)
@@ -177,9 +178,9 @@ def draw_images(
 def write_outputs(
     generator: Generator, shown: Mapping[int, Pixels], options: Options, folder: Path
 ) -> Iterator[Path]:
-    """Write grid and film as asked; yield the paths of all outputs.
+    """Write the grid and the film if asked; yield the paths of all outputs.
 
-    The grid has a row for each class where there are all classes.
+    If all classes are drawn, the grid has a row for each class.
     """
     files = {"png": options.png, "npz": options.npz, INDEX: options.png or options.npz}
     yield from (folder / name for name, asked in files.items() if asked)

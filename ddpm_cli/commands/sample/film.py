@@ -1,4 +1,4 @@
-"""How images come about: pictures of x_t and of the running estimate of x_0, and a film of both."""
+"""The way from noise to images: pictures of x_t and of the estimate of x_0, and a film of both."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ IMAGES, COLUMNS = 10, 10
 
 
 def write_film(generator: Generator, n: int, folder: Path) -> Iterator[Path]:
-    """Write film.png (x_t), film_x0.png (the estimate of x_0 there) and film.gif; yield the paths.
+    """Write film.png (x_t), film_x0.png (its estimate of x_0) and film.gif; yield the paths.
 
-    The first images take a row each.
+    Each of the first images has a row.
     """
     noised, estimated = collect_states(generator, range(min(IMAGES, n)))
     for name, states in {"film.png": noised, "film_x0.png": estimated}.items():

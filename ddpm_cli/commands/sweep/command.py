@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What `ddpm-sweep` takes.
+    """The options of `ddpm-sweep`.
 
-    resume: the folder of a sweep to go on with. show: the folder of a sweep to look at. metric: the
-    metric that ranks the jobs; None for the metric that the sweep optimizes. trust: whether a sweep
-    that goes on may use modules, folders and options of Hydra that its own file alone names.
+    resume: the folder of a sweep to go on with. show: the folder of a sweep to show. metric: the
+    metric that ranks the jobs; None: the metric that the sweep optimizes. trust: whether a resumed
+    sweep may use modules, folders and options of Hydra that only its own file names.
     """
 
     _: KW_ONLY
@@ -46,9 +46,9 @@ class Options:
 
 
 def sweep(cfg: DictConfig, _: Invocation) -> list[str]:
-    """Show a sweep, or return the arguments of `ddpm-train` that go on with one.
+    """Show a sweep, or return the arguments of `ddpm-train` that resume a sweep.
 
-    To go on, this process changes into the folder where the sweep began.
+    To resume, this process changes into the folder where the sweep began.
     """
     options = parse_options(cfg, Options)
     if options.resume is None:
@@ -62,9 +62,9 @@ def sweep(cfg: DictConfig, _: Invocation) -> list[str]:
 
 
 def show_sweep(folder: Path, metric: str | None) -> bool:
-    """Log the results of a sweep and write them into its folder; whether all jobs are done.
+    """Log the results of a sweep and write them into its folder; return whether all jobs are done.
 
-    A file that cannot be written is a warning.
+    A file that cannot be written causes a warning.
     """
     current = read_sweep(folder)
     jobs = current.jobs
@@ -91,7 +91,7 @@ def show_sweep(folder: Path, metric: str | None) -> bool:
 
 
 def ranking_metric(jobs: Sequence[Job]) -> str:
-    """The metric that the sweep optimizes; the loss where no job has it."""
+    """The metric that the sweep optimizes; the loss if no job has this metric."""
     configs = [config for job in jobs if (config := read_config(job.folder))]
     best = option_value(configs[0], "trainer.best") if configs else None
     metric = best if isinstance(best, str) else "held_out"

@@ -14,7 +14,7 @@ from ddpm_cli.run_folder.pictures import read_pngs
 from ddpm_cli.sweeps import Job, Sweep, effects, given_options, resume_command, swept_options
 
 CURVES, CONTACT = "curves.png", "contact.png"
-OF_PICTURE = 3_500_000  # bytes of each picture in the page
+OF_PICTURE = 3_500_000  # the most bytes of each picture in the page
 
 
 def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
@@ -56,6 +56,6 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
 
 
 def job_failure(job: Job) -> str:
-    """What became of a job that is not done, in one line."""
+    """The state of an unfinished job, in one line."""
     outcome = ": ".join(filter(None, [job.state, job.error]))
     return f"Job {job.number}, {' '.join(job.overrides)}: {outcome}"

@@ -18,7 +18,7 @@ from ddpm_cli.sweeps import Job
 
 
 def sweep_pictures(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
-    """What writes the curves of the jobs that have rows, and the last samples of each."""
+    """Functions by file name that draw the jobs' curves, and the last samples of each job."""
     if not (curves := [Curves.read(job.folder) for job in jobs if job.lowest]):
         return {}
     runs = dict(zip(map(printable, curve_labels(curves)), curves, strict=True))
@@ -34,7 +34,7 @@ def sweep_pictures(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
 
 
 def grid_images(run: Curves) -> ImageBytes:
-    """The images in the last grid of a run; ValueError where the picture is no grid."""
+    """The images in the last grid of a run. Raises ValueError if the picture is no grid."""
     channels = option_value(run.config, "data.channels")
     count = PREVIEWS * (channels if channels in (2, 4, 5) else 1)
     columns = math.ceil(math.sqrt(count))

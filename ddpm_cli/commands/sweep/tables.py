@@ -14,7 +14,7 @@ EFFECTS = ("option", "value", "jobs", "mean", "lowest", "highest")
 
 
 def sweep_lines(sweep: Sweep, metric: str) -> Iterator[str]:
-    """The table of jobs by rank, the jobs that are not done, and what each option did."""
+    """The table of jobs by rank, the unfinished jobs, and the effect of each option."""
     jobs, options = by_rank(sweep.jobs, metric), swept_options(sweep.jobs)
     columns = list(dict.fromkeys([metric, *(name for job in jobs for name in job.measured)]))
     rows: list[list[object]] = [["rank", "job", *short_names(options), *columns]]
@@ -35,13 +35,13 @@ def sweep_lines(sweep: Sweep, metric: str) -> Iterator[str]:
 
 
 def sort_jobs(jobs: Sequence[Job], metric: str) -> list[Job]:
-    """All jobs: those that are done by rank, then the others."""
+    """All jobs: the finished jobs by rank, then the others."""
     ranked = by_rank(jobs, metric)
     return [*ranked, *(job for job in jobs if job not in ranked)]
 
 
 def protocol_differences(jobs: Sequence[Job]) -> str:
-    """A warning where the numbers of the jobs are of several protocols; else ''."""
+    """A warning if the numbers of the jobs are of several protocols; else ''."""
     rows = [
         {"metric": name, "protocol": text} for job in jobs for name, text in job.origins.items()
     ]
@@ -49,12 +49,12 @@ def protocol_differences(jobs: Sequence[Job]) -> str:
 
 
 def option_texts(job: Job, options: Sequence[str]) -> list[str]:
-    """The values of options in a job, "-" where the job does not set one."""
+    """The values of options in a job; "-" for an option that the job does not set."""
     return [given_options(job).get(name, "-") for name in options]
 
 
 def short_text(value: object) -> str:
-    """A value; a long number in few digits."""
+    """The text of a value; a long number is rounded to few digits."""
     is_long = isinstance(value, float) or LONG.fullmatch(str(value))
     return f"{float(str(value)):.4g}" if is_long else str(value)
 
