@@ -15,15 +15,15 @@ from ddpm_cli.metrics.kernel import row_means
 from ddpm_cli.shapes import Features
 from ddpm_cli.spacing import evenly_spaced
 
-MOST = 10_000  # training images that samples are compared with
-AT_ONCE = 32  # through an extractor, which may enlarge them
+MOST = 10_000  # the most training images that samples are compared with
+AT_ONCE = 32  # images at once through an extractor, which may enlarge the images
 
 
 @dataclass(frozen=True)
 class TrainingFeatures:
-    """Features of training images, and what is computed of them once.
+    """Features of training images, and the statistics that are computed once from the features.
 
-    alike: the mean of the kernel between pairs of them.
+    alike: the mean of the kernel over pairs of training images.
     """
 
     features: Features
@@ -57,7 +57,7 @@ SCORES: dict[str, Callable[[Features, TrainingFeatures], float]] = {
 
 @dataclass(frozen=True)
 class TrainingSetMetrics:
-    """Metrics fd_X and kid_X, X of `extractors`, against at most 10,000 training images."""
+    """Metrics fd_X and kid_X against at most 10,000 training images; `extractors` names the X."""
 
     names: Sequence[str]
     extractors: Mapping[str, Extractor]
@@ -65,7 +65,7 @@ class TrainingSetMetrics:
 
     @property
     def images(self) -> ImageArray:
-        """The training images that samples are compared with, spread evenly over all."""
+        """The training images that samples are compared with, spread evenly over the data."""
         count = len(self.training.images)
         places = torch.tensor(evenly_spaced(count, min(MOST, count)))
         return self.training.subset(places).images
@@ -77,14 +77,14 @@ class TrainingSetMetrics:
 
     @torch.no_grad()
     def features(self, images: ImageArray) -> dict[str, Features]:
-        """All features of images, by name."""
+        """The features of images by the name of the extractor."""
         return {
             name: extract_features(each.extract, images, at_once=AT_ONCE)
             for name, each in self.extractors.items()
         }
 
     def scores(self, generated: Mapping[str, Features]) -> dict[str, float]:
-        """Every metric of samples with these features."""
+        """The value of every metric for samples with these features."""
         parts = {name: name.split("_", 1) for name in self.names}
         return {
             name: SCORES[score](generated[by], self.references[by])
@@ -93,7 +93,7 @@ class TrainingSetMetrics:
 
 
 def sample_metric_nodes(cfg: DictConfig) -> dict[str, object]:
-    """The nodes of the features of trainer.measures; ValueError for an unknown metric."""
+    """The nodes of the features of trainer.measures. Raises ValueError for an unknown metric."""
     names = cfg.trainer.measures
     known = [f"{score}_{each}" for score in SCORES for each in choices("features")]
     for name in names:

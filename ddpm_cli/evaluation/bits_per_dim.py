@@ -36,7 +36,7 @@ def bound_terms(
 ) -> Iterator[tuple[int, PerImage, PerImage]]:
     """(t, L_t in bits per dimension, mean squared error of the clipped estimate) for t = 1..T.
 
-    L_1 is the decoder's.
+    L_1 is the term of the decoder.
     """
     for t in range(1, diffusion.steps + 1):
         batch = Noised.at(diffusion, x0, noise(t), t)
@@ -50,7 +50,10 @@ def bound_rates(last: float, bits: PerTime) -> PerTime:
 
 
 def even_levels(diffusion: GaussianDiffusion, steps: int) -> list[float]:
-    """Times from 1 to T in equal steps of ln(sigma / alpha); ValueError where this is infinite."""
+    """Times from 1 to T in equal steps of ln(sigma / alpha).
+
+    Raises ValueError if the logarithm is infinite at T.
+    """
     first, last = diffusion.log_snr(torch.tensor([1, diffusion.steps])).tolist()
     if math.isinf(last):
         raise ValueError(
@@ -68,12 +71,13 @@ def flow_bits(
     cdf: Distribution,
     times: Sequence[float],
 ) -> Iterator[PerImage]:
-    """Bits per dimension after every step of Heun's method from 1 to T, as if x were normal there.
+    """Yield the bits per dimension after every step of Heun's method, as if x were normal there.
 
-    The last are the flow's: E[log q(x_1 | x_0) - log p_1(x_1) - log P(x_0 | x_1)] by one draw of
-    x_1, with the flow's density p_1 (Song et al. 2021, eq. 39) and the bound's decoder P. In
-    y = x_t / alpha the slope is dy/d(sigma / alpha) = eps; the trace of the estimate gives its
-    divergence.
+    Steps lead from 1 to T. The last bits are the flow's,
+    E[log q(x_1 | x_0) - log p_1(x_1) - log P(x_0 | x_1)], by one draw
+    of x_1, with the flow's density p_1 (Song et al. 2021, eq. 39) and the bound's decoder P. In
+    y = x_t / alpha the slope is dy/d(sigma / alpha) = eps; the trace of the estimate gives the
+    slope's divergence.
     """
     batch, probe = Noised.at(diffusion, x0, noise(1), 1), torch.ones_like(x0).copysign(noise(0))
     decoder = bound(diffusion, clip_x0(denoise)(batch.x_t, 1), batch, cdf)
@@ -95,7 +99,7 @@ def flow_slope(
 ) -> tuple[Images, PerImage]:
     """eps at y = x_t / alpha, and the trace of d x_0 / d y over the dimensions.
 
-    The trace is v (d x_0 / d y) v of a probe v (Hutchinson 1990).
+    The trace is v (d x_0 / d y) v for a random probe v (Hutchinson 1990).
     """
     with torch.enable_grad():
         place = y.detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""Features of sets of images, by all processes; features of the data are kept on the disk."""
+"""Features of sets of images, extracted by all processes; a cache on disk keeps the data's."""
 
 import hashlib
 import io
@@ -19,9 +19,9 @@ from ddpm_cli.metrics import Extractor
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Features, Indices
 
-VERSION = 1  # of a file of features
-AT_ONCE = 64  # images, always the same ones, so that features are the same to the last bit
-SUM = 16  # bytes of the checksum of title and features at the head of a file
+VERSION = 1  # the version of the format of a file of features
+AT_ONCE = 64  # images in a batch; equal batches give features that are equal to the last bit
+SUM = 16  # bytes of the checksum of title and features, at the start of a file
 log = logging.getLogger(__name__)
 
 
@@ -38,7 +38,7 @@ class FeatureKey:
 class FeatureCache:
     """Sets of images by name, extractors by name, and the processes that share the work.
 
-    folder: where the features of the sets with fingerprints are kept; None keeps none.
+    folder: the folder that keeps the features of sets with fingerprints; None: nothing is kept.
     """
 
     images: Mapping[str, ImageArray]
@@ -49,9 +49,9 @@ class FeatureCache:
     group: ProcessGroup
 
     def features(self, key: FeatureKey) -> Features:
-        """The features of a set, from the disk if they are there; the first process has them all.
+        """Read the features of a set from the disk, or extract them; the first process returns all.
 
-        The other processes have some or none.
+        The other processes return some features or none.
         """
         if self.folder is None or key.of not in self.fingerprints:
             return self.extract(key)
@@ -70,9 +70,9 @@ class FeatureCache:
         return features
 
     def extract(self, key: FeatureKey) -> Features:
-        """Extract the features of a set, a share in each process; the first one has all in order.
+        """Extract a share of a set's features in each process; the first returns all in order.
 
-        Each thread has one core: sums over several cores depend on their number.
+        Each thread uses one core, because sums over several cores depend on the number of cores.
         """
         images, extractor = self.images[key.of], self.extractors[key.by]
         every, group = torch.split(torch.arange(len(images)), AT_ONCE), self.group
@@ -98,7 +98,7 @@ class FeatureCache:
 
 
 def read_features(path: Path, title: str) -> Features | None:
-    """Read the features in a file; None where the file is damaged."""
+    """Read the features in a file; return None if the file is damaged."""
     checksum, content = (read := path.read_bytes())[:SUM], read[SUM:]
     if checksum != hashlib.blake2b(title.encode() + content, digest_size=SUM).digest():
         log.warning("warning: the features in %s are damaged and are made anew", path)
@@ -107,7 +107,7 @@ def read_features(path: Path, title: str) -> Features | None:
 
 
 def write_features(path: Path, title: str, features: Features) -> None:
-    """Write a checksum and the features."""
+    """Write a file of features with its checksum."""
     file = io.BytesIO()
     np.save(file, features.numpy())
     content = file.getvalue()

@@ -1,4 +1,4 @@
-"""Metrics by name: which features of which images a metric takes, and the numbers it gives."""
+"""Metrics by name: the features that a metric takes, and the numbers that it gives."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -34,12 +34,15 @@ PUBLISHED = {
     "is": "is_inception",
     "copies": "copies_pixels",
 }
-NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019)
+NEIGHBOURS = 3  # the k of precision and recall (Kynkäänniemi et al. 2019)
 FeaturesByKey: TypeAlias = Mapping[FeatureKey, Features]
 
 
 def full_names(metrics: Sequence[str]) -> list[str]:
-    """The metrics by their full names FAMILY_FEATURES, each once; ValueError for an unknown one."""
+    """The full names FAMILY_FEATURES of metrics, each once.
+
+    Raises ValueError for an unknown metric.
+    """
     known = choices("features")
     names = [PUBLISHED.get(name, name) for name in metrics]
     for metric, name in zip(metrics, names, strict=True):
@@ -54,7 +57,7 @@ def full_names(metrics: Sequence[str]) -> list[str]:
 
 
 def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
-    """The nodes of the configuration of the features that metrics take."""
+    """The nodes in the configuration of the features that metrics take."""
     names = dict.fromkeys(name.partition("_")[2] for name in metrics if name != "nll")
     nodes = {name: compose("compare", [f"features={name}"]).features for name in names}
     return {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
@@ -64,7 +67,7 @@ def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
 def build_extractors(
     nodes: Mapping[str, object], trust: Sequence[str], device: torch.device, shape: Sequence[int]
 ) -> dict[str, Extractor]:
-    """Build the extractors of nodes, and try each on a black image of `shape`."""
+    """Build the extractors of these nodes, and try each extractor on a black image of `shape`."""
     extractors: dict[str, Extractor] = {}
     for name, node in nodes.items():
         cfg = OmegaConf.create({"features": node, "trust": list(trust)})
@@ -75,7 +78,7 @@ def build_extractors(
 
 
 def required_features(metric: str, reference: str, held_out: int) -> list[FeatureKey]:
-    """The features that a metric takes, those of the generated images first."""
+    """The features that a metric takes; the generated images' features come first."""
     family, _, by = metric.partition("_")
     keys = [FeatureKey("generated", by)]
     if family == "copies":
@@ -107,7 +110,7 @@ def metric_numbers(
 
 
 def find_copies(metric: str, features: FeaturesByKey) -> Copies:
-    """The copies of training images among the generated ones."""
+    """Find the copies of training images among the generated images."""
     by = metric.partition("_")[2]
     held_out_mirrored = features.get(FeatureKey("held_out", by, True))
     return copies(

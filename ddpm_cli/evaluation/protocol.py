@@ -1,4 +1,4 @@
-"""How numbers came about: only numbers of one protocol can be compared."""
+"""The protocol of a number: how it was measured. Only numbers of one protocol compare."""
 
 import hashlib
 import math
@@ -9,17 +9,17 @@ from typing import Any
 from ddpm_cli.metrics import Number
 from ddpm_cli.text import align
 
-ID = 8  # hexadecimal digits
-DIGITS = 6  # that a figure has; its interval leaves it two or three
+ID = 8  # hexadecimal digits of a protocol's ID
+DIGITS = 6  # significant digits of a figure; its interval makes two or three meaningful
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that decides about a number beside the model; a field that does not matter is empty.
+    """All that decides a number, apart from the model; a field that does not matter is empty.
 
-    by: the extractor, or the way to the likelihood. images: what the number is measured on or
-    against, by fingerprint, count and part. sampler: with its options. steering: label, guidance
-    and threshold.
+    by: the extractor, or the method of the likelihood. images: the images that the number is
+    measured on or against, by fingerprint, count and part. sampler: the sampler with its options.
+    steering: label, guidance and threshold.
     """
 
     metric: str
@@ -35,7 +35,7 @@ class Protocol:
 
     @property
     def text(self) -> str:
-        """The protocol in a line."""
+        """The protocol in one line."""
         seed = "" if self.seed is None else f"seed {self.seed}"
         images = [self.metric, self.by, self.images, f"n {self.n}"]
         drawing = [self.sampler, self.steering, seed, self.weights, self.precision]
@@ -56,19 +56,19 @@ class MetricResult:
     protocol: Protocol
 
     def row(self, step: int) -> dict[str, Any]:
-        """The number of a checkpoint at a step, as in files of rows."""
+        """The row for a file of rows: the number of a checkpoint at a step."""
         number = {name: round_figure(value) for name, value in vars(self.number).items()}
         names = {"protocol": self.protocol.text, "protocol_id": self.protocol.id}
         return {"step": step, "metric": self.metric, **number, **names}
 
 
 def round_figure(value: float) -> float | None:
-    """A figure without the digits that depend on the order of its sums; None if not finite."""
+    """A figure without digits that depend on the order of summation; None if it is not finite."""
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def results_table(results: Sequence[MetricResult]) -> list[str]:
-    """Lines of a table: metric, value, interval, protocol; below it the protocols."""
+    """The lines of a table of metric, value, interval and protocol; the protocols stand below."""
     rows = [("metric", "value", "95% interval", "protocol")]
     for each in results:
         number, interval = each.number, f"[{each.number.low:.4g}, {each.number.high:.4g}]"

@@ -1,1 +1,1 @@
-"""Images by index from a checkpoint, and the folder that they are stored in."""
+"""Images by index from a checkpoint, and the folder that stores the images."""

@@ -53,14 +53,14 @@ def build_generator(
         interpolation = interpolation_noise(generator, options.interpolate, n)
         generator = replace(generator, interpolation=interpolation)
     one_step = replace(generator, times=[denoiser.diffusion.steps, 1], image=None)
-    list(islice(one_step.trajectory([0]), 2))  # network or sampler refuse before anything is drawn
+    list(islice(one_step.trajectory([0]), 2))  # fails before anything is drawn
     return generator
 
 
 def build_guide(generator: Generator, ckpt: str, device: str, trust: list[str]) -> Denoise:
-    """The weaker model of autoguidance at the noise levels of the generator's own model.
+    """The weaker model of autoguidance, at the noise levels of the generator's own model.
 
-    Raises ValueError where the guide is of other images or classes.
+    Raises ValueError if the guide has another image shape or other classes.
     """
     options, checkpoint = generator.options, Checkpoint.load(Path(ckpt).expanduser())
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
@@ -78,9 +78,9 @@ def build_guide(generator: Generator, ckpt: str, device: str, trust: list[str]) 
 def interpolation_noise(
     generator: Generator, ends: Sequence[int | str], n: int
 ) -> Callable[[Sequence[int]], Noises]:
-    """The noise of images between two ends: of image 0 at the first, of image n - 1 at the other.
+    """The noise of images between two ends: image 0 has the first end's, image n - 1 the other's.
 
-    An end is a seed (its image 0) or an image (the noise that DDIM's inverse finds).
+    An end is a seed (the noise of its image 0) or an image (the noise that DDIM's inverse finds).
     """
     if n < 2:
         raise ValueError(f"interpolate needs n of at least 2, but it is {n}")

@@ -1,4 +1,4 @@
-"""Images that are missing in a folder: drawn batch by batch and stored."""
+"""Draw the images that are missing in a folder, batch by batch, and store the images."""
 
 import hashlib
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def draw_missing(
     shown: int,
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
-    """Draw and store the missing ones of n images; return this process's of the first `shown`.
+    """Draw and store the missing images of n; return this process's images of the first `shown`.
 
     A batch with a missing image is drawn whole, so that an image is the same to the last bit.
     """
@@ -37,7 +37,7 @@ def draw_missing(
     with tqdm(total=n, initial=before, disable=group.rank > 0, **BAR) as bar:
         for place in group.work_queue(len(batches)):
             batch = batches[place]
-            begun = before + sum(map(len, batches[:place]))  # other processes may still draw these
+            begun = before + sum(map(len, batches[:place]))  # other processes may still draw them
             for step, images in enumerate(generator.trajectory(batch)):
                 bar.update(begun + len(batch) * step / steps - bar.n if steps else 0)
             if wrong := int((~images.isfinite()).flatten(1).any(dim=1).sum()):
@@ -55,7 +55,7 @@ def draw_missing(
 
 
 def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict[str, Any]:
-    """What makes the images: the recipe, which is one in a folder, and its circumstances."""
+    """The provenance of images: the recipe, which is the same for a folder, and circumstances."""
     options = asdict(generator.options)
     names = [name for name in ("guide", "start", "inpaint", "mask") if options[name] is not None]
     files = {"ckpt": ckpt, **{name: options.pop(name) for name in names}}

@@ -8,11 +8,11 @@ from ddpm_cli.images import to_bytes
 from ddpm_cli.samplers import Denoise
 from ddpm_cli.shapes import Bytes, Images, Time
 
-FRAMES = 50  # of a film, at most
+FRAMES = 50  # the most frames of a film
 
 
 def collect_states(generator: Generator, indices: Sequence[int]) -> tuple[list[Bytes], list[Bytes]]:
-    """x_t and the estimate of x_0 there, at first and after every step; the image ends both."""
+    """Collect x_t and its estimate of x_0 before and after every step; the image ends both."""
     estimates: list[Images] = []
 
     def seen(denoise: Denoise) -> Denoise:

@@ -1,4 +1,4 @@
-"""Images by index: an image and its noise are functions of its index, whatever the batch."""
+"""Images by index: an image and its noise are functions of the index, not of the batch."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ from ddpm_cli.shapes import Images, Labels, Time
 
 @dataclass(frozen=True)
 class Noises:
-    """All the randomness of a batch: x_T, and the noise of the sampler's steps."""
+    """The random numbers of a batch: x_T, and the noise of the sampler's steps."""
 
     start: Images
     steps: Noise
@@ -40,10 +40,10 @@ class Noises:
     def keyed(
         cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device
     ) -> "Noises":
-        """The noise of the images `indices`; x_T [B, C, H, W] is the same on every device.
+        """The noise of the images at `indices`; x_T [B, C, H, W] is the same on every device.
 
-        Each image has random generators of its own. That of x_T has 128 bits: words of 32 bits
-        would collide among 50,000 images.
+        Each image has random generators of its own. The seed of x_T has 128 bits, because seeds of
+        32 bits would collide among 50,000 images.
         """
         rngs = [rng_at(seed, Purpose.SAMPLE_START, index) for index in indices]
         start = [rng.standard_normal(tuple(shape), dtype=np.float32) for rng in rngs]
@@ -56,11 +56,11 @@ class Noises:
 
 @dataclass(frozen=True)
 class Generator:
-    """Images by index, and all that they are drawn with.
+    """A generator of images by index, with its model, sampler and options.
 
-    shape: of an image [C, H, W]. sampler_node: the sampler in the configuration. guide: the weaker
-    model of autoguidance. image: an image to take up [1, C, H, W]. interpolation: the noise of
-    images between two ends, in place of the noise of their indices.
+    shape: the shape [C, H, W] of an image. sampler_node: the sampler's node in the configuration.
+    guide: the weaker model of autoguidance. image: an image [1, C, H, W] to start from.
+    interpolation: the noise of images between two ends, in place of the noise by index.
     """
 
     denoiser: Denoiser
@@ -94,9 +94,9 @@ class Generator:
         labels: Labels | None = None,
         seen: Callable[[Denoise], Denoise] = lambda denoise: denoise,
     ) -> Iterator[Images]:
-        """These images [B, C, H, W] in [-1, 1], as they begin and after every step.
+        """Yield these images [B, C, H, W] in [-1, 1], at the start and after every step.
 
-        labels: in place of the labels by the options. seen: a wrapper that may record estimates.
+        labels: labels that replace the options' labels. seen: a wrapper that may record estimates.
         """
         diffusion, times = self.denoiser.diffusion, self.times
         noises = (
@@ -114,7 +114,7 @@ class Generator:
         yield from self.sampler(seen(denoise), diffusion, x, times, noises.steps)
 
     def labels(self, indices: Sequence[int]) -> Labels | None:
-        """The labels of these images by the options."""
+        """The labels that the options give to these images."""
         label = self.options.label
         if label is None:
             return None
@@ -144,13 +144,13 @@ class Generator:
 
     @property
     def steps(self) -> int:
-        """Steps of the sampler for one image."""
+        """The steps of the sampler for one image."""
         steps = len(self.times) - 1
         return steps if self.image is None else round(self.options.strength * steps)
 
     @cached_property
     def evaluations(self) -> int:
-        """Evaluations of a network for one image."""
+        """The evaluations of a network for one image."""
         labels = self.labels([0])
         return count_evaluations(
             lambda blank: self.guided(blank, self.guide and blank, labels),
@@ -168,7 +168,7 @@ def count_evaluations(
     times: Sequence[float],
     x: Images,
 ) -> int:
-    """Evaluations of a network for one image, counted with a denoiser that returns zeros."""
+    """Count the evaluations of a network for one image, by a denoiser that returns zeros."""
     sizes = []
 
     def blank(x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
@@ -180,7 +180,7 @@ def count_evaluations(
 
 
 def class_number(label: str | int, classes: Sequence[str]) -> int:
-    """The number of a class by its name, or by its number where no class has that name."""
+    """The number of a class that `label` names; if no class has this name, the number itself."""
     text, numbers = str(label), {name: number for number, name in enumerate(classes)}
     if text in numbers:
         return numbers[text]
@@ -200,9 +200,9 @@ def start_from_image(
     noise: Images,
     strength: float,
 ) -> tuple[Images, Sequence[float]]:
-    """x_t of an image [1, C, H, W] to start from, and the times from there (Meng et al. 2022).
+    """x_t of a start image [1, C, H, W], and the times from t down (Meng et al. 2022).
 
-    strength: the share of the steps; 0 leaves the image as it is, 1 leaves nothing of the image.
+    strength: the share of the steps to take; 0 returns the image, 1 starts from noise alone.
     """
     x, steps = image.expand_as(noise), len(times) - 1
     skipped = steps - round(strength * steps)

@@ -1,4 +1,4 @@
-"""Images and masks that the user names."""
+"""The images and masks whose files the user names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ from ddpm_cli.data.decoding import UNREADABLE
 from ddpm_cli.images import prepare_image, to_float
 from ddpm_cli.shapes import Images, Mask
 
-WHITE = 128  # the darkest white of a mask
+WHITE = 128  # the darkest grey that counts as white in a mask
 
 
 def open_image(path: str) -> Image.Image:
-    """Open the image in a file; ValueError where there is none."""
+    """Open the image in a file. Raises ValueError if the file holds no image."""
     try:
         image = Image.open(Path(path).expanduser())
         image.load()
@@ -23,10 +23,10 @@ def open_image(path: str) -> Image.Image:
 
 
 def read_image(path: str, shape: Sequence[int]) -> Images:
-    """An image in [-1, 1], cropped and resized as for training: [1, C, H, W]."""
+    """Read an image [1, C, H, W] in [-1, 1], cropped and resized as for training."""
     return to_float(prepare_image(open_image(path), tuple(shape))[None])
 
 
 def read_mask(path: str, shape: Sequence[int]) -> Mask:
-    """Where a mask is white, cropped and resized like an image: [1, 1, H, W]."""
+    """Read where a mask is white: [1, 1, H, W], cropped and resized like an image."""
     return prepare_image(open_image(path), (1, *shape[1:]))[None] >= WHITE

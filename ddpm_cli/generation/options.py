@@ -1,4 +1,4 @@
-"""What may be asked of the images that are drawn."""
+"""The options of the images to draw."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
@@ -9,16 +9,16 @@ from ddpm_cli.parallel import Precision
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """The options that decide which images a checkpoint draws with a sampler.
+    """The options that, beside the sampler, decide which images a checkpoint draws.
 
-    seed: image i is a function of the seed and i. weights: of the EMA (ema) or of the last step
-    (raw). precision: of the network. label: a class by name or number, or `all`: image i is of
-    class i modulo the number of classes. guidance: 1 is no guidance, 0 ignores the label.
-    guidance_interval: the noise levels sigma / alpha where guidance acts. guide: a weaker
-    checkpoint, whose estimate replaces the estimate without label. threshold: of the estimate, at
-    its `quantile` where dynamic. start, strength: an image to take up, and the share of the steps.
-    inpaint, mask, resample: an image to keep where the mask is black, and how often each step is
-    taken. interpolate: two seeds or images, between which the images lie.
+    seed: image i is a function of the seed and i. weights: the EMA's (ema) or the last step's
+    (raw). precision: the network's precision. label: a class by name or number, or `all`: image i
+    has class i modulo the number of classes. guidance: 1 is no guidance, 0 ignores the label.
+    guidance_interval: the noise levels sigma / alpha at which guidance acts. guide: a weaker
+    checkpoint, whose estimate replaces the estimate without label. threshold: how x_0 is limited.
+    quantile: of a dynamic threshold. start, strength: a start image, and the share of the steps.
+    inpaint, mask, resample: an image to keep where the mask is black, and the repeats of each step.
+    interpolate: two seeds or images, between which the images lie.
     """
 
     _: KW_ONLY

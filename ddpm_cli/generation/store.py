@@ -1,4 +1,4 @@
-"""Generated images on disk: files, the index of the finished ones, and what made them."""
+"""Generated images on disk: files, the index of the finished images, and their provenance."""
 
 import csv
 import json
@@ -27,11 +27,11 @@ COLUMNS = ["index", "label", "png", "npz", "row"]
 
 @dataclass(frozen=True)
 class ImageStore:
-    """A folder of images: png/INDEX.png each, npz/FIRST.npz a batch, `index.csv`, `samples.json`.
+    """A folder of images: png/INDEX.png, npz/FIRST.npz for a batch, `index.csv`, `samples.json`.
 
-    An image counts once its row is in the index; the row is written after its files, and each file
-    appears whole. An array of a batch holds uint8 [N, H, W, C] as `arr_0`, the name that evaluation
-    suites read.
+    An image counts once its row is in the index. The row is written after the image's files, and
+    each file appears whole. The file of a batch holds uint8 [N, H, W, C] as `arr_0`, the name that
+    evaluation suites read.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class ImageStore:
     npz: bool
 
     def open(self, provenance: Mapping[str, Any]) -> None:
-        """Write the provenance; ValueError where the folder holds images of another recipe."""
+        """Write the provenance. Raises ValueError if the folder's images have another recipe."""
         recipe = provenance["recipe"]
         before = self.read_provenance().get("recipe", recipe)
         changes = [
@@ -59,7 +59,7 @@ class ImageStore:
             save_text(path, csv_text([COLUMNS]))
 
     def read_provenance(self) -> dict[str, Any]:
-        """Read what made the images in the folder, or {}; ValueError where it cannot be read."""
+        """Read the provenance, or {} if there is none. Raises ValueError if it cannot be read."""
         path = self.folder / PROVENANCE
         if not path.exists():
             return {}
@@ -77,7 +77,7 @@ class ImageStore:
         return content
 
     def read_rows(self) -> dict[int, dict[str, str]]:
-        """Read the index, by image; a row counts if it is whole and its files are not empty."""
+        """Read the rows of the index by image; a row counts if it is whole and no file is empty."""
         kinds, path = ["png"] * self.png + ["npz"] * self.npz, self.folder / INDEX
         if not kinds or not path.exists():
             return {}
@@ -94,7 +94,7 @@ class ImageStore:
         }
 
     def images(self, rows: Mapping[int, Mapping[str, str]]) -> dict[int, Pixels]:
-        """The images of these rows, as they were drawn; ValueError where a file is damaged."""
+        """Read the images of these rows. Raises ValueError if a file is damaged."""
         arrays = cache(lambda name: np.load(self.folder / name)["arr_0"])
         images = {}
         for index, row in rows.items():
@@ -128,4 +128,4 @@ class ImageStore:
                 save_png(self.folder / name, image.numpy())
             rows.append([index, label, name, *([batch, row] if self.npz else ["", ""])])
         with (self.folder / INDEX).open("a") as file:
-            file.write(csv_text(rows))  # in one write
+            file.write(csv_text(rows))  # one write, so that rows of processes do not mix

@@ -1,4 +1,4 @@
-"""Processes, devices, precision: only this folder knows on what and how a network computes."""
+"""Processes, devices, precision: only this folder knows where and how a network computes."""
 
 from ddpm_cli.parallel.devices import AsyncScalar, device_text, find_device, without_sync
 from ddpm_cli.parallel.flops import FlopCount, count_flops, measure_peak

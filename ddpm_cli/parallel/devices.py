@@ -1,4 +1,4 @@
-"""Devices by name, and numbers on their way from them."""
+"""Devices by name, and numbers on their way from a device."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -13,9 +13,9 @@ from ddpm_cli.parallel.group import ALONE, ProcessGroup
 
 
 def find_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is CUDA, else MPS, else the CPU; each rank has its own GPU.
+    """The device called `name`; `auto`: CUDA, else MPS, else the CPU. Each rank has its own GPU.
 
-    Raises ValueError for a device that is not there.
+    Raises ValueError for a device that this machine does not have.
     """
     count = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
     if name == "auto" and torch.cuda.is_available():
@@ -33,7 +33,10 @@ def find_device(name: str) -> torch.device:
 
 
 def own_device(name: str, place: int) -> str:
-    """The device of process `place` of several on this machine; ValueError where it has none."""
+    """The device of process `place` of several on this machine.
+
+    Raises ValueError if the process has no device.
+    """
     count = torch.cuda.device_count()
     if name == "cuda" and place >= count:
         raise ValueError(
@@ -60,7 +63,7 @@ def device_text(device: torch.device, parallel: str = "none", group: ProcessGrou
 
 
 class AsyncScalar:
-    """Numbers on their way from a device: `read` waits for them alone, not for later work."""
+    """Numbers on their way from a device: `read` waits for the numbers, not for later work."""
 
     def __init__(self, numbers: Tensor) -> None:
         self.numbers = numbers.to("cpu", non_blocking=numbers.is_cuda)
@@ -77,5 +80,5 @@ class AsyncScalar:
 
 
 def without_sync(network: nn.Module) -> AbstractContextManager[None]:
-    """A context in which gradients are summed in this process alone."""
+    """A context in which gradients add up in this process without an exchange."""
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()

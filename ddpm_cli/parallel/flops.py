@@ -1,4 +1,4 @@
-"""FLOPs of a network, and FLOP/s of the machine."""
+"""The FLOPs of a network, and the FLOP/s of the machine."""
 
 import time
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ SECONDS = 0.2
 
 @dataclass(frozen=True)
 class FlopCount:
-    """FLOPs of an image, forward and backward, if they are known; peak FLOP/s of all devices."""
+    """The FLOPs of an image forward and backward, if known, and the peak FLOP/s of all devices."""
 
     per_image: float | None
     peak: float
 
     def rates(self, images_per_second: float) -> dict[str, float]:
-        """TFLOP/s at a speed, and their share of the peak."""
+        """The TFLOP/s at a speed, and their share of the peak."""
         if self.per_image is None:
             return {}
         flops = self.per_image * images_per_second
@@ -29,9 +29,9 @@ class FlopCount:
 
 
 def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
-    """FLOPs of one image [C, H, W] forward and backward, counted on the device `meta`.
+    """Count the FLOPs of one image [C, H, W] forward and backward, on the device `meta`.
 
-    Recomputed activations do not count. None for a network that reads the values of its tensors.
+    Recomputed activations do not count. Returns None if the network reads values of its tensors.
     """
     weights = {
         name: torch.empty_like(each, device="meta").requires_grad_()
@@ -52,7 +52,7 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
 @lru_cache
 @torch.no_grad()
 def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a convolution that suits the machine: the best within a fifth of a second."""
+    """Measure the best FLOP/s of a convolution within a fifth of a second."""
     images, channels, side = (64, 256, 64) if device.type == "cuda" else (4, 128, 64)
     layer = nn.Conv2d(channels, channels, 3, padding=1, device=device, dtype=dtype).to(
         memory_format=torch.channels_last

@@ -1,4 +1,4 @@
-"""The group of processes of one command: each one's share, and what they exchange."""
+"""The group of processes of one command: the share of each process, and their exchanges."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 Shared = TypeVar("Shared")
-LOST = 1.0  # seconds; torch's agent looks for killed processes ten times a second
+LOST = 1.0  # seconds; torch's agent checks ten times a second whether a process was killed
 FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -30,16 +30,16 @@ FAILURES = (
 
 
 class EchoError(ValueError):
-    """A failure after that of another process: its text is the first failure's, already shown."""
+    """A failure that follows another process's failure, with the first failure's text."""
 
     is_echo = True
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Process `rank` of `count`, of which `here` run on this machine; one alone exchanges nothing.
+    """Process `rank` of `count`, of which `here` run on this machine.
 
-    Process 0, the first, writes files and messages.
+    Process 0, the first, writes files and messages. A single process exchanges nothing.
     restarts: how often torchrun has started the processes anew after the loss of a process.
     """
 
@@ -50,11 +50,11 @@ class ProcessGroup:
     restarts: int = 0
 
     def slice_of(self, total: int) -> slice:
-        """This process's contiguous share of `total` things; shares differ by 1 thing at most."""
+        """This process's contiguous share of `total` items; shares differ by at most one item."""
         return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
     def work_queue(self, total: int) -> Iterator[int]:
-        """The numbers below `total`; each number goes to the first process that asks for it."""
+        """Yield numbers below `total`; each number goes to the next process that asks."""
         if self.store is None:
             return iter(range(total))
         tickets = (store.add("ticket", 1) - 1 for store in repeat(self.store))
@@ -67,7 +67,7 @@ class ProcessGroup:
         return number
 
     def all_gather(self, thing: Shared) -> list[Shared]:
-        """The things of all processes by rank, on every process."""
+        """The objects of all processes by rank, on every process."""
         if self.count == 1:
             return [thing]
         things: list[Any] = [None] * self.count
@@ -75,25 +75,25 @@ class ProcessGroup:
         return things
 
     def gather(self, thing: Shared) -> list[Shared]:
-        """The things of all processes by rank on the first process; on others, their own thing."""
+        """The objects of all processes by rank on the first process; on others, only their own."""
         things: list[Any] = [None] * self.count if self.rank == 0 and self.count > 1 else [thing]
         if self.count > 1:
             dist.gather_object(thing, things if self.rank == 0 else None)
         return things
 
     def gather_sorted(self, numbered: Mapping[int, Shared]) -> list[Shared]:
-        """All processes' values by key on the first process; on others, their own."""
+        """All processes' values in the order of their keys on the first process; else their own."""
         merged = {key: each for part in self.gather(numbered) for key, each in part.items()}
         return [merged[key] for key in sorted(merged)]
 
     def first_then_others(self, make: Callable[[], Shared]) -> Shared:
-        """Call `make` in the first process, then in the others: they find its files on the disk."""
+        """Call `make` in the first process, then in the others, which find the files on disk."""
         own = [make()] if self.rank == 0 else []
         self.broadcast(None)
         return own[0] if own else make()
 
     def broadcast(self, thing: Shared) -> Shared:
-        """The first process's thing."""
+        """The object of the first process."""
         things = [thing]
         if self.count > 1:
             dist.broadcast_object_list(things)
@@ -105,13 +105,13 @@ ALONE = ProcessGroup()
 
 @dataclass
 class AnyRankFlag:
-    """A question to all processes at every step; its answer comes a step late: nobody waits."""
+    """A question to all processes at every step; its answer comes a step late, to avoid waiting."""
 
     group: ProcessGroup
     asked: tuple[Tensor, Any] | None = None
 
     def __call__(self, mine: bool) -> bool:
-        """Whether any process said yes in the call before; a single process answers at once."""
+        """Whether any process said yes in the previous call; a single process answers at once."""
         if self.group.count == 1:
             return mine
         before, votes = self.asked, torch.tensor([int(mine)])
@@ -124,10 +124,10 @@ class AnyRankFlag:
 
 @contextmanager
 def join_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """Join the processes that torch's elastic launch started; NCCL on GPUs, gloo on the CPU.
+    """Join the processes that torch's elastic launch started, by NCCL on GPUs and gloo on CPUs.
 
-    A process without such a launch is a group of its own. Raises EchoError where a process fails
-    after another one.
+    A process without such a launch is a group of its own. Raises EchoError if a process fails
+    after another process.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -145,7 +145,7 @@ def join_group(device: torch.device) -> Iterator[ProcessGroup]:
         yield ProcessGroup(rank, count, int(os.environ["LOCAL_WORLD_SIZE"]), store, restarts)
     except FAILURES as error:
         if isinstance(error, RuntimeError):
-            time.sleep(LOST)  # the agent must first see the process whose loss may be the cause
+            time.sleep(LOST)  # the agent must first see the lost process that may be the cause
         if device.type == "cpu":  # NCCL would wait for processes that wait for this one
             dist.destroy_process_group()
         if store.add("failures", 1) > 1:

@@ -22,7 +22,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ddpm_cli.parallel.group import EchoError
 
-PATIENCE = 300  # seconds: longer than a step and a checkpoint take
+PATIENCE = 300  # seconds, longer than a step and a checkpoint take
 AGENTS = [
     logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")
 ]
@@ -41,11 +41,11 @@ def process_count(asked: int | str, device: str) -> int:
 def run_in_processes(
     count: int, job: Callable[..., bool], *args: Any, folder_is_named: bool
 ) -> bool:
-    """Call job(*args) in `count` processes; in this one if count <= 1 or torchrun started it.
+    """Call job(*args) in `count` processes; in this process if count <= 1 or under torchrun.
 
-    Returns the job's result in one process. Of several processes: True, or False after a signal.
-    Raises ValueError with the message of the process that failed first. Raises KeyboardInterrupt
-    where a process could not stop after a signal.
+    One process returns the job's result. Several return True, or False after a signal. Raises
+    ValueError with the message of the process that failed first. Raises KeyboardInterrupt if a
+    process could not stop after a signal.
     """
     launched = dist.is_torchelastic_launched()
     if launched and int(os.environ["WORLD_SIZE"]) > 1 and not folder_is_named:
@@ -87,7 +87,7 @@ def launch_config(count: int, folder: str) -> LaunchConfig:
 
 
 def run_rank(threads: int, job: Callable[..., object], args: tuple[Any, ...]) -> None:
-    """Call the job in a launched process; the parent gets a user error as ValueError, in a line."""
+    """Call the job in a launched process; a user's error reaches the parent in one line."""
     torch.set_num_threads(threads)
     try:
         job(*args)
@@ -96,7 +96,7 @@ def run_rank(threads: int, job: Callable[..., object], args: tuple[Any, ...]) ->
 
 
 def unfinished_reason(folder: Path) -> str:
-    """Why processes failed to finish after a signal."""
+    """The reason why processes did not finish after a signal."""
     reports = [
         json.loads(path.read_text())["message"]["message"] for path in folder.rglob("error.json")
     ]
@@ -105,13 +105,13 @@ def unfinished_reason(folder: Path) -> str:
 
 
 def mark_resumable() -> None:
-    """Mark that the run can go on from what is stored, should it be stopped now."""
+    """Record that the run can be resumed from its stored state if it is stopped now."""
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(report).with_name(FINISHED).touch()
 
 
 def failure_text(error: ChildFailedError) -> str:
-    """The message of the process that failed first; prints the traceback of an internal error."""
+    """Word the failure of the process that failed first; print an internal error's traceback."""
     rank, failure = min(error.failures.items(), key=lambda each: failure_order(each[1]))
     if not isinstance(failure.message, dict):
         return f"process {rank} ended: {failure.message}"
@@ -123,13 +123,13 @@ def failure_text(error: ChildFailedError) -> str:
 
 
 def split_failure(message: str) -> tuple[str, str]:
-    """The kind of an error and its text; an EchoError carries those of the first failure."""
+    """The kind and the text of an error; an EchoError holds the first failure's kind and text."""
     kind, _, text = message.removeprefix(ECHO).partition(": ")
     return kind, text
 
 
 def failure_order(failure: ProcessFailure) -> int:
-    """0 for a killed process, whose end breaks the others' connections; 2 for an echo; else 1."""
+    """0 for a killed process, because its end makes the others fail; 2 for an echo; else 1."""
     if not isinstance(failure.message, dict):
         return 0
     return 2 if failure.message["message"].startswith(ECHO) else 1
@@ -137,7 +137,7 @@ def failure_order(failure: ProcessFailure) -> int:
 
 @contextmanager
 def quiet_agent() -> Iterator[None]:
-    """Silence the loggers of torch's agent; restore the handlers of signals afterwards."""
+    """Silence the loggers of torch's agent, and restore the signal handlers afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     silence = logging.NullHandler()
     for agent in AGENTS:

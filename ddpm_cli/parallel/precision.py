@@ -1,4 +1,4 @@
-"""How a network computes: its precision, compilation, and activation checkpointing."""
+"""The precision, compilation, and activation checkpointing of a network."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ TYPES: dict[str, torch.dtype] = {
 
 
 class Autocast(nn.Module):
-    """A network whose convolutions and matrix products run in another type than its weights."""
+    """A network whose convolutions and matrix products run in another type than its weights'."""
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class Autocast(nn.Module):
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to its device, channels last for tensor cores and oneDNN, TF32 on GPUs."""
+    """Move a network to its device: channels last for tensor cores and oneDNN, TF32 on GPUs."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in network.parameters():
-        if parameter.shape[2:] == (1, 1):  # either layout: take the strides of the gradients
+        if parameter.shape[2:] == (1, 1):  # both layouts are equal: take the gradients' strides
             parameter.data = parameter.data.flatten().view(parameter.shape)
     return network
 
@@ -57,9 +57,9 @@ def prepare_for_training(
     parallel: str = "none",
     group: ProcessGroup = ALONE,
 ) -> nn.Module:
-    """The network of a training process, in DistributedDataParallel where there are several.
+    """Prepare a network for training; several processes get DistributedDataParallel.
 
-    recomputed: the backward pass recomputes the activations within the network's parts.
+    recomputed: whether the backward pass recomputes the activations in the network's parts.
     parallel: `dp` is DataParallel over the GPUs of one process.
     """
     if recomputed:
@@ -79,7 +79,7 @@ def prepare_for_training(
 
 
 def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
-    """The network for sampling: weights cast once, no gradients."""
+    """Prepare a network for sampling: its weights are cast once and have no gradients."""
     network = network.eval().requires_grad_(False)
     if precision != "fp32":
         network = Autocast(network.to(TYPES[precision]), TYPES[precision])
@@ -90,7 +90,7 @@ def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: 
 
 
 def recompute(network: nn.Module) -> None:
-    """Recompute parts in the backward pass, with equal dropout (Chen et al. 2016)."""
+    """Recompute activations in the backward pass, with equal dropout (Chen et al. 2016)."""
     if not hasattr(network, "through"):
         raise ValueError(
             f"trainer.activation_checkpointing is not for {type(network).__name__}:"
@@ -100,7 +100,7 @@ def recompute(network: nn.Module) -> None:
 
 
 def check_compiler() -> None:
-    """Raise ValueError where there is no C++ compiler, before the first step fails."""
+    """Raise ValueError if there is no C++ compiler, before the first step fails."""
     names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
     if not any(map(shutil.which, names)):
         raise ValueError(
@@ -109,6 +109,6 @@ def check_compiler() -> None:
 
 
 def has_overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:
-    """Whether fp16 overflowed: the loss is finite, its gradient not, and the scale still >= 1."""
+    """Whether fp16 overflowed: the loss is finite, its gradient is not, the scale is >= 1."""
     scale = scaler.scale(torch.ones_like(loss))
     return loss.isfinite() & ~norm.isfinite() & (scale >= 1) & scaler.is_enabled()

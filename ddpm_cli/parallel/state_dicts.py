@@ -1,4 +1,4 @@
-"""The state of networks and optimizers, taken and restored; keys carry no wrapper's prefix."""
+"""Take and restore the state of networks and optimizers; keys carry no wrapper's prefix."""
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -15,7 +15,7 @@ State: TypeAlias = Mapping[Any, Any]
 
 
 def unwrap(network: nn.Module) -> nn.Module:
-    """The network inside its wrappers, whose names carry no prefix."""
+    """The network inside its wrappers, whose parameters' names carry no prefix."""
     while isinstance(network, nn.DataParallel | DistributedDataParallel | Autocast):
         network = network.module
     return network
@@ -31,7 +31,7 @@ def network_state(network: nn.Module) -> State:
 
 
 def load_network(network: nn.Module, state: State) -> None:
-    """Restore a network's tensors; ValueError for other names, types or shapes."""
+    """Restore a network's tensors. Raises ValueError if names, types or shapes differ."""
     for name, tensor in unwrap(network).state_dict().items():
         if name in state and state[name].dtype != tensor.dtype:
             raise ValueError(
@@ -47,9 +47,9 @@ def load_network(network: nn.Module, state: State) -> None:
 
 
 def optimizer_state(optimizer: Optimizer) -> State:
-    """The optimizer's state by the number of the parameter: {} for one that had no gradient.
+    """The optimizer's state by the number of the parameter; {} for one without a gradient so far.
 
-    The options stay out: they come from the configuration.
+    The options are left out, because they come from the configuration.
     """
     state = optimizer.state_dict()["state"]
     count = sum(len(group["params"]) for group in optimizer.param_groups)
@@ -57,9 +57,9 @@ def optimizer_state(optimizer: Optimizer) -> State:
 
 
 def load_optimizer(optimizer: Optimizer, state: State) -> None:
-    """Restore an optimizer's state under its present options; ValueError for a state that differs.
+    """Restore an optimizer's state under its present options. Raises ValueError if it does not fit.
 
-    The state after a step on zeros tells the names and shapes, which torch itself does not check.
+    A step on zeros gives the expected names and shapes, which torch itself does not check.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if set(state) != set(range(len(parameters))):
@@ -78,7 +78,7 @@ def load_optimizer(optimizer: Optimizer, state: State) -> None:
         raise ValueError(
             f"the optimizer's state does not fit {type(optimizer).__name__} and this network"
         )
-    # Optimizers take an empty entry for a state, so that the entries of no gradient stay out.
+    # Optimizers take an empty entry for a state, so entries of no gradient are left out.
     filled = {number: entry for number, entry in state.items() if entry}
     optimizer.load_state_dict(
         {"state": filled, "param_groups": optimizer.state_dict()["param_groups"]}
@@ -88,14 +88,14 @@ def load_optimizer(optimizer: Optimizer, state: State) -> None:
 
 
 def with_layout_of(moment: Any, parameter: Tensor) -> Any:
-    """A moment in its parameter's memory layout: fused kernels ignore strides."""
+    """A moment in its parameter's memory layout, because fused kernels ignore strides."""
     if not isinstance(moment, Tensor) or moment.shape != parameter.shape:
         return moment
     return torch.empty_like(parameter, dtype=moment.dtype, requires_grad=False).copy_(moment)
 
 
 def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State:
-    """The state of an optimizer of equal options after a step on zeros."""
+    """The state of an optimizer with equal options after a step on zeros."""
     zeros = [nn.Parameter(torch.zeros(parameter.shape)) for parameter in parameters]
     for parameter in zeros:
         parameter.grad = torch.zeros_like(parameter)
@@ -108,7 +108,7 @@ def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State
 
 
 def state_outline(state: State) -> dict[Any, Any]:
-    """Names and shapes of an optimizer's state; None for any value but a dense float tensor."""
+    """The names and shapes of an optimizer's state; None for all but dense float tensors."""
 
     def shape(moment: Any) -> torch.Size | None:
         plain = (

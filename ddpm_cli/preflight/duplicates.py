@@ -15,16 +15,16 @@ from ddpm_cli.images import ImageArray, select_images
 from ddpm_cli.shapes import PerImage
 
 APART = 3  # bits of 64 by which perceptual hashes of near copies may differ
-BANDS = 4  # of 16 bits, one more than APART: near copies share at least one band
-NEIGHBOURS = 64  # in a band to compare a hash with
-ENOUGH = 100_000  # pairs to compare, or as many as there are images
+BANDS = 4  # bands of 16 bits, one more than APART: near copies share at least one band
+NEIGHBOURS = 64  # hashes in a band to compare a hash with
+ENOUGH = 100_000  # pairs to compare; the number of images if it is larger
 CLOSE = 8.0  # levels of 255 by which near copies may differ (root mean square)
 BLOCK = 2**22  # bytes of images to compare at once
 Places: TypeAlias = NDArray[np.int64]
 
 
 def exact_copies(records: Records) -> list[Places]:
-    """The places of images with the same prepared bytes, group by group."""
+    """The places of images with equal prepared bytes, group by group."""
     _, group, counts = np.unique(records["word"], return_inverse=True, return_counts=True)
     copies = np.flatnonzero(counts[group] > 1)
     order = copies[np.argsort(group[copies], kind="stable")]
@@ -35,7 +35,7 @@ def exact_copies(records: Records) -> list[Places]:
 def near_copies(images: ImageArray, records: Records) -> Places:
     """Pairs [N, 2] of different images that look alike; not every pair of a very large group.
 
-    The first image stands for all its exact copies.
+    The first of several exact copies stands for all of them.
     """
     firsts = np.sort(np.unique(records["word"], return_index=True)[1])
     pairs = firsts[candidate_pairs(records["look"][firsts].astype(np.uint64))]
@@ -58,7 +58,7 @@ def candidate_pairs(hashes: Hashes) -> Places:
 
 
 def rotated_hashes(hashes: Hashes, band: int) -> tuple[Places, Hashes]:
-    """The order of hashes after rotation to where a band leads, and the rotated hashes in order."""
+    """The order of the hashes after a rotation that puts a band first, and the ordered hashes."""
     shifts = np.arange(0, 64, 16, dtype=np.uint64)
     bands = np.roll(hashes[:, None] >> shifts & np.uint64(0xFFFF), band, axis=1)
     rotated = (bands << shifts).sum(1, dtype=np.uint64)

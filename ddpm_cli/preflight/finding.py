@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """The finding of a check: all is well, a warning, a reason not to start, or an estimate."""
+    """The finding of a check: ok, a warning, an error that stops the run, or an estimate."""
 
     level: Literal["ok", "warning", "error", "estimate"]
     text: str

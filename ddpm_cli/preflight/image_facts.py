@@ -14,11 +14,11 @@ from ddpm_cli.shapes import Labels
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Facts of the readable images, which are named by their places.
+    """Facts of the readable images; the number of its place identifies each image.
 
-    sizes: (width, height) of the smallest, the median and the largest by area. enlarged: smaller
-    than prepared. leaked: held out, with a near copy among the training images; an exact copy there
-    is impossible.
+    sizes: (width, height) of the smallest, the median and the largest image by area. enlarged:
+    images smaller than the prepared size. leaked: held-out images with a near copy among the
+    training images; exact copies are always on one side.
     """
 
     sizes: list[tuple[int, int]]
@@ -34,7 +34,7 @@ class ImageFacts:
 
 
 def image_facts(images: ImageArray, records: Records, data: ImageSet, holdout: float) -> ImageFacts:
-    """The facts of a whole set: its stored images, their records, and the set for training."""
+    """The facts of a whole set, from its stored images, their records, and the training set."""
     pairs, (height, width) = near_copies(images, records), data.images.shape[2:]
     held_out = data.split(holdout)[1].places
     assert held_out is not None
@@ -71,7 +71,7 @@ def mode_counts(records: Records) -> dict[str, int]:
 
 
 def class_counts(labels: Labels | None, classes: Sequence[str]) -> dict[str, int]:
-    """The number of images of each class; a label beyond the classes stands for its name."""
+    """The number of images of each class; a label without a class is named by its number."""
     known = np.empty(0) if labels is None else labels[labels >= 0].numpy()
     numbers, sizes = np.unique(known, return_counts=True)
     counts = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Whether the schedule, the images and a batch are what can be learned from."""
+"""Checks that a network can learn from the schedule, the images and a batch."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,13 +11,13 @@ from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.image_facts import class_counts
 from ddpm_cli.shapes import Bytes
 
-COPIES, SMALL = 0.01, 0.1  # shares of the images above which there is a warning
-LEAST = 2  # images of a class below which there is a warning
+COPIES, SMALL = 0.01, 0.1  # larger shares of copies and of small images cause a warning
+LEAST = 2  # a class with fewer images causes a warning
 ENDING_SNR, CONTRAST = 1e-3, 64
 
 
 def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
-    """Check the images of all parts together; there are no findings without records."""
+    """Check the images of all parts together; images without records give no findings."""
     known = [part.records for part in parts if part.records is not None]
     if len(known) < len(parts):
         return
@@ -44,7 +44,7 @@ def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
 
 
 def check_schedule(diffusion: GaussianDiffusion) -> Iterator[Finding]:
-    """Check that the process ends in noise, from which sampling starts."""
+    """Check that the diffusion process ends in noise, from which sampling starts."""
     snr = diffusion.snr(diffusion.steps).item()
     if snr > ENDING_SNR:
         risk = "sampling starts from pure noise, which training never saw: expect tints"

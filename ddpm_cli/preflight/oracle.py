@@ -1,4 +1,4 @@
-"""A network that knows the noise has no loss."""
+"""Check of the loss: a network that knows the noise must have no loss."""
 
 import math
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.shapes import Images, Labels, Maps, NetworkTimes, Times
 from ddpm_cli.training import noise_batch
 
-EXACT = 1e-6  # a loss below counts as none
+EXACT = 1e-6  # a smaller loss counts as zero
 
 
 class Oracle(nn.Module):
-    """A network that knows its output."""
+    """A network that returns a given output."""
 
     def __init__(self, output: Maps) -> None:
         super().__init__()
@@ -32,10 +32,10 @@ class Oracle(nn.Module):
 def check_oracle(
     denoiser: Denoiser, loss: Loss, batch: Batch, seed: int, **noise: Any
 ) -> Iterator[Finding]:
-    """Check that a network that knows the noise has no loss, and that an error at t = T has some.
+    """Check that knowledge of the noise gives no loss, and that an error at t = T gives a loss.
 
-    `noise` are options of `noise_batch`. The bound of such a network is zero only for t > 1, since
-    the decoder acts at t = 1, and only with the smallest variance.
+    noise: options of `noise_batch`. The variational bound of such a network is zero only for
+    t > 1, since the decoder acts at t = 1, and only with the smallest variance.
     """
     noised = noise_batch(denoiser, batch, seed, 0, torch.device("cpu"), **noise)
     times = torch.as_tensor(noised.t).clamp(min=2)
@@ -56,7 +56,7 @@ def check_oracle(
 def oracle_and_batch(
     denoiser: Denoiser, noised: Noised, t: Times, error: float = 0.0
 ) -> tuple[Denoiser, Noised]:
-    """A network that knows the noise of images at times t up to an error, and their batch."""
+    """A denoiser that knows the noise at times t up to an error, and the batch of these times."""
     x0, eps = noised.x0.double(), noised.eps.double()
     batch = Noised.at(denoiser.diffusion, x0, eps, t, noised.label)
     batch = replace(batch, perturbed=noised.perturbed)

@@ -1,4 +1,4 @@
-"""Whether memory and disk suffice for a run, and how long it will take."""
+"""Checks that memory and disk suffice for a run, and an estimate of its time."""
 
 import math
 import resource
@@ -14,15 +14,15 @@ from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.training import Trainer, TrainState
 
 REMEDY = "choose a smaller trainer.microbatch"
-MOMENTS = 2  # of an optimizer, each as large as the parameters
+MOMENTS = 2  # moments of an optimizer, each as large as the parameters
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
     """Check that a run fits into the free memory.
 
-    It needs `extra` bytes for a while, the optimizer's moments if there are none yet, and on the
-    CPU the copy of a checkpoint.
+    The run needs `extra` bytes for a while, and the optimizer's moments if they are not yet there.
+    On the CPU it also needs the copy of a checkpoint.
     """
     device, needed = state.denoiser.device, extra
     if device.type == "cpu":
@@ -48,7 +48,7 @@ def peak_memory(device: torch.device, reset: bool = False) -> int:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """The free bytes of the device, None if unknown."""
+    """The free bytes of the device; None if the number is unknown."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
@@ -76,7 +76,7 @@ def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) ->
 
 
 def checkpoint_count(trainer: Trainer, start: int, steps: int) -> int:
-    """The most checkpoints on the disk at once: newest and permanent ones, the best, the next."""
+    """The most checkpoints on the disk at once: the newest, the permanent, the best, the next."""
     newest = min(trainer.keep_last, math.ceil(max(0, steps - start) / trainer.checkpoint_every))
     if trainer.keep_every is None:
         return newest + 2
@@ -100,9 +100,9 @@ def checkpoint_bytes(state: TrainState) -> int:
 def estimate_time(
     state: TrainState, trainer: Trainer, steps: int, seconds: float, costs: Mapping[str, float]
 ) -> Iterator[Finding]:
-    """Estimate the time of the rest of a run.
+    """Estimate the remaining time of a run.
 
-    seconds: of a step. costs: of what each cadence brings, in steps.
+    seconds: the time of a step. costs: the cost of each cadence, in steps.
     """
     to_go = steps - state.step
     extra = (cost * (1 + to_go // getattr(trainer, cadence)) for cadence, cost in costs.items())
@@ -113,13 +113,13 @@ def estimate_time(
 
 
 def size_text(count: float) -> str:
-    """A number of bytes with its unit."""
+    """A number of bytes in words, with its unit."""
     power = min(len(UNITS) - 1, int(math.log2(max(1, count)) / 10))
     return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"
 
 
 def duration_text(seconds: float) -> str:
-    """A time with its unit."""
+    """A number of seconds in words, with its unit."""
     minutes = seconds / 60
     if minutes < 2:
         return f"{seconds:.0f} s"

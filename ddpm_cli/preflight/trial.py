@@ -24,7 +24,7 @@ ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is fu
 
 @dataclass(frozen=True)
 class Trial:
-    """The findings of a first pass, the seconds of a second, and its temporary bytes of memory."""
+    """The findings of a first pass; the seconds and the temporary memory in bytes of a second."""
 
     findings: list[Finding]
     seconds: float = math.nan
@@ -40,7 +40,7 @@ def try_parts(
     *,
     perturbed: bool = False,
 ) -> None:
-    """Put one grey image through sampler and loss, to refuse bad parts before data is prepared."""
+    """Pass one grey image through sampler and loss, to refuse bad parts before data is prepared."""
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
         diffusion, last = denoiser.diffusion, denoiser.diffusion.steps
@@ -55,7 +55,7 @@ def try_parts(
 def run_trial(
     trainer: Trainer, state: TrainState, loss: Loss, batch: Batch, seed: int, group: ProcessGroup
 ) -> Trial:
-    """Pass a batch forward and backward twice, since the first pass takes longer.
+    """Pass a batch forward and backward twice; the second pass is timed, as the first is slower.
 
     The trial makes no step, clears all gradients and restores the buffers.
     """
@@ -90,7 +90,8 @@ def check_gradients(
 ) -> Iterator[Finding]:
     """Check that losses and gradients are finite and that every parameter has a gradient.
 
-    needed: processes wait for every gradient. scaled: the scaler of fp16 answers an overflow.
+    needed: whether processes wait for every gradient. scaled: whether fp16's scaler handles
+    overflows.
     """
     trained = (pair for pair in network.named_parameters() if pair[1].requires_grad)
     grads = {name: parameter.grad for name, parameter in trained}
@@ -114,5 +115,5 @@ def check_gradients(
 
 
 def first_names(names: Sequence[str]) -> str:
-    """The first three names, and the number of the others."""
+    """The first three names, and the number of other names."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

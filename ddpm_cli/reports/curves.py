@@ -10,15 +10,15 @@ from ddpm_cli.run_folder.curves import Curves
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Panel: TypeAlias = tuple[str, ...]  # metrics on the same axes, the second one dashed
+Panel: TypeAlias = tuple[str, ...]  # metrics on the same axes, the second metric dashed
 Over: TypeAlias = Literal["step", "images"]
-CYCLE = 10  # colours in Matplotlib's own order; more runs share out a range of colours
+CYCLE = 10  # colours in Matplotlib's own order; more runs take colours from a colour map
 
 
 def draw_curves(
     runs: Mapping[str, Curves], metrics: Sequence[str] | None, out: Path, *, smooth: int, over: Over
 ) -> list[Panel]:
-    """Write the figure of runs by label, and return its panels."""
+    """Write a figure of the curves of runs by label, and return its panels."""
     known = list(dict.fromkeys(name for run in runs.values() for name in run.names))
     panels = curve_panels(metrics, known)
     size = (8, 3 * len(panels) + 0.25 * len(runs))
@@ -27,7 +27,7 @@ def draw_curves(
 
 
 def curve_panels(metrics: Sequence[str] | None, known: Sequence[str]) -> list[Panel]:
-    """A panel for each metric, None for the usual ones; ValueError for a metric of no run."""
+    """A panel for each metric; None: the usual panels. Raises ValueError for an unknown metric."""
     held_out = tuple(name for name in ("held_out", "training") if name in known)
     usual: list[Panel] = [("loss",)] * ("loss" in known or not held_out)
     usual += [held_out] * bool(held_out)
@@ -43,7 +43,7 @@ def curve_panels(metrics: Sequence[str] | None, known: Sequence[str]) -> list[Pa
 def draw_panels(
     figure: "Figure", panels: Sequence[Panel], runs: Mapping[str, Curves], smooth: int, over: Over
 ) -> None:
-    """Draw the panels under one another, with one legend above them."""
+    """Draw the panels one below another, with one legend above the panels."""
     from matplotlib import colormaps
     from matplotlib.lines import Line2D
 
@@ -68,5 +68,5 @@ def draw_panels(
 
 
 def escape_dollars(text: str) -> str:
-    """A text that Matplotlib does not read as a formula."""
+    """A text with escaped dollar signs, which Matplotlib does not read as a formula."""
     return text.replace("$", r"\$")

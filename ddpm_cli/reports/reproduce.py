@@ -1,4 +1,4 @@
-"""The commands that train a checkpoint's run again, go on with it, and sample from it."""
+"""The commands that train a checkpoint's run again, resume the run, and sample from it."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ddpm_cli.run_folder.overrides import typed_overrides
 
 
 def train_command(checkpoint: Checkpoint) -> str:
-    """The command that trains a checkpoint's run again, to its end."""
+    """The command that trains a checkpoint's run again from the first step to the last."""
     recipe: Any = OmegaConf.to_container(checkpoint.config, resolve=True)
     try:
         if isinstance(recipe.get("trainer"), dict):
@@ -28,7 +28,7 @@ def train_command(checkpoint: Checkpoint) -> str:
 
 
 def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
-    """The trainer's options with a length in steps in place of minutes or epochs."""
+    """The trainer's options with the length in steps, in place of minutes or epochs."""
     paced = shorten_cadences(trainer, steps) if trainer.get("minutes") is not None else {}
     absent: dict[str, Any] = {
         name: None for name in ("minutes", "epochs", "stop_at") if name in trainer
@@ -37,7 +37,7 @@ def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, str]:
-    """The commands that follow from a run, by what each does. last: its last checkpoint."""
+    """The commands that follow from a run, by their purpose. last: the run's last checkpoint."""
     config_dir = read_facts(folder).get("config_dir")
     invocation = Invocation(
         folder,

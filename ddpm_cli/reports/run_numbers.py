@@ -16,13 +16,13 @@ from ddpm_cli.run_folder.rows import json_rows
 from ddpm_cli.spacing import first_to_last
 from ddpm_cli.training.verdict import Verdict
 
-LISTED = 20  # rows of a table, at most
-METRICS = ("metric", "step", "value", "low", "high", "protocol_id")  # in a row of an evaluation
-SKIPPED = ("step", "loss", "grad_norm", "weight_norm", "lr")  # in a row of an incident
+LISTED = 20  # the most rows of a table
+METRICS = ("metric", "step", "value", "low", "high", "protocol_id")  # columns of an evaluation
+SKIPPED = ("step", "loss", "grad_norm", "weight_norm", "lr")  # columns of an incident
 
 
 def run_facts(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) -> dict[str, str]:
-    """What the run is, how far it came, how fast it was, and the verdict on it."""
+    """The facts of a run: its description, its last step, its speed, and the verdict."""
     names = ("model", "data", "schedule", "length", "device")
     return {
         **{name: str(facts.get(name, "")) for name in names},
@@ -34,7 +34,7 @@ def run_facts(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) 
 
 
 def speed_text(curves: Curves, batch: int) -> str:
-    """Images in a second, and the time of all steps at the speeds that were measured."""
+    """Images a second, and the time of all steps at the measured speeds."""
     rows = [row for row in curves.rows if row.get("images_per_second", 0) > 0]
     counts = [after - before for before, after in pairwise([0, *(row["step"] for row in rows)])]
     seconds = sum(
@@ -47,7 +47,7 @@ def speed_text(curves: Curves, batch: int) -> str:
 
 
 def verdict_text(checkpoint: Checkpoint, curves: Curves) -> str:
-    """The verdict in the run's own words; '' where no image is held out."""
+    """The verdict in the run's own words; '' if no image is held out."""
     verdict = Verdict.from_state_dict(checkpoint.verdict, checkpoint.step)
     rows = [
         row
@@ -78,7 +78,7 @@ def charts(curves: Curves) -> dict[str, Markup]:
 
 
 def sample_metrics(curves: Curves) -> list[str]:
-    """The metrics of samples that were measured as the run trained."""
+    """The metrics of samples that the run measured during training."""
     return [name for name in curves.names if name.startswith(("fd_", "kid_"))]
 
 
@@ -92,7 +92,7 @@ def number_table(curves: Curves) -> dict[str, Sequence[Any]]:
 
 
 def evaluation_table(folder: Path) -> dict[str, Any]:
-    """The numbers of `ddpm-eval` with their intervals, and the protocols that they follow."""
+    """The numbers of `ddpm-eval` with their intervals and protocols."""
     known = {"metric", "step", "protocol", "protocol_id"}
     rows = [row for row in json_rows(folder / EVALUATIONS) if known <= row.keys()]
     last = {tuple(str(row[key]) for key in ("metric", "step", "protocol_id")): row for row in rows}
@@ -104,7 +104,7 @@ def evaluation_table(folder: Path) -> dict[str, Any]:
 
 
 def incident_table(folder: Path) -> dict[str, Any]:
-    """The last steps that were skipped, and how many there are."""
+    """The last skipped steps, and the number of all skipped steps."""
     rows = json_rows(folder / INCIDENTS)
     cells = [[row.get(key) for key in SKIPPED] for row in rows[-LISTED:]]
     return {"incidents": cells, "skipped": f"{len(rows):,}"}

@@ -1,4 +1,4 @@
-"""The pictures on the page of a run, by their captions or places, as small as they must be."""
+"""The pictures on the page of a run, by caption or place, made smaller if they must be."""
 
 from io import BytesIO
 from pathlib import Path
@@ -17,8 +17,8 @@ from ddpm_cli.run_folder.layout import DATA, FORWARD, HELD_OUT
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 from ddpm_cli.spacing import first_to_last
 
-GRIDS = 50  # grids of samples, at most
-OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # bytes that they take in the page
+GRIDS = 50  # the most grids of samples
+OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # the most bytes in the page
 
 
 def sample_pictures(folder: Path) -> dict[str, bytes]:
@@ -33,7 +33,7 @@ def sample_pictures(folder: Path) -> dict[str, bytes]:
 
 @torch.no_grad()
 def film_pictures(checkpoint: Checkpoint, denoiser: Denoiser) -> dict[str, bytes]:
-    """x_t of the first image, and beside it the estimate of x_0, by sampling step."""
+    """Pictures by sampling step: x_t of the first image beside the estimate of x_0."""
     cfg, shape = checkpoint.config, checkpoint.shape
     options = GenerationOptions(seed=cfg.seed, label="all" if denoiser.conditional else None)
     check_groups(cfg, "sampler")

@@ -1,1 +1,1 @@
-"""The files of a run's folder beside its checkpoints: named, written and read here."""
+"""The files in a run's folder apart from its checkpoints: their names, writers and readers."""

@@ -1,4 +1,4 @@
-"""The numbers that training runs wrote, and the labels that tell the runs apart."""
+"""The numbers that training runs wrote, and labels that distinguish the runs."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ddpm_cli.run_folder.rows import metric_rows
 
 @dataclass(frozen=True)
 class Curves:
-    """The rows of numbers of a run, and its configuration; {} where there is none."""
+    """The rows of numbers of a run, and its configuration, which is {} if the file is missing."""
 
     folder: Path
     config: dict[str, Any]
@@ -26,7 +26,7 @@ class Curves:
 
     @classmethod
     def read(cls, folder: Path) -> "Curves":
-        """The curves of the run in a folder; ValueError where it has no rows."""
+        """Read the curves of the run in a folder. Raises ValueError if the run has no rows."""
         rows, config = list(metric_rows(folder)), read_config(folder)
         if not rows:
             raise ValueError(f"{str(folder / METRICS)!r} has no rows")
@@ -34,12 +34,12 @@ class Curves:
 
     @property
     def names(self) -> list[str]:
-        """The metrics."""
+        """The names of the metrics."""
         return list(dict.fromkeys(name for row in self.rows for name in row if name != "step"))
 
     @property
     def batch_size(self) -> int:
-        """The images of a step; ValueError where the configuration does not say."""
+        """The images of a step. Raises ValueError if the configuration lacks the batch size."""
         size = option_value(self.config, "trainer.batch_size")
         if not isinstance(size, int) or not 0 < size < 2**31:
             raise ValueError(
@@ -49,7 +49,7 @@ class Curves:
         return size
 
     def points(self, name: str, smooth: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Steps, and means over up to `smooth` values of a metric; a gap is NaN and no value."""
+        """Steps, and means over up to `smooth` values of a metric; a gap is NaN, not averaged."""
         rows = [(row["step"], row[name]) for row in self.rows if name in row]
         steps, values = np.array(rows).reshape(-1, 2).T
         if not rows:
@@ -62,19 +62,19 @@ class Curves:
 
 
 def config_path(folder: Path) -> Path:
-    """Where a run has its configuration."""
+    """The path of a run's configuration."""
     return folder / HYDRA / "config.yaml"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run as plain values; {} where there is none."""
+    """Read the configuration of a run as plain values; return {} if the file is missing."""
     path = config_path(folder)
     config = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
     return {str(name): node for name, node in config.items()} if isinstance(config, dict) else {}
 
 
 def run_folders(path: Path) -> list[Path]:
-    """A run's folder, or those of the runs of a sweep, the second before the tenth."""
+    """The folder of a run, or the folders of a sweep's runs in numerical order."""
     if not path.is_dir():
         raise ValueError(f"runs must be folders, but there is none at {str(path)!r}")
     if (path / METRICS).is_file():
@@ -86,12 +86,12 @@ def run_folders(path: Path) -> list[Path]:
 
 
 def natural_order(folder: Path) -> list[str | int]:
-    """A folder's name with its numbers as numbers."""
+    """A folder's name, split so that its numbers compare as numbers."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", folder.name)]
 
 
 def curve_labels(runs: Sequence[Curves]) -> list[str]:
-    """The options in which the runs differ; the folder's name too where these are not enough."""
+    """Labels of runs: the options that differ, and the folder's name if labels would be equal."""
     configs = [run.config for run in runs]
     changed = dict.fromkeys(
         key for each in configs for key, *_ in option_differences(configs[0], each)
@@ -116,20 +116,23 @@ def curve_labels(runs: Sequence[Curves]) -> list[str]:
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
-    """The last word of each option, all words where others end alike; a target's node names it."""
+    """The last word of each option, or all words if another option ends alike.
+
+    The name of a target's option is that of its node.
+    """
     whole = [key.removesuffix("._target_") for key in keys]
     last = [key.rpartition(".")[2] for key in whole]
     return [word if last.count(word) == 1 else key for word, key in zip(last, whole, strict=True)]
 
 
 def value_text(config: dict[str, Any], key: str) -> str:
-    """An option's value as typed; of a target the last word."""
+    """An option's value as typed; for a target, the last word."""
     value = option_value(config, key)
     return str(value).rpartition(".")[2] if key.endswith("_target_") else override_value(value)
 
 
 def option_value(config: Any, key: str) -> Any:
-    """The value of an option of a plain configuration, by its dotted name; else ABSENT."""
+    """The value of an option in a plain configuration, by its dotted name; ABSENT if missing."""
     for name in key.split("."):
         config = config.get(name, ABSENT) if isinstance(config, dict) else ABSENT
     return config

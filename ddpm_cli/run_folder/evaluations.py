@@ -1,4 +1,4 @@
-"""Evaluations of a run's checkpoints, and whether they can be compared."""
+"""Evaluations of a run's checkpoints, and whether the evaluations can be compared."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def last_evaluations(folder: Path) -> tuple[Numbers, dict[str, str]]:
-    """The last number of every metric that was evaluated, and the protocol of each."""
+    """The last number of every evaluated metric, and the protocol of each number."""
     numbers, protocols = dict[str, float](), dict[str, str]()
     for row in json_rows(folder / EVALUATIONS):
         if {"metric", "value", "protocol"} <= row.keys() and isinstance(row["value"], int | float):
@@ -25,7 +25,7 @@ def last_evaluations(folder: Path) -> tuple[Numbers, dict[str, str]]:
 
 
 def protocol_warning(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The metrics whose numbers are of several protocols, and in what these differ; '' for none."""
+    """A warning of metrics with numbers of several protocols, and the differences; '' if none."""
     protocols: dict[str, dict[str, None]] = {}
     for row in rows:
         protocols.setdefault(str(row["metric"]), {})[str(row["protocol"])] = None
@@ -37,7 +37,7 @@ def protocol_warning(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def protocol_difference(metric: str, texts: Sequence[str]) -> str:
-    """In what the protocols of one metric differ."""
+    """The differences between the protocols of one metric."""
     parts = [text.split(" | ") for text in texts]
     alike = set.intersection(*map(set, parts))
     differences = " against ".join(
@@ -49,9 +49,9 @@ def protocol_difference(metric: str, texts: Sequence[str]) -> str:
 
 
 def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append the rows that are new to the evaluations of a checkpoint's run, if it has a folder.
+    """Append new rows to the evaluations of a checkpoint's run, if the run has a folder.
 
-    A folder that cannot be written to costs a warning alone.
+    A folder that cannot be written to causes only a warning.
     """
     parent = checkpoint.parent
     run = parent.parent if parent.name == "checkpoints" else parent

@@ -1,4 +1,4 @@
-"""`run.json` in a run's folder: what the run is, how it was started, and its warnings."""
+"""`run.json` in a run's folder: the run's description, its command, and its warnings."""
 
 import json
 import logging
@@ -10,13 +10,13 @@ from typing import Any
 from ddpm_cli.files import save_text
 
 NAME = "run.json"
-LARGEST = 2**20  # bytes of a file that is read
+LARGEST = 2**20  # the most bytes of a file that is read
 
 
 class RunFacts(logging.Handler):
-    """The facts of a run; as a handler of logging it notes warnings as they come.
+    """The facts of a run. As a handler of logging, the object records warnings as they come.
 
-    Nothing is written before `begin`. A disk that takes no facts ends no run.
+    Nothing is written before `begin`. A full disk does not end the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,27 +24,27 @@ class RunFacts(logging.Handler):
         self.path, self.facts, self.warnings = folder / NAME, dict[str, Any](), list[str]()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Write the facts, with the warnings so far and those of the run that goes on."""
+        """Write the facts, with the warnings so far and the warnings of the run that is resumed."""
         earlier = read_facts(self.path.parent).get("warnings", [])
         self.warnings = [*map(str, earlier), *self.warnings] if isinstance(earlier, list) else []
         self.facts = dict(facts)
         self.write()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note a warning or an error."""
+        """Record a warning or an error."""
         self.warnings.append(record.getMessage().removeprefix("warning: "))
         if self.facts:
             self.write()
 
     def write(self) -> None:
-        """Write the file; each warning stands in it once."""
+        """Write the file, with each warning once."""
         facts = {**self.facts, "warnings": list(dict.fromkeys(self.warnings))}
         with suppress(OSError):
             save_text(self.path, json.dumps(facts, indent=1) + "\n")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """The facts in a folder; {} where there are none that can be read."""
+    """Read the facts in a folder; return {} if no facts can be read."""
     path = folder / NAME
     try:
         text = path.read_text(errors="replace") if path.stat().st_size <= LARGEST else "{}"

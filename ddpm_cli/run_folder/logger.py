@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class RunLogger:
     """The rows, the pictures and the TensorBoard events of one run in `folder`.
 
-    writes: whether this process writes; of several only the first does. A full disk ends no run:
-    rows wait in `unwritten` until the disk takes them, pictures and events are lost with a warning.
+    writes: whether this process writes; only the first process does. A full disk does not end the
+    run: rows wait in `unwritten` for the disk; pictures and events are lost with a warning.
     """
 
     folder: Path
@@ -31,7 +31,7 @@ class RunLogger:
     unwritten: dict[str, list[str]] = field(default_factory=dict)
 
     def open(self, step: int) -> "RunLogger":
-        """Begin at `step`: cut what a run that went on wrote after it. Raises OSError."""
+        """Begin at `step`: cut the rows that an earlier process wrote after it. Raises OSError."""
         if self.writes:
             for name in (METRICS, SAMPLES, INCIDENTS):
                 cut_rows(self.folder / name, step)
@@ -39,7 +39,7 @@ class RunLogger:
         return self
 
     def rewind(self, step: int) -> None:
-        """Go back to `step`: cut the numbers after it, keep the incidents."""
+        """Go back to `step`: cut the numbers after the step, but keep the incidents."""
         for name in (METRICS, SAMPLES):
             waiting = self.unwritten.get(name, [])
             waiting[:] = [row for row in waiting if json.loads(row)["step"] <= step]
@@ -48,7 +48,7 @@ class RunLogger:
         self.show(lambda tensorboard: None, step)
 
     def write_numbers(self, step: int, row: Mapping[str, float]) -> None:
-        """Write one row of numbers; JSON has null for a number that is not finite."""
+        """Write one row of numbers; a number that is not finite becomes null."""
         finite = {name: each if math.isfinite(each) else None for name, each in row.items()}
         self.write_row(METRICS, {"step": step, **finite})
 
@@ -59,7 +59,7 @@ class RunLogger:
         self.show(write)
 
     def write_row(self, name: str, row: Mapping[str, object]) -> None:
-        """Add a row to a file, after the rows that wait for it."""
+        """Add a row to a file, after the rows that wait to be written."""
         self.unwritten.setdefault(name, []).append(json.dumps(row) + "\n")
         self.flush()
 
@@ -70,19 +70,19 @@ class RunLogger:
                 waiting.clear()
 
     def write_picture(self, path: str, picture: Picture, step: int) -> None:
-        """Write one picture; its folder or its name is its tag in TensorBoard."""
+        """Write one picture; its folder or its name becomes its tag in TensorBoard."""
         tag = path.partition("/")[0].removesuffix(".png")
         self.attempt(lambda: save_png(self.folder / path, picture))
         self.show(lambda board: board.add_image(tag, picture, step))
         self.show(lambda board: board.flush())
 
     def show(self, write: Callable[[SummaryWriter], object], step: int = 0) -> None:
-        """Write for TensorBoard; after an error its writer is opened anew at the next event."""
+        """Write for TensorBoard; after an error, the next event opens the writer anew."""
         if not self.attempt(lambda: write(self.board(step))):
             self.tensorboard = None
 
     def board(self, step: int) -> SummaryWriter:
-        """TensorBoard's writer, opened at `step` where it is not open."""
+        """TensorBoard's writer, opened at `step` if it is not open."""
         if self.tensorboard is None:
             purge = step + 1 if step else None
             self.tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
@@ -96,7 +96,7 @@ class RunLogger:
         self.tensorboard = None
 
     def attempt(self, write: Callable[[], object]) -> bool:
-        """Whether the disk took it; a failure is a warning."""
+        """Try to write; return whether the disk accepted the data. A failure causes a warning."""
         if not self.writes:
             return True
         try:
@@ -109,7 +109,7 @@ class RunLogger:
 
 
 def cut_rows(path: Path, step: int) -> None:
-    """Cut the rows after `step`, and a last row that was never finished.
+    """Cut the rows after `step`, and an unfinished last row.
 
     Raises ValueError for a row without a step.
     """

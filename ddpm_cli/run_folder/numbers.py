@@ -10,7 +10,7 @@ Numbers: TypeAlias = dict[str, float]
 
 
 def last_and_lowest(folder: Path) -> tuple[Numbers, Numbers]:
-    """The last and the lowest number of every metric of a run; gaps do not count."""
+    """The last and the lowest number of every metric of a run, without gaps."""
     last, lowest = dict[str, float](), dict[str, float]()
     for row in metric_rows(folder):
         numbers = {name: value for name, value in row.items() if math.isfinite(value)}

@@ -8,7 +8,7 @@ from ddpm_cli.run_folder.layout import HYDRA
 
 
 def typed_overrides(folder: Path) -> list[str]:
-    """The overrides as typed, of equal ones the last; [] where they cannot be read."""
+    """Read the overrides as typed, the last of equal overrides; return [] if the file is bad."""
     path = folder / HYDRA / "overrides.yaml"
     try:
         content = yaml.safe_load(path.read_bytes()) if path.is_file() else []

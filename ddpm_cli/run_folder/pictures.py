@@ -11,7 +11,7 @@ PREVIEWS = 16  # images in a grid of samples
 
 
 def read_pngs(paths: Iterable[Path]) -> dict[Path, bytes]:
-    """The pictures in files; a file that is missing or cannot be seen is left out."""
+    """Read the pictures in files; a file that is missing or no picture is left out."""
     pictures = {}
     for path in paths:
         try:
@@ -24,6 +24,6 @@ def read_pngs(paths: Iterable[Path]) -> dict[Path, bytes]:
 
 
 def sample_grids(folder: Path) -> dict[int, Path]:
-    """The grids of samples by step."""
+    """The paths of the grids of samples, by step."""
     paths = sorted(folder.glob(GRID.replace("{:08d}", "[0-9]" * 8)))
     return {int(path.stem.removeprefix("step_")): path for path in paths}

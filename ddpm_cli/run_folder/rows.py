@@ -1,4 +1,4 @@
-"""Rows of JSON, one a line: numbers of a run, or any objects."""
+"""Rows of JSON, one on each line: numbers of a run, or any objects."""
 
 import json
 import math
@@ -8,13 +8,13 @@ from typing import Any
 
 from ddpm_cli.run_folder.layout import METRICS
 
-LARGEST = 1e100  # of the numbers that can be drawn
+LARGEST = 1e100  # the largest number that can be drawn
 
 
 def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
-    """The numbers of each row of a run; an unfinished last row does not count, nor does a text.
+    """Yield the numbers of each row of a run, without texts and without an unfinished last row.
 
-    A null, and a number too large to be drawn, is NaN. Raises ValueError for a row without a step.
+    A null is NaN. So is a number too large to draw. Raises ValueError for a row without a step.
     """
     path = folder / METRICS
     lines = path.read_text(errors="replace").rstrip("\n").split("\n") if path.is_file() else [""]
@@ -39,7 +39,7 @@ def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
 
 
 def json_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; others are left out, such as half a row."""
+    """The JSON objects of a file, one on each line; other lines, as half a row, are skipped."""
     rows = []
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:

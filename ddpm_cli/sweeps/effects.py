@@ -15,12 +15,12 @@ UPWARD = (
     "tflops",
     "peak_share",
 )  # more is better
-MANY, PARTS = 6, 3  # an option of more than MANY numbers has its effect by PARTS of their range
+MANY, PARTS = 6, 3  # more than MANY numbers of an option are grouped by PARTS of their range
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The metric over the jobs in which an option has one value."""
+    """The metric over the jobs that share one value of an option."""
 
     option: str
     value: str
@@ -36,14 +36,14 @@ def given_options(job: Job) -> dict[str, str]:
 
 
 def swept_options(jobs: Sequence[Job]) -> list[str]:
-    """The options in which jobs differ."""
+    """The options whose values differ between jobs."""
     every = [given_options(job) for job in jobs]
     names = dict.fromkeys(name for each in every for name in each)
     return [name for name in names if len({each.get(name) for each in every}) > 1]
 
 
 def by_rank(jobs: Sequence[Job], metric: str) -> list[Job]:
-    """The jobs that are done, the best first; jobs without the metric come last."""
+    """The finished jobs, the best first; jobs without the metric come last."""
     is_upward = metric in UPWARD or metric.startswith(tuple(f"{each}_" for each in UPWARD))
 
     def rank(job: Job) -> tuple[bool, float]:
@@ -75,7 +75,7 @@ def effects(jobs: Sequence[Job], metric: str) -> list[Effect]:
 
 
 def value_ranges(values: Sequence[str]) -> Mapping[str, str]:
-    """The part of the range in which each of many numbers lies; {} for few values or for words."""
+    """The part of the range that holds each of many numbers; {} for few values or for words."""
     try:
         ordered = sorted(set(values), key=float)
     except ValueError:

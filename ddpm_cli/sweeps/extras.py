@@ -1,4 +1,4 @@
-"""Plugins of Hydra that are extras of the package, with configurations of our own."""
+"""Plugins of Hydra, which are extras of the package with configurations of our own."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -17,15 +17,15 @@ EXTRAS = {
 
 
 def plug_in(arguments: Sequence[str]) -> None:
-    """Let our files replace the configurations that plugins bring under the same names.
+    """Replace the plugins' own configurations by our files of the same names.
 
     Raises ValueError for an argument whose plugin is not installed.
     """
-    Plugins.instance()  # imports all that there are
+    Plugins.instance()  # imports all installed plugins
     for choice, extra in EXTRAS.items():
         *groups, name = choice.replace("=", "/").split("/")
         there = reduce(lambda node, group: node.get(group, {}), groups, ConfigStore.instance().repo)
-        there.pop(f"{name}.yaml", None)  # which Hydra would take for the schema of our file
+        there.pop(f"{name}.yaml", None)  # Hydra would take it for the schema of our file
         kind = "sweeper" if extra == "optuna" else "launcher"
         plugin = f"hydra_plugins.hydra_{extra}_{kind}"
         if choice in arguments and not (find_spec("hydra_plugins") and find_spec(plugin)):

@@ -1,4 +1,4 @@
-"""One job of a sweep: its folder holds its state, for other processes and for later ones."""
+"""One job of a sweep: its folder holds its state, for other and for later processes."""
 
 import json
 import os
@@ -21,11 +21,11 @@ PATIENCE = 2  # seconds; a check whether a job is alive holds its lock for a mom
 
 @dataclass(frozen=True)
 class Job:
-    """A job and what became of it.
+    """A job, its state and its numbers.
 
-    state: one of STATES, or killed. error: why it failed, in a line. value: what the sweeper got.
-    last, lowest: numbers of each metric in its rows. measured: the last evaluation of each metric.
-    protocols: the protocol of each evaluation.
+    state: one of STATES, or killed. error: why the job failed, in one line. value: the value that
+    the sweeper got. last, lowest: the last and the lowest number of each metric in the job's rows.
+    measured: the last evaluation of each metric. protocols: the protocol of each evaluation.
     """
 
     folder: Path
@@ -41,7 +41,10 @@ class Job:
 
     @classmethod
     def read(cls, folder: Path) -> "Job | None":
-        """The job in a folder with its present numbers, or None; ValueError for a broken file."""
+        """Read the job in a folder, if any, with its present numbers.
+
+        Raises ValueError for a broken file.
+        """
         path = folder / STATE
         if not path.exists():
             return None
@@ -63,7 +66,7 @@ class Job:
         return replace(self, last=last, lowest=lowest, measured=measured, protocols=protocols)
 
     def facts(self) -> dict[str, Any]:
-        """The content of its file."""
+        """The content of the job's file."""
         return {name: value for name, value in asdict(self).items() if name != "folder"}
 
     def score(self, metric: str) -> float | None:
@@ -72,7 +75,7 @@ class Job:
 
     @property
     def origins(self) -> dict[str, str]:
-        """The protocol of each metric's score; the rows of training have a text in its place."""
+        """The protocol of each metric's score; a text for scores from the rows of training."""
         return dict.fromkeys(self.lowest, "the lowest as it trained") | self.protocols
 
 
@@ -86,9 +89,9 @@ def run_or_skip_job(
 ) -> float | None:
     """Run a job unless it is done, record its state in its folder, and return its value.
 
-    job: takes whether it goes on. worded: an error in a line. retried: whether to run a job again
-    that failed before others began. Raises ValueError for a job that runs in another process, or
-    that is another one.
+    job: a function of whether the job is resumed. worded: the text of an error in one line.
+    retried: whether to run a failed job again after later jobs have begun. Raises ValueError if the
+    job runs in another process, or if the folder holds a different job.
     """
     with hold_lock(folder, number):
         before = Job.read(folder)
@@ -114,7 +117,7 @@ def run_or_skip_job(
 def run_and_record(
     job: Callable[[], float | None], state: Job, worded: Callable[[BaseException], str]
 ) -> float | None:
-    """Run a job, record its state at its begin and at any end, and return its value."""
+    """Run a job, record its state at the start and at any end, and return its value."""
     save_job(state)
     try:
         value = job()
@@ -130,7 +133,7 @@ def run_and_record(
 
 
 def save_job(job: Job) -> None:
-    """Write the state of a job; of the processes of torchrun only the first does."""
+    """Write the state of a job; only the first process of torchrun writes."""
     if is_first_process():
         save_text(job.folder / STATE, json.dumps(job.facts(), indent=1) + "\n")
 
@@ -142,7 +145,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def hold_lock(folder: Path, number: int) -> Iterator[None]:
-    """Hold a job's lock, which the end of the process releases too."""
+    """Hold a job's lock; the end of the process also releases the lock."""
     lock = FileLock(folder / LOCK)
     try:
         if is_first_process():

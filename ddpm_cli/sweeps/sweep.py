@@ -16,7 +16,7 @@ from ddpm_cli.files import save_text
 from ddpm_cli.sweeps.job import STATE, Job, is_first_process, is_running
 
 COMMAND, MANIFEST = "sweep.json", "manifest.json"
-OWN = ("hydra.sweep.dir=", "hydra.mode=")  # set anew whenever a sweep goes on
+OWN = ("hydra.sweep.dir=", "hydra.mode=")  # set anew whenever a sweep is resumed
 NUMBER = r"[-+]?\d[\d.]*(e[-+]?\d+)?"
 ELSEWHERE = re.compile(r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL)  # a choice outside its folder
 HARMLESS = re.compile(
@@ -30,10 +30,10 @@ BEGUN: ContextVar[list[Path] | None] = ContextVar(
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep and its jobs so far.
+    """A sweep, and its jobs so far.
 
-    overrides, hydra: overrides of the configuration, and of Hydra's own, as typed. config_dir: the
-    user's own YAML files. cwd: the folder where the sweep began.
+    overrides, hydra: overrides of the configuration, and of Hydra's own configuration, as typed.
+    config_dir: the folder of the user's own YAML files. cwd: the folder where the sweep began.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Started(Callback):
     """A callback of Hydra that writes a sweep's command into its folder before its jobs begin."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Refuse another sweep's folder by SystemExit; Hydra makes warnings of other errors."""
+        """Refuse another sweep's folder by SystemExit, because Hydra only warns of other errors."""
         begun = BEGUN.get()
         if begun is None or not is_first_process():
             return
@@ -88,7 +88,7 @@ def save_command(sweep: Sweep) -> None:
 
 
 def read_sweep(folder: Path) -> Sweep:
-    """The sweep in a folder, with its jobs as they are now; ValueError where there is none."""
+    """Read the sweep in a folder, with its jobs. Raises ValueError if there is no sweep."""
     path = folder / COMMAND
     if not path.is_file():
         raise ValueError(f"there is no sweep in {str(folder)!r}: it has no {COMMAND}")
@@ -108,19 +108,19 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def save_manifest(sweep: Sweep) -> None:
-    """Write all jobs with what became of them."""
+    """Write the facts and the state of all jobs."""
     jobs = [{"folder": job.folder.name, **job.facts()} for job in sweep.jobs]
     content = {"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}
     save_text(sweep.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
 def resume_command(sweep: Sweep) -> str:
-    """The command that goes on with a sweep."""
+    """The command that resumes a sweep."""
     return Invocation(sweep.folder).resume_sweep_command(trusted=bool(doubts(sweep)))
 
 
 def doubts(sweep: Sweep) -> list[str]:
-    """The overrides of the file alone that may run code, or that take effect in another folder."""
+    """The overrides that only the file names and that may run code or act in another folder."""
     typed = [*sweep.overrides, *sweep.hydra]
     words = {each: {*re.split(r"\W+", each.partition("=")[0])} for each in typed}
     special = [each for each in typed if {"hydra", "trust"} & words[each]]
@@ -131,7 +131,10 @@ def doubts(sweep: Sweep) -> list[str]:
 
 
 def resume_arguments(sweep: Sweep, *, trust: bool) -> list[str]:
-    """Arguments of `ddpm-train` that go on with a sweep; ValueError for doubts without `trust`."""
+    """The arguments of `ddpm-train` that resume a sweep.
+
+    Raises ValueError for doubtful overrides without `trust`.
+    """
     typed = [*sweep.overrides, *sweep.hydra]
     if flags := [each for each in typed if each.startswith("-")]:
         raise ValueError(f"{COMMAND} must hold overrides, but {flags[0]!r} is none")

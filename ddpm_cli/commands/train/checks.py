@@ -17,12 +17,12 @@ from ddpm_cli.shapes import Bytes
 from ddpm_cli.training.held_out import IMAGES, QUARTERS
 
 ORACLE_IMAGES = 8
-FORWARD = 1 / 3  # of a step's time, which goes forward and backward
+FORWARD = 1 / 3  # the forward pass's share of the time of a step
 log = logging.getLogger(__name__)
 
 
 def preflight_findings(run: Run) -> Iterator[Finding]:
-    """The findings of all checks, cheapest first; without steps to go there is no trial."""
+    """Yield the findings of all checks, cheapest first; no trial runs if no steps remain."""
     state, trainer, seed = run.state, run.trainer, run.cfg.seed
     few = run.batch(0, slice(ORACLE_IMAGES))
     end = run.steps if trainer.stop_at is None else min(run.steps, trainer.stop_at)
@@ -47,7 +47,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
 
 
 def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
-    """What each cadence costs, in steps of so many seconds.
+    """The cost of each cadence, in steps of `seconds` seconds.
 
     The extraction of features is timed on a few images.
     """
@@ -68,7 +68,7 @@ def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
 
 
 def run_checks(run: Run) -> None:
-    """Log the warnings and the estimate; ValueError where the run would come to nothing."""
+    """Log the warnings and the estimate. Raises ValueError if a check finds an error."""
     for finding in preflight_findings(run):
         if finding.level == "error":
             raise ValueError(finding.text)

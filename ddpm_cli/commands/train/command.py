@@ -31,7 +31,7 @@ from ddpm_cli.run_folder.layout import HYDRA, LOG
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `ddpm-train` beside its groups.
+    """The options of `ddpm-train`, apart from its groups.
 
     seed: random seed of the whole run. resume: a checkpoint, or `auto` for the folder's newest.
     trust: the user's own modules that targets may name.
@@ -47,12 +47,12 @@ class Options:
 
 
 def train(cfg: DictConfig, invocation: Invocation) -> bool:
-    """Train a model; False where the user stopped the run."""
+    """Train a model; return False if the user stopped the run."""
     return launch_run(cfg, invocation, train_in_process)
 
 
 def launch_run(cfg: DictConfig, invocation: Invocation, job: Callable[..., bool]) -> bool:
-    """Check the options, and call the job in as many processes as they ask for."""
+    """Check the options, and call the job in as many processes as the options name."""
     parse_options(cfg, Options, groups=GROUPS)
     ddp = cfg.trainer.parallel == "ddp"
     count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
@@ -64,7 +64,7 @@ def launch_run(cfg: DictConfig, invocation: Invocation, job: Callable[..., bool]
 def train_in_process(
     plain: dict[Any, Any], invocation: Invocation, features: Mapping[str, Any]
 ) -> bool:
-    """Train in this process, the only one or one of a group; False where the user stopped it."""
+    """Train in this process, which may be one of a group; return False if the user stopped it."""
     cfg, folder = OmegaConf.create(plain), invocation.folder
     device, facts = find_device(cfg.trainer.device), RunFacts(folder)
     with (

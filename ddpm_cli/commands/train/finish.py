@@ -1,4 +1,4 @@
-"""The last checkpoint, pictures and report of a run."""
+"""The end of a run: its last checkpoint, pictures and report."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
-    """Write the last checkpoint and pictures, and log how to go on."""
+    """Write the last checkpoint and pictures, and log the commands that follow from the run."""
     step, networks = f"{run.state.step:,}", (run.state.denoiser.network, run.state.ema)
     tensors = chain.from_iterable(chain(each.parameters(), each.buffers()) for each in networks)
     if not all(bool(tensor.isfinite().all()) for tensor in tensors):
@@ -43,7 +43,10 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
 
 
 def save_last(run: Run, stop: Event) -> Path:
-    """Write the last checkpoint, waiting for a full disk; ValueError where none can be written."""
+    """Write the last checkpoint, and wait if the disk is full.
+
+    Raises ValueError if no checkpoint can be written.
+    """
     for _ in range(1 + RETRIES):
         run.save()
         if path := run.writer.end():
@@ -56,7 +59,7 @@ def save_last(run: Run, stop: Event) -> Path:
 
 @contextmanager
 def ending_with_report(run: Run) -> Iterator[None]:
-    """End a run with its report, a failed run too; an error of the report fails no run."""
+    """Write the report when a run ends or fails; an error of the report does not fail the run."""
     try:
         yield
     except WRONG:
@@ -66,7 +69,7 @@ def ending_with_report(run: Run) -> Iterator[None]:
 
 
 def write_report(run: Run) -> None:
-    """Write the report where there is a checkpoint, and log where it is or why there is none."""
+    """Write the report if there is a checkpoint; log the report's path, or why there is none."""
     if run.group.rank > 0 or not newest_first(run.folder):
         return
     try:

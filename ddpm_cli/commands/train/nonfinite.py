@@ -1,4 +1,4 @@
-"""Steps whose numbers are not finite: skipped, recorded with evidence, and at last a rollback."""
+"""Steps whose numbers are not finite: skip them, record evidence, and finally roll back."""
 
 import logging
 import math
@@ -28,7 +28,7 @@ class NonFiniteGuard:
     pending: tuple[Progress, AsyncScalar] | None = None
 
     def follow(self, progress: Progress) -> None:
-        """Look at the flags of the step before, and send those of this step on their way."""
+        """Read the flags of the step before, and begin to copy the flags of this step."""
         self.look()
         flags = AsyncScalar(torch.stack([progress.skipped, progress.overflow]))
         self.pending = progress, flags
@@ -53,9 +53,9 @@ class NonFiniteGuard:
 
 
 def evidence(progress: Progress, network: nn.Module, group: ProcessGroup) -> dict[str, object]:
-    """What is known of a step: losses, norms, images, times, and weights that are not finite.
+    """The facts of a step: losses, norms, images, times, and weights that are not finite.
 
-    Numbers that are not finite stand as words.
+    Numbers that are not finite are written as words.
     """
     times, losses = torch.as_tensor(progress.times).tolist(), progress.losses.tolist()
     parts = group.all_gather((progress.indices.tolist(), times, losses))
@@ -76,14 +76,14 @@ def evidence(progress: Progress, network: nn.Module, group: ProcessGroup) -> dic
 
 
 def json_number(value: float) -> float | str:
-    """A number, or the word for it where JSON has none."""
+    """A number, or a word for a number that JSON does not have."""
     return value if math.isfinite(value) else str(value)
 
 
 def roll_back(run: Run) -> None:
-    """Put the last good checkpoint back and halve the learning rate, once.
+    """Restore the last good checkpoint and halve the learning rate, once.
 
-    Raises ValueError where that was done before, or where there is no checkpoint.
+    Raises ValueError if the run has rolled back before, or if there is no checkpoint.
     """
     state, bad = run.state, f"{run.trainer.bad_steps} steps in a row without finite numbers"
     bad = f"{bad}, the last step {state.step:,}"

@@ -16,9 +16,9 @@ from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.shapes import Bytes, Features, Images
 
-COMPARED = 1024  # images of the data whose colours are compared
-SURE, VISIBLE = 4.0, 0.1  # of a tint: standard errors, and distance in images from -1 to 1
-EARLY = 500  # steps before which samples have no colours to speak of
+COMPARED = 1024  # images of the data whose colours are compared with the samples'
+SURE, VISIBLE = 4.0, 0.1  # the least tint: in standard errors, and in values from -1 to 1
+EARLY = 500  # steps before which the colours of samples mean nothing
 NOISE_LEVELS = 10
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def write_preview(run: Run) -> None:
 
 
 def preview_trajectory(run: Run) -> Iterator[Images]:
-    """This process's share of the samples that are shown, as they begin and after every step."""
+    """Yield this process's share of the previewed samples, at the start and after every step."""
     indices = range(PREVIEWS)[run.group.slice_of(PREVIEWS)]
     if not indices:
         return iter([torch.empty(0, *run.data.images.shape[1:])])
@@ -43,7 +43,7 @@ def preview_trajectory(run: Run) -> Iterator[Images]:
 
 
 def ema_generator(run: Run) -> Generator:
-    """The generator of the EMA's samples; a conditional model draws class after class."""
+    """The generator of the EMA's samples; a conditional model draws the classes in turn."""
     denoiser = replace(run.state.denoiser, network=run.state.ema)
     options = GenerationOptions(seed=run.cfg.seed, label="all" if denoiser.conditional else None)
     shape, classes = run.data.images.shape[1:], run.data.classes
@@ -53,7 +53,7 @@ def ema_generator(run: Run) -> Generator:
 def record_colours(run: Run, samples: Bytes) -> None:
     """Write mean and contrast of the samples' channels beside those of the data.
 
-    A warning tells of a tint in the second half of a run.
+    A tint in the second half of a run causes a warning.
     """
     step, images = run.state.step, run.data.images
     some = torch.arange(0, len(images), math.ceil(len(images) / COMPARED))
@@ -83,9 +83,9 @@ def colour_statistics(images: Bytes) -> Features:
 
 
 def write_data_pictures(run: Run) -> None:
-    """Write `data.png`, a batch as the network sees it, and `forward.png`.
+    """Write `data.png`, a batch as the network sees it, and `forward.png`, a batch noised.
 
-    The second shows eight images, a row each, at growing noise after the clean image.
+    Each of eight rows of `forward.png` shows a clean image, then the image at growing noise.
     """
     batch, diffusion = run.batch(0).images, run.state.denoiser.diffusion
     run.logger.write_picture(DATA, grid(batch[:64].numpy()), 0)

@@ -1,4 +1,4 @@
-"""Whether and how a run goes on from a checkpoint."""
+"""The resumption of a run from a checkpoint: find it, compare its recipe, restore it."""
 
 import logging
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from ddpm_cli.training import snapshot
 from ddpm_cli.training.options import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
-SOURCE = "_target_ path name split image_column label cache on_error"  # the fingerprint decides
+SOURCE = "_target_ path name split image_column label cache on_error"  # by fingerprint alone
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in SOURCE.split()))
-STREAM = ("data.name", "data.split")  # not free where only the first images have a fingerprint
+STREAM = ("data.name", "data.split")  # not free in a stream: its fingerprint is of a few images
 HOW = "device parallel processes workers microbatch precision compile activation_checkpointing"
 BESIDE = "measures measure_images best stop_at keep_last bad_steps"
 FREE_OF_TRAINER = (*HOW.split(), *CADENCES, *BESIDE.split())
-LATER: dict[str, Any] = {  # the value in their runs of options that older checkpoints lack
+LATER: dict[str, Any] = {  # the value that an option had before checkpoints held it
     "model.conditional": False,
     "data.holdout": 0.0,
     "data.streaming": False,
@@ -38,9 +38,9 @@ log = logging.getLogger(__name__)
 
 
 def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint | None:
-    """The checkpoint that a run goes on from, if any.
+    """The checkpoint that a run resumes from, if any.
 
-    Raises ValueError where the folder holds a run that would be lost, or no such checkpoint.
+    Raises ValueError if the folder holds a run that would be lost, or if no checkpoint is readable.
     """
     newest = newest_first(folder)
     if resume == "auto":
@@ -62,7 +62,7 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
 
 
 def load_to_resume(path: Path) -> Checkpoint:
-    """Load a checkpoint; ValueError where its stream cannot go on."""
+    """Load a checkpoint. Raises ValueError if its stream cannot go on."""
     checkpoint = Checkpoint.load(path)
     if not all(map(Position.is_valid, checkpoint.stream)):
         raise ValueError(f"the checkpoint {path}: 'stream' must hold where each process goes on")
@@ -70,7 +70,7 @@ def load_to_resume(path: Path) -> Checkpoint:
 
 
 def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: int) -> list[str]:
-    """The changes since the checkpoint after which the rest of the run differs.
+    """The changes since the checkpoint that make the rest of the run differ.
 
     Raises ValueError for options that must not differ, and for other images.
     """
@@ -95,7 +95,7 @@ def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: in
 
 
 def best_metric_changes(old: DictConfig, cfg: DictConfig) -> list[str]:
-    """The changes after which no checkpoint of before can be the best."""
+    """The changes after which no earlier checkpoint can count as the best."""
     of_samples = () if cfg.trainer.best == "held_out" else ("trainer.measure_images", "sampler.")
     return [
         f"{key}: {brief_value(before)} -> {brief_value(after)}"
@@ -105,7 +105,7 @@ def best_metric_changes(old: DictConfig, cfg: DictConfig) -> list[str]:
 
 
 def changed_options(old: DictConfig, new: DictConfig) -> Iterator[tuple[str, Any, Any]]:
-    """The options that differ; an option that an older checkpoint lacks has its value of then."""
+    """Yield the options that differ. An option that an older checkpoint lacks has its old value."""
     before, after = (OmegaConf.to_container(each, resolve=True) for each in (old, new))
     for key, one, other in option_differences(before, after):
         one = LATER.get(key) if one is None else one
@@ -119,13 +119,13 @@ def option(cfg: DictConfig, key: str, default: Any) -> Any:
 
 
 def brief_value(value: Any) -> str:
-    """A value for the screen; a long list is shown by its ends."""
+    """A value for the screen; a long list is shown by its first and last element."""
     long = isinstance(value, list) and len(value) > 8
     return f"[{value[0]}, ..., {value[-1]}]" if long else repr(value)
 
 
 def restore_run(run: Run, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint back into a run, and log what makes the rest of the run differ."""
+    """Restore a run from a checkpoint, and log the changes that make the rest of the run differ."""
     state = run.state
     changes = recipe_changes(checkpoint, run.cfg, run.fingerprint, run.steps)
     new_loss, new_times, new_optimizer = (

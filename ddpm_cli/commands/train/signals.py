@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
-    """An event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM's warning) set.
+    """Yield an event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM's warning) set.
 
-    Alone, a second Ctrl-C interrupts at once. One of several processes takes repeated signals as
-    one: they come from the terminal and from the parent process.
+    In a single process, a second Ctrl-C interrupts at once. In one of several processes, repeated
+    signals count once, because the terminal and the parent process both send the signal.
     """
     stop, alone = Event(), group.count == 1
 
