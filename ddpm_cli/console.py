@@ -1,4 +1,4 @@
-"""The screen and the log of a run: plain lines on the screen, dated ones in the file."""
+"""The screen and the log of a run: plain lines on the screen, dated lines in the file."""
 
 import logging
 import os
@@ -12,12 +12,12 @@ from threading import RLock
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-LABEL = 10  # characters of the column of labels
+LABEL = 10  # the width of the column of labels
 log = logging.getLogger(__name__)
 
 
 def fact(label: str, text: object) -> None:
-    """Log one fact, its label in a column of its own, in printable characters."""
+    """Log one fact in printable characters, with its label in a column of its own."""
     log.info("%s", printable(f"{label:<{LABEL}} {text}"))
 
 
@@ -25,7 +25,7 @@ def fact(label: str, text: object) -> None:
 def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Iterator[None]:
     """Log to the screen and to the file at `path`, if there is one.
 
-    aloud: whether this process speaks; of several only the first does. notes: further handlers.
+    aloud: whether this process logs; only the first process does. notes: further handlers.
     """
     screen = logging.StreamHandler(sys.stdout)
     screen.setFormatter(logging.Formatter("%(message)s"))
@@ -35,7 +35,7 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
     level, before = root.level, root.handlers
     root.handlers = [screen, file, *notes] if aloud else [logging.NullHandler()]
     root.setLevel(logging.INFO)
-    tqdm.set_lock(RLock())  # a semaphore would stay behind when a process leaves at once
+    tqdm.set_lock(RLock())  # a semaphore would leak if a process exits at once
     try:
         with logging_redirect_tqdm() if aloud else warnings.catch_warnings(action="ignore"):
             yield
@@ -46,5 +46,5 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
 
 
 def printable(text: str) -> str:
-    """A text in one line, with what is not printable spelt out."""
+    """A text in one line, with escapes for characters that are not printable."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -30,7 +30,7 @@ WITHOUT_CLASSES = "model.conditional=true needs labels, but these images have no
 
 
 def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
-    """The configuration without interpolation, with the betas of a schedule file for its path."""
+    """The configuration without interpolation, with a schedule file's betas instead of its path."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     if "path" in cfg.schedule:
@@ -58,7 +58,7 @@ def build_denoiser(
 ) -> Denoiser:
     """The denoiser for images of `shape` [C, H, W] and a number of classes.
 
-    Raises ValueError where it needs labels and there are none.
+    Raises ValueError if the denoiser needs labels and there are no classes.
     """
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
@@ -70,7 +70,7 @@ def build_denoiser(
 
 
 def build_loss(cfg: DictConfig) -> Loss:
-    """The loss. A loss that wraps another (`loss.of`) gets the wrapped loss as its argument."""
+    """The loss. A loss that wraps another loss (`loss.of`) gets the wrapped loss as argument."""
     if "of" in cfg.loss:
         return build(cfg, "loss", bind(cfg, "loss.of"))
     return bind(cfg, "loss")
@@ -86,10 +86,10 @@ def build_time_sampler(cfg: DictConfig, diffusion: GaussianDiffusion) -> TimeSam
 def load_denoiser(
     checkpoint: Checkpoint, *, weights: Literal["ema", "raw"], device: str, trust: list[str]
 ) -> Denoiser:
-    """The denoiser of a checkpoint, ready to sample.
+    """Load the denoiser of a checkpoint, ready to sample.
 
-    Its configuration may name the modules in `trust` and no others. The network is built without
-    memory first, so that one that does not fit the weights is refused before it takes any.
+    The configuration may name only modules in `trust`. The network is first built without memory,
+    so that a network that does not fit the weights is refused before it takes memory.
     """
     recipe, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
     shape, classes = checkpoint.shape, len(checkpoint.classes)

@@ -1,8 +1,8 @@
 """Samplers of the times that training learns at: functions (u, history) -> times and weights.
 
-u holds keyed uniforms in [0, 1), one for each image of the global batch. Weighted, the mean over
-sampled times is that over uniform times. Where the weight is 1, the choice of times is part of the
-objective. A sampler with the option `kept` uses the last `kept` losses of each time.
+u holds keyed uniforms in [0, 1), one for each image of the global batch. The weighted mean over
+sampled times equals the mean over uniform times. If the weight is 1, the choice of times is part of
+the objective. A sampler with the option `kept` uses the last `kept` losses of each time.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,9 +22,9 @@ TimeSampler: TypeAlias = Callable[..., SampledTimes]
 
 @dataclass
 class History:
-    """The last `kept` losses of each time of a process, and how many each has had.
+    """The last `kept` losses of each time of a diffusion process, and each time's count of losses.
 
-    pending: times and losses of the last step. They are added a step late, so that no step waits
+    pending: times and losses of the last step, which are added a step late, so that no step waits
     for the device.
     """
 
@@ -39,7 +39,7 @@ class History:
         self.counts = torch.zeros(self.diffusion.steps, dtype=torch.int64)
 
     def add(self, times: list[int], losses: list[float]) -> None:
-        """Replace the oldest loss of each time; pass over a loss that is not finite."""
+        """Replace the oldest loss of each time; ignore a loss that is not finite."""
         table, counts = self.losses.numpy(), self.counts.numpy()  # the same memory, read faster
         for t, loss in zip(times, losses, strict=True):
             if abs(loss) < torch.inf:
@@ -47,9 +47,9 @@ class History:
                 counts[t - 1] += 1
 
     def follow(self, times: Times, first: int, losses: PerImage, group: ProcessGroup) -> None:
-        """Add the losses of the step before; begin to gather those of this step.
+        """Add the losses of the previous step, and begin to gather the losses of this step.
 
-        times: of the global batch. losses: of this process's images, from place `first` on.
+        times: times of the global batch. losses: losses of this process's images, from `first` on.
         """
         if not self.kept:
             return
@@ -60,7 +60,7 @@ class History:
         self.pending = times.tolist(), AsyncScalar(group.sum(gathered))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint holds of the losses; {} where the sampler uses none."""
+        """The losses in the form of a checkpoint; {} if the sampler uses no losses."""
         if not self.kept:
             return {}
         times, last = (self.pending[0], self.pending[1].read()) if self.pending else ([], [])
@@ -72,7 +72,7 @@ class History:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back a `state_dict`; ValueError where it is of another sampler or process."""
+        """Restore a `state_dict`. Raises ValueError if its sampler or diffusion process differs."""
         mine = self.state_dict()
         if tensor_kinds(state) != tensor_kinds(mine) or any(
             state[name].shape != mine[name].shape for name in mine.keys() & {"losses", "counts"}
@@ -94,15 +94,15 @@ class History:
 
 
 def uniform(u: Uniforms, history: History) -> SampledTimes:
-    """Every time alike (Ho et al. 2020)."""
+    """Every time is equally likely (Ho et al. 2020)."""
     steps = history.diffusion.steps
     return (1 + (u * steps).long()).clamp(max=steps), 1.0  # u of `stratified` may round up to 1
 
 
 def stratified(u: Uniforms, history: History) -> SampledTimes:
-    """Every time alike, one from each of as many equal parts as images: gradients vary less.
+    """Every time is equally likely, one in each of as many equal parts as images.
 
-    Kingma et al. (2021) draw one number for all parts; here each part has its own.
+    Gradients vary less. Kingma et al. (2021) draw one number for all parts; here each part draws.
     """
     return uniform((torch.arange(len(u)) + u) / len(u), history)
 
@@ -110,7 +110,7 @@ def stratified(u: Uniforms, history: History) -> SampledTimes:
 def loss_aware(
     u: Uniforms, history: History, *, kept: int = 10, floor: float = 0.001
 ) -> SampledTimes:
-    """Each time in proportion to the root mean square of its last `kept` losses.
+    """Each time has a probability in proportion to the root mean square of its `kept` losses.
 
     Nichol & Dhariwal (2021, eq. 18). floor: the share of uniform times. All times are uniform until
     each has `kept` losses.
@@ -133,7 +133,7 @@ def lognormal(
 ) -> SampledTimes:
     """The logarithm of the noise level sigma / alpha is normal (Karras et al. 2022, table 1).
 
-    It is -1/2 log SNR.
+    This logarithm is -1/2 log SNR.
     """
     return nearest_times(history.diffusion, -2 * (mean + check_std(std) * torch.special.ndtri(u)))
 
@@ -155,12 +155,12 @@ def logit_normal(
 
 
 def nearest_times(diffusion: GaussianDiffusion, log_snr: Coefficient) -> SampledTimes:
-    """The integer times nearest to these values of log SNR."""
+    """The integer times that are nearest to these values of log SNR."""
     return diffusion.time_of(log_snr).round().long(), 1.0
 
 
 def check_std(std: float) -> float:
-    """The standard deviation; ValueError where it is not positive."""
+    """The standard deviation. Raises ValueError if it is not positive."""
     if std <= 0:
         raise ValueError(f"train_times.std must be positive, but is {std}")
     return std

@@ -1,4 +1,4 @@
-"""Checkpoints written beside training: the loop waits for a copy in memory, never for the disk."""
+"""Checkpoints written during training: the loop waits for a copy in memory, never for the disk."""
 
 import logging
 import shutil
@@ -25,16 +25,16 @@ class AsyncWriter:
     On the CPU the tensors are copied during the next forward and backward pass, which does not
     change them: only the next step of the optimizer waits for the copy. On a GPU the copies to
     pinned memory precede that pass in its stream.
-    last, every: of `write_and_prune`. copied: no copy is under way.
+    last, every: arguments of `write_and_prune`. copied: set while no copy is under way.
     running: step of the checkpoint that is being written, whether it is the best, and its result.
-    best_lost: the last checkpoint that was to be the best could not be written.
+    best_lost: whether the last checkpoint that was to be the best could not be written.
     """
 
     folder: Path
     optimizer: Optimizer
     last: int
     every: int | None
-    thread: ThreadPoolExecutor = field(  # its kernels take one core, other threads keep theirs
+    thread: ThreadPoolExecutor = field(  # its kernels use one core, other threads keep theirs
         default_factory=lambda: ThreadPoolExecutor(1, "checkpoints", torch.set_num_threads, (1,))
     )
     buffers: StagingBuffers = field(default_factory=StagingBuffers)
@@ -50,7 +50,7 @@ class AsyncWriter:
         self.optimizer.register_step_pre_hook(wait_for_copy)
 
     def begin(self, content: Mapping[str, Any], *, best: bool = False) -> None:
-        """Begin to copy and write a checkpoint, after the end of the one before."""
+        """Begin to copy and write a checkpoint, once the previous checkpoint is written."""
         self.end()
         copy, complete = self.buffers.copy(content)
         self.copied.clear()
@@ -59,7 +59,7 @@ class AsyncWriter:
     def write(
         self, copy: Mapping[str, Any], complete: Callable[[], None], best: bool
     ) -> Path | Exception:
-        """Write the file, or return the error of the disk. Raise an error of the copy."""
+        """Write the file; return an error of the disk, but raise an error of the copy."""
         try:
             complete()
         finally:
@@ -72,12 +72,12 @@ class AsyncWriter:
             return error
 
     def poll(self) -> None:
-        """Warn of a checkpoint that has failed, without waiting for one that is being written."""
+        """Warn of a failed checkpoint, without waiting for a checkpoint that is being written."""
         if self.running and self.running[2].done():
             self.end()
 
     def end(self) -> Path | None:
-        """Wait for the checkpoint that is being written; return it, or warn where it has failed."""
+        """Wait for the checkpoint that is being written; return its path, or warn if it failed."""
         if self.running is None:
             return None
         (step, best, future), self.running = self.running, None

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: which are kept, and which is read."""
+"""The checkpoints in a run's folder: which checkpoints are kept, and which is read."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +23,11 @@ def write_and_prune(
     every: int | None = None,
     best: bool = False,
 ) -> Path:
-    """Write `step_*.pt`; drop all but the `last` newest and those of every `every` steps.
+    """Write `step_*.pt`; delete all but the `last` newest and every `every` steps' checkpoints.
 
-    `last.pt` is a link to the new checkpoint. So is `best.pt`, where `best` is set.
+    `last.pt` becomes a link to the new checkpoint, and so does `best.pt` if `best` is set.
     """
-    for leftover in folder.glob(".partial-*"):  # of a process that was killed while it wrote
+    for leftover in folder.glob(".partial-*"):  # left by a killed process
         leftover.unlink()
     path = folder / f"step_{content['step']:08d}.pt"
     write_checkpoint(path, content)
@@ -44,14 +44,14 @@ def write_and_prune(
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The checkpoints in a run's folder, that of the most steps first."""
+    """The checkpoints in a run's folder, the checkpoint of the most steps first."""
     return sorted((folder / "checkpoints").glob(NAMES), reverse=True)
 
 
 def newest_readable(
     paths: Sequence[Path], read: Callable[[Path], Checkpoint] = Checkpoint.load
 ) -> Checkpoint:
-    """The first checkpoint that can be read; log why others cannot. ValueError where none can."""
+    """Read the first readable checkpoint; log why others fail. Raises ValueError if all fail."""
     for path in paths:
         try:
             return read(path)
@@ -66,7 +66,7 @@ def newest_readable(
 def agree_on_checkpoint(
     group: ProcessGroup, find: Callable[[], MaybeCheckpoint]
 ) -> MaybeCheckpoint:
-    """The checkpoint that the first process finds, read by every process."""
+    """Read, in every process, the checkpoint that the first process finds."""
     checkpoint: Any = find() if group.rank == 0 else None
     path = group.broadcast(checkpoint and checkpoint.path)
     agreed: Any = checkpoint or (path and Checkpoint.load(path))

@@ -1,4 +1,4 @@
-"""A copy of a run's tensors in CPU memory, which the disk is given while training goes on."""
+"""A copy of a run's tensors in CPU memory, which is written to disk while training goes on."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Place: TypeAlias = tuple[Hashable, ...]
 
 @dataclass
 class StagingBuffers:
-    """Memory for the tensors of one run, by their place in the content. Every copy uses it again.
+    """Buffers for the tensors of one run, by place in the content, which every copy uses again.
 
     Buffers for tensors of a GPU are pinned.
     """
@@ -20,10 +20,10 @@ class StagingBuffers:
     buffers: dict[Place, Tensor] = field(default_factory=dict)
 
     def copy(self, content: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], None]]:
-        """The content with contiguous buffers for its tensors, and the call that completes them.
+        """The content with contiguous buffers in place of its tensors, and a call that fills them.
 
-        Tensors of a GPU are copied at once, in the order of its stream. Tensors of the CPU are
-        copied by the call, and must not change before it ends.
+        Tensors of a GPU are copied at once, in the order of its stream. The call copies tensors of
+        the CPU, which must not change before the call ends.
         """
         pairs: list[tuple[Tensor, Tensor]] = []
 
@@ -60,7 +60,7 @@ def map_tensors(tree: Any, leaf: Callable[[Place, Tensor], Tensor], place: Place
 
 
 def record_event(device: torch.device) -> torch.cuda.Event:
-    """Mark the work asked of a GPU so far. A thread that waits for the mark sleeps."""
+    """Mark the work queued on a GPU so far; a thread that waits for the mark sleeps."""
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))
     return event

@@ -1,6 +1,6 @@
-"""A command run to its exit code: 0 for success, 1 for an error of the user, 130 for Ctrl-C.
+"""Run a command to its exit code: 0 for success, 1 for an error of the user, 130 for Ctrl-C.
 
-A training run that saves its checkpoint at a stop ends with 0.
+A training run that is stopped and saves its checkpoint ends with 0.
 """
 
 import os
@@ -27,12 +27,12 @@ FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
 
 
 def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
-    """Compose a configuration, and run a job with it to an exit code.
+    """Compose a configuration, run a job with the configuration, and return the exit code.
 
-    With HYDRA_FULL_ERROR=1 errors keep their traceback. sweeps: report the sweeps that begin.
+    With HYDRA_FULL_ERROR=1, errors keep their traceback. sweeps: whether to report sweeps.
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors of Hydra's arrive as exceptions
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors
     failures, begun, code = list[BaseException](), list[Path](), 0
     BEGUN.set(begun if sweeps else None)
 
@@ -80,9 +80,9 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def read_invocation(cfg: DictConfig) -> Invocation:
-    """Read how the command was called, and let its trusted modules be imported from here.
+    """Read how the command was called, and allow imports of its trusted modules from this folder.
 
-    Raises ValueError where a YAML file, which may come from elsewhere, asks for trust.
+    Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
     """
     hydra_cfg = HydraConfig.get()
     typed, sources = list(hydra_cfg.overrides.task), hydra_cfg.runtime.config_sources
@@ -101,7 +101,7 @@ def read_invocation(cfg: DictConfig) -> Invocation:
 
 
 def report_sweep(folder: Path) -> bool:
-    """Show what a sweep has come to and how it goes on; whether all of its jobs are done."""
+    """Show a sweep's results and how to resume it; return whether all of its jobs are done."""
     try:
         done: bool = import_module("ddpm_cli.commands.sweep.command").show_sweep(folder, None)
     except USER_ERRORS as error:

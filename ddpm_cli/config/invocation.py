@@ -1,4 +1,4 @@
-"""The command that a run was started by, and the commands that follow from it."""
+"""The command that started a run, and the commands that follow from the run."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ddpm_cli.config.values import path_override
 
-ONE_COMMAND = ("resume=", "trainer.stop_at=")  # overrides that say how one command went on
+ONE_COMMAND = ("resume=", "trainer.stop_at=")  # overrides that concern one command alone
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """The only source of every command that is printed; each runs as it stands.
+    """The source of every printed command; each command runs as it is printed.
 
     folder: the folder that the run writes. folder_is_named: whether the user named it.
     overrides: the overrides of the configuration, as typed. config_dir: the user's own YAML files.
@@ -31,22 +31,22 @@ class Invocation:
         return shlex.join(["ddpm-train", *own, *overrides])
 
     def train_again_command(self, recipe: Sequence[str]) -> str:
-        """The command that trains from overrides that compose a recipe, which name no trust."""
+        """The command that trains from the overrides of a recipe, which name no trusted modules."""
         return self.train_command([*recipe, *self.trusted])
 
     def resume_command(self) -> str:
-        """The command that goes on with the training run."""
+        """The command that resumes the training run."""
         again = [each for each in self.overrides if not each.startswith(ONE_COMMAND)]
         return self.train_command(
             [*again, path_override("hydra.run.dir", self.folder), "resume=auto"]
         )
 
     def sweep_command(self, hydra: Sequence[str]) -> str:
-        """The command that begins a sweep anew. hydra: the overrides of Hydra's own."""
+        """The command that begins a sweep anew. hydra: the overrides of Hydra's configuration."""
         return self.train_command(["-m", *self.overrides, *hydra])
 
     def resume_sweep_command(self, *, trusted: bool) -> str:
-        """The command that goes on with a sweep. trusted: whether it needs trust."""
+        """The command that resumes a sweep. trusted: whether the sweep needs trust."""
         resume = path_override("resume", self.folder)
         return shlex.join(["ddpm-sweep", resume, *["trust=true"] * trusted])
 

@@ -1,4 +1,4 @@
-"""From a configuration back to the overrides that compose it."""
+"""From a configuration back to the overrides that compose the configuration."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ NOT_THE_RECIPE: dict[str, Any] = {"resume": None, "trust": []}  # never taken fr
 
 @contextmanager
 def composing() -> Iterator[None]:
-    """Initialize Hydra with the YAML files where no command did, as in a process of several."""
+    """Initialize Hydra with the YAML files if no command has done so, as in a launched process."""
     if GlobalHydra.instance().is_initialized():
         yield
         return
@@ -32,7 +32,7 @@ def composing() -> Iterator[None]:
 
 
 def choices(group: str) -> list[str]:
-    """The names of a group's YAML files, ours and those in a folder of the user's."""
+    """The names of a group's YAML files: ours and those in the user's folder."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     return hydra.config_loader.get_group_options(group)
@@ -49,7 +49,7 @@ def own_config_dir() -> str | None:
 def overrides_for(wanted: Plain) -> list[str]:
     """The overrides of `ddpm-train` that compose a plain configuration from today's YAML files.
 
-    An option that `wanted` lacks keeps its default. Raises ValueError where no overrides do.
+    An option that `wanted` lacks keeps its default. Raises ValueError if no overrides compose it.
     """
     defaults = compose_train([])
     groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
@@ -62,7 +62,7 @@ def overrides_for(wanted: Plain) -> list[str]:
 
 
 def compose_train(said: list[str]) -> Plain:
-    """What `ddpm-train` would run with these overrides, as plain values."""
+    """The configuration that `ddpm-train` composes from these overrides, as plain values."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     return compose_from(
@@ -72,15 +72,15 @@ def compose_train(said: list[str]) -> Plain:
 
 @cache
 def compose_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
-    """The composed configuration, cached by folders of YAML files: jobs of a sweep are alike."""
+    """Compose a configuration; a cache by the folders of YAML files serves a sweep's equal jobs."""
     cfg: Any = OmegaConf.to_container(compose("train", list(said)), resolve=True)
     return cfg
 
 
 def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
-    """The choice of a group most like `wanted`; None where the default is.
+    """The choice of a group that is most like `wanted`; None if the default is the most alike.
 
-    Of equal choices, one with an option that must be given is taken.
+    Among equal choices, a choice with an option that must be given wins.
     """
 
     def unlike(found: Plain) -> tuple[bool, int, bool]:
@@ -103,7 +103,7 @@ def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
 
 
 def override_changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
-    """The overrides that make `wanted` of `found`, option by option."""
+    """The overrides that turn `found` into `wanted`, option by option."""
     target = wanted.get("_target_")
     settled = prefix == "" or (
         target == found.get("_target_") and str(target).startswith("ddpm_cli.")

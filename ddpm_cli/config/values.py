@@ -1,4 +1,4 @@
-"""Values of options: as plain Python, compared, and written for a command line."""
+"""Values of options: their differences, and their form on a command line."""
 
 import re
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[s
 
 
 def path_override(name: str, path: Path) -> str:
-    """The override that names a path, quoted where Hydra's grammar would read it otherwise."""
+    """The override that names a path, quoted if Hydra's grammar would misread the path."""
     return f"{name}={path if PLAIN.fullmatch(str(path)) else quote(str(path))}"
 
 
 def quote(text: str) -> str:
-    """Put a text between quotes; a backslash stands for itself except before a quote."""
+    """Put a text between quotes; a backslash is literal except before a quote."""
     doubled = BEFORE_QUOTE.sub(lambda each: 2 * each[1] + (r"\'" if each[2] else ""), text)
     return f"'{doubled}'"

@@ -41,8 +41,8 @@ from ddpm_cli.data.decoding import (
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
 
-VERSION = 1  # of an entry's format and of the preparation
-ATTEMPTS = 3  # to build a damaged entry anew
+VERSION = 1  # the version of an entry's format and of the preparation
+ATTEMPTS = 3  # attempts to build a damaged entry anew
 DAMAGE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 SPENT = (errno.EDQUOT, errno.ENOSPC, errno.EROFS)
 NO_ACCESS = (errno.EACCES, errno.EPERM, *SPENT)
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 def decode_to_disk(
     source: Source, preparation: Preparation, *, threads: int, verbose: bool
 ) -> Decoded:
-    """The images in the cache; one process decodes missing images while other processes wait."""
+    """Open the images in the cache; one process decodes missing images while the others wait."""
     root = cache_root(preparation)
     entry = root / cache_key(source, preparation)
     for _ in range(ATTEMPTS):
@@ -67,7 +67,7 @@ def decode_to_disk(
         except DAMAGE as error:
             log.warning("warning: the cache in %s is damaged and is built anew: %s", entry, error)
         with lock_entry(entry, verbose):
-            # Another process may have built a new entry since.
+            # Another process may have built a new entry meanwhile.
             if entry.is_dir() and entry.stat().st_ino == inode:
                 shutil.rmtree(entry)
     raise ValueError(
@@ -90,7 +90,7 @@ def cache_key(source: Source, preparation: Preparation) -> str:
 
 @contextmanager
 def lock_entry(entry: Path, verbose: bool) -> Iterator[None]:
-    """Lock an entry against the processes of all runs; a killed process loses its lock."""
+    """Lock an entry against the processes of all runs; the end of a process frees its lock."""
     with tell_unwritable(entry.parent):
         entry.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(entry.with_suffix(".lock"))
@@ -108,7 +108,7 @@ def lock_entry(entry: Path, verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def tell_unwritable(root: Path) -> Iterator[None]:
-    """Raise a ValueError that names the cache if it cannot be written to."""
+    """Raise a ValueError that names the cache if the cache cannot be written to."""
     try:
         yield
     except OSError as error:
@@ -119,9 +119,9 @@ def tell_unwritable(root: Path) -> Iterator[None]:
 
 
 def write_entry(entry: Path, source: Source, preparation: Preparation, verbose: bool) -> None:
-    """Write an entry beside its place, and move it there when all of it is on the disk."""
+    """Write an entry beside its place, and move it to its place once it is whole on the disk."""
     unfinished, began = entry.with_suffix(".partial"), time.perf_counter()
-    remove_entry(unfinished)  # of a killed process
+    remove_entry(unfinished)  # left by a killed process
     check_free_space(entry.parent, source.count, preparation)
     unfinished.mkdir()
     try:
@@ -187,7 +187,7 @@ def entry_checksum(facts: dict[str, Any], records: Records) -> str:
 def open_entry(
     entry: Path, source: Source, preparation: Preparation, *, threads: int, verbose: bool
 ) -> Decoded:
-    """Map an entry's images into memory; ValueError or the like if a byte has changed."""
+    """Map an entry's images into memory. Raises ValueError or the like if a byte has changed."""
     facts = json.loads((entry / "facts.json").read_bytes())
     records: Records = np.fromfile(entry / "records", dtype=RECORD)
     file, shape = entry / "images", (len(records), *preparation.stored_shape)
@@ -209,7 +209,7 @@ def open_entry(
 def check_images(
     path: Path, records: Records, shape: tuple[int, ...], threads: int, verbose: bool
 ) -> None:
-    """Compare all images with their hashes, which is much faster than to decode them."""
+    """Compare all images with their hashes, which is much faster than decoding them."""
     image_size = math.prod(shape)
     block_size = max(1, BLOCK // image_size)
 

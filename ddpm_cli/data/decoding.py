@@ -29,7 +29,7 @@ from ddpm_cli.shapes import Bytes
 
 RECORD = np.dtype(
     [
-        ("place", "<i8"),  # in the source
+        ("place", "<i8"),  # place in the source
         ("word", "<u8"),  # a hash of the prepared bytes
         ("look", "<u8"),  # a perceptual hash, alike for images that look alike
         ("width", "<i4"),  # of the original
@@ -50,7 +50,7 @@ VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 FAULTS = (*VALUES, *DAMAGED, *UNSUPPORTED)
 UNREADABLE = (*FAULTS, Image.DecompressionBombError)
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-MACHINE = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, *LIMITS)  # errors that no image causes
+MACHINE = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, *LIMITS)  # errors of the machine
 Records: TypeAlias = NDArray[Any]
 Hashes: TypeAlias = NDArray[np.uint64]
 Item = TypeVar("Item")
@@ -61,7 +61,7 @@ Result = TypeVar("Result")
 class Decoded:
     """The readable images of a source with their records, and (name, reason) of unreadable images.
 
-    folder: of the images on a disk. seconds: of the decoding.
+    folder: the folder of images on a disk. seconds: the time of the decoding.
     """
 
     images: ImageArray
@@ -79,9 +79,9 @@ def decode_all(
     threads: int,
     verbose: bool,
 ) -> tuple[Records, list[tuple[str, str]]]:
-    """Decode all images; return the records of readable ones, and (name, reason) of the others.
+    """Decode all images; return records of readable images, and (name, reason) of the others.
 
-    store: receives the images in order, block by block, with the place of a block's first image.
+    store: a function that takes the images block by block, with the place of the first image.
     """
     total, count = source.count, 0
     records: Records = np.zeros(total, dtype=RECORD)
@@ -132,7 +132,7 @@ def decode_block(
 
 
 def fault_text(error: Exception) -> str:
-    """The fault of an image in one line without its name; raise an error that no image causes."""
+    """The fault of an image in one line without its name; raises an error of the machine."""
     if isinstance(error, OSError) and error.errno in MACHINE:
         raise error
     if isinstance(error, UnidentifiedImageError):

@@ -17,8 +17,8 @@ from ddpm_cli.data.storage import decode_source
 from ddpm_cli.images import CentreCrop, ImageArray, ImageSubset, select_images
 from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
-BLOCK = 1024  # images at once where all are read
-LISTED = 3  # names in a message
+BLOCK = 1024  # images at once when all images are read
+LISTED = 3  # the most names in a message
 log = logging.getLogger(__name__)
 
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 class ImageSet:
     """Images as bytes, their labels if there are any, and the names of the classes.
 
-    places: of a subset, the places of its images in the whole set. records: facts of each image.
-    weights: the relative frequency of each image in training; None if all count alike. larger: the
-    same images with a margin, from which training cuts random windows.
+    places: places of a subset's images in the whole set. records: facts of each image. weights: the
+    relative frequency of each image in training; None if all images count alike. larger: the same
+    images with a margin, from which training cuts random windows.
     """
 
     images: ImageArray
@@ -41,13 +41,13 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the images and labels, the same wherever they lie."""
+        """A hash of the images and labels, independent of where the images are stored."""
         labels = b"" if self.labels is None else self.labels.numpy().tobytes()
         content = repr(tuple(self.images.shape)).encode() + self.content_hashes.tobytes() + labels
         return f"2:{hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
     def matches(self, fingerprint: str) -> bool:
-        """Whether a fingerprint is of this set; an older checkpoint's is a hash of all bytes."""
+        """Whether a fingerprint belongs to this set; older checkpoints hold a hash of all bytes."""
         if fingerprint.startswith("2:"):
             return fingerprint == self.fingerprint
         digest = hashlib.blake2b(repr(torch.Size(self.images.shape)).encode(), digest_size=16)
@@ -95,14 +95,14 @@ class ImageSet:
 
 
 def is_held_out(hashes: Hashes, share: float) -> NDArray[np.bool_]:
-    """Whether each image is held out of training, by its hash."""
+    """Whether the hash of each image decides that the image is held out of training."""
     return hashes < np.uint64(math.ceil(share * 2**64))
 
 
 def load_image_set(
     source: Source, preparation: Preparation, *, copies: int = 1, verbose: bool = True
 ) -> ImageSet:
-    """Load the images of a source; ValueError names unreadable images, unless on_error=skip.
+    """Load the images of a source. Raises ValueError for unreadable images unless on_error=skip.
 
     copies: processes of this machine that load the same images.
     """

@@ -1,4 +1,4 @@
-"""The options of how images are prepared."""
+"""The options of the preparation of images."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from typing import Literal
 class Preparation:
     """The options that all sources share.
 
-    size: of the images, one number or [height, width]. channels: 1 (grey), 2 (grey, alpha), 3
+    size: size of an image, one number or [height, width]. channels: 1 (grey), 2 (grey, alpha), 3
     (RGB), 4 (RGBA) or, of arrays, 5. crop: the centre; `adm`, the centre after halving (Dhariwal &
     Nichol 2021); or `random`, windows of images that are stored larger by the share `margin`. flip:
     mirror half of the images at random. holdout: the share of images held out of training. cache:

@@ -1,4 +1,4 @@
-"""Where prepared images lie: on the disk, in memory, or nowhere."""
+"""The storage of prepared images: on the disk, in memory, or nowhere."""
 
 import math
 import os
@@ -64,7 +64,7 @@ def decode_to_memory(
 
 @dataclass(frozen=True)
 class DecodedOnDemand:
-    """Images of a source with records, decoded at each access; ValueError if an image changed."""
+    """Images of a source, decoded at each access. Raises ValueError if an image has changed."""
 
     source: Source
     preparation: Preparation
@@ -82,7 +82,7 @@ class DecodedOnDemand:
         return torch.stack([self.read(place, expected) for place, expected in rows])
 
     def read(self, place: int, expected: int) -> Pixels:
-        """Read an image again; its hash must be the expected one."""
+        """Read an image again, and compare its hash with the expected hash."""
         name, preparation = self.source.name, self.preparation
         try:
             image = prepare_image(

@@ -1,4 +1,4 @@
-"""The batch of a loss: clean images, their noise, and both mixed at some times."""
+"""The batch of a loss: clean images, their noise, and the mixture of both at some times."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -16,8 +16,8 @@ from ddpm_cli.shapes import Images, Labels, PerImage, Time
 class Noised:
     """A batch to learn from: x_t mixes x0 and eps at the times t.
 
-    weight: corrects for the distribution of the times. perturbed: x_t holds other noise than eps,
-    which stays the target.
+    weight: the correction for the distribution of the times. perturbed: whether x_t holds other
+    noise than eps, which stays the target.
     """
 
     x0: Images
@@ -41,7 +41,7 @@ class Noised:
         return cls(x0, eps, diffusion.add_noise(x0, eps, t), t, label)
 
     def split(self, size: int) -> Iterator["Noised"]:
-        """Parts of `size` images; the last may hold fewer."""
+        """Yield parts of `size` images; the last part may hold fewer."""
         values = [getattr(self, each.name) for each in fields(self)]
         for first in range(0, len(self.x0), size):
             part = slice(first, first + size)

@@ -1,4 +1,4 @@
-"""The variational bound: its terms, and losses of them."""
+"""The variational bound: its terms, and losses that use the terms."""
 
 import math
 from collections.abc import Callable
@@ -95,7 +95,7 @@ def discrete_log_likelihood(
     """
     centred, scale = x0 - mean, log_scale.exp()
     upper, lower = (centred + 1 / 255) / scale, (centred - 1 / 255) / scale
-    precise = torch.where(centred > 0, -1.0, 1.0)  # the tail whose differences keep their digits
+    precise = torch.where(centred > 0, -1.0, 1.0)  # the tail whose differences stay precise
     inside = (cdf(precise * upper) - cdf(precise * lower)).abs()
     probability = torch.where(x0 < -0.999, cdf(upper), torch.where(x0 > 0.999, cdf(-lower), inside))
     return probability.clamp(min=1e-12).log()

@@ -34,7 +34,7 @@ def huber(denoiser: Denoiser, batch: Noised, *, delta: float = 1.0) -> PerImage:
 
 
 def output_distance(denoiser: Denoiser, batch: Noised, distance: Distance) -> PerImage:
-    """A distance of output and target; ValueError where the variance would stay untrained."""
+    """A distance of output and target. Raises ValueError if the variance would not be trained."""
     if denoiser.variance == "learned":
         raise ValueError(
             "this loss leaves a learned variance untrained; use loss=hybrid or vlb,"

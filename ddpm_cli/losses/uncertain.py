@@ -14,9 +14,9 @@ from ddpm_cli.shapes import PerImage
 class Uncertain(nn.Module):
     """Another loss L, trained as L / e^u(t) + u(t), which balances the times.
 
-    EDM2, Karras et al. 2024, eq. 21. u is a sum of `waves` cosines over t / T, 0 at first, and
-    trains with the network. The value is L itself, comparable with other runs; its gradient is
-    that of the weighted loss.
+    EDM2, Karras et al. 2024, eq. 21. u is a sum of `waves` cosines over t / T, starts at 0, and
+    trains with the network. The value is L itself, comparable with other runs; the gradient is
+    the weighted loss's.
     """
 
     def __init__(self, of: Loss, *, waves: int = 32) -> None:

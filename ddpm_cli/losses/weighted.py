@@ -1,7 +1,7 @@
 """Losses with a weight for each time, on the squared error of x_0.
 
-The parameterisation turns it into a weight on the output. The error is weighted before its
-distance is taken: one weight serves every distance, and a loss is equal for eps, x0 and v.
+The parameterisation turns the weight into a weight on the output. The error is weighted before
+its distance is taken, so one weight serves every distance, and a loss is equal for eps, x0, v.
 """
 
 from ddpm_cli.denoiser import Denoiser

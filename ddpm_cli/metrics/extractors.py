@@ -1,4 +1,4 @@
-"""Extractors by networks trained on photographs: packages of the extra `eval`, weights on disk."""
+"""Extractors by networks trained on photographs, with packages of the extra `eval`."""
 
 import hashlib
 from functools import cache
@@ -14,7 +14,7 @@ from ddpm_cli.metrics.features import Extract, Extractor
 from ddpm_cli.shapes import Bytes, Coloured, Features, Prepared
 
 PATIENCE = 10  # seconds until a server must answer
-IN_CACHE = 8  # images at a time; their maps fit a CPU's cache: three times faster than 256
+IN_CACHE = 8  # images at a time; their maps fit a CPU's cache, three times faster than 256
 
 
 def lite0(device: torch.device) -> Extractor:
@@ -59,7 +59,7 @@ def inception(device: torch.device) -> Extractor:
 def dinov2(device: torch.device) -> Extractor:
     """DINOv2 ViT-L/14 (Oquab et al. 2023) by torch-fidelity: 1,024 features.
 
-    Stein et al. 2023 evaluate by it. Its code must lie on the user's disk and is never downloaded.
+    Stein et al. 2023 evaluate by it. Its code must be on the user's disk; it is never downloaded.
     """
     file = "dinov2_vitl14_pretrain.pth"
     code = Path(torch.hub.get_dir(), "facebookresearch_dinov2_main")
@@ -100,7 +100,7 @@ def to_rgb(images: Bytes, name: str) -> Coloured:
 
 
 def import_extra(module: str, name: str) -> Any:
-    """Import a module of the extra `eval`; ValueError names the command that installs it."""
+    """Import a module of the extra `eval`. Raises ValueError with the command that installs it."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
@@ -111,9 +111,9 @@ def import_extra(module: str, name: str) -> Any:
 
 
 def weights_file(name: str, url: str, file: str) -> Path:
-    """A file of weights in the folder of torch.hub, downloaded if missing.
+    """The file of weights in the folder of torch.hub, downloaded if it is missing.
 
-    Raises ValueError with the URL and the folder where the download fails.
+    Raises ValueError with the URL and the folder if the download fails.
     """
     path = Path(torch.hub.get_dir(), "checkpoints", file)
     try:

@@ -1,4 +1,4 @@
-"""Features of images, a row each, by extractors whose names tell network, weights and resize."""
+"""Features of images, one row for each image, by extractors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def pixels(device: torch.device, *, side: int) -> Extractor:
 
 
 def average_down(images: Bytes, side: int) -> Features:
-    """Images as floats, averaged to at most `side` pixels a side, a row each."""
+    """Images as rows of floats, averaged to at most `side` pixels a side."""
     height, width = (min(side, length) for length in images.shape[2:])
     return interpolate(to_float(images), (height, width), mode="area").flatten(1)
 

@@ -7,7 +7,7 @@ import torch
 from ddpm_cli.metrics.intervals import Number, of_mean
 from ddpm_cli.shapes import Covariance, Each, Features, Mean, Values
 
-ROWS = 4096  # in double precision at a time
+ROWS = 4096  # rows in double precision at a time
 # the intercept of the least-squares line through distances at 1/n, 2/n and 4/n
 PARTS = {1: 1.0, 2: 0.5, 4: -0.5}
 
@@ -44,10 +44,10 @@ def frechet_distance(one: Moments, other: Moments) -> float:
 def frechet(generated: Features, reference: Moments) -> Number:
     """The distance of N images from a reference, with its interval.
 
-    The distance is too large by about a constant / N. The interval is that of its expectation at
-    this N: compare distances at one N alone. Then it also holds for fewer images than features (89
-    to 97 of 100 intervals, D = 64 and N from 24 to 512). For two sets of one distribution it is
-    too wide by up to the root of 2.
+    The distance is too large by about a constant / N. The interval is of the expectation at this
+    N, so compare only distances of equal N. The interval also holds for fewer images than features
+    (89 to 97 of 100 intervals, D = 64 and N from 24 to 512). For two sets of one distribution, the
+    interval is too wide by up to the root of 2.
     """
     side = symmetric_root(reference.covariance)
     return of_mean(*distance_and_influences(generated, reference, side))
@@ -93,7 +93,7 @@ def distance_and_influences(
 
 
 def symmetric_root(covariance: Covariance) -> Covariance:
-    """The symmetric root of a covariance."""
+    """The symmetric square root of a covariance."""
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 

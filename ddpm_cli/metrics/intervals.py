@@ -1,4 +1,4 @@
-"""95% intervals: the figure of another n images of the same model, at the same reference."""
+"""95% intervals of a number over other n images of the same model and the same reference."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ddpm_cli.shapes import Each
 
 RESAMPLES = 2000
 AT_ONCE = 2**22  # numbers drawn at a time
-DEVIATIONS = 1.959963984540054  # standard deviations on either side; they hold 95%
+DEVIATIONS = 1.959963984540054  # standard deviations on either side that hold 95%
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Number:
 
 
 def of_mean(value: float, influences: Each) -> Number:
-    """A figure that each of N images moves by its influence / N, with a seeded bootstrap interval.
+    """A number that each of N images moves by its influence / N, with a seeded bootstrap interval.
 
     Efron 1979: the quantiles of the influences' mean over 2,000 resamples, stretched by
     (N / (N - 1))^(1/2), since resamples of N images vary too little.

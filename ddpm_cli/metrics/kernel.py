@@ -6,15 +6,15 @@ from ddpm_cli.metrics.intervals import Number, of_mean
 from ddpm_cli.metrics.precision_recall import BLOCK, equal_features
 from ddpm_cli.shapes import Each, Features, Others
 
-ROUNDING = 1e-12  # of sums, beside the kernel's mean
+ROUNDING = 1e-12  # the rounding of sums relative to the kernel's mean
 
 
 def kernel_distance(generated: Features, reference: Others) -> Number:
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y) over all pairs, k(x, y) = (x.y / D + 1)^3.
 
-    Bińkowski et al. 2018, eq. 4. No image is paired with itself: for an image in both sets the last
-    mean leaves out one pair, too, as the pair says nothing of the distance. Further pairs of
-    repeated images count. The influence of x is 2 (mean_x' k(x, x') - mean_y k(x, y)).
+    Bińkowski et al. 2018, eq. 4. No image is paired with itself. For an image in both sets, the
+    last mean leaves out one pair too, because the pair says nothing about the distance. Further
+    pairs of repeated images count. The influence of x is 2 (mean_x' k(x, x') - mean_y k(x, y)).
     """
     if min(len(generated), len(reference)) < 2:
         raise ValueError(
@@ -31,7 +31,7 @@ def kernel_distance(generated: Features, reference: Others) -> Number:
 def row_means(one: Features, other: Others, *, itself: bool) -> Each:
     """The mean of k(x, y) over the y in `other`, for each x of `one`.
 
-    itself: leave out the y at x's own place; otherwise one y equal to x.
+    itself: whether to leave out the y at x's own place; otherwise one y equal to x is left out.
     """
     means = []
     for rows in torch.split(torch.arange(len(one)), BLOCK):

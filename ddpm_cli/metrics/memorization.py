@@ -1,4 +1,4 @@
-"""Copies: generated images closer to a training image than images that the model never saw."""
+"""Copies: generated images that are closer to a training image than unseen images are."""
 
 import math
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from ddpm_cli.metrics.intervals import Number, of_share
 from ddpm_cli.metrics.precision_recall import nearest_neighbours
 from ddpm_cli.shapes import Each, Features, Indices, Others, Truths
 
-AMONG = 50  # neighbours, whose mean distance the nearest one's is compared with
-FEWEST = 40  # held-out images; fewer say too little
+AMONG = 50  # neighbours whose mean distance is compared with the nearest neighbour's
+FEWEST = 40  # fewer held-out images say too little
 CLOSEST = 0.05  # share of unseen images below the threshold
 DOUBT = 0.01  # probability of so many copies among unseen images
 
@@ -21,9 +21,9 @@ class Copies:
 
     ratios [N]: distance to the nearest training image / mean distance to the nearest 50.
     nearest [N]: place of the nearest training image. mirrored [N]: whether the mirror image is
-    the nearest. threshold: the highest ratio of a copy. share: of copies. nominal: the expected
-    share among images that the model never saw. chance: the probability of this or a higher share
-    among such images. against: the images of the threshold, in words.
+    the nearest. threshold: the highest ratio of a copy. share: the share of copies. nominal: the
+    expected share among images that the model never saw. chance: the probability of this or a
+    higher share among such images. against: the images that set the threshold, in words.
     """
 
     ratios: Each
@@ -36,7 +36,7 @@ class Copies:
     against: str
 
     def summary(self) -> str:
-        """The verdict in a sentence: the model copies if `chance` is below 1%."""
+        """The verdict in one sentence: the model copies if `chance` is below 1%."""
         low, high = 100 * self.share.low, 100 * self.share.high
         share = f"{self.share.value:.1%} [{low:.1f}, {high:.1f}] of the samples"
         closest = f"the closest {self.nominal:.0%} of {self.against}"
@@ -108,7 +108,7 @@ def neighbour_ratios(
 ) -> tuple[Each, Indices, Truths]:
     """Ratios, places of the nearest training images, and whether the mirror image is the nearest.
 
-    alone: training images equal to an image are not its neighbours.
+    alone: whether to leave out training images that are equal to an image.
     """
     k, besides = min(AMONG, len(training)), images if alone else None
     plain, place = nearest_neighbours(images, training, k, besides=besides)

@@ -1,4 +1,4 @@
-"""Nearest neighbours among features; precision and recall by them."""
+"""Nearest neighbours among features, and precision and recall by nearest neighbours."""
 
 import statistics
 
@@ -8,10 +8,10 @@ from ddpm_cli.metrics.intervals import Number, of_share
 from ddpm_cli.shapes import Distances, Features, Others, Pairs, Places, Reaches, Sets
 
 BLOCK = 2048  # rows and columns of distances at a time
-ROWS = 256  # at a time, with all columns
+ROWS = 256  # rows of distances at a time, with all columns
 HALVES = 32  # random halves of the images
-STUDENT = 2.0395  # standard deviations that hold 95%, by Student's t of so many halves
-SAME = 1e-5  # of a feature's length: the largest distance of two features of one image
+STUDENT = 2.0395  # standard deviations that hold 95%, by Student's t for HALVES halves
+SAME = 1e-5  # the largest distance of two features of one image, relative to their length
 
 
 def equal_features(x: Features, y: Others) -> Pairs:
@@ -22,9 +22,9 @@ def equal_features(x: Features, y: Others) -> Pairs:
 def nearest_neighbours(
     one: Features, other: Others, k: int, *, besides: Features | None = None
 ) -> tuple[Distances, Places]:
-    """Distances and places of the k nearest of `other`, the nearest first.
+    """The distances and places of the k nearest features of `other`, the nearest first.
 
-    besides: features; those of `other` equal to the row of `besides` are infinitely far.
+    besides: features; a feature of `other` equal to the row of `besides` is infinitely far.
     """
     parts = []
     for rows in torch.split(torch.arange(len(one)), BLOCK):

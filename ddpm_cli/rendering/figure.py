@@ -1,4 +1,4 @@
-"""Figures of Matplotlib, which is imported when the first one is drawn, without a screen."""
+"""Figures of Matplotlib, which is imported at the first figure and needs no screen."""
 
 import logging
 import warnings
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def save_figure(path: Path, size: tuple[float, float], draw: "Callable[[Figure], object]") -> None:
     """Draw a figure of a size in inches, and write it in the format that the suffix names."""
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # its info is about fonts
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure, kind = Figure(figsize=size, layout="constrained"), path.suffix[1:]
     FigureCanvasAgg(figure)
     draw(figure)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of letters that it lacks
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # missing letters
         write_atomically(path, lambda partial: figure.savefig(partial, format=kind, dpi=120))

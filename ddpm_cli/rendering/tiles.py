@@ -14,11 +14,11 @@ from ddpm_cli.files import write_atomically
 
 ImageBytes: TypeAlias = UInt8[np.ndarray, "_ _ _ _"]  # images, channels, rows, columns
 Picture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # channels, rows, columns
-GREY, GAP = 128, 2  # between tiles and beyond them
+GREY, GAP = 128, 2  # the colour and the width of gaps between and around tiles
 
 
 def grid(images: ImageBytes, columns: int | None = None, tile: int = 48) -> Picture:
-    """Images as one picture of `columns`, else about square; a single image has no margin.
+    """Images as one picture of `columns` columns, else about square; one image has no margin.
 
     Small images are enlarged to `tile` pixels at least. One or three channels are shown as they
     are, any other number as grey tiles.
@@ -45,9 +45,9 @@ def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Pic
 
 
 def mosaic(images: ImageBytes, columns: int | None, tile: int) -> Picture:
-    """Images in rows of `columns`, else in one row, with gaps between them and round all.
+    """Images in rows of `columns`, else in one row, with gaps between and around the images.
 
-    They are enlarged without blur to `tile` pixels at least. Missing ones are grey.
+    Images are enlarged without blur to `tile` pixels at least. Missing images are grey.
     """
     if images.shape[1] != 3:
         images = repeat(images, "b c h w -> (b c) rgb h w", rgb=3)
@@ -69,14 +69,14 @@ def extend(picture: Picture, *, height: int = 0, width: int = 0) -> Picture:
 
 
 def pil_image(picture: Picture) -> Image.Image:
-    """A picture as Pillow's, grey where it has one channel."""
+    """A picture as an image of Pillow, grey if the picture has one channel."""
     return Image.fromarray(
         picture[0] if len(picture) == 1 else rearrange(picture, "c h w -> h w c")
     )
 
 
 def save_png(path: Path, picture: Picture) -> None:
-    """Write a picture."""
+    """Write a picture as PNG."""
     write_atomically(path, pil_image(picture).save)
 
 

@@ -19,7 +19,7 @@ def ancestral(
 ) -> Iterator[Images]:
     """Sample p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2).
 
-    draws: the number of noises whose mean each step adds.
+    draws: the number of noise samples whose mean each step adds.
     """
     if draws < 1:
         raise ValueError(f"sampler.draws must be at least 1, but is {draws}")

@@ -17,9 +17,9 @@ def ddim(
     *,
     eta: float = 0.0,
 ) -> Iterator[Images]:
-    """Step from x_t to x_s by Song et al. 2020, eq. 12: deterministic at eta = 0, ancestral at 1.
+    """Step from x_t to x_s by Song et al. 2020, eq. 12: deterministic for eta = 0, ancestral for 1.
 
-    At eta > 0 other codes call it `euler_ancestral`, written in x / alpha and sigma / alpha.
+    For eta > 0, other codes call this sampler `euler_ancestral`, in x / alpha and sigma / alpha.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"sampler.eta must be between 0 and 1, but is {eta}")
@@ -46,8 +46,8 @@ def inverse(
     """Invert `ddim` at eta = 0, from an image to its noise, over strictly rising times >= 1.
 
     A step solves x_s = ddim(x_t) for x_t by rounds of fixed-point iteration. The first round is
-    Euler's step (Song et al. 2020, section 4.3), with the estimate at x_s for that at x_t. The
-    second corrects it. More rounds may diverge where the noise level takes large steps.
+    Euler's step (Song et al. 2020, section 4.3), with the estimate at x_s in place of x_t's. The
+    second round corrects the step. More rounds may diverge if the noise level takes large steps.
     """
     for s, t in pairwise(times):
         guess, at = x, s

@@ -20,8 +20,8 @@ def dpmpp_2m(
 ) -> Iterator[Images]:
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) at eta = 0, its SDE (v2, eq. 19) at eta = 1.
 
-    lower_order_final: the last step is of first order: at time 0 it returns the last estimate.
-    Otherwise the step extrapolates the estimate, as if it ended at time 1.
+    lower_order_final: whether the last step is of first order and returns the last estimate at time
+    0. Otherwise the last step extrapolates the estimate, as if it ended at time 1.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"sampler.eta must be between 0 and 1, but is {eta}")

@@ -12,7 +12,7 @@ from ddpm_cli.shapes import Coefficient
 
 Change: TypeAlias = Callable[[Coefficient], Coefficient]
 
-RHO = 7  # of Karras et al. 2022
+RHO = 7  # the rho of Karras et al. 2022
 
 
 def even(diffusion: GaussianDiffusion, steps: int) -> list[float]:
@@ -40,7 +40,7 @@ def even_in_root(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 def log_snr(diffusion: GaussianDiffusion, steps: int) -> list[float]:
     """To 1 in equal steps of log SNR (Lu et al. 2022), from T or the level e^5.1.
 
-    Their code cuts off the cosine schedule at this level.
+    The authors' code cuts off the cosine schedule at this level.
     """
     return by_level(diffusion, steps, math.exp(5.1), torch.log, torch.exp)
 
@@ -58,7 +58,7 @@ def karras(diffusion: GaussianDiffusion, steps: int) -> list[float]:
 def by_level(
     diffusion: GaussianDiffusion, steps: int, highest: float, function: Change, inverse: Change
 ) -> list[float]:
-    """To 1 in equal steps of a function of the noise level; from T, or from the level `highest`."""
+    """Times to 1 in equal steps of a function of the noise level, from T or the level `highest`."""
     first, last = diffusion.level(diffusion.steps).clamp(max=highest), diffusion.level(1)
     ends = float(function(first)), float(function(last))
     levels = inverse(torch.linspace(*ends, steps, dtype=torch.float64))
@@ -77,7 +77,7 @@ SPACINGS = {
 
 @dataclass(frozen=True)
 class Grid:
-    """The options of all samplers: steps, a number up to T or `all`; spacing, of SPACINGS."""
+    """The options of all samplers. steps: up to T, or `all`. spacing: a name in SPACINGS."""
 
     _: KW_ONLY
     steps: int | Literal["all"]

@@ -8,7 +8,7 @@ from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.samplers.contract import Denoise, Noise
 from ddpm_cli.shapes import Images
 
-MOST_CHURN = math.sqrt(2) - 1  # of the noise level, in one step
+MOST_CHURN = math.sqrt(2) - 1  # the largest rise of the noise level in one step, as a share
 
 
 def heun(
@@ -23,7 +23,7 @@ def heun(
     churn_max: float | None = None,
     churn_noise: float = 1.0,
 ) -> Iterator[Images]:
-    """Second order by two evaluations a step, one in the last (Karras et al. 2022, algorithm 2).
+    """Step by Heun's method, two evaluations a step, one in the last (Karras et al. 2022, alg. 2).
 
     churn: the share by which each step first raises the noise level sigma / alpha (S_churn / N),
     if the level lies between churn_min and churn_max (S_tmin, S_tmax; null: no limit).
@@ -51,7 +51,7 @@ def heun(
 def add_churn(
     diffusion: GaussianDiffusion, x: Images, t: float, more: float, noise: Images
 ) -> tuple[Images, float]:
-    """x_t with its noise level raised by the share `more`, at most to T; and the new time."""
+    """x_t with its noise level raised by the share `more`, at most to T's, and the new time."""
     before = diffusion.level(t)
     later = diffusion.time_of(-2 * (before * (1 + more)).log())
     added = (diffusion.level(later).square() - before.square()).clamp(min=0).sqrt()

@@ -24,10 +24,10 @@ def unipc(
     *,
     order: Literal[1, 2, 3] = 2,
 ) -> Iterator[Images]:
-    """UniPC-p with data prediction and B(h) = e^h - 1, `bh2`; one evaluation a step.
+    """Step by UniPC-p with data prediction and B(h) = e^h - 1 (`bh2`), one evaluation a step.
 
-    Zhao et al. 2023, algorithms 5 and 6. Orders rise with the number of estimates and fall towards
-    the last step, which returns the last estimate at time 0.
+    Zhao et al. 2023, algorithms 5 and 6. The order rises with the number of estimates and falls
+    towards the last step, which returns the last estimate at time 0.
     """
     known: Known = []
     corrected = x
@@ -49,7 +49,7 @@ def unipc_step(
     s: float,
     arrived: Images | None = None,
 ) -> Images:
-    """x_s from x_t and the estimates up to t; corrected by the estimate at s, `arrived`, if any."""
+    """x_s from x_t and the estimates up to t, corrected by `arrived`, the estimate at s, if any."""
     (x0, here), there = known[0], diffusion.log_snr(s) / 2
     h = there - here
     others = [(estimate, float((level - here) / h)) for estimate, level in known[1:]]

@@ -39,14 +39,14 @@ def threshold_x0(denoise: Denoise, *, quantile: float) -> Denoise:
 
 
 def with_label(denoise: Denoise, label: Labels) -> Denoise:
-    """The denoiser at these labels."""
+    """The denoiser with fixed labels."""
     return lambda x_t, t: denoise(x_t, t, label)
 
 
 def with_guidance(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
     """Classifier-free guidance (Ho & Salimans 2022): scale 0 is unconditional, 1 conditional.
 
-    One batch holds both halves.
+    One batch of the network holds both estimates.
     """
     labels = torch.cat([label, torch.full_like(label, -1)])
 
@@ -65,7 +65,7 @@ def with_guidance(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
 def with_autoguidance(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
     """Guidance away from a weaker model of the same images: scale 0 is the guide, 1 the model.
 
-    Karras et al. 2024, eq. 3. The output stays the model's: the guide's may mean something else.
+    Karras et al. 2024, eq. 3. The output is the model's, since the guide's may mean something else.
     """
 
     def denoise_away(x_t: Images, t: Time) -> Estimate:

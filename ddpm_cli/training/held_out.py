@@ -1,4 +1,4 @@
-"""Losses on images, noise and times that stay the same all through a run, to compare its steps."""
+"""Losses on images, noise and times that are fixed for a run, so that its steps compare."""
 
 from collections.abc import Sequence
 
@@ -31,8 +31,8 @@ def fixed_losses(
 ) -> Fixed:
     """The loss of each denoiser at a time of each quarter, for up to 32 images spread over the set.
 
-    The times of a quarter are stratified over its images. key: sets the noise apart from that for
-    another set of images. size: images at once.
+    The times of a quarter are stratified over its images. key: separates the noise from the noise
+    of another set of images. size: images at once.
     """
     subset = data.subset(
         torch.linspace(0, len(data.images) - 1, min(IMAGES, len(data.images))).long()

@@ -24,10 +24,10 @@ def noise_batch(
     offset_noise: float = 0.0,
     input_perturbation: float = 0.0,
 ) -> Noised:
-    """The batch on the device, with keyed noise at integer times; labels if the network takes them.
+    """Noise a batch on the device, by keyed noise at integer times; keep labels if they are used.
 
-    times: times and weights of the global batch; None for uniform ones.
-    label_dropout: share of the labels replaced by -1 (Ho & Salimans 2022).
+    times: times and weights of the global batch; None: uniform times.
+    label_dropout: share of the labels to replace by -1 (Ho & Salimans 2022).
     offset_noise: scale of more noise, constant over a channel, in the target too (Guttenberg 2023).
     input_perturbation: scale of more noise in x_t that the target lacks (Ning et al. 2023, alg. 1).
     """
@@ -55,7 +55,7 @@ def noise_batch(
 
 
 def keyed_uniforms(seed: int, purpose: Purpose, step: int, count: int) -> Uniforms:
-    """A number in [0, 1) for each of the first `count` images of the global batch."""
+    """Random numbers in [0, 1), one for each of the first `count` images of the global batch."""
     return torch.from_numpy(rng_at(seed, purpose, step).random(count))
 
 

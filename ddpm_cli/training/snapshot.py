@@ -1,4 +1,4 @@
-"""The part of a training state that a checkpoint holds, and how it is put back."""
+"""The part of a training state that a checkpoint holds: take it and restore it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ from ddpm_cli.training.verdict import Verdict
 def take_snapshot(
     state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of a checkpoint in the file's layout, its tensors where training has them.
+    """The content of a checkpoint in the file's layout, with training's own tensors, not copies.
 
-    data: fingerprint of the images. facts: their shape [C, H, W], names of the classes, and the
+    data: fingerprint of the images. facts: shape [C, H, W] of an image, names of the classes, and
     steps of the run.
     """
     return {
@@ -40,7 +40,7 @@ def take_snapshot(
 def restore_snapshot(
     state: TrainState, checkpoint: Checkpoint, *, optimizer: bool = True, history: bool = True
 ) -> None:
-    """Put a checkpoint into `state`.
+    """Restore `state` from a checkpoint.
 
     optimizer: whether to restore the optimizer and the loss's parameters. history: whether to
     restore the history of losses and the verdict.

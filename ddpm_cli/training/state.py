@@ -1,4 +1,4 @@
-"""All that training changes, and how a step changes weights and EMA."""
+"""The state that training changes, and how a step changes weights and EMA."""
 
 import copy
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from ddpm_cli.training.verdict import Verdict
 
 @dataclass
 class TrainState:
-    """All that training changes. After the same steps it is the same, whatever happened in between.
+    """The state that training changes. It depends on the steps alone, not on stops and resumes.
 
-    skipped: steps whose numbers were not finite, without the overflows that fp16's scaler answers.
-    loss_module: the module of a loss with parameters, else an empty one.
-    history: the losses that the sampler of times uses. parameters: all that the optimizer changes.
-    verdict: on how well the run learns, without effect on the weights.
-    position: of this process in its stream, "" without one.
-    positions: those of all processes, at the last checkpoint.
+    skipped: steps whose numbers were not finite, without overflows that fp16's scaler handles.
+    loss_module: the module of a loss with parameters, else an empty module.
+    history: losses that the sampler of times uses. parameters: all that the optimizer changes.
+    verdict: the verdict on how well the run learns; it does not affect the weights.
+    position: the position of this process in its stream; "" without a stream.
+    positions: the positions of all processes at the last checkpoint.
     """
 
     denoiser: Denoiser
@@ -72,8 +72,8 @@ class TrainState:
 
 
 def step_optimizer(optimizer: Optimizer, skipped: Flag) -> None:
-    """Make a step unless it is skipped. A fused optimizer reads the flag on the device."""
-    # a first step that is skipped would leave the optimizer's state unfilled: wait for its flag
+    """Take a step unless it is skipped; a fused optimizer reads the flag on the device."""
+    # a skipped first step would leave the optimizer's state unfilled: wait for the flag
     if optimizer.state and getattr(optimizer, "_step_supports_amp_scaling", False):
         optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
         optimizer.step()

@@ -1,4 +1,4 @@
-"""The training loop: a generator over steps that knows no files."""
+"""The training loop: a generator over steps, independent of files."""
 
 import math
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from ddpm_cli.training.state import TrainState, step_optimizer, update_ema
 
 @dataclass(frozen=True)
 class Progress:
-    """The numbers of one step. Its tensors stay on the device until somebody reads them.
+    """The numbers of one step. The tensors stay on the device until they are read.
 
-    step: the steps done, this one included. loss, grad_norm: of the global batch.
-    skipped: loss or gradient is not finite, so the step changed nothing.
-    overflow: the reason is the range of fp16, to which the scaler reacts.
-    losses, indices, times, weights: of this process's images; the losses are weighted.
+    step: the steps done, this step included. loss, grad_norm: numbers of the global batch.
+    skipped: whether loss or gradient is not finite, so that the step changed nothing.
+    overflow: whether the cause is the range of fp16, to which the scaler reacts.
+    losses, indices, times, weights: values of this process's images; the losses are weighted.
     """
 
     step: int
@@ -52,7 +52,7 @@ def fit(
 ) -> Iterator[Progress]:
     """Train from `state.step` to the end, changing `state`; yield after every step.
 
-    batches: this process's part of each. steps: length of the run, over which the LR decays.
+    batches: this process's part of every batch. steps: length of the run, for the decay of the LR.
     """
     optimizer, scaler = state.optimizer, state.scaler
     end = steps if trainer.stop_at is None else min(steps, trainer.stop_at)
@@ -81,9 +81,9 @@ def fit(
 
 
 def set_lr(trainer: Trainer, state: TrainState, steps: int) -> float:
-    """Set the learning rate of the next step, and return that of the first group of parameters.
+    """Set the learning rate of the next step; return the rate of the first group of parameters.
 
-    A scheduler of torch's would warn where fp16's first step overflows.
+    A scheduler of torch would warn if fp16's first step overflows.
     """
     factor = state.lr_scale * trainer.lr_factor(state.step, steps)
     for options in state.optimizer.param_groups:
@@ -94,7 +94,7 @@ def set_lr(trainer: Trainer, state: TrainState, steps: int) -> float:
 def noise_for_training(
     trainer: Trainer, state: TrainState, batch: Batch, seed: int
 ) -> tuple[Noised, Times]:
-    """Noise the next batch as the recipe says; return the times of the global batch too."""
+    """Noise the next batch by the recipe; return also the times of the global batch."""
     u = keyed_uniforms(seed, Purpose.TIMES, state.step, trainer.batch_size)
     times = state.time_sampler(u, state.history)
     noised = noise_batch(
@@ -114,10 +114,10 @@ def noise_for_training(
 def backward(
     trainer: Trainer, state: TrainState, batch: Noised, loss: Loss, seed: int, group: ProcessGroup
 ) -> PerImage:
-    """Leave the gradient of the global batch's mean loss in the parameters; return the losses here.
+    """Compute the gradient of the global batch's mean loss; return the losses of this process.
 
-    DistributedDataParallel takes the mean over the processes, hence the factor `group.count`.
-    It exchanges gradients with the last microbatch.
+    DistributedDataParallel takes the mean over the processes, hence the factor `group.count`. The
+    processes exchange gradients with the last microbatch.
     """
     network, scaler, losses = state.denoiser.network, state.scaler, []
     parts = list(batch.split(trainer.microbatch or len(batch.x0)))

@@ -11,19 +11,19 @@ from ddpm_cli.shapes import Columns, Each, tensor_kinds
 
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
-SURE = 3.0  # standard errors by which the loss has risen for certain
-PATIENCE = 5  # evaluations without a lower loss, after which the loss is flat
-SHOWN, LEVELS = 512, 16  # the evaluations whose losses by time are kept, and parts of the times
+SURE = 3.0  # a rise by more standard errors is certain
+PATIENCE = 5  # evaluations without a lower loss after which the loss is flat
+SHOWN, LEVELS = 512, 16  # evaluations with their losses by time, and parts of the times
 
 
 @dataclass
 class Verdict:
     """The verdict of a run's evaluations. It is part of a checkpoint.
 
-    word: place in WORDS. since: the step of the lowest held-out loss. held_out, training: the
-    losses of each image at that step. latest: the last step and its mean losses.
+    word: a place in WORDS. since: the step of the lowest held-out loss. held_out, training: losses
+    of each image at the step `since`. latest: the last step and its mean losses.
     best: the lowest metric among checkpoints, at the step `best_step`.
-    candidate: the last step with a metric, and the metric. by_time: losses by evaluation and time.
+    candidate: the last step with a metric, and its value. by_time: losses by evaluation and time.
     """
 
     word: int = IMPROVING
@@ -37,7 +37,7 @@ class Verdict:
     candidate: tuple[int, float] = (0, math.nan)
 
     def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
-        """Take in an evaluation of the EMA; whether the word changed."""
+        """Update the verdict by an evaluation of the EMA; return whether the word changed."""
         before = self.word
         if not (held_out.isfinite().all() and training.isfinite().all()):
             return False
@@ -60,7 +60,7 @@ class Verdict:
         return self.word != before
 
     def best_at(self, step: int) -> bool:
-        """Whether the checkpoint of this step is the best, also when it is written once more."""
+        """Whether the checkpoint of this step is the best, also if it is written once more."""
         if self.candidate[0] == step and self.candidate[1] < self.best:
             self.best, self.best_step = self.candidate[1], step
         return 0 < step == self.best_step
@@ -81,7 +81,7 @@ class Verdict:
         return "; ".join(filter(None, [f"{WORDS[self.word]}{since}: {losses}", best]))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The verdict as a checkpoint holds it; {} before the first evaluation or best."""
+        """The verdict in the form of a checkpoint; {} before the first evaluation or best."""
         if not len(self.held_out) and not self.best_step:
             return {}
         steps = torch.tensor([self.word, self.since, self.best_step])
@@ -96,7 +96,7 @@ class Verdict:
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor], step: int) -> "Verdict":
-        """The verdict in a checkpoint of a step; ValueError where it is invalid."""
+        """The verdict in a checkpoint at a step. Raises ValueError if the verdict is invalid."""
         if not state:
             return cls()
         mine = cls(held_out=torch.zeros(1, dtype=torch.float64)).state_dict()
@@ -123,6 +123,6 @@ class Verdict:
 
 
 def has_risen(change: Each) -> bool:
-    """Whether the mean is above 0 for certain."""
+    """Whether the mean is above 0 by more than SURE standard errors."""
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())

@@ -19,8 +19,8 @@ from ddpm_cli.data.sources.folders import folder_classes, is_image_name
 from ddpm_cli.data.sources.labels import class_numbers, class_order
 from ddpm_cli.data.sources.source import Source, files_version
 
-BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # the numbers of shards, as WebDataset writes them
-LARGEST = 2**30  # bytes of an image
+BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # a range of shards in the notation of WebDataset
+LARGEST = 2**30  # the most bytes of an image
 Member: TypeAlias = tuple[str, Callable[[], bytes]]
 BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, *BAD_ARCHIVE)
@@ -29,8 +29,8 @@ BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, *BAD_ARCHIVE
 def archive(*, path: str) -> Source:
     """All images in an archive, or in several by a pattern, in the order of their names.
 
-    Compressed tar files are kept in memory. Classes are the texts of KEY.cls beside KEY.jpg (as in
-    a WebDataset) if there are any, else folders if there are several.
+    Images of compressed tar files are kept in memory. Classes are the texts of KEY.cls beside
+    KEY.jpg (as in a WebDataset), if any; else the folders, if there are several.
     """
     files = matching_files(path)
     members = [(file, *member) for file in files for member in image_members(file)]
@@ -42,7 +42,7 @@ def archive(*, path: str) -> Source:
     def open_image(index: int) -> Image.Image:
         try:
             return Image.open(BytesIO(reads[index]()))
-        except OSError:  # which says itself whether the image or the machine is to blame
+        except OSError:  # its number tells a fault of the image from one of the machine
             raise
         except BROKEN as error:
             raise ValueError(str(error)) from error
@@ -58,9 +58,9 @@ def archive(*, path: str) -> Source:
 
 
 def image_members(file: Path) -> list[tuple[str, Callable[[], bytes], str | None]]:
-    """The images in an archive by name, with the text of the .cls beside each."""
+    """The images in an archive by name, each with the text of its .cls file."""
     try:
-        # Of several members of one name the last counts, as when an archive is unpacked.
+        # The last of several members of one name counts, as when an archive is unpacked.
         last = dict(zip_members(file) if zipfile.is_zipfile(file) else tar_members(file))
         members = sorted(last.items())
         labels = {
@@ -115,7 +115,7 @@ def tar_members(file: Path) -> Iterator[Member]:
                     if content
                     else partial(read_bytes, file, member.offset_data, member.size),
                 )
-        # tarfile takes a damaged header, or a file that is cut off, for the end of the archive.
+        # tarfile takes a damaged header or a truncated file for the end of the archive.
         stream: Any = tar.fileobj
         stream.seek(tar.offset)
         rest = stream.read(2**20)
@@ -124,7 +124,7 @@ def tar_members(file: Path) -> Iterator[Member]:
 
 
 def is_wanted(name: str, size: int) -> bool:
-    """Whether a member is an image or a label that is not hidden; ValueError if it is too large."""
+    """Whether a member is a visible image or label. Raises ValueError if it is too large."""
     *folders, last = PurePosixPath(name).parts or ("",)
     hidden = last.startswith(".") or any(part.startswith((".", "__")) for part in folders)
     if hidden or name.endswith("/") or not (is_image_name(last) or last.endswith(".cls")):
@@ -142,14 +142,14 @@ def read_bytes(file: Path, start: int, size: int) -> bytes:
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path names no file but may name several."""
+    """Whether a path is no file but a pattern, which may name several files."""
     return not Path(path).expanduser().exists() and (
         bool(BRACES.search(path)) or "*" in path or "?" in path
     )
 
 
 def matching_files(path: str) -> list[Path]:
-    """The files that a path or a pattern names, in its order; ValueError if one is missing."""
+    """The files that a path or pattern names, in order. Raises ValueError if one is missing."""
     matches = []
     for name in expand_braces(str(Path(path).expanduser())) if is_pattern(path) else [path]:
         named = sorted(glob.glob(name.replace("[", "[[]"))) if is_pattern(name) else [name]

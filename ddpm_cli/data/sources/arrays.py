@@ -41,7 +41,7 @@ def arrays(*, path: str) -> Source:
 
 
 def load_array(path: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Load the images of a file, and its labels if it has any; ValueError if they are none."""
+    """Load a file's images, and its labels if any. Raises ValueError if it holds no images."""
     try:
         content = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
         content = {"images": content} if isinstance(content, np.ndarray) else content

@@ -14,10 +14,10 @@ EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 
 
 def folder(*, path: str, labels: str | None = None) -> Source:
-    """All images in a folder and its subfolders, whose names are the classes.
+    """All images in a folder and its subfolders; the subfolders' names are the classes.
 
-    There are classes where images lie equally deep in several subfolders. labels: a CSV or JSONL
-    file with file_name (relative to the folder) and label, for other classes.
+    There are classes if the images lie equally deep in several subfolders. labels: a CSV or JSONL
+    file with file_name (relative to the folder) and label, which gives other classes.
     """
     root = os.path.abspath(os.path.expanduser(path))
     if not path or not os.path.isdir(root):
@@ -56,7 +56,7 @@ def walk_images(root: str, inside: str = "") -> Iterator[str]:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a name is of an image file that is not hidden."""
+    """Whether a name is the name of a visible image file."""
     hidden = os.path.basename(name).startswith(".")
     return not hidden and os.path.splitext(name)[1].lower() in EXTENSIONS
 

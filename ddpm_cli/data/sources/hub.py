@@ -121,7 +121,7 @@ def is_online() -> bool:
 def table_source(
     rows: Table, image_column: str, label_column: str | None, place: str | None = None
 ) -> Source:
-    """The source of a table, whose columns are found or checked and whose images stay undecoded.
+    """The source of a table; its columns are found or checked, its images stay undecoded.
 
     For label_column `auto`, labels are the first column that declares classes, else `cls` of a
     WebDataset.
@@ -156,7 +156,7 @@ def is_label_feature(feature: object) -> bool:
 
 
 def find_column(rows: Table, name: str, kinds: str, fits: Callable[[object], bool]) -> str | None:
-    """Find the column called `name`, or for `auto` the first whose feature fits."""
+    """Find the column called `name`, or for `auto` the first column whose feature fits."""
     if name == "auto":
         return next((key for key, feature in rows.features.items() if fits(feature)), None)
     if name not in rows.features or not fits(rows.features[name]):

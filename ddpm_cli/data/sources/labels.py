@@ -1,4 +1,4 @@
-"""Labels of images: their classes, and files that list them."""
+"""Labels of images: their classes, and files that list labels."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ def class_order(labels: Iterable[str | None]) -> list[str]:
 
 
 def class_numbers(labels: Iterable[str | None], classes: Sequence[str]) -> list[int | None]:
-    """The place of each label among the classes."""
+    """The number of each label's class."""
     places = {name: place for place, name in enumerate(classes)}
     return [None if label is None else places[label] for label in labels]
 
@@ -44,7 +44,7 @@ def labels_from_file(path: str, names: Sequence[str]) -> tuple[list[str | None],
 
 
 def label_rows(path: str) -> list[Mapping[str, Any]]:
-    """The rows of a CSV or JSONL file; ValueError if a row lacks a column."""
+    """Read the rows of a CSV or JSONL file. Raises ValueError if a row lacks a column."""
     file = Path(path).expanduser()
     kind = file.suffix.lower()
     rule = "labels must be a .csv or .jsonl file"

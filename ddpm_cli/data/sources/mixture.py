@@ -1,4 +1,4 @@
-"""Several sources as one."""
+"""Several sources as one source."""
 
 import math
 import re
@@ -74,7 +74,7 @@ def label_names(source: Source) -> list[str | None]:
 
 
 def open_source(path: str) -> Source:
-    """Open a path as what it looks like: a folder, NumPy or archive files, or else a data set."""
+    """Open a path by its kind: a folder, NumPy files, archives, or else a data set."""
     place = Path(path).expanduser()
     is_dataset = any((place / name).is_file() for name in ("state.json", "dataset_info.json"))
     if place.is_dir() and not is_dataset:

@@ -1,4 +1,4 @@
-"""Pages that open from disk, and what stands in them."""
+"""Pages that open from disk, and the elements of pages."""
 
 from ddpm_cli.rendering.html.chart import chart
 from ddpm_cli.rendering.html.page import save_page

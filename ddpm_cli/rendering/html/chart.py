@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Line: TypeAlias = tuple[Sequence[float], Sequence[float]]
-INK = "#010200"  # stands for the colour of the page's text, LINES for those of its curves
+INK = "#010200"  # stands for the colour of the page's text; LINES stand for its curves' colours
 LINES = [f"#01021{place}" for place in range(6)]
 INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 STYLE: Any = {
@@ -31,8 +31,8 @@ IDS = re.compile(rf' id="(?:{PARTS})_\d+"')
 
 
 def chart(lines: Mapping[str, Line], *, over: str, alt: str) -> Markup:
-    """Lines by name over an axis of the name `over`; a gap is NaN, `alt` what is read out."""
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+    """A chart of lines by name over the axis `over`; a gap is NaN, `alt` the text for readers."""
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # its info is about fonts
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -48,7 +48,7 @@ def chart(lines: Mapping[str, Line], *, over: str, alt: str) -> Markup:
 
 
 def draw_lines(figure: "Figure", lines: Mapping[str, Line], over: str) -> None:
-    """Draw the lines, and a legend of several."""
+    """Draw the lines, and a legend if there are several lines."""
     axes = figure.add_axes((0.13, 0.2, 0.85, 0.76))
     styles = zip(cycle(LINES), cycle(("-", "--", "-.", ":")), strict=False)
     for (name, (x, y)), (colour, dash) in zip(lines.items(), styles, strict=False):
@@ -62,7 +62,7 @@ def draw_lines(figure: "Figure", lines: Mapping[str, Line], over: str) -> None:
 
 
 def inline_svg(svg: str, alt: str) -> Markup:
-    """A drawing as one image of the page, in its colours, without names of parts."""
+    """A drawing as one image of the page, in the page's colours, without names of parts."""
     body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     label = f'<svg role="img" aria-label="{escape(printable(alt))}"'
     body = IDS.sub("", body).replace("<svg", label, 1).replace(INK, "currentColor")

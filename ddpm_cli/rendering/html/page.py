@@ -14,20 +14,20 @@ PACKAGE = Path(__file__).parents[2]
 
 
 def save_page(path: Path, template: str, **content: object) -> None:
-    """Write a page; `template`: its file in the package, which says what `content` it takes."""
+    """Write a page. template: a file of the package, which lists the `content` that it takes."""
     text = ENVIRONMENT.get_template(template).render(content)
     write_atomically(path, lambda partial: partial.write_bytes(text.encode()))
 
 
 def printable_lines(value: object) -> object:
-    """Markup as it is; any other text without what turns lines round or stops a reader."""
+    """Markup as it is; other text without characters that reverse lines or are not printable."""
     if isinstance(value, Markup):
         return value
     return "\n".join(map(printable, str(value).split("\n")))
 
 
 def cell_text(value: object) -> object:
-    """A value as a cell of a table shows it; a gap is empty."""
+    """The text of a value in a cell of a table; a gap is empty."""
     if value is None or isinstance(value, float):
         return f"{value:.4g}" if value is not None and math.isfinite(value) else ""
     return f"{value:,}" if isinstance(value, int) else value

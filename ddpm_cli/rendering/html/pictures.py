@@ -1,4 +1,4 @@
-"""Pictures inside the page, as small as they must be."""
+"""Pictures inside the page, made smaller if they do not fit."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from PIL import Image
 
 from ddpm_cli.spacing import first_to_last
 
-SIDE, QUALITY = 800, 90  # the most pixels a side of a picture that is made smaller; its quality
+SIDE, QUALITY = 800, 90  # the most pixels a side, and the quality, of a smaller picture
 Name = TypeVar("Name")
 
 
@@ -24,8 +24,8 @@ def image_source(data: bytes) -> dict[str, object]:
 def fit_pictures(pictures: Mapping[Name, bytes], room: int) -> dict[Name, bytes]:
     """Pictures by name that take at most `room` bytes in the page.
 
-    Where they do not fit as they are, all are made smaller. Where they still do not fit, some are
-    left out evenly; the last one stays.
+    If the pictures do not fit, all are made smaller. If the smaller pictures do not fit, some are
+    left out evenly; the last picture stays.
     """
     if sum(map(inline_size, pictures.values())) <= room:
         return dict(pictures)
@@ -36,7 +36,7 @@ def fit_pictures(pictures: Mapping[Name, bytes], room: int) -> dict[Name, bytes]
 
 
 def fit_picture(data: bytes, room: int) -> bytes:
-    """A picture as it is, or made smaller where it takes more than `room` bytes in the page."""
+    """A picture as it is, or made smaller if it takes more than `room` bytes in the page."""
     return data if inline_size(data) <= room else smaller(data)
 
 
