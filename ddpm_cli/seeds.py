@@ -8,7 +8,7 @@ import torch
 
 from ddpm_cli.shapes import Images
 
-LONGEST = 10**8  # more steps than any run has
+MAX_STEPS = 10**8  # more steps than any run has
 
 
 class Purpose(IntEnum):

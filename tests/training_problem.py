@@ -8,7 +8,7 @@ from ddpm_cli import losses, schedules
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.loading import Stream, batches
+from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import network_state, prepare_for_training
 from ddpm_cli.training import Trainer, TrainState, fit
@@ -77,7 +77,7 @@ def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
 
 
 def trained(state, recipe, steps=10, data=DATA):
-    stream = batches(Stream(data, 6, 0, True), start=state.step)
+    stream = batches(BatchDataset(data, 6, 0, True), start=state.step)
     return list(fit(recipe, state, stream, losses.l2, steps=steps, seed=0))
 
 

@@ -9,6 +9,6 @@ from ddpm_cli.checkpoints.folder import (
     newest_readable,
     write_and_prune,
 )
-from ddpm_cli.checkpoints.old_formats import FORMAT, MIGRATIONS
+from ddpm_cli.checkpoints.formats import FORMAT, MIGRATIONS
 from ddpm_cli.checkpoints.staging import StagingBuffers
 from ddpm_cli.checkpoints.validation import FACTS, FIELDS

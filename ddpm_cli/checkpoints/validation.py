@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from ddpm_cli.seeds import LONGEST
+from ddpm_cli.seeds import MAX_STEPS
 
 TENSORS = ("network", "ema", "loss", "history", "verdict")
 DICTS = (*TENSORS, "optimizer", "scaler", "environment", "facts")
@@ -60,8 +60,8 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
 def number_faults(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
     """The facts that are impossible at a step."""
     shape, skipped = facts["shape"], facts["skipped"]
-    if not all(0 <= number < LONGEST for number in (step, facts["steps"])):
-        yield f"'step' and 'steps' must be at least 0 and less than {LONGEST:,}"
+    if not all(0 <= number < MAX_STEPS for number in (step, facts["steps"])):
+        yield f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}"
     if not 0 <= skipped <= step:
         yield f"'skipped' must be at least 0 and at most the step, {step}, but is {skipped}"
     if not 0 < facts["lr_scale"] <= 1:

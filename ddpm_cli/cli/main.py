@@ -17,26 +17,22 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.run_folder.numbers import last_and_lowest
 from ddpm_cli.sweeps import run_or_skip_job
 
-MODULES = {
-    "compare": "compare.command",
-    "data": "data.command",
-    "doctor": "doctor",
-    "evaluate": "evaluate.command",
-    "info": "info",
-    "plot": "plot",
-    "report": "report",
-    "sample": "sample.command",
-    "sweep": "sweep.command",
+MODULES = {  # the module of each command, and its YAML file
+    "compare": ("compare.command", "compare"),
+    "data": ("data.command", "data"),
+    "doctor": ("doctor", "train"),
+    "evaluate": ("evaluate.command", "eval"),
+    "info": ("info", "info"),
+    "plot": ("plot", "plot"),
+    "report": ("report", "report"),
+    "sample": ("sample.command", "sample"),
+    "sweep": ("sweep.command", "sweep"),
 }
-CONFIGS = {
-    "doctor": "train",
-    "evaluate": "eval",
-}  # the YAML file of a command, where its name differs
 
 
 def run(name: str, cfg: DictConfig, invocation: Invocation) -> Any:
     """Run a command. Raises KeyboardInterrupt if the user stopped the command."""
-    result = getattr(import_module(f"ddpm_cli.commands.{MODULES[name]}"), name)(cfg, invocation)
+    result = getattr(import_module(f"ddpm_cli.commands.{MODULES[name][0]}"), name)(cfg, invocation)
     if result is False:
         raise KeyboardInterrupt
     return result
@@ -44,7 +40,7 @@ def run(name: str, cfg: DictConfig, invocation: Invocation) -> Any:
 
 def launch(name: str) -> None:
     """Run a command and end the process with its exit code."""
-    sys.exit(exit_code(CONFIGS.get(name, name), partial(run, name)))
+    sys.exit(exit_code(MODULES[name][1], partial(run, name)))
 
 
 def train() -> None:

@@ -6,7 +6,7 @@ import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.config import ROOMS, suggestion
+from ddpm_cli.config import TARGET_PREFIXES, suggestion
 from ddpm_cli.console import printable
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -24,7 +24,7 @@ def one_line(error: BaseException) -> str:
     elif (known := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None):
         near = suggestion(cause.full_key, [str(name) for name in known])
         text = f"{cause.full_key} is not an option; {near}"
-    elif text.startswith("Could not override") and (group := text.split("'")[1]) in ROOMS:
+    elif text.startswith("Could not override") and (group := text.split("'")[1]) in TARGET_PREFIXES:
         text = f"{group} is not an option; {suggestion(group, [])}"
     elif isinstance(error, OverrideParseException):
         text = f"{text.partition(' See ')[0]} ({QUOTING})"

@@ -1,9 +1,9 @@
 """From YAML to objects and back: targets, their options, and values. Imports no torch."""
 
 from ddpm_cli.config.build import (
+    GROUP_OPTIONS,
     GROUPS,
-    ROOMS,
-    SHARED,
+    TARGET_PREFIXES,
     bind,
     bind_options,
     build,

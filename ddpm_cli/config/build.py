@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-ROOMS = {
+TARGET_PREFIXES = {
     "model": "ddpm_cli.denoiser.",
     "model.network": "ddpm_cli.networks.",
     "schedule": "ddpm_cli.schedules.",
@@ -28,7 +28,7 @@ ELSEWHERE = {
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
     "loss.of": "loss=uncertain takes it",
 }
-SHARED = {
+GROUP_OPTIONS = {
     "sampler": "ddpm_cli.samplers.Grid",
     "data": "ddpm_cli.data.Preparation",
     "schedule": "ddpm_cli.schedules.Ending",
@@ -48,7 +48,7 @@ def config_dir() -> Path:
 
 def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     """The function or class that a node names, in the node's room or in a trusted module."""
-    node, room = OmegaConf.select(cfg, key), ROOMS[key]
+    node, room = OmegaConf.select(cfg, key), TARGET_PREFIXES[key]
     name = node.get("_target_") if isinstance(node, DictConfig) else None
     rooms = (room, *(f"{module}." for module in cfg.get("trust") or ()))
     found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
@@ -84,7 +84,7 @@ def foreign_modules(node: Any) -> list[str]:
 
 def suggestion(key: str, names: Sequence[str]) -> str:
     """What the user may have meant."""
-    if key in ROOMS:
+    if key in TARGET_PREFIXES:
         return ELSEWHERE.get(key, "it comes with the checkpoint")
     near = get_close_matches(key.rpartition(".")[2], names, n=1)
     known = sorted(set(names) - {"_target_", "hydra"})
@@ -119,7 +119,7 @@ def bind(cfg: DictConfig, key: str) -> partial[Any]:
 
 def group_options(cfg: DictConfig, key: str) -> Any:
     """The options that all targets of a group share, as their dataclass."""
-    return bind_options(locate(SHARED[key]), OmegaConf.select(cfg, key))()
+    return bind_options(locate(GROUP_OPTIONS[key]), OmegaConf.select(cfg, key))()
 
 
 def bind_options(target: Callable[..., T], node: DictConfig) -> partial[T]:

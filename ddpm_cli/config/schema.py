@@ -9,8 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.build import (
-    ROOMS,
-    SHARED,
+    GROUP_OPTIONS,
+    TARGET_PREFIXES,
     Options,
     T,
     bind_options,
@@ -45,10 +45,13 @@ def check_groups(cfg: DictConfig, *keys: str) -> None:
         if not isinstance(node, DictConfig):
             raise ValueError(f"{key} must be given: a choice of the group, or a node with _target_")
         target = target_of(cfg, key)
-        own, shared = options_of(target), options_of(locate(SHARED[key])) if key in SHARED else {}
+        own, shared = (
+            options_of(target),
+            options_of(locate(GROUP_OPTIONS[key])) if key in GROUP_OPTIONS else {},
+        )
         assert not own.keys() & shared.keys(), f"{key} declares an option twice"
         parts = inspect.signature(target).parameters
-        nested = [name for name in parts if f"{key}.{name}" in ROOMS]
+        nested = [name for name in parts if f"{key}.{name}" in TARGET_PREFIXES]
         check_groups(cfg, *(f"{key}.{name}" for name in nested))
         known = [*nested, "_target_"]
         check_values(node, f"{key}.", {**own, **shared}, known, f" of {node._target_}")

@@ -8,6 +8,6 @@ from ddpm_cli.data.sources.arrays import arrays
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import digits, hub
 from ddpm_cli.data.sources.mixture import several
-from ddpm_cli.data.sources.source import Rows, Source
+from ddpm_cli.data.sources.source import Source, StreamedTable
 from ddpm_cli.data.storage import decode_source
 from ddpm_cli.images import ImageArray, select_images

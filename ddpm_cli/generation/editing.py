@@ -1,4 +1,4 @@
-"""Images by other images: painted in, started from an image, or between two."""
+"""Images steered by other images: inpainting, and noise between two ends."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

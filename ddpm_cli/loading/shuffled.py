@@ -46,7 +46,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Stream(Dataset[Batch]):
+class BatchDataset(Dataset[Batch]):
     """The batch of any step, or its images at the places `part`, for any number of workers.
 
     Each epoch has its own order. If an epoch ends within a batch, the batch goes on with the next
@@ -95,7 +95,7 @@ class Stream(Dataset[Batch]):
 
 
 def batches(
-    stream: Stream, *, start: int = 0, workers: int = 0, pin: bool = False
+    stream: BatchDataset, *, start: int = 0, workers: int = 0, pin: bool = False
 ) -> Iterator[Batch]:
     """Yield the batches from step `start` on, which `workers` processes prepare ahead.
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ddpm_cli.data.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
 from ddpm_cli.data.image_set import is_held_out
 from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources.source import Rows, cell_name, open_cell
+from ddpm_cli.data.sources.source import StreamedTable, cell_name, open_cell
 from ddpm_cli.images import prepare_image
 from ddpm_cli.loading.shuffled import Batch, Chance, cut_window
 from ddpm_cli.seeds import Purpose, rng_at
@@ -96,7 +96,7 @@ class StreamedRow:
 class StreamShare:
     """One process's share of a stream, and the preparation of its images."""
 
-    rows: Rows
+    rows: StreamedTable
     preparation: Preparation
     seed: int
     rank: int = 0

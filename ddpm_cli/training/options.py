@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from ddpm_cli.config.schema import at_least
 from ddpm_cli.parallel import Precision
-from ddpm_cli.seeds import LONGEST
+from ddpm_cli.seeds import MAX_STEPS
 
 CADENCES = (
     "log_every",
@@ -101,9 +101,11 @@ class Trainer:
             raise ValueError(f"minutes must be positive and without epochs, but {values}")
         if self.parallel == "dp" and self.compile:
             raise ValueError("compile=true does not go with trainer=dp; use trainer=ddp")
-        if self.steps >= LONGEST:
+        if self.steps >= MAX_STEPS:
             remedy = "trainer.stop_at ends a long run early"
-            raise ValueError(f"steps must be less than {LONGEST:,}, but is {self.steps}; {remedy}")
+            raise ValueError(
+                f"steps must be less than {MAX_STEPS:,}, but is {self.steps}; {remedy}"
+            )
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
         if min(self.offset_noise, self.input_perturbation) < 0:

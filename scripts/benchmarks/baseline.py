@@ -19,7 +19,7 @@ from ddpm_cli.config.build import config_dir
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.loading import Stream, batches
+from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, Pointwise
 from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training
@@ -164,7 +164,7 @@ def recipe(task: Task) -> Trainer:
 
 def project(task: Task, state: TrainState, group: ProcessGroup = ALONE) -> Iterator[Progress]:
     """Train as this project does; yield after each step."""
-    stream = Stream(
+    stream = BatchDataset(
         ImageSet(task.images(4), None, []), task.batch, 0, False, group.slice_of(task.batch)
     )
     return fit(recipe(task), state, batches(stream), losses.l2, steps=10**6, seed=0, group=group)

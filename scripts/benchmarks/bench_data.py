@@ -41,7 +41,7 @@ from ddpm_cli.config.build import config_dir
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import ImageSet, Preparation, decode_source, folder
 from ddpm_cli.images import to_float
-from ddpm_cli.loading import Batch, Stream, batches
+from ddpm_cli.loading import Batch, BatchDataset, batches
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.training import Progress, fit
 
@@ -126,7 +126,7 @@ def large(args: argparse.Namespace, root: Path) -> None:
     )
     chosen = [
         batch.indices.numpy()
-        for batch in islice(batches(Stream(data, BATCH, 0, False)), several // BATCH)
+        for batch in islice(batches(BatchDataset(data, BATCH, 0, False)), several // BATCH)
     ]
     files = ImageFolder(path.parent, TUTORIAL)
     sides = {
@@ -134,8 +134,8 @@ def large(args: argparse.Namespace, root: Path) -> None:
         "tutorial, 2 workers": lambda: list(DataLoader(files, BATCH, shuffle=True, num_workers=2)),
         "first pass": first_pass,
         "bare reads": lambda: taken((array[indices] for indices in chosen), several),
-        "later passes": lambda: taken(batches(Stream(data, BATCH, 0, False)), several),
-        "later passes, flips": lambda: taken(batches(Stream(data, BATCH, 0, True)), several),
+        "later passes": lambda: taken(batches(BatchDataset(data, BATCH, 0, False)), several),
+        "later passes, flips": lambda: taken(batches(BatchDataset(data, BATCH, 0, True)), several),
     }
     found = rates(
         sides,
@@ -166,7 +166,7 @@ def small(args: argparse.Namespace, root: Path) -> None:
         taken(
             (
                 to_float(batch.images)
-                for batch in batches(Stream(ImageSet(images, None, []), BATCH, 0, flip))
+                for batch in batches(BatchDataset(ImageSet(images, None, []), BATCH, 0, flip))
             ),
             args.small,
         )
@@ -236,13 +236,15 @@ def waits(args: argparse.Namespace, root: Path) -> None:
         run = set_up_run(cfg, Invocation(root / "run"), ProcessGroup(), {})
     report(
         "digits",
-        run.stream(0),
+        run.batches_from(0),
         lambda stream: fit(run.trainer, run.state, stream, run.loss, steps=10**6, seed=0),
         10 * args.steps,
     )
     task = Task(args.dim, (1, 2, 4), 64, 8)
     stream = batches(
-        Stream(ImageSet(mapped(root / "waits", 512, 3, 64, 64), None, []), task.batch, 0, True)
+        BatchDataset(
+            ImageSet(mapped(root / "waits", 512, 3, 64, 64), None, []), task.batch, 0, True
+        )
     )
     state = state_of(task)
     report(

@@ -57,7 +57,7 @@ if __name__ == "__main__":
             ProcessGroup(),
             {},
         )
-        training = fit(run.trainer, run.state, run.stream(0), run.loss, steps=10**6, seed=0)
+        training = fit(run.trainer, run.state, run.batches_from(0), run.loss, steps=10**6, seed=0)
         list(islice(training, 3)), evaluate_held_out(run)
         rounds = [
             (

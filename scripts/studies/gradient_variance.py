@@ -22,7 +22,7 @@ from torch import Tensor
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import build, group_options
 from ddpm_cli.data import load_image_set
-from ddpm_cli.loading import Stream
+from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import vlb
 from ddpm_cli.models import build_time_sampler, load_denoiser
 from ddpm_cli.seeds import Purpose
@@ -44,7 +44,7 @@ def gradients(draw: TimeSampler, history: History, args: argparse.Namespace) -> 
     for step in range(args.batches):
         times = draw(keyed_uniforms(1, Purpose.TIMES, step, args.batch), history)
         batch = noise_batch(
-            denoiser, Stream(data, args.batch, 1, False)[step], 1, step, CPU, times=times
+            denoiser, BatchDataset(data, args.batch, 1, False)[step], 1, step, CPU, times=times
         )
         loss = (batch.weight * vlb(denoiser, batch)).mean()
         yield torch.cat([each.flatten() for each in torch.autograd.grad(loss, parameters)])

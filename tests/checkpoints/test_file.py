@@ -15,7 +15,7 @@ from torch.amp import GradScaler
 
 from ddpm_cli import checkpoints, schedules
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.checkpoints.old_formats import to_newest_format
+from ddpm_cli.checkpoints.formats import to_newest_format
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet

@@ -90,7 +90,7 @@ def test_every_option_is_checked_before_anything_is_called(composed, override, t
 def test_names_outside_their_room_are_never_called(composed, key, name):
     cfg = composed("train")
     OmegaConf.update(cfg, f"{key}._target_", name)
-    room = config.ROOMS[key][:-1]
+    room = config.TARGET_PREFIXES[key][:-1]
     with pytest.raises(
         ValueError, match=rf"^{key}._target_ must name a function or class of {room}, but is "
     ):

@@ -78,8 +78,8 @@ def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, gro
     node = OmegaConf.to_container(cfg[group])
     target = set(config.options_of(config.locate(node["_target_"])))
     shared = (
-        set(config.options_of(config.locate(config.SHARED[group])))
-        if group in config.SHARED
+        set(config.options_of(config.locate(config.GROUP_OPTIONS[group])))
+        if group in config.GROUP_OPTIONS
         else set()
     )
     nested = {key for key in node if isinstance(node[key], dict)}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ddpm_cli import console
 from ddpm_cli.data import ImageSet, Preparation, cache, folder, load_image_set
-from ddpm_cli.loading import Stream, batches
+from ddpm_cli.loading import BatchDataset, batches
 
 COUNT = 12
 FILES = ("facts.json", "images", "records")
@@ -275,7 +275,7 @@ def test_images_labels_and_indices_stay_together_where_some_are_skipped(
     options = preparation(f"{tmp_path}/folder" if kind == "a folder" else kind, on_error="skip")
     data = [load_image_set(damaged, options) for _ in range(2)][1]
     assert caplog.text.count("2 of 12 images cannot be read and are skipped: ") == 2
-    batch = next(batches(Stream(data, 10, 0, False)))
+    batch = next(batches(BatchDataset(data, 10, 0, False)))
     assert (
         (batch.images[:, 0, 0, 0] // 20 % 2).tolist()
         == batch.labels.tolist()

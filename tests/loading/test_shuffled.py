@@ -12,7 +12,7 @@ from PIL import Image
 
 from ddpm_cli.data import ImageSet, Preparation, folder, load_image_set
 from ddpm_cli.images import CentreCrop
-from ddpm_cli.loading import Stream, batches
+from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.loading.shuffled import epoch_order
 from ddpm_cli.parallel import ProcessGroup
 
@@ -38,7 +38,7 @@ WINDOWS = ImageSet(
 
 
 def stream(batch_size=4, seed=0, flip=False, part=slice(None), **options):
-    return batches(Stream(DATA, batch_size, seed, flip, part), **options)
+    return batches(BatchDataset(DATA, batch_size, seed, flip, part), **options)
 
 
 def indices(count, **options):
@@ -126,7 +126,7 @@ def test_half_of_the_images_are_mirrored_by_seed_and_step():
 def everything(part=slice(None), start=0, workers=0):
     """Indices, labels and images of a part of each step, from one on to the end of epoch three."""
     steps = islice(
-        batches(Stream(WINDOWS, 5, 0, True, part), start=start, workers=workers),
+        batches(BatchDataset(WINDOWS, 5, 0, True, part), start=start, workers=workers),
         3 * 12 // 5 + 1 - start,
     )
     return [(batch.indices, batch.labels, batch.images) for batch in steps]
@@ -189,14 +189,14 @@ def pairs(batch):
 
 
 def test_windows_lie_inside_and_every_offset_occurs():
-    steps = islice(batches(Stream(replace(WINDOWS, weights=None), 12, 0, False)), 30)
+    steps = islice(batches(BatchDataset(replace(WINDOWS, weights=None), 12, 0, False)), 30)
     found = [place for batch in steps for place in offsets(batch, 4, 4)]
     assert {len(each) for each in found} == {1}
     assert {each[0] for each in found} == {(top, left) for top in range(3) for left in range(4)}
 
 
 def test_a_window_and_its_mirroring_are_drawn_apart():
-    plain, mirrored = (next(batches(Stream(WINDOWS, 12, 0, flip))) for flip in (False, True))
+    plain, mirrored = (next(batches(BatchDataset(WINDOWS, 12, 0, flip))) for flip in (False, True))
     turned = torch.tensor(
         [
             not torch.equal(one, other)
@@ -229,7 +229,9 @@ def test_random_windows_are_of_the_size_that_is_asked_for_and_the_images_those_a
         (1, 3, 10, 12),
     )
     assert torch.equal(data.all_images()[0], whole[:, 1:9, 1:11])
-    windows = torch.cat([batch.images for batch in islice(batches(Stream(data, 1, 0, False)), 60)])
+    windows = torch.cat(
+        [batch.images for batch in islice(batches(BatchDataset(data, 1, 0, False)), 60)]
+    )
     places = [whole[:, top : top + 8, left : left + 10] for top in range(3) for left in range(3)]
     assert {tuple(each.flatten().tolist()) for each in windows} == {
         tuple(each.flatten().tolist()) for each in places
@@ -241,5 +243,5 @@ def test_mirroring_a_batch_leaves_the_images_as_they_are(tmp_path, kind):
     DATA.images.numpy().tofile(tmp_path / "images")
     mapped = torch.from_file(str(tmp_path / "images"), size=40, dtype=torch.uint8).view(10, 1, 2, 2)
     images = {"in memory": DATA.images.clone(), "mapped": mapped}[kind]
-    list(islice(batches(Stream(ImageSet(images, None, []), 10, 0, True)), 5))
+    list(islice(batches(BatchDataset(ImageSet(images, None, []), 10, 0, True)), 5))
     assert torch.equal(images, DATA.images)

@@ -14,7 +14,7 @@ from ddpm_cli import losses, preflight, schedules
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.loading import Stream
+from ddpm_cli.loading import BatchDataset
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.preflight import resources
 from ddpm_cli.preflight import resources as room
@@ -24,7 +24,7 @@ DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 IMAGES = torch.randint(
     0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
 )
-BATCH = Stream(ImageSet(IMAGES, None, []), 6, 0, False)[0]
+BATCH = BatchDataset(ImageSet(IMAGES, None, []), 6, 0, False)[0]
 GREY = torch.full((4, 3, 8, 8), 7, dtype=torch.uint8)
 
 
@@ -131,7 +131,7 @@ def test_parameters_without_a_gradient_are_a_warning_and_among_several_processes
 
 
 def test_the_embedding_of_labels_gets_a_gradient_though_all_labels_are_dropped():
-    state, batch = fresh(classes=4), Stream(LABELLED, 6, 0, False)[0]
+    state, batch = fresh(classes=4), BatchDataset(LABELLED, 6, 0, False)[0]
     (found,) = preflight.run_trial(
         recipe(label_dropout=1.0), state, losses.l2, batch, 0, ProcessGroup(0, 2)
     ).findings

@@ -14,7 +14,7 @@ from training_problem import DATA, DIFFUSION, IMAGES, LABELLED, fresh, trained, 
 from ddpm_cli import losses
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.loading import Stream
+from ddpm_cli.loading import BatchDataset
 from ddpm_cli.parallel import (
     ProcessGroup,
     load_network,
@@ -107,7 +107,7 @@ def test_the_average_is_in_evaluation_and_learns_nothing_itself():
 
 
 def test_noise_and_times_are_functions_of_seed_and_step():
-    denoiser, batch = Denoiser(DIFFUSION, Answer(None)), Stream(DATA, 20, 0, False)[0]
+    denoiser, batch = Denoiser(DIFFUSION, Answer(None)), BatchDataset(DATA, 20, 0, False)[0]
     one, again, other = (
         noise_batch(denoiser, batch, 0, step, torch.device("cpu")) for step in (3, 3, 4)
     )
@@ -121,10 +121,14 @@ def test_noise_and_times_are_functions_of_seed_and_step():
 @pytest.mark.parametrize("count", [2, 3])
 def test_noise_and_times_of_the_parts_are_those_of_the_whole(count):
     denoiser, cpu = Denoiser(DIFFUSION, Answer(None)), torch.device("cpu")
-    whole = noise_batch(denoiser, Stream(DATA, 7, 0, False)[3], 0, 3, cpu)
+    whole = noise_batch(denoiser, BatchDataset(DATA, 7, 0, False)[3], 0, 3, cpu)
     parts = [
         noise_batch(
-            denoiser, Stream(DATA, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3], 0, 3, cpu
+            denoiser,
+            BatchDataset(DATA, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3],
+            0,
+            3,
+            cpu,
         )
         for rank in range(count)
     ]
@@ -145,10 +149,10 @@ def labels(batch, step=3, **options):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_labels_kept_of_the_parts_are_those_of_the_whole(count):
-    whole = labels(Stream(LABELLED, 7, 0, False)[3], label_dropout=0.5)
+    whole = labels(BatchDataset(LABELLED, 7, 0, False)[3], label_dropout=0.5)
     parts = [
         labels(
-            Stream(LABELLED, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3],
+            BatchDataset(LABELLED, 7, 0, False, ProcessGroup(rank, count).slice_of(7))[3],
             label_dropout=0.5,
         )
         for rank in range(count)
@@ -159,7 +163,7 @@ def test_the_labels_kept_of_the_parts_are_those_of_the_whole(count):
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_the_share_of_labels_asked_for_is_dropped_and_the_others_are_those_of_the_images(share):
-    batch = Stream(LABELLED, 20_000, 0, False)[0]
+    batch = BatchDataset(LABELLED, 20_000, 0, False)[0]
     found = labels(batch, label_dropout=share)
     assert (found == -1).float().mean().item() == pytest.approx(share, abs=0.01)
     assert torch.equal(found[found >= 0], batch.labels[found >= 0])
@@ -167,7 +171,8 @@ def test_the_share_of_labels_asked_for_is_dropped_and_the_others_are_those_of_th
 
 def test_the_labels_dropped_are_a_function_of_the_step():
     one, again, other = (
-        labels(Stream(LABELLED, 20, 0, False)[0], step, label_dropout=0.5) for step in (3, 3, 4)
+        labels(BatchDataset(LABELLED, 20, 0, False)[0], step, label_dropout=0.5)
+        for step in (3, 3, 4)
     )
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
@@ -175,13 +180,15 @@ def test_the_labels_dropped_are_a_function_of_the_step():
 
 def test_an_image_without_a_label_stays_without():
     assert (
-        labels(Stream(ImageSet(IMAGES, torch.full((20,), -1), ["a"]), 20, 0, False)[0]).tolist()
+        labels(
+            BatchDataset(ImageSet(IMAGES, torch.full((20,), -1), ["a"]), 20, 0, False)[0]
+        ).tolist()
         == [-1] * 20
     )
 
 
 def test_a_network_without_labels_gets_none():
-    batch = Stream(LABELLED, 20, 0, False)[0]
+    batch = BatchDataset(LABELLED, 20, 0, False)[0]
     assert (
         noise_batch(Denoiser(DIFFUSION, Answer(None)), batch, 0, 3, torch.device("cpu")).label
         is None
@@ -189,7 +196,10 @@ def test_a_network_without_labels_gets_none():
 
 
 def test_the_loss_of_a_conditional_network_depends_on_the_label():
-    denoiser, batch = fresh(classes=4, dropout=0.0).denoiser, Stream(LABELLED, 20, 0, False)[0]
+    denoiser, batch = (
+        fresh(classes=4, dropout=0.0).denoiser,
+        BatchDataset(LABELLED, 20, 0, False)[0],
+    )
     found = noise_batch(denoiser, batch, 0, 3, torch.device("cpu"))
     others = [
         losses.l2(denoiser, replace(found, label=label))

@@ -13,7 +13,7 @@ from ddpm_cli.console import fact
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.run_folder.layout import HELD_OUT
-from ddpm_cli.seeds import LONGEST
+from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Columns, Fixed
 from ddpm_cli.training import Progress, fixed_losses
 from ddpm_cli.training.held_out import QUARTERS
@@ -25,7 +25,7 @@ def held_out_losses(run: Run) -> dict[str, Fixed]:
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
     both = [replace(denoiser, network=each) for each in (run.state.ema, network)]
-    keys = {"held_out": LONGEST, "training": LONGEST + 1}  # steps that no training reaches
+    keys = {"held_out": MAX_STEPS, "training": MAX_STEPS + 1}  # steps that no training reaches
     options = {"seed": run.cfg.seed, "size": size, "group": run.group}
     # a compiled network would be compiled again for this size
     with torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext():

@@ -56,7 +56,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
         (trainer.sample_every, lambda: write_preview(run)),
         (trainer.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
-    batches, length = run.stream(state.step), {"steps": run.steps, "seed": run.cfg.seed}
+    batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
     steps = fit(trainer, state, batches, run.loss, **length, group=run.group)
     for progress in steps:
         step, last = progress.step, progress.step == run.steps

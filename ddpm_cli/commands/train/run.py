@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.config.build import group_options
-from ddpm_cli.data import ImageSet, Rows
+from ddpm_cli.data import ImageSet, StreamedTable
 from ddpm_cli.evaluation.against_training import TrainingSetMetrics
-from ddpm_cli.loading import Batch, Stream, StreamShare, batches, streamed_batches
+from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import FlopCount, ProcessGroup, device_text
 from ddpm_cli.run_folder.logger import RunLogger
@@ -38,8 +38,8 @@ class Run:
     loss: Loss
     data: ImageSet
     held_out: ImageSet
-    share: Stream
-    rows: Rows | None
+    share: BatchDataset
+    rows: StreamedTable | None
     fingerprint: str
     logger: RunLogger
     writer: AsyncWriter
@@ -58,7 +58,7 @@ class Run:
         """The global batch of a step, or a part of the batch."""
         return replace(self.share, part=part)[step]
 
-    def stream(self, start: int) -> Iterator[Batch]:
+    def batches_from(self, start: int) -> Iterator[Batch]:
         """This process's part of the batches from step `start` on."""
         pin, workers, group = (
             self.state.denoiser.device.type == "cuda",

@@ -10,7 +10,7 @@ from ddpm_cli.commands.train.previews import ema_generator
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.console import fact
 from ddpm_cli.images import to_bytes
-from ddpm_cli.seeds import LONGEST
+from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Bytes, Images
 from ddpm_cli.spacing import evenly_spaced
 
@@ -44,7 +44,7 @@ def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
     labels = None if known is None else known[torch.tensor(evenly_spaced(len(known), n))]
     for batch in (mine[first : first + size] for first in range(0, len(mine), size)):
         # indices that no sampling run reaches
-        indices = range(LONGEST + batch.start, LONGEST + batch.stop)
+        indices = range(MAX_STEPS + batch.start, MAX_STEPS + batch.stop)
         own = None if labels is None else labels[batch.start : batch.stop]
         yield generator.trajectory(indices, own)
 

@@ -19,13 +19,13 @@ from ddpm_cli.commands.train.time_budget import steps_that_fit
 from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
-from ddpm_cli.data import ImageSet, Preparation, Rows, load_image_set
+from ddpm_cli.data import ImageSet, Preparation, StreamedTable, load_image_set
 from ddpm_cli.data.image_set import check_labels
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.against_training import TrainingSetMetrics
 from ddpm_cli.evaluation.metric_names import build_extractors
-from ddpm_cli.loading import Stream
+from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import Loss
 from ddpm_cli.models import (
     WITHOUT_CLASSES,
@@ -116,7 +116,7 @@ def build_run(
     training, held_out = data.split(preparation.holdout)
     size, why = trainer.batch_size, f" when data.holdout={preparation.holdout:g} are held out"
     check_batch_size(size, len(training.images), why, endless=rows is not None)
-    share = Stream(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
+    share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
     logger = RunLogger(folder, writes=group.rank == 0)
@@ -140,7 +140,7 @@ def initial_denoiser(
 
 def load_images(
     cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
-) -> tuple[ImageSet, Rows | None]:
+) -> tuple[ImageSet, StreamedTable | None]:
     """The images, or the first images of a stream and its rows.
 
     Raises ValueError where processes see different images, or where a batch has too few.

@@ -16,7 +16,7 @@ from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
 from ddpm_cli.config.build import group_options
-from ddpm_cli.seeds import LONGEST
+from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import Trainer, fit, snapshot
 
@@ -46,7 +46,7 @@ class Costs:
         left = seconds - self.evaluation - self.grid - self.save - self.measurement
         longer = int(left / (self.step + beside))
         shorter = int((left - recipe.steps * beside) / self.step)
-        return min(LONGEST - 1, longer if longer >= recipe.steps else shorter)
+        return min(MAX_STEPS - 1, longer if longer >= recipe.steps else shorter)
 
 
 def steps_that_fit(run: Run, since: float) -> int:
@@ -94,9 +94,9 @@ def step_seconds(run: Run, limit: float) -> float:
 
     Two steps warm up before; a few steps are timed at least.
     """
-    trainer, stream = replace(run.trainer, stop_at=None), run.stream(run.state.step)
+    trainer, stream = replace(run.trainer, stop_at=None), run.batches_from(run.state.step)
     seed, group = run.cfg.seed, run.group
-    steps = fit(trainer, run.state, stream, run.loss, steps=LONGEST, seed=seed, group=group)
+    steps = fit(trainer, run.state, stream, run.loss, steps=MAX_STEPS, seed=seed, group=group)
 
     def take(count: int) -> None:
         *_, last = islice(steps, count)

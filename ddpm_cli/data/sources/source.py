@@ -23,7 +23,7 @@ Table: TypeAlias = Dataset | IterableDataset
 
 
 @dataclass(frozen=True)
-class Rows:
+class StreamedTable:
     """A streamed data set: its columns of undecoded images and of labels, and its size if known."""
 
     table: IterableDataset
@@ -50,7 +50,7 @@ class Source:
     classes: list[str]
     version: Callable[[], str]
     parts: Sequence[tuple[int, float]] | None = None
-    rows: Rows | None = None
+    rows: StreamedTable | None = None
 
 
 def rows_source(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
@@ -109,7 +109,7 @@ def stream_source(rows: IterableDataset, image: str, label: str | None) -> Sourc
     table = rows.select_columns([image, label] if label else [image])
     split = (rows.info.splits or {}).get(str(rows.split))
     head = Dataset.from_list(list(table.take(HEAD)), features=table.features)
-    stream = Rows(table, image, label, split.num_examples if split else None)
+    stream = StreamedTable(table, image, label, split.num_examples if split else None)
     return replace(rows_source(head, image, label), rows=stream)
 
 

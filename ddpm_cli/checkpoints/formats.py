@@ -1,4 +1,4 @@
-"""Files of formats 1 to 4: which archives are read, and how each format becomes the next."""
+"""Formats of checkpoint files: what an archive may hold, and how a format becomes the next."""
 
 import pickle
 import pickletools
