@@ -1,4 +1,4 @@
-"""One checkpoint: a file that is written whole, and read without running code."""
+"""One checkpoint: a file that is written whole, and is read without running code."""
 
 import os
 import platform
@@ -23,11 +23,11 @@ from ddpm_cli.files import write_atomically
 class Checkpoint:
     """The content of a checkpoint, with its tensors on the CPU.
 
-    config: the recipe. fingerprint: of the training images. shape: of an image [C, H, W].
-    classes: their names. step: the steps done. steps: the length of the run.
+    config: the recipe. fingerprint: of the training images. shape: [C, H, W] of an image.
+    classes: names of the classes. step: the steps done. steps: the length of the run.
     skipped: the steps without finite numbers. lr_scale: factor of the LR after a roll-back.
-    network, ema, loss: parameters and buffers. history: the losses that the sampler of times uses.
-    optimizer: its state by the number of the parameter. scaler: of fp16, else empty.
+    network, ema, loss: parameters and buffers. history: losses that the sampler of times uses.
+    optimizer: its state by the number of the parameter. scaler: state of fp16's scaler, else empty.
     stream: the position of each process in a stream. environment: versions by package.
     """
 
@@ -52,7 +52,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Read a checkpoint; ValueError says in one line what is wrong with it."""
+        """Read a checkpoint. Raises ValueError with the file's fault in one line."""
         if not path.is_file():
             raise ValueError(f"there is no checkpoint at {str(path)!r}")
         try:
@@ -79,24 +79,24 @@ class Checkpoint:
     def from_content(
         cls, content: Mapping[str, Any], path: Path, config: DictConfig
     ) -> "Checkpoint":
-        """The checkpoint of a content in the file's layout; config: its configuration, parsed."""
+        """The checkpoint of a content in the file's layout. config: the parsed configuration."""
         fields = {name: content[name] for name in FIELDS if name not in ("config", "data", "facts")}
         facts = {name: content["facts"][name] for name in FACTS}
         return cls(path, config, content["data"], **fields, **facts)
 
     def weights(self, which: Literal["ema", "raw"]) -> dict[str, Tensor]:
-        """The tensors of the EMA, or those of the network itself."""
+        """The tensors of the EMA, or the tensors of the network itself."""
         return self.ema if which == "ema" else self.network
 
     def trusting(self, trust: list[str]) -> "Checkpoint":
-        """The checkpoint with a configuration that trusts these modules alone."""
+        """The checkpoint with a configuration that trusts only these modules."""
         config = self.config.copy()
         config.trust = trust
         return replace(self, config=config)
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a content in the file's layout, from CPU memory; ValueError where it is refused."""
+    """Write a content in the file's layout from CPU memory. Raises ValueError for bad content."""
     if wrong := next(faults(content), None):
         raise ValueError(wrong)
 
@@ -104,7 +104,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         with partial.open("wb") as file:
             try:
                 torch.save(dict(content), file)
-            except RuntimeError as error:  # torch's own words hide the error of the disk
+            except RuntimeError as error:  # torch's message hides the error of the disk
                 raise (
                     error.__context__ if isinstance(error.__context__, OSError) else error
                 ) from None
@@ -116,7 +116,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
 
 @cache
 def environment() -> dict[str, str]:
-    """Versions by package, and the commit of the sources where they are a checkout."""
+    """Versions by package, and the commit of the sources if they are a checkout."""
     root = Path(__file__).resolve().parents[2]
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     git = (

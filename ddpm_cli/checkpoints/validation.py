@@ -1,4 +1,4 @@
-"""What is refused in a checkpoint, when it is read and when it is written."""
+"""The faults for which a checkpoint is refused, both at reading and at writing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,9 +28,9 @@ SIDE, WORD, TEXT = 4096, 3000, 2**17
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:
-    """What is missing or contradicts itself, in one line each.
+    """Yield the missing and the contradictory parts of a content, each in one line.
 
-    After a missing part nothing more is checked.
+    If a part is missing, nothing more is checked.
     """
     for fields, part in ((FIELDS, content), (FACTS, content.get("facts", {}))):
         for name, kind in fields.items():
@@ -58,7 +58,7 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def number_faults(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
-    """The facts that are impossible at a step."""
+    """Yield the facts that are impossible at a step."""
     shape, skipped = facts["shape"], facts["skipped"]
     if not all(0 <= number < MAX_STEPS for number in (step, facts["steps"])):
         yield f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}"
@@ -73,13 +73,13 @@ def number_faults(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_in_range(number: Any, kind: type, low: float, high: float) -> bool:
-    """Whether a value is a number of this type, in a range."""
+    """Whether a value is a number of this type in a range."""
     of_kind: bool = type(number) is kind
     return of_kind and low <= number <= high
 
 
 def optimizer_faults(optimizer: Mapping[Any, Any]) -> Iterator[str]:
-    """The impossible state of an optimizer; `load_optimizer` compares names and shapes."""
+    """Yield the faults of an optimizer's state; `load_optimizer` compares names and shapes."""
     states = [state for state in optimizer.values() if isinstance(state, dict)]
     tensors = [tensor for state in states for tensor in state.values() if is_dense(tensor)]
     if not all(is_finite(tensor) for tensor in tensors if tensor.is_floating_point()):
@@ -89,19 +89,19 @@ def optimizer_faults(optimizer: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite, in one pass: the check delays every checkpoint."""
+    """Whether all numbers are finite, in one fast pass, since each checkpoint waits for it."""
     return tensor.numel() == 0 or all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 def is_dense(tensor: Any) -> bool:
-    """Whether a value is a tensor that any kernel may be given: contiguous, on the CPU."""
+    """Whether a value is a tensor that is safe for any kernel: contiguous, on the CPU."""
     if type(tensor) is not torch.Tensor or tensor.layout != torch.strided:
         return False
     return tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.requires_grad
 
 
 def parse_config(text: str, where: str) -> DictConfig:
-    """The configuration of a checkpoint: printable text without interpolation or aliases."""
+    """Parse a checkpoint's configuration: printable text without interpolation or aliases."""
     try:
         plain = len(text) <= TEXT and all(map(is_plain_token, yaml.scan(text)))
         cfg = OmegaConf.create(text) if plain else None
@@ -115,7 +115,7 @@ def parse_config(text: str, where: str) -> DictConfig:
 
 
 def is_plain_token(token: yaml.Token) -> bool:
-    """Whether a YAML token is no alias, and no value with interpolation or control characters."""
+    """Whether a YAML token is no alias and holds no interpolation or control characters."""
     if isinstance(token, yaml.ScalarToken):
         printable = not any(category(each) in ("Cc", "Cs") for each in token.value)
         return printable and len(token.value) <= WORD and "${" not in token.value

@@ -49,7 +49,7 @@ def train() -> None:
 
 
 def sweep() -> None:
-    """Show a sweep, or go on with it by the command that began it."""
+    """Show a sweep, or resume a sweep by the command that began it."""
     arguments = list[str]()
     code = exit_code("sweep", lambda cfg, call: arguments.extend(run("sweep", cfg, call)))
     if arguments:
@@ -107,7 +107,7 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
             cfg.resume = "auto"
         named = invocation.folder_is_named or resumed
         if not train(cfg, replace(invocation, folder_is_named=named)):
-            raise KeyboardInterrupt  # a sweep that is stopped starts no other job
+            raise KeyboardInterrupt  # a stopped sweep starts no other job
         return last_and_lowest(invocation.folder)[1].get(best)
 
     plain, number = hydra_cfg.sweeper._target_.endswith(".BasicSweeper"), hydra_cfg.job.num

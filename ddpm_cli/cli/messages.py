@@ -11,11 +11,11 @@ from ddpm_cli.console import printable
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 QUOTING = "a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"'"
-LONGEST = 1000  # characters of a message
+LONGEST = 1000  # the most characters of a message
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one line of printable characters, with what may have been meant."""
+    """An error in one line of printable characters, with a suggestion for a misspelt name."""
     cause: Any = error.__cause__
     text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.options:

@@ -60,7 +60,7 @@ def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
 
 
 def locate(name: str) -> Any:
-    """The object of a dotted name; None where there is none."""
+    """The object of a dotted name; None if there is no such object."""
     module, _, attribute = name.rpartition(".")
     try:
         return getattr(import_module(module), attribute, None)
@@ -71,7 +71,7 @@ def locate(name: str) -> Any:
 
 
 def foreign_modules(node: Any) -> list[str]:
-    """The modules of the user's own that targets in a plain configuration name, in order."""
+    """The user's own modules that targets in a plain configuration name, in order."""
     nodes = [node] if isinstance(node, dict) else []
     for each in nodes:
         nodes += [value for value in each.values() if isinstance(value, dict)]
@@ -83,7 +83,7 @@ def foreign_modules(node: Any) -> list[str]:
 
 
 def suggestion(key: str, names: Sequence[str]) -> str:
-    """What the user may have meant."""
+    """A suggestion of the name that the user may have meant."""
     if key in TARGET_PREFIXES:
         return ELSEWHERE.get(key, "it comes with the checkpoint")
     near = get_close_matches(key.rpartition(".")[2], names, n=1)
@@ -92,7 +92,7 @@ def suggestion(key: str, names: Sequence[str]) -> str:
 
 
 def options_of(target: Callable[..., Any]) -> Options:
-    """What YAML may say of a target: its keyword-only parameters.
+    """The options that YAML may set for a target: its keyword-only parameters.
 
     For a class of torch: every parameter but the first.
     """
@@ -123,6 +123,6 @@ def group_options(cfg: DictConfig, key: str) -> Any:
 
 
 def bind_options(target: Callable[..., T], node: DictConfig) -> partial[T]:
-    """A target with the node's options that are its own, as plain Python values."""
+    """The target bound to the options in the node that are its own, as plain Python values."""
     values: Any = OmegaConf.to_container(node, resolve=True)
     return partial(target, **{name: values[name] for name in options_of(target) if name in node})

@@ -26,7 +26,7 @@ def parse_options(
 ) -> T:
     """Check a whole configuration once, and return the options at its top level.
 
-    groups: the groups that the command takes. beside: other options that stand at the top level.
+    groups: the groups that the command takes. beside: other options at the top level.
     Raises ValueError that names the first bad option, its value, and what is allowed.
     """
     check_groups(cfg, *groups)
@@ -60,7 +60,7 @@ def check_groups(cfg: DictConfig, *keys: str) -> None:
 def check_values(
     node: DictConfig, prefix: str, allowed: Options, known: Sequence[str], owner: str = ""
 ) -> None:
-    """Check names and types of a node's options."""
+    """Check the names and types of a node's options."""
     for name in map(str, node):
         if name not in allowed and name not in known:
             near = suggestion(prefix + name, [*allowed, *known])
@@ -76,7 +76,7 @@ def check_values(
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an annotated type; an int is a float, a bool is no int."""
+    """Whether a value is of an annotated type; an int counts as a float, a bool not as an int."""
     origin, args = get_origin(kind), get_args(kind)
     if kind in (Any, inspect.Parameter.empty):
         return True
@@ -111,7 +111,7 @@ def type_text(kind: Any) -> str:
 
 
 def at_least(options: object, **lowest: int) -> None:
-    """Refuse numbers below their lowest."""
+    """Refuse options below their lowest allowed numbers."""
     for name, low in lowest.items():
         if isinstance(number := getattr(options, name), int | float) and number < low:
             raise ValueError(f"{name} must be at least {low}, but is {number}")

@@ -20,9 +20,9 @@ INVERSION = 200  # steps from an image to its noise
 class Inpainting:
     """A sampler that paints where `mask` is true and keeps `image` [1, C, H, W] elsewhere.
 
-    Lugmayr et al. 2022, algorithm 1. resample: how often each step is taken, with noise put back in
-    between, so that the painted part suits the kept part. The sampler takes each step by itself, so
-    that multistep solvers are of first order.
+    Lugmayr et al. 2022, algorithm 1. resample: how often each step is taken, with noise added back
+    in between, so that the painted part suits the kept part. The sampler takes each step by itself,
+    so that multistep solvers are of first order.
     """
 
     sampler: Sampler
@@ -58,7 +58,7 @@ def diffuse_again(
 
 
 def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
-    """The x_T of which DDIM makes an image, by the inverse of DDIM; the image is taken for x_1."""
+    """The x_T from which DDIM draws an image, by DDIM's inverse; the image is taken for x_1."""
     *_, noise = inverse(
         denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2
     )
@@ -66,7 +66,7 @@ def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) 
 
 
 def interpolate_noise(one: Noises, other: Noises, places: PerImage) -> Noises:
-    """All randomness on the way from the noise of one batch (places 0) to another's (1)."""
+    """The noise on the way from the noise of one batch (places 0) to another batch's (1)."""
     return Noises(
         slerp(one.start, other.start, places),
         lambda like: slerp(one.steps(like), other.steps(like), places),
@@ -74,7 +74,7 @@ def interpolate_noise(one: Noises, other: Noises, places: PerImage) -> Noises:
 
 
 def slerp(one: Images, other: Images, places: PerImage) -> Images:
-    """Spherical interpolation, image by image (Shoemake 1985); straight between parallel noise.
+    """Spherical interpolation, image by image (Shoemake 1985); linear between parallel noise.
 
     The norm of the result stays that of noise.
     """

@@ -30,7 +30,7 @@ Chance: TypeAlias = np.floating[Any]
 class Batch:
     """Images as bytes, their labels if there are any, and their indices in the data set.
 
-    first: the place of the first image in the global batch. position: where a stream goes on.
+    first: the place of the first image in the global batch. position: the stream's next position.
     """
 
     images: Bytes
@@ -73,7 +73,7 @@ class BatchDataset(Dataset[Batch]):
         if self.flip:
             chances = values_by_epoch(epochs, keys, self.chance(Purpose.FLIP))
             mirrored = (chances < 0.5).nonzero()[0]
-            # the same as index_copy_, five times as fast
+            # equal to index_copy_, but five times as fast
             flipped = select_images(images, torch.from_numpy(mirrored)).flip(3)
             images.numpy()[mirrored] = flipped
         labels = None if data.labels is None else data.labels[indices]
@@ -90,7 +90,7 @@ class BatchDataset(Dataset[Batch]):
         return torch.stack([cut_window(*cut, shape) for cut in cuts])
 
     def chance(self, purpose: Purpose, axis: int = 0) -> Callable[[int], Float32Array]:
-        """The numbers in [0, 1) of an epoch, for a purpose."""
+        """A function that returns an epoch's numbers in [0, 1) for a purpose."""
         return partial(epoch_chances, len(self.data.images), self.seed, purpose, axis)
 
 
@@ -117,13 +117,13 @@ def batches(
 
 
 def ignore_signals(worker: int) -> None:
-    """Leave a request to stop to the training process, which ends its workers itself."""
+    """Leave requests to stop to the training process, which ends its workers itself."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 
 def cut_window(image: Larger, down: Chance, across: Chance, shape: Sequence[int]) -> Pixels:
-    """Cut the window of height and width `shape[-2:]` that two chances choose."""
+    """Cut the window of height and width `shape[-2:]` at the place that two chances choose."""
     height, width = shape[-2:]
     top = int(down * (image.shape[1] - height + 1))
     left = int(across * (image.shape[2] - width + 1))
@@ -133,7 +133,7 @@ def cut_window(image: Larger, down: Chance, across: Chance, shape: Sequence[int]
 def values_by_epoch(
     epochs: Int64Array, keys: Int64Array, values: Callable[[int], NDArray[Any]]
 ) -> NDArray[Any]:
-    """The value of each key in its epoch; the epochs ascend."""
+    """The value of each key in its epoch; the epochs are in ascending order."""
     parts = [values(epoch)[keys[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
     return np.concatenate(parts or [keys])
 
@@ -159,5 +159,5 @@ def epoch_order(images: int, weights: Weights | None, seed: int, epoch: int) -> 
 
 @lru_cache(6)
 def epoch_chances(images: int, seed: int, purpose: Purpose, axis: int, epoch: int) -> Float32Array:
-    """A number in [0, 1) for each image in an epoch, for a purpose."""
+    """Random numbers in [0, 1), one for each image in an epoch, for a purpose."""
     return rng_at(seed, purpose, epoch, axis).random(images, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Batches of a streamed data set, which go on where they ended.
+"""Batches of a streamed data set, which resume at a stored position.
 
 Each process reads its share of the rows and shuffles them in windows.
 """
@@ -27,16 +27,16 @@ from ddpm_cli.loading.shuffled import Batch, Chance, cut_window
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Larger, Pixels
 
-WINDOW = 2048  # undecoded rows to shuffle together; two or three windows are in memory
+WINDOW = 2048  # undecoded rows that are shuffled together; memory holds two or three windows
 CHANCES = ((Purpose.FLIP, 0), (Purpose.CROP, 0), (Purpose.CROP, 1))
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a process goes on: after `done` rows of the window that follows `before` rows.
+    """The position of a process: after `done` rows of the window that follows `before` rows.
 
-    state: from which `datasets` reads the window; None at the beginning of an epoch.
+    state: the state from which `datasets` reads the window; None at the start of an epoch.
     """
 
     before: int = 0
@@ -45,7 +45,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> "Position":
-        """The position that a text of a checkpoint says; ValueError if it says none."""
+        """Parse the position in a checkpoint's text. Raises ValueError if the text holds none."""
         try:
             before, done, state = (json.loads(text)[name] for name in ("before", "done", "state"))
         except (ValueError, LookupError, TypeError, RecursionError):
@@ -57,7 +57,7 @@ class Position:
 
     @classmethod
     def is_valid(cls, text: str) -> bool:
-        """Whether a text says a position."""
+        """Whether a text holds a position."""
         try:
             cls.parse(text)
         except ValueError:
@@ -82,7 +82,7 @@ class ShuffleWindow:
 class StreamedRow:
     """The image and label of a row, or its fault, or neither if the image is held out.
 
-    position: after the row.
+    position: the position after the row.
     """
 
     position: Position
@@ -103,7 +103,7 @@ class StreamShare:
     ranks: int = 1
 
     def windows(self, start: Position, is_wanted: Callable[[], bool]) -> Iterator[ShuffleWindow]:
-        """Yield windows without end, epoch after epoch; ValueError if rows cannot be read."""
+        """Yield windows without end. Raises ValueError if rows cannot be read."""
         before, state = start.before, start.state
         try:
             while is_wanted():
@@ -151,7 +151,7 @@ class StreamShare:
         return window.flip(2) if self.preparation.flip and flip < 0.5 else window
 
     def label(self, row: Mapping[str, Any]) -> int:
-        """The label of a row, -1 for none; ValueError if it is of no class."""
+        """The label of a row; -1: no label. Raises ValueError if the label is of no class."""
         if self.rows.label is None or (label := row[self.rows.label]) is None:
             return -1
         if not -1 <= label < (classes := self.rows.table.features[self.rows.label].num_classes):
@@ -162,7 +162,7 @@ class StreamShare:
     def training_rows(self, rows: Iterator[StreamedRow]) -> Iterator[StreamedRow]:
         """Yield the rows with an image to train on.
 
-        ValueError if a row is unreadable and on_error=stop, or if an epoch has no such image.
+        Raises ValueError if a row is unreadable and on_error=stop, or if an epoch has no such row.
         """
         skipped, epoch_has_images = 0, True
         for row in rows:
@@ -183,7 +183,7 @@ class StreamShare:
                 yield row
 
     def batch(self, rows: Sequence[StreamedRow], first: int) -> Batch:
-        """The batch of some rows, from place `first` of the global batch on."""
+        """The batch of some rows, whose first image has the place `first` in the global batch."""
         images = torch.stack([row.image for row in rows if row.image is not None])
         labels = torch.tensor([row.label for row in rows]) if self.rows.label else None
         indices = torch.tensor([row.index for row in rows])
@@ -215,7 +215,7 @@ def streamed_batches(
 
 @contextmanager
 def reader_pools(threads: int) -> Iterator[tuple[Executor, Executor, Callable[[], bool]]]:
-    """A thread that reads, threads that decode, and whether their results are still wanted."""
+    """Yield a thread that reads, threads that decode, and a check that results are wanted."""
     stopped = Event()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as decoders:
         try:

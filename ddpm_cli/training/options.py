@@ -1,4 +1,4 @@
-"""The recipe of a training run: options, their checks, and what follows from them."""
+"""The recipe of a training run: its options, their checks, and values that follow."""
 
 import math
 from collections.abc import Callable
@@ -36,17 +36,17 @@ class Trainer:
 
     steps, or epochs or minutes in its place: length of the run, over which the LR decays.
     stop_at: an earlier step to end at; it changes nothing else. lr_schedule: after `warmup` steps.
-    batch_size: images in a step, of all processes together. microbatch: images at once in the
-    network. processes: with parallel=ddp. workers: processes that prepare batches. But for rounding
-    and dropout's masks, these three change no step.
-    precision: of the network, bf16 and fp16 under autocast. compile: by torch.compile.
+    batch_size: images in a step, over all processes. microbatch: images at once in the network.
+    processes: processes with parallel=ddp. workers: processes that prepare batches. Apart from
+    rounding and dropout's masks, microbatch, processes and workers do not change a step.
+    precision: the network's precision; bf16 and fp16 use autocast. compile: use torch.compile.
     activation_checkpointing: less memory, more time. grad_clip: largest norm of the gradient.
-    label_dropout, offset_noise, input_perturbation: of `noise_batch`. ema: largest decay of the
-    EMA. bad_steps: steps in a row without finite numbers before the run goes back to its last
+    label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
+    EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
-    measures: of measure_images samples, fd_X and kid_X with X a choice of the group features.
-    best: the metric whose lowest value makes best.pt, held_out or one of measures.
-    keep_last: newest checkpoints kept. keep_every: steps between checkpoints kept for good.
+    measures: metrics of measure_images samples: fd_X, kid_X with X a choice of the group features.
+    best: the metric whose lowest value makes best.pt: held_out, or a metric in measures.
+    keep_last: newest checkpoints to keep. keep_every: steps between permanent checkpoints.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -119,7 +119,7 @@ class Trainer:
             raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
 
     def length(self, images: int | None) -> int:
-        """The steps of a run without minutes. images: in the data set, None if unknown."""
+        """The steps of a run without minutes. images: the data set's size; None: unknown."""
         if self.epochs is None:
             return self.steps
         if images is None:
@@ -136,7 +136,7 @@ class Trainer:
 
 
 def try_optimizer(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
-    """The optimizer, after a trial step; ValueError where its kind or its options do not fit."""
+    """The optimizer, after a trial step. Raises ValueError if its kind or options do not fit."""
     parameter = nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.zeros_like(parameter)
     try:

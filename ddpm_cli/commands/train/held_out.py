@@ -1,4 +1,4 @@
-"""Losses on fixed noise, held out and in training, and the verdict that follows from them."""
+"""Losses of held-out and training images on fixed noise, and the verdict on the losses."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -21,7 +21,7 @@ from ddpm_cli.training.verdict import LEVELS, SHOWN
 
 
 def held_out_losses(run: Run) -> dict[str, Fixed]:
-    """The losses of the EMA, then of the network, for each set."""
+    """The losses of the EMA, then of the network, for each set of images."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
     both = [replace(denoiser, network=each) for each in (run.state.ema, network)]
@@ -39,7 +39,7 @@ def held_out_losses(run: Run) -> dict[str, Fixed]:
 
 
 def evaluate_held_out(run: Run) -> dict[str, float]:
-    """The numbers of an evaluation; held-out images lead to a verdict and a picture."""
+    """Evaluate, and return the numbers; if images are held out, update the verdict and picture."""
     losses, numbers = held_out_losses(run), dict[str, float]()
     for name, (ema, network) in losses.items():
         quarters = {f"{name}_q{place}": each for place, each in enumerate(ema.mean(1).tolist(), 1)}
@@ -50,7 +50,7 @@ def evaluate_held_out(run: Run) -> dict[str, float]:
 
 
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
-    """Update the verdict and its picture by an evaluation; log a verdict that changes."""
+    """Update the verdict and its picture by an evaluation; log the verdict if it changes."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
         fact("learning", verdict.summary(run.trainer.best))
@@ -60,9 +60,9 @@ def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
 
 
 def heat_map(by_time: Columns) -> Picture:
-    """Losses by evaluation (from left to right) and by time (the cleanest on top).
+    """A picture of losses by evaluation (left to right) and by time (the cleanest on top).
 
-    A time is dark where its loss is as low as it ever was.
+    A time is dark if its loss is as low as ever.
     """
     logs = by_time.clamp(min=1e-12).log()
     low, high = logs.amin(0), logs.amax(0)

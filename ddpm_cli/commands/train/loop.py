@@ -1,4 +1,4 @@
-"""The course of a training run: steps, and what is done at each cadence."""
+"""The course of a training run: its steps, and the actions at each cadence."""
 
 import math
 import time
@@ -18,19 +18,19 @@ from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.parallel import AnyRankFlag
 from ddpm_cli.training import Progress, fit
 
-Bar: TypeAlias = Any  # tqdm's type takes a parameter for mypy alone
+Bar: TypeAlias = Any  # tqdm's type takes a parameter only for mypy
 
 
 @dataclass
 class Window:
-    """The steps since the last row of numbers, and when the first of them began."""
+    """The steps since the last row of numbers, and the time at which the first step began."""
 
     steps: list[Progress] = field(default_factory=list)
     since: float = field(default_factory=time.perf_counter)
 
 
 def train_loop(run: Run, stop: Event) -> None:
-    """Train until the end or a request to stop; roll back once where the numbers stay bad."""
+    """Train until the end or a request to stop; roll back once if the numbers stay bad."""
     total, silent = run.steps, run.group.rank > 0
     with tqdm(
         total=total, initial=run.state.step, unit=" steps", dynamic_ncols=True, disable=silent
@@ -42,16 +42,16 @@ def train_loop(run: Run, stop: Event) -> None:
 
 
 def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
-    """Train, and do what is due at each cadence; False where too many steps in a row were bad."""
+    """Train, and act at each cadence; return False after too many bad steps in a row."""
     trainer, state, window = run.trainer, run.state, Window()
     guard, stop_anywhere = NonFiniteGuard(state, run.logger, run.group), AnyRankFlag(run.group)
-    # (every so many steps, at the last step too, what is measured)
+    # (steps between, what is measured), also at the last step
     measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
         (trainer.log_every, False, lambda: step_numbers(run, bar, window)),
         (trainer.evaluate_every, True, lambda: evaluate_held_out(run)),
         (trainer.measure_every, True, lambda: measure_samples(run)),
     ]
-    # (every so many steps but for the last, what is written)
+    # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
         (trainer.sample_every, lambda: write_preview(run)),
         (trainer.checkpoint_every, lambda: save_unless_bad(run, guard)),
@@ -83,7 +83,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
 
 
 def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
-    """Save a checkpoint, but none of weights that are going bad."""
+    """Save a checkpoint, unless the last steps were bad."""
     guard.look()
     run.gather_positions()
     if run.group.rank == 0 and not guard.in_a_row:
@@ -91,7 +91,7 @@ def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
 
 
 def step_numbers(run: Run, bar: Bar, window: Window) -> dict[str, float]:
-    """The numbers of a row, means over the window's steps; the bar shows some of them."""
+    """The numbers of a row, means over the window's steps; the bar shows some of the numbers."""
     seconds, steps, window.steps = time.perf_counter() - window.since, window.steps, []
     means = [
         torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in steps

@@ -25,8 +25,8 @@ class Run:
     """The parts of one training run, built once.
 
     share: this process's part of every batch.
-    rows: the stream that is trained on, if there is one; `data` and `held_out` are its first rows.
-    steps: the length, set when all parts are there. If minutes set the length, the cadences are
+    rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
+    steps: the length, set when all parts are built. If minutes set the length, the cadences are
     shortened.
     """
 
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def epoch_size(self) -> int | None:
-        """The images of an epoch, of a stream about so many; None where the number is unknown."""
+        """The images of an epoch, approximate for a stream; None if the number is unknown."""
         if self.rows is None:
             return len(self.data.images)
         return self.rows.count and round(self.rows.count * (1 - self.cfg.data.get("holdout", 0.0)))
@@ -74,23 +74,23 @@ class Run:
         return streamed_batches(share, part, position, threads=max(1, workers), pin=pin)
 
     def snapshot(self) -> dict[str, Any]:
-        """What a checkpoint holds at this step."""
+        """The content of a checkpoint at this step."""
         shape = list(self.data.images.shape[1:])
         facts = {"shape": shape, "classes": self.data.classes, "steps": self.steps}
         return snapshot.take_snapshot(self.state, self.cfg, data=self.fingerprint, facts=facts)
 
     def gather_positions(self) -> None:
-        """Gather where the streams of all processes go on; a checkpoint needs them."""
+        """Gather the positions of all processes in their streams, for a checkpoint."""
         if self.state.position:
             self.state.positions = self.group.all_gather(self.state.position)
 
     def save(self) -> None:
-        """Begin a checkpoint of this step, as the best where its metric is the lowest."""
+        """Begin a checkpoint of this step, as the best checkpoint if its metric is the lowest."""
         self.writer.end()
         verdict, step = self.state.verdict, self.state.step
         if self.writer.best_lost:
             verdict.forget_best()
-        # a checkpoint that only a stop brings about never competes
+        # a checkpoint caused by a stop never counts as the best
         regular = step % self.trainer.checkpoint_every == 0 or step == self.steps
         best = regular and verdict.best_at(step)
         self.writer.begin(self.snapshot(), best=best)

@@ -1,4 +1,4 @@
-"""FD and KID of samples while a run trains; they change nothing that is learned."""
+"""FD and KID of samples while a run trains; the metrics do not affect training."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from ddpm_cli.spacing import evenly_spaced
 
 
 def prepare_sample_metrics(run: Run) -> None:
-    """Log which metrics of samples are measured, and extract the features of training images."""
+    """Log the metrics of samples, and extract the features of training images."""
     trainer, metrics = run.trainer, run.sample_metrics
     of = f"of {trainer.measure_images:,} samples every {trainer.measure_every:,} steps"
     against = f"against {len(metrics.images):,} training images"
@@ -27,23 +27,23 @@ def prepare_sample_metrics(run: Run) -> None:
 
 
 def measure_samples(run: Run) -> dict[str, float]:
-    """The metrics of the EMA's samples, from the same noise at every step; {} without metrics."""
+    """Measure the EMA's samples, drawn from the same noise at every step; {} without metrics."""
     if not run.trainer.measures:
         return {}
     return score_samples(run, map(final_images, sample_batches(run)))
 
 
 def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
-    """This process's share of the samples, batch by batch, each after every step of the sampler.
+    """Yield this process's share of the samples in batches, each after every sampling step.
 
-    Labels are as frequent as in the data.
+    Labels have the frequencies of the data.
     """
     n, size = run.trainer.measure_images, run.trainer.microbatch or run.trainer.batch_size
     mine, generator = range(n)[run.group.slice_of(n)], ema_generator(run)
     known = run.data.labels if run.state.denoiser.conditional else None
     labels = None if known is None else known[torch.tensor(evenly_spaced(len(known), n))]
     for batch in (mine[first : first + size] for first in range(0, len(mine), size)):
-        # indices that no sampling run reaches
+        # indices that no run of ddpm-sample reaches
         indices = range(MAX_STEPS + batch.start, MAX_STEPS + batch.stop)
         own = None if labels is None else labels[batch.start : batch.stop]
         yield generator.trajectory(indices, own)
@@ -51,7 +51,7 @@ def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
 
 @torch.no_grad()
 def final_images(states: Iterator[Images]) -> Bytes:
-    """The images at the end of a sampler's states."""
+    """The images of the last of a sampler's states."""
     return to_bytes(deque(states, maxlen=1)[0]).cpu()
 
 

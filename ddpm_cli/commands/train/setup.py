@@ -1,4 +1,4 @@
-"""A run before its first step: every part built, cheapest first, or put back from a checkpoint."""
+"""The setup of a run: build every part, cheapest first, or restore it from a checkpoint."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ from ddpm_cli.training import Trainer, TrainState, try_optimizer
 def set_up_run(
     cfg: DictConfig, invocation: Invocation, group: ProcessGroup, features: Mapping[str, Any]
 ) -> Run:
-    """Build a run, or go on with a run from its checkpoint; log what it is, write nothing.
+    """Build a run, or resume a run from its checkpoint; log its description, write nothing.
 
     features: the nodes of the features that metrics of samples take.
     """
@@ -75,7 +75,7 @@ def set_up_run(
 
 
 def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
-    """Refuse processes of torchrun that would not train together, or would have no image."""
+    """Refuse processes of torchrun that would not train together or would get no image."""
     trainer, count = cfg.trainer, group.count
     if count > 1 and trainer.parallel != "ddp":
         which = f"trainer.parallel is {trainer.parallel!r}"
@@ -95,7 +95,7 @@ def build_run(
     group: ProcessGroup,
     features: Mapping[str, Any],
 ) -> Run:
-    """Build every part, cheapest first, and put back what the checkpoint holds."""
+    """Build every part, cheapest first, and restore the checkpoint if there is one."""
     diffusion, loss = build_diffusion(cfg), build_loss(cfg)
     trainer = build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer")))
     device, preparation = find_device(trainer.device), group_options(cfg, "data")
@@ -109,7 +109,7 @@ def build_run(
         extractors = group.first_then_others(lambda: build_extractors(*args))
     data, rows = load_images(cfg, trainer.batch_size, preparation, group)
     began = time.perf_counter()
-    if denoiser.conditional:  # one class stood for all of them until they were known
+    if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
     flops = FlopCount(count_flops(denoiser.network, shape), peak_of(trainer, device, group))
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
@@ -133,7 +133,7 @@ def build_run(
 def initial_denoiser(
     cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int
 ) -> Denoiser:
-    """The denoiser before training, its weights a function of the seed."""
+    """The denoiser before training; its weights are a function of the seed."""
     torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
     return build_denoiser(cfg, diffusion, shape, classes)
 
@@ -141,9 +141,9 @@ def initial_denoiser(
 def load_images(
     cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
 ) -> tuple[ImageSet, StreamedTable | None]:
-    """The images, or the first images of a stream and its rows.
+    """Load the images, or the first images of a stream and its rows.
 
-    Raises ValueError where processes see different images, or where a batch has too few.
+    Raises ValueError if processes see different images, or if a batch is larger than the data.
     """
     source = group.first_then_others(lambda: build(cfg, "data"))
     check_batch_size(batch_size, source.count, endless=source.rows is not None)
@@ -159,14 +159,14 @@ def load_images(
 
 
 def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
-    """Refuse a batch of more images than there are; a stream has more than its first images."""
+    """Refuse a batch larger than the data set; a stream has more images than its first rows."""
     if size > images and not (endless and images):
         allowed = f"at most {images}, the images there are{why}"
         raise ValueError(f"trainer.batch_size must be {allowed}, but is {size}")
 
 
 def peak_of(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
-    """FLOP/s of all devices that the run computes on."""
+    """The peak FLOP/s of all devices of the run."""
     over_gpus = trainer.parallel == "dp" and device.type == "cuda"
     count = torch.cuda.device_count() if over_gpus else group.count
     return count * measure_peak(device, TYPES[trainer.precision])
@@ -180,7 +180,7 @@ def build_state(
     loss: Loss,
     time_sampler: TimeSampler,
 ) -> TrainState:
-    """The state before the first step, with the network as these processes compute it."""
+    """The state before the first step, with the network prepared for these processes."""
     module = loss.to(device) if isinstance(loss, nn.Module) else None
     denoiser = replace(denoiser, network=on_device(denoiser.network, device))
     state = TrainState.fresh(
@@ -195,15 +195,15 @@ def build_state(
         group=group,
     )
     state.denoiser = replace(denoiser, network=network)
-    # The range of bf16 and fp32 needs no scaler of the loss.
+    # bf16 and fp32 have range enough without a scaler of the loss.
     state.scaler = GradScaler(device.type, enabled=trainer.precision == "fp16")
     return state
 
 
 def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
-    """Set the steps of a run. If minutes set the steps, the cadences are shortened in proportion.
+    """Set the steps of a run; if minutes set the steps, shorten the cadences in proportion.
 
-    A run that goes on with the same minutes keeps its steps.
+    A resumed run with the same minutes keeps its steps.
     """
     trainer = run.trainer
     run.steps = trainer.length(run.epoch_size)

@@ -1,4 +1,4 @@
-"""How many steps fit into the minutes given: the first steps are timed and undone."""
+"""The number of steps that fit into trainer.minutes: the first steps are timed and undone."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import Trainer, fit, snapshot
 
-MARGIN = 0.1  # of the time, for what is not timed and for a machine that gets slower
-TIMING = 0.03  # of the time, to time steps, and as much to time samples
-FEWEST, MOST = 3, 100  # steps that are timed
+MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
+TIMING = 0.03  # share of the time to time steps, and again to time samples
+FEWEST, MOST = 3, 100  # the fewest and the most steps that are timed
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Costs:
     def steps(self, seconds: float, recipe: Trainer) -> int:
         """The steps that fit into the time with their grids and checkpoints, the last included.
 
-        A run shorter than its recipe has as many grids; a longer run has them as often.
+        A run shorter than its recipe has as many grids; a longer run has grids as often.
         """
         beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every
         beside += self.save / recipe.checkpoint_every
@@ -52,7 +52,7 @@ class Costs:
 def steps_that_fit(run: Run, since: float) -> int:
     """The steps that fit into trainer.minutes, counted from `since`; `run` stays as it was.
 
-    Raises ValueError where no step fits.
+    Raises ValueError if no step fits.
     """
     minutes = run.trainer.minutes
     assert minutes is not None
@@ -67,7 +67,7 @@ def steps_that_fit(run: Run, since: float) -> int:
 
 
 def measure_costs(run: Run, seconds: float) -> Costs:
-    """Time steps, a grid, an evaluation and a checkpoint of a run of about so many seconds."""
+    """Time steps, a grid, an evaluation and a checkpoint of a run of about `seconds` seconds."""
     limit = TIMING * seconds
     with keeping_state(run):
         step = step_seconds(run, limit)
@@ -80,7 +80,7 @@ def measure_costs(run: Run, seconds: float) -> Costs:
 
 @contextmanager
 def keeping_state(run: Run) -> Iterator[None]:
-    """Put the state back afterwards, as a resume would."""
+    """Restore the state when the context ends, as a resume would."""
     before, complete = StagingBuffers().copy(run.snapshot())
     complete()
     try:
@@ -90,9 +90,9 @@ def keeping_state(run: Run) -> Iterator[None]:
 
 
 def step_seconds(run: Run, limit: float) -> float:
-    """The seconds of a step, the mean of as many steps as fit into the limit.
+    """Time the mean step over as many steps as fit into the limit, in seconds.
 
-    Two steps warm up before; a few steps are timed at least.
+    Two steps warm up first; at least FEWEST steps are timed.
     """
     trainer, stream = replace(run.trainer, stop_at=None), run.batches_from(run.state.step)
     seed, group = run.cfg.seed, run.group
@@ -110,7 +110,7 @@ def step_seconds(run: Run, limit: float) -> float:
 
 @torch.no_grad()
 def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float) -> float:
-    """The seconds of a batch of samples, extrapolated from the steps that fit into the limit."""
+    """Time a batch of samples in seconds, extrapolated from the steps that fit into the limit."""
     steps = len(group_options(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
     list(islice(draw(), 2))
     began, done = time.perf_counter(), 0
@@ -122,7 +122,7 @@ def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float
 
 
 def measurement_seconds(run: Run, limit: float) -> float:
-    """The seconds of the metrics of samples: of drawing them, and of scoring black images."""
+    """Time the metrics of samples in seconds: the drawing, and the scoring of black images."""
     n, shape = run.trainer.measure_images, run.data.images.shape[1:]
     black = torch.zeros(len(range(n)[run.group.slice_of(n)]), *shape, dtype=torch.uint8)
     score_samples(run, [black])  # the first call extracts the features of training images
@@ -132,7 +132,7 @@ def measurement_seconds(run: Run, limit: float) -> float:
 
 
 def save_seconds(run: Run) -> float:
-    """The seconds of a checkpoint; written beside training it costs the steps less."""
+    """Time a checkpoint in seconds; a checkpoint written during training costs less."""
     copy, complete = StagingBuffers().copy(run.snapshot())
     complete()
     with TemporaryDirectory(dir=run.folder) as folder:

@@ -1,4 +1,4 @@
-"""A source of images, its version, and the sources that rows of a table make."""
+"""A source of images, its version, and sources made from the rows of a table."""
 
 import hashlib
 import os
@@ -36,11 +36,11 @@ class StreamedTable:
 class Source:
     """Images by their number, opened on demand, with their names in messages.
 
-    open: returns an array [H, W, C] if no mode of Pillow has its channels. labels: None without
-    classes. version: changes if an image or the order may have changed, and reads no pixels.
-    parts: the count of images of each of several sources, in order, and its share of the training
-    images; None if all images count alike. rows: the stream to train on, of which this source
-    holds the first rows.
+    open: opens an image, as an array [H, W, C] if no mode of Pillow has its channels. labels: None
+    without classes. version: a text that changes if an image or the order may have changed. parts:
+    the number of images of each of several sources, in order, and the source's share of the
+    training images; None if all images count alike. rows: the stream to train on, whose first rows
+    this source holds.
     """
 
     count: int
@@ -56,7 +56,7 @@ class Source:
 def rows_source(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
     """The source of a data set with a column of undecoded images and perhaps a column of labels.
 
-    Classes are those that the column declares, else its distinct values. place: of local files.
+    The column declares the classes, or its distinct values are the classes. place: of local files.
     """
 
     def version() -> str:
@@ -100,7 +100,7 @@ def cell_name(image: dict[str, Any] | None, index: int) -> str:
 
 
 def stream_source(rows: IterableDataset, image: str, label: str | None) -> Source:
-    """The source of the first rows of a stream, which says where the other rows are."""
+    """The source of the first rows of a stream, with a reference to the other rows."""
     if label and not isinstance(rows.features[label], ClassLabel):
         raise ValueError(
             "label_column must declare its classes with streaming=true, "
@@ -114,7 +114,7 @@ def stream_source(rows: IterableDataset, image: str, label: str | None) -> Sourc
 
 
 def hash_parts(parts: Iterable[object]) -> str:
-    """A hash of the representations of parts."""
+    """A hash of the parts' representations."""
     text = "".join(f"{part!r}\n" for part in parts)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
