@@ -71,7 +71,7 @@ MIGRATIONS: dict[int, Callable[[Content], Content]] = {
 
 
 def to_newest_format(content: Content) -> Content:
-    """The content in the newest format; ValueError where its format is unknown."""
+    """The content in the newest format. Raises ValueError if its format is unknown."""
     while (number := content["format"]) != FORMAT:
         if number not in MIGRATIONS:
             raise ValueError(
