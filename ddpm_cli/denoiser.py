@@ -66,7 +66,7 @@ class Denoiser:
     def __call__(self, x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
         """Estimate x_0 [B, C, H, W] from x_t, with `t` a number or a CPU vector [B].
 
-        label: int64 [B], -1 for no label; ValueError where the network takes none. The network
+        label: int64 [B], -1 for no label. Raises ValueError if the network takes none. The network
         gets t - 1 unrounded, 0..T-1, as public checkpoints expect.
         """
         if label is not None and not self.conditional:
