@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.parallel import AsyncScalar, ProcessGroup
+from ddpm_cli.hardware import AsyncScalar
+from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Coefficient, Counts, Kept, PerImage, Times, Uniforms, tensor_kinds
 
 SampledTimes: TypeAlias = tuple[Times, Coefficient | float]

@@ -33,7 +33,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli import cli
 from ddpm_cli.config.build import config_dir
-from ddpm_cli.parallel import count_flops
+from ddpm_cli.hardware import count_flops
 
 torch.set_num_threads(1)
 
@@ -82,7 +82,7 @@ def brief(monkeypatch) -> None:
         return COUNTED[key]
 
     monkeypatch.setattr("ddpm_cli.commands.train.setup.count_flops", once)
-    monkeypatch.setattr("ddpm_cli.training.held_out.IMAGES", 8)
+    monkeypatch.setattr("ddpm_cli.training.fixed_noise_losses.IMAGES", 8)
 
 
 def parsed_in_c(load):

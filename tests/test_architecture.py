@@ -23,12 +23,12 @@ LEVELS = [  # of rooms, from the top down
     "commands",
     "preflight reports",
     "generation",
-    "evaluation training models",
+    "evaluation training components",
     "samplers losses sweeps",
     "checkpoints run_folder loading metrics denoiser train_times",
-    "data networks parallel rendering diffusion schedules seeds images pacing",
-    "config console",
-    "text files spacing shapes",
+    "data networks parallel rendering diffusion schedules seeds images",
+    "config console hardware length_scaling",
+    "text files even_indices shapes",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 SHARED_LEVELS = (7, 8)  # whose single files the other rooms of the level may import

@@ -7,8 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 from ddpm_cli import config
+from ddpm_cli.components import build_diffusion, build_time_sampler
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.models import build_diffusion, build_time_sampler
 from ddpm_cli.schedules import cosine, linear
 from ddpm_cli.train_times import History, logit_normal, lognormal, loss_aware, stratified, uniform
 

@@ -8,9 +8,10 @@ from ddpm_cli import losses, schedules
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.hardware import prepare_for_training
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import network_state, prepare_for_training
+from ddpm_cli.parallel import distribute, network_state
 from ddpm_cli.training import Trainer, TrainState, fit
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
@@ -69,9 +70,8 @@ def trainer(**changes):
 def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
     torch.manual_seed(0)
     network = UNet(1, 1, classes, dim=dim, dim_mults=(1, 2), dropout=dropout)
-    network = prepare_for_training(
-        network, "fp32", compiled=False, recomputed=False, parallel=parallel
-    )
+    network = prepare_for_training(network, "fp32", compiled=False, recomputed=False)
+    network = distribute(network, parallel)
     denoiser = Denoiser(DIFFUSION, network, conditional=classes > 0)
     return TrainState.fresh(denoiser, partial(torch.optim.AdamW, lr=lr, fused=fused))
 

@@ -1,5 +1,6 @@
 """A checkpoint: one file for a whole run, written as a whole, read without running code."""
 
+from ddpm_cli.checkpoints.faults import FACTS, FIELDS
 from ddpm_cli.checkpoints.file import Checkpoint, environment, write_checkpoint
 from ddpm_cli.checkpoints.folder import (
     BEST,
@@ -11,4 +12,3 @@ from ddpm_cli.checkpoints.folder import (
 )
 from ddpm_cli.checkpoints.formats import FORMAT, MIGRATIONS
 from ddpm_cli.checkpoints.staging import StagingBuffers
-from ddpm_cli.checkpoints.validation import FACTS, FIELDS

@@ -14,8 +14,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from ddpm_cli.checkpoints.faults import FACTS, FIELDS, faults, optimizer_faults, parse_config
 from ddpm_cli.checkpoints.formats import UNREADABLE, check_archive, to_newest_format
-from ddpm_cli.checkpoints.validation import FACTS, FIELDS, faults, optimizer_faults, parse_config
 from ddpm_cli.files import write_atomically
 
 

@@ -10,7 +10,8 @@ from ddpm_cli.commands.train.command import launch_run
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact, logging_to
-from ddpm_cli.parallel import find_device, join_group
+from ddpm_cli.hardware import find_device
+from ddpm_cli.parallel import join_group
 
 
 def doctor(cfg: DictConfig, invocation: Invocation) -> bool:

@@ -9,12 +9,12 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.components import load_denoiser
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.models import load_denoiser
-from ddpm_cli.parallel import prepare_for_sampling
+from ddpm_cli.hardware import prepare_for_sampling
 from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, with_label
 from ddpm_cli.shapes import Images
 

@@ -1,16 +1,7 @@
-"""Processes, devices, precision: only this folder knows where and how a network computes."""
+"""Several processes or GPUs: their launch, their exchanges, and networks that they share."""
 
-from ddpm_cli.parallel.devices import AsyncScalar, device_text, find_device, without_sync
-from ddpm_cli.parallel.flops import FlopCount, count_flops, measure_peak
+from ddpm_cli.parallel.data_parallel import distribute, without_sync
 from ddpm_cli.parallel.group import ALONE, AnyRankFlag, EchoError, ProcessGroup, join_group
-from ddpm_cli.parallel.precision import (
-    TYPES,
-    Precision,
-    has_overflowed,
-    on_device,
-    prepare_for_sampling,
-    prepare_for_training,
-)
 from ddpm_cli.parallel.state_dicts import (
     load_network,
     load_optimizer,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from ddpm_cli.parallel.precision import Autocast
+from ddpm_cli.hardware.precision import Autocast
 
 State: TypeAlias = Mapping[Any, Any]
 

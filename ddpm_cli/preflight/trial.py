@@ -17,7 +17,7 @@ from ddpm_cli.preflight.resources import REMEDY, peak_memory
 from ddpm_cli.samplers import clip_x0
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
-from ddpm_cli.training.trainer import backward, noise_for_training
+from ddpm_cli.training.fit import backward, noise_for_training
 
 ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is full
 

@@ -9,7 +9,7 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import foreign_modules
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
-from ddpm_cli.pacing import shorten_cadences
+from ddpm_cli.length_scaling import shorten_cadences
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
 

@@ -8,12 +8,12 @@ from typing import Any
 from markupsafe import Markup
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.rendering.html import chart
 from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.evaluations import protocol_warning
 from ddpm_cli.run_folder.layout import EVALUATIONS, INCIDENTS
 from ddpm_cli.run_folder.rows import json_rows
-from ddpm_cli.spacing import first_to_last
 from ddpm_cli.training.verdict import Verdict
 
 LISTED = 20  # the most rows of a table

@@ -8,6 +8,7 @@ import torch
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.generation.film import FRAMES, collect_states
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
@@ -15,7 +16,6 @@ from ddpm_cli.rendering.html import fit_picture, fit_pictures
 from ddpm_cli.rendering.tiles import grid, pil_image
 from ddpm_cli.run_folder.layout import DATA, FORWARD, HELD_OUT
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
-from ddpm_cli.spacing import first_to_last
 
 GRIDS = 50  # the most grids of samples
 OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # the most bytes in the page

@@ -1,133 +1,146 @@
-"""The training loop: a generator over steps, independent of files."""
+"""The recipe of a training run: its options, their checks, and values that follow."""
 
 import math
-from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
-from ddpm_cli.loading import Batch
-from ddpm_cli.losses import Loss, Noised
-from ddpm_cli.parallel import ALONE, ProcessGroup, has_overflowed, without_sync
-from ddpm_cli.seeds import Purpose, words_at
-from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time, Times
-from ddpm_cli.training.noising import keyed_uniforms, noise_batch
-from ddpm_cli.training.options import Trainer
-from ddpm_cli.training.state import TrainState, step_optimizer, update_ema
+from ddpm_cli.config.schema import at_least
+from ddpm_cli.hardware import Precision
+from ddpm_cli.seeds import MAX_STEPS
+
+CADENCES = (
+    "log_every",
+    "evaluate_every",
+    "measure_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_every",
+)
+POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
+FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
+LR_SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+}
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The numbers of one step. The tensors stay on the device until they are read.
+class Trainer:
+    """The recipe of a training run. `fit` follows it.
 
-    step: the steps done, this step included. loss, grad_norm: numbers of the global batch.
-    skipped: whether loss or gradient is not finite, so that the step changed nothing.
-    overflow: whether the cause is the range of fp16, to which the scaler reacts.
-    losses, indices, times, weights: values of this process's images; the losses are weighted.
+    steps, or epochs or minutes in its place: length of the run, over which the LR decays.
+    stop_at: an earlier step to end at; it changes nothing else. lr_schedule: after `warmup` steps.
+    batch_size: images in a step, over all processes. microbatch: images at once in the network.
+    processes: processes with parallel=ddp. workers: processes that prepare batches. Apart from
+    rounding and dropout's masks, microbatch, processes and workers do not change a step.
+    precision: the network's precision; bf16 and fp16 use autocast. compile: use torch.compile.
+    activation_checkpointing: less memory, more time. grad_clip: largest norm of the gradient.
+    label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
+    EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
+    checkpoint.
+    measures: metrics of measure_images samples: fd_X, kid_X with X a choice of the group features.
+    best: the metric whose lowest value makes best.pt: held_out, or a metric in measures.
+    keep_last: newest checkpoints to keep. keep_every: steps between permanent checkpoints.
     """
 
-    step: int
-    loss: Scalar
-    grad_norm: Scalar
-    lr: float
-    skipped: Flag
-    overflow: Flag
-    losses: PerImage
-    indices: Indices
-    times: Time
-    weights: PerImage | float
+    optimizer: Callable[..., Optimizer]
+    _: KW_ONLY
+    device: str
+    parallel: Literal["none", "dp", "ddp"]
+    processes: int | Literal["auto"]
+    workers: int
+    steps: int
+    epochs: int | None
+    minutes: float | None
+    stop_at: int | None
+    batch_size: int
+    microbatch: int | None
+    precision: Precision
+    compile: bool
+    activation_checkpointing: bool
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup: int
+    grad_clip: float | None
+    label_dropout: float
+    offset_noise: float
+    input_perturbation: float
+    ema: float
+    bad_steps: int
+    log_every: int
+    evaluate_every: int
+    measures: list[str]
+    measure_every: int
+    measure_images: int
+    best: str
+    sample_every: int
+    checkpoint_every: int
+    keep_last: int
+    keep_every: int | None
+
+    def __post_init__(self) -> None:
+        at_least(
+            self, **dict.fromkeys(POSITIVE, 1), **dict.fromkeys(FROM_ZERO, 0), measure_images=2
+        )
+        if self.best not in (known := ["held_out", *self.measures]):
+            raise ValueError(
+                f"best must be one of {', '.join(known)} (trainer.measures adds others), "
+                f"but is {self.best!r}"
+            )
+        if self.parallel != "ddp" and self.processes != 1:
+            raise ValueError(
+                f"processes={self.processes} needs trainer=ddp, but parallel is {self.parallel!r}"
+            )
+        if self.minutes is not None and (self.epochs is not None or not self.minutes > 0):
+            values = f"they are {self.minutes} and {self.epochs}"
+            raise ValueError(f"minutes must be positive and without epochs, but {values}")
+        if self.parallel == "dp" and self.compile:
+            raise ValueError("compile=true does not go with trainer=dp; use trainer=ddp")
+        if self.steps >= MAX_STEPS:
+            remedy = "trainer.stop_at ends a long run early"
+            raise ValueError(
+                f"steps must be less than {MAX_STEPS:,}, but is {self.steps}; {remedy}"
+            )
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
+        if min(self.offset_noise, self.input_perturbation) < 0:
+            values = f"they are {self.offset_noise} and {self.input_perturbation}"
+            raise ValueError(
+                f"offset_noise and input_perturbation must be at least 0, but {values}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be at least 0 and less than 1, but is {self.ema}")
+        if self.grad_clip is not None and not self.grad_clip > 0:
+            raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
+
+    def length(self, images: int | None) -> int:
+        """The steps of a run without minutes. images: the data set's size; None: unknown."""
+        if self.epochs is None:
+            return self.steps
+        if images is None:
+            raise ValueError(
+                f"trainer.epochs={self.epochs} needs the number of images, "
+                "which the stream does not tell; give steps"
+            )
+        return math.ceil(self.epochs * images / self.batch_size)
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """The factor of the learning rate: a function of (step, steps) alone."""
+        decay = LR_SCHEDULES[self.lr_schedule](step / max(1, steps))
+        return min(1.0, (step + 1) / (self.warmup + 1)) * decay
 
 
-def fit(
-    trainer: Trainer,
-    state: TrainState,
-    batches: Iterator[Batch],
-    loss: Loss,
-    *,
-    steps: int,
-    seed: int,
-    group: ProcessGroup = ALONE,
-) -> Iterator[Progress]:
-    """Train from `state.step` to the end, changing `state`; yield after every step.
-
-    batches: this process's part of every batch. steps: length of the run, for the decay of the LR.
-    """
-    optimizer, scaler = state.optimizer, state.scaler
-    end = steps if trainer.stop_at is None else min(steps, trainer.stop_at)
-    for step in range(state.step, end):
-        lr = set_lr(trainer, state, steps)
-        batch = next(batches)
-        noised, times = noise_for_training(trainer, state, batch, seed)
-
-        optimizer.zero_grad()
-        losses = backward(trainer, state, noised, loss, seed, group)
-        mean = group.sum(losses.sum()) / trainer.batch_size
-        scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(state.parameters, trainer.grad_clip or math.inf)
-
-        skipped = ~(mean.isfinite() & norm.isfinite())
-        overflow = has_overflowed(scaler, mean, norm)
-        step_optimizer(optimizer, skipped)
-        decay = min(trainer.ema, (1 + step) / (10 + step))
-        update_ema(state.ema, state.denoiser.network, decay, skipped)
-        scaler.update()
-
-        state.step, state.position = step + 1, batch.position
-        state.history.follow(times, batch.first, losses / noised.weight, group)
-        per_image = losses, batch.indices, noised.t, noised.weight
-        yield Progress(step + 1, mean, norm, lr, skipped, overflow, *per_image)
-
-
-def set_lr(trainer: Trainer, state: TrainState, steps: int) -> float:
-    """Set the learning rate of the next step; return the rate of the first group of parameters.
-
-    A scheduler of torch would warn if fp16's first step overflows.
-    """
-    factor = state.lr_scale * trainer.lr_factor(state.step, steps)
-    for options in state.optimizer.param_groups:
-        options["lr"] = options.setdefault("initial_lr", options["lr"]) * factor
-    return float(state.optimizer.param_groups[0]["lr"])
-
-
-def noise_for_training(
-    trainer: Trainer, state: TrainState, batch: Batch, seed: int
-) -> tuple[Noised, Times]:
-    """Noise the next batch by the recipe; return also the times of the global batch."""
-    u = keyed_uniforms(seed, Purpose.TIMES, state.step, trainer.batch_size)
-    times = state.time_sampler(u, state.history)
-    noised = noise_batch(
-        state.denoiser,
-        batch,
-        seed,
-        state.step,
-        state.denoiser.device,
-        times=times,
-        label_dropout=trainer.label_dropout,
-        offset_noise=trainer.offset_noise,
-        input_perturbation=trainer.input_perturbation,
-    )
-    return noised, times[0]
-
-
-def backward(
-    trainer: Trainer, state: TrainState, batch: Noised, loss: Loss, seed: int, group: ProcessGroup
-) -> PerImage:
-    """Compute the gradient of the global batch's mean loss; return the losses of this process.
-
-    DistributedDataParallel takes the mean over the processes, hence the factor `group.count`. The
-    processes exchange gradients with the last microbatch.
-    """
-    network, scaler, losses = state.denoiser.network, state.scaler, []
-    parts = list(batch.split(trainer.microbatch or len(batch.x0)))
-    for place, part in enumerate(parts):
-        torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, group.rank, place)[0])
-        with without_sync(network) if place < len(parts) - 1 else nullcontext():
-            losses.append(part.weight * loss(state.denoiser, part))
-            mean = losses[-1].sum() * (group.count / trainer.batch_size)
-            scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
-    for parameter in state.loss_module.parameters():
-        grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        parameter.grad = group.sum(grad) / group.count
-    return torch.cat(losses).detach()
+def try_optimizer(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
+    """The optimizer, after a trial step. Raises ValueError if its kind or options do not fit."""
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.zeros_like(parameter)
+    try:
+        optimizer([parameter]).step()
+    except (ValueError, RuntimeError, TypeError, NameError, AssertionError) as error:
+        raise ValueError(f"trainer.optimizer: {error}") from error
+    return optimizer

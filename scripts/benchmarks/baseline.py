@@ -19,10 +19,11 @@ from ddpm_cli.config.build import config_dir
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.hardware import on_device, prepare_for_training
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, Pointwise
-from ddpm_cli.parallel import ALONE, ProcessGroup, on_device, prepare_for_training
+from ddpm_cli.parallel import ALONE, ProcessGroup
 from ddpm_cli.training import Progress, Trainer, TrainState, fit
 
 Sides: TypeAlias = Mapping[str, Callable[[], object]]

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 import torch
 from hydra import compose, initialize_config_dir
 
-from ddpm_cli.commands.train.held_out import evaluate_held_out
 from ddpm_cli.commands.train.setup import set_up_run
+from ddpm_cli.commands.train.validation import evaluate_held_out
 from ddpm_cli.config.build import config_dir
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.parallel import ProcessGroup

@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from baseline import Task, project, state_of
 
-from ddpm_cli.parallel import ALONE, ProcessGroup, join_group, prepare_for_training
+from ddpm_cli.hardware import prepare_for_training
+from ddpm_cli.parallel import ALONE, ProcessGroup, distribute, join_group
 from ddpm_cli.parallel.launch import run_in_processes
 from ddpm_cli.training import Progress
 
@@ -20,9 +21,8 @@ def training(options: argparse.Namespace, group: ProcessGroup) -> Iterator[Progr
     """A training run of random images in these processes."""
     task = Task(options.dim, tuple(options.mults), options.size, options.batch)
     state = state_of(task)
-    network = prepare_for_training(
-        state.denoiser.network, "fp32", compiled=False, recomputed=False, group=group
-    )
+    network = prepare_for_training(state.denoiser.network, "fp32", compiled=False, recomputed=False)
+    network = distribute(network, "ddp", group)
     state.denoiser = replace(state.denoiser, network=network)
     return project(task, state, group)
 

@@ -15,7 +15,7 @@ from baseline import CPU, DIFFUSION, Task, interleaved, tutorial_sampling
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.parallel import TYPES, count_flops, measure_peak, on_device, prepare_for_sampling
+from ddpm_cli.hardware import TYPES, count_flops, measure_peak, on_device, prepare_for_sampling
 from ddpm_cli.samplers import clip_x0, ddim
 from ddpm_cli.shapes import Images
 

@@ -11,8 +11,8 @@ import torch
 from baseline import CPU, DIFFUSION, Sides, Task, bare, interleaved, project, state_of, tutorial
 
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.hardware import TYPES, count_flops, measure_peak
 from ddpm_cli.loading import Batch
-from ddpm_cli.parallel import TYPES, count_flops, measure_peak
 from ddpm_cli.training import noise_batch
 
 

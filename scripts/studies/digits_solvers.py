@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.components import load_denoiser
 from ddpm_cli.data import Preparation, digits, load_image_set
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.generator import Generator
@@ -23,7 +24,6 @@ from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, frechet_distance, moments
 from ddpm_cli.metrics.features import average_down
-from ddpm_cli.models import load_denoiser
 from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc
 from ddpm_cli.shapes import Images
 

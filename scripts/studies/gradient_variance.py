@@ -20,11 +20,11 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.components import build_time_sampler, load_denoiser
 from ddpm_cli.config.build import build, group_options
 from ddpm_cli.data import load_image_set
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import vlb
-from ddpm_cli.models import build_time_sampler, load_denoiser
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.train_times import History, TimeSampler, stratified, uniform
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch

@@ -17,10 +17,10 @@ from ddpm_cli.commands.report import Options as ReportOptions
 from ddpm_cli.commands.sample.command import Options as SampleOptions
 from ddpm_cli.commands.sweep.command import Options as SweepOptions
 from ddpm_cli.commands.train.command import Options as TrainOptions
+from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.loading import Batch
-from ddpm_cli.models import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.train_times import History
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch

@@ -17,6 +17,7 @@ from ddpm_cli.commands.compare.tradeoff import (
     plot_tradeoff,
     tradeoff_csv,
 )
+from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
@@ -24,9 +25,8 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
 from ddpm_cli.files import save_text
+from ddpm_cli.hardware import device_text
 from ddpm_cli.metrics import extract_features, moments
-from ddpm_cli.models import load_denoiser
-from ddpm_cli.parallel import device_text
 from ddpm_cli.rendering.tiles import labelled_rows, save_png
 from ddpm_cli.shapes import Bytes
 

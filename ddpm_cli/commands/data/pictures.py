@@ -11,10 +11,10 @@ from ddpm_cli.commands.data.histograms import draw_histograms
 from ddpm_cli.commands.data.subject import DataReport
 from ddpm_cli.commands.data.summary import report_facts
 from ddpm_cli.data import select_images
+from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import save_text
 from ddpm_cli.rendering.figure import save_figure
 from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
-from ddpm_cli.spacing import evenly_spaced
 
 SHOWN = 64  # images in the grid; the histogram of bytes uses 16 times as many
 PAIRS = 16  # copies of each kind in the picture of copies

@@ -27,13 +27,15 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
-from ddpm_cli.evaluation import metric_names
+from ddpm_cli.evaluation import metric_registry
+from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
 from ddpm_cli.files import save_text
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import PROVENANCE
+from ddpm_cli.hardware import device_text, find_device
 from ddpm_cli.metrics import Copies
-from ddpm_cli.parallel import device_text, find_device, join_group
+from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes
 from ddpm_cli.run_folder.evaluations import append_evaluations
 
@@ -46,8 +48,8 @@ def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     options = parse_options(cfg, Options, groups=groups)
     bind_options(GenerationOptions, cfg)()  # refuses what ddpm-sample refuses
     folder, named = invocation.folder, invocation.folder_is_named
-    cfg.metrics = metrics = metric_names.full_names(options.metrics)
-    options, nodes = replace(options, metrics=metrics), metric_names.feature_nodes(metrics)
+    cfg.metrics = metrics = metric_registry.full_names(options.metrics)
+    options, nodes = replace(options, metrics=metrics), feature_nodes(metrics)
     args = OmegaConf.to_container(cfg), options, nodes, folder, torch.get_num_threads()
     count = process_count(options.processes, options.device)
     try:
@@ -94,7 +96,7 @@ def log_evaluation(
     """Log what is measured, the settings, and the cost."""
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     total = f"{len(parts['all'].images):,}"
-    fact("device", device_text(inputs.denoiser.device, group=inputs.group))
+    fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
     fact("checkpoint", f"{options.ckpt}: step {checkpoint.step:,}, {options.weights} weights")
     if run:
         generated, part = run.generated, parts[options.reference]

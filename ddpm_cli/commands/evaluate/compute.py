@@ -13,7 +13,8 @@ from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_genera
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.console import fact
 from ddpm_cli.data.cache import cache_root
-from ddpm_cli.evaluation import metric_names
+from ddpm_cli.evaluation import metric_registry
+from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
 from ddpm_cli.generation.draw import draw_missing
@@ -44,14 +45,14 @@ def build_evaluation(
     """
     options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
     for name in dict.fromkeys(options.parts):
-        if (count := len(parts[name].images)) <= metric_names.NEIGHBOURS:
+        if (count := len(parts[name].images)) <= metric_registry.NEIGHBOURS:
             raise ValueError(
-                f"the {name} images must be more than {metric_names.NEIGHBOURS} "
+                f"the {name} images must be more than {metric_registry.NEIGHBOURS} "
                 f"to be compared with, but are {count}"
             )
     metrics = [name for name in options.metrics if name != "nll"]
     extractors = inputs.group.first_then_others(
-        lambda: metric_names.build_extractors(nodes, options.trust, device, inputs.checkpoint.shape)
+        lambda: build_extractors(nodes, options.trust, device, inputs.checkpoint.shape)
     )
     for name, extractor in extractors.items():
         if f"is_{name}" in metrics and extractor.head is None:
@@ -79,7 +80,7 @@ def draw_and_extract(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey,
     keys = [
         key
         for metric in run.metrics
-        for key in metric_names.required_features(metric, options.reference, held_out)
+        for key in metric_registry.required_features(metric, options.reference, held_out)
     ]
     features = {key: run.cache.features(key) for key in dict.fromkeys(keys)}
     for metric in [name for name in run.metrics if name.startswith("fd_")]:
@@ -109,7 +110,7 @@ def compute_numbers(
     for metric in run.metrics:
         extractor = run.cache.extractors[metric.partition("_")[2]]
         if metric.startswith("copies_"):
-            copies[metric] = metric_names.find_copies(metric, features)
+            copies[metric] = metric_registry.find_copies(metric, features)
             numbers = {metric: copies[metric].share}
             training = run.inputs.parts["training"].images
             path = run.inputs.folder / f"{metric}.png"
@@ -117,7 +118,7 @@ def compute_numbers(
             fact("written", path)
         else:
             reference = run.inputs.options.reference
-            numbers = metric_names.metric_numbers(metric, features, reference, extractor)
+            numbers = metric_registry.metric_numbers(metric, features, reference, extractor)
         protocol = metric_protocol(run, metric, extractor.name)
         results += [MetricResult(name, number, protocol) for name, number in numbers.items()]
     return results, copies
@@ -127,7 +128,7 @@ def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
     """The protocol of the numbers of a metric."""
     options, generated, cache = run.inputs.options, run.generated, run.cache
     held_out = len(run.inputs.parts["held_out"].images)
-    keys = metric_names.required_features(metric, options.reference, held_out)
+    keys = metric_registry.required_features(metric, options.reference, held_out)
     parts = dict.fromkeys(key.of for key in keys if key.of != "generated")
     against = ", ".join(
         f"{cache.fingerprints[part][:10]} {len(cache.images[part]):,} {part}" for part in parts

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from ddpm_cli.config.schema import at_least
-from ddpm_cli.parallel import Precision
+from ddpm_cli.hardware import Precision
 
 
 @dataclass(frozen=True)

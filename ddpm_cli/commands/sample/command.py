@@ -23,7 +23,8 @@ from ddpm_cli.generation.draw import draw_missing, provenance
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import INDEX, ImageStore
-from ddpm_cli.parallel import ProcessGroup, device_text, find_device, join_group
+from ddpm_cli.hardware import device_text, find_device
+from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes
 from ddpm_cli.rendering.tiles import grid, labelled_rows, save_png
 from ddpm_cli.shapes import Pixels
@@ -139,7 +140,7 @@ def log_sampling(
 ) -> None:
     """Log what will be drawn, the settings, and the cost."""
     drawing, size = generator.options, "x".join(map(str, generator.shape))
-    device = device_text(generator.denoiser.device, group=group)
+    device = device_text(generator.denoiser.device, processes=group.count)
     fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
     model = f"step {step:,}, {drawing.weights} weights, images of {size}"
     fact("checkpoint", f"{options.ckpt}: {model}")

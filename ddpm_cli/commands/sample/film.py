@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
+from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.generation.film import FRAMES, collect_states
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.rendering.tiles import grid, save_gif, save_png
-from ddpm_cli.spacing import first_to_last
 
 IMAGES, COLUMNS = 10, 10
 

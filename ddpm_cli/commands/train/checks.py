@@ -14,7 +14,7 @@ from ddpm_cli.generation.generator import count_evaluations
 from ddpm_cli.preflight import Finding
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.shapes import Bytes
-from ddpm_cli.training.held_out import IMAGES, QUARTERS
+from ddpm_cli.training.fixed_noise_losses import IMAGES, QUARTERS
 
 ORACLE_IMAGES = 8
 FORWARD = 1 / 3  # the forward pass's share of the time of a step

@@ -16,14 +16,15 @@ from ddpm_cli.commands.train.run import run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
+from ddpm_cli.components import resolve_config
 from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import logging_to
-from ddpm_cli.evaluation.against_training import sample_metric_nodes
+from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
 from ddpm_cli.files import save_text
-from ddpm_cli.models import resolve_config
-from ddpm_cli.parallel import find_device, join_group
+from ddpm_cli.hardware import find_device
+from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
 from ddpm_cli.run_folder.facts import RunFacts
 from ddpm_cli.run_folder.layout import HYDRA, LOG

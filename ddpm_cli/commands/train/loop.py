@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, TypeAlias
@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.train.held_out import evaluate_held_out, loss_by_quarter
 from ddpm_cli.commands.train.nonfinite import NonFiniteGuard, roll_back
 from ddpm_cli.commands.train.previews import write_preview
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
-from ddpm_cli.parallel import AnyRankFlag
+from ddpm_cli.commands.train.validation import evaluate_held_out
+from ddpm_cli.parallel import AnyRankFlag, ProcessGroup
 from ddpm_cli.training import Progress, fit
+from ddpm_cli.training.fixed_noise_losses import QUARTERS
 
 Bar: TypeAlias = Any  # tqdm's type takes a parameter only for mypy
 
@@ -109,6 +110,23 @@ def step_numbers(run: Run, bar: Bar, window: Window) -> dict[str, float]:
     }
     bar.set_postfix_str(progress_text(numbers, run.epoch_size))
     return numbers
+
+
+def loss_by_quarter(
+    window: Sequence[Progress], steps: int, group: ProcessGroup
+) -> dict[str, float]:
+    """The mean training loss at the times of each quarter, over the finite losses in the window."""
+    losses = torch.cat([each.losses for each in window]).cpu().double()
+    times = torch.cat([torch.as_tensor(each.times) for each in window])
+    weights = torch.cat(
+        [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window]
+    )
+    quarters, finite = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
+    sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
+    sums[0].index_add_(0, quarters[finite], losses[finite])
+    sums[1].index_add_(0, quarters[finite], weights[finite])
+    total, weight = group.sum(sums)
+    return {f"loss_q{place}": loss for place, loss in enumerate((total / weight).tolist(), 1)}
 
 
 def progress_text(numbers: Mapping[str, float], epoch_size: int | None) -> str:

@@ -10,7 +10,8 @@ from torch import nn
 
 from ddpm_cli.checkpoints import agree_on_checkpoint, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.parallel import AsyncScalar, ProcessGroup, unwrap
+from ddpm_cli.hardware import AsyncScalar
+from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.run_folder.logger import INCIDENTS, RunLogger
 from ddpm_cli.training import Progress, TrainState, snapshot
 

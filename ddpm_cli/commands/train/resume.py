@@ -12,7 +12,7 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.values import option_differences
 from ddpm_cli.loading import Position
 from ddpm_cli.training import snapshot
-from ddpm_cli.training.options import CADENCES
+from ddpm_cli.training.trainer import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
 SOURCE = "_target_ path name split image_column label cache on_error"  # by fingerprint alone

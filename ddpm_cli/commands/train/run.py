@@ -10,10 +10,11 @@ from omegaconf import DictConfig
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.config.build import group_options
 from ddpm_cli.data import ImageSet, StreamedTable
-from ddpm_cli.evaluation.against_training import TrainingSetMetrics
+from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
+from ddpm_cli.hardware import FlopCount, device_text
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
-from ddpm_cli.parallel import FlopCount, ProcessGroup, device_text
+from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.training import Trainer, TrainState, snapshot
 
@@ -117,7 +118,7 @@ def run_texts(run: Run) -> dict[str, str]:
         why = f" (set by trainer.minutes={trainer.minutes:g})"
     snr = diffusion.snr(diffusion.steps)
     return {
-        "device": device_text(denoiser.device, trainer.parallel, run.group),
+        "device": device_text(denoiser.device, trainer.parallel, run.group.count),
         "data": data,
         "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",
         "model": f"{parameters:,} parameters, predicts {denoiser.predicts}, {kind}",

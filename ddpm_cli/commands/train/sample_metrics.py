@@ -9,10 +9,10 @@ import torch
 from ddpm_cli.commands.train.previews import ema_generator
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.console import fact
+from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.images import to_bytes
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Bytes, Images
-from ddpm_cli.spacing import evenly_spaced
 
 
 def prepare_sample_metrics(run: Run) -> None:

@@ -16,6 +16,13 @@ from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.time_budget import steps_that_fit
+from ddpm_cli.components import (
+    WITHOUT_CLASSES,
+    build_denoiser,
+    build_diffusion,
+    build_loss,
+    build_time_sampler,
+)
 from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
@@ -23,28 +30,21 @@ from ddpm_cli.data import ImageSet, Preparation, StreamedTable, load_image_set
 from ddpm_cli.data.image_set import check_labels
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.evaluation.against_training import TrainingSetMetrics
-from ddpm_cli.evaluation.metric_names import build_extractors
-from ddpm_cli.loading import BatchDataset
-from ddpm_cli.losses import Loss
-from ddpm_cli.models import (
-    WITHOUT_CLASSES,
-    build_denoiser,
-    build_diffusion,
-    build_loss,
-    build_time_sampler,
-)
-from ddpm_cli.pacing import shorten_cadences
-from ddpm_cli.parallel import (
+from ddpm_cli.evaluation.extractor_config import build_extractors
+from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
+from ddpm_cli.hardware import (
     TYPES,
     FlopCount,
-    ProcessGroup,
     count_flops,
     find_device,
     measure_peak,
     on_device,
     prepare_for_training,
 )
+from ddpm_cli.length_scaling import shorten_cadences
+from ddpm_cli.loading import BatchDataset
+from ddpm_cli.losses import Loss
+from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.seeds import Purpose, words_at
@@ -191,9 +191,8 @@ def build_state(
         trainer.precision,
         compiled=trainer.compile,
         recomputed=trainer.activation_checkpointing,
-        parallel=trainer.parallel,
-        group=group,
     )
+    network = distribute(network, trainer.parallel, group)
     state.denoiser = replace(denoiser, network=network)
     # bf16 and fp32 have range enough without a scaler of the loss.
     state.scaler = GradScaler(device.type, enabled=trainer.precision == "fp16")

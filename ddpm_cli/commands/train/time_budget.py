@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 import torch
 
 from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
-from ddpm_cli.commands.train.held_out import held_out_losses
 from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
+from ddpm_cli.commands.train.validation import held_out_losses
 from ddpm_cli.config.build import group_options
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from ddpm_cli.spacing import first_to_last
+from ddpm_cli.even_indices import first_to_last
 
 SIDE, QUALITY = 800, 90  # the most pixels a side, and the quality, of a smaller picture
 Name = TypeVar("Name")

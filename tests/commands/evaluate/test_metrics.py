@@ -103,7 +103,7 @@ def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeyp
         lambda images: images.flatten(1).float(),
         lambda features: features[:, :8] - features[:, -8:],
     )
-    monkeypatch.setattr("ddpm_cli.evaluation.metric_names.build", lambda *_: parted)
+    monkeypatch.setattr("ddpm_cli.evaluation.extractor_config.build", lambda *_: parted)
     _, found = judged(command, trained, "metrics=[is_pixels,fd_pixels]")
     assert 1 <= numbers(found)["is_pixels"][0] <= 8
     assert " | halves-0 | n 16 | " in found["numbers"][0]["protocol"]

@@ -11,7 +11,7 @@ import torch
 from conftest import TINY
 from training_problem import trainer
 
-from ddpm_cli import pacing
+from ddpm_cli import length_scaling
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import setup as opening
 from ddpm_cli.commands.train import time_budget
@@ -70,7 +70,7 @@ def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
 def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoints():
     costs, recipe = Costs(step=0.1, evaluation=0.1, grid=2.0, save=1.0), RECIPE()
     steps = costs.steps(60, recipe)
-    paced = pacing.shorten_cadences(vars(recipe), steps)
+    paced = length_scaling.shorten_cadences(vars(recipe), steps)
     evaluated, sampled, saved = (
         1 + steps // paced[name] for name in ("evaluate_every", "sample_every", "checkpoint_every")
     )
@@ -86,11 +86,11 @@ def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoin
         "warmup": 50,
         "ema": pytest.approx(1 - 0.001 * 800 / 401),
     }
-    assert pacing.shorten_cadences(vars(RECIPE(steps=400)), steps) == {}
+    assert length_scaling.shorten_cadences(vars(RECIPE(steps=400)), steps) == {}
 
 
 def test_checkpoints_of_a_shorter_run_are_evaluated_as_those_of_its_recipe():
-    paced = pacing.shorten_cadences(vars(RECIPE(checkpoint_every=200)), 267)
+    paced = length_scaling.shorten_cadences(vars(RECIPE(checkpoint_every=200)), 267)
     assert (paced["evaluate_every"], paced["checkpoint_every"]) == (34, 68)
 
 
@@ -104,7 +104,7 @@ def test_checkpoints_of_a_shorter_run_are_measured_as_those_of_its_recipe(
     recipe = RECIPE(
         measures=["fd_pixels"], best="fd_pixels", measure_every=measured, checkpoint_every=saved
     )
-    paced = pacing.shorten_cadences(vars(recipe), 267)
+    paced = length_scaling.shorten_cadences(vars(recipe), 267)
     assert (paced["measure_every"], paced["checkpoint_every"]) == expected
 
 

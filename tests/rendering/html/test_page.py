@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from PIL import Image
 
+from ddpm_cli.even_indices import evenly_spaced, first_to_last
 from ddpm_cli.rendering.html import chart, fit_picture, fit_pictures
 from ddpm_cli.rendering.html.page import ENVIRONMENT
-from ddpm_cli.spacing import evenly_spaced, first_to_last
 
 MACROS = '{% import "rendering/html/macros.html" as html %}'
 HOSTILE = "<script>alert(1)</script>\"'&$title\x00\u202e\udc80"

@@ -9,10 +9,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 from torch.amp import GradScaler
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from ddpm_cli.parallel.group import ALONE, ProcessGroup
 from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -49,18 +47,11 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def prepare_for_training(
-    network: nn.Module,
-    precision: Precision,
-    *,
-    compiled: bool,
-    recomputed: bool,
-    parallel: str = "none",
-    group: ProcessGroup = ALONE,
+    network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool
 ) -> nn.Module:
-    """Prepare a network for training; several processes get DistributedDataParallel.
+    """Prepare a network for training.
 
     recomputed: whether the backward pass recomputes the activations in the network's parts.
-    parallel: `dp` is DataParallel over the GPUs of one process.
     """
     if recomputed:
         recompute(network)
@@ -69,13 +60,7 @@ def prepare_for_training(
     if compiled:
         check_compiler()
         network.compile()  # in place, so that the names of weights stay
-    if parallel == "dp":
-        return nn.DataParallel(network)
-    if group.count == 1:
-        return network
-    device = next(network.parameters()).device
-    ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
+    return network
 
 
 def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:

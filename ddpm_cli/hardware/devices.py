@@ -1,15 +1,11 @@
 """Devices by name, and numbers on their way from a device."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-
-from ddpm_cli.parallel.group import ALONE, ProcessGroup
+from torch import Tensor
 
 
 def find_device(name: str) -> torch.device:
@@ -32,23 +28,23 @@ def find_device(name: str) -> torch.device:
         ) from error
 
 
-def own_device(name: str, place: int) -> str:
-    """The device of process `place` of several on this machine.
+def own_device(name: str, rank: int) -> str:
+    """The device of process `rank` of several on this machine.
 
     Raises ValueError if the process has no device.
     """
     count = torch.cuda.device_count()
-    if name == "cuda" and place >= count:
+    if name == "cuda" and rank >= count:
         raise ValueError(
             f"every process needs a GPU of its own: there are {count}, and this is process"
-            f" {place + 1}"
+            f" {rank + 1}"
         )
     if name not in ("cpu", "cuda"):
         raise ValueError(f"device must be auto, cpu or cuda for several processes, but is {name!r}")
-    return "cpu" if name == "cpu" else f"cuda:{place}"
+    return "cpu" if name == "cpu" else f"cuda:{rank}"
 
 
-def device_text(device: torch.device, parallel: str = "none", group: ProcessGroup = ALONE) -> str:
+def device_text(device: torch.device, parallel: str = "none", processes: int = 1) -> str:
     """The device in words, with the GPUs of DataParallel or the number of processes."""
     details = {
         "cuda": lambda: f" ({torch.cuda.get_device_name(device)})",
@@ -59,7 +55,7 @@ def device_text(device: torch.device, parallel: str = "none", group: ProcessGrou
         return f"{text}, DataParallel over {count} GPUs"
     if parallel == "dp":
         return f"{text}, DataParallel of one: {count} GPUs are visible, batches stay whole"
-    return text if group.count == 1 else f"{text}, {group.count} processes ({dist.get_backend()})"
+    return text if processes == 1 else f"{text}, {processes} processes ({dist.get_backend()})"
 
 
 class AsyncScalar:
@@ -77,8 +73,3 @@ class AsyncScalar:
         if self.arrival is not None:
             self.arrival.synchronize()
         return self.numbers.tolist()
-
-
-def without_sync(network: nn.Module) -> AbstractContextManager[None]:
-    """A context in which gradients add up in this process without an exchange."""
-    return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()

@@ -1,6 +1,5 @@
 """Losses of held-out and training images on fixed noise, and the verdict on the losses."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -10,13 +9,12 @@ from torch.nn import functional as F
 
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.console import fact
-from ddpm_cli.parallel import ProcessGroup, unwrap
+from ddpm_cli.parallel import unwrap
 from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.run_folder.layout import HELD_OUT
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Columns, Fixed
-from ddpm_cli.training import Progress, fixed_losses
-from ddpm_cli.training.held_out import QUARTERS
+from ddpm_cli.training import fixed_losses
 from ddpm_cli.training.verdict import LEVELS, SHOWN
 
 
@@ -69,20 +67,3 @@ def heat_map(by_time: Columns) -> Picture:
     grey = 255 * (logs - low) / (high - low).clamp(min=1e-6)
     pattern = "evaluations levels -> rgb (levels high) (evaluations wide)"
     return repeat(grey.byte().numpy(), pattern, rgb=3, high=8, wide=4)
-
-
-def loss_by_quarter(
-    window: Sequence[Progress], steps: int, group: ProcessGroup
-) -> dict[str, float]:
-    """The mean training loss at the times of each quarter, over the finite losses in the window."""
-    losses = torch.cat([each.losses for each in window]).cpu().double()
-    times = torch.cat([torch.as_tensor(each.times) for each in window])
-    weights = torch.cat(
-        [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window]
-    )
-    quarters, finite = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
-    sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
-    sums[0].index_add_(0, quarters[finite], losses[finite])
-    sums[1].index_add_(0, quarters[finite], weights[finite])
-    total, weight = group.sum(sums)
-    return {f"loss_q{place}": loss for place, loss in enumerate((total / weight).tolist(), 1)}

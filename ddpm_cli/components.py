@@ -1,4 +1,7 @@
-"""The parts that several commands build: diffusion, denoiser, loss and sampler of times."""
+"""The components of a model and its training, built from a configuration or a checkpoint.
+
+They are the diffusion process, the denoiser, the loss and the sampler of times.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +15,9 @@ from ddpm_cli.config.build import bind, build, group_options
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.hardware import find_device, on_device
 from ddpm_cli.losses import Loss
-from ddpm_cli.parallel import find_device, load_network, on_device
+from ddpm_cli.parallel import load_network
 from ddpm_cli.schedules import with_zero_snr
 from ddpm_cli.train_times import History, TimeSampler
 

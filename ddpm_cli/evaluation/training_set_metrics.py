@@ -9,11 +9,11 @@ from omegaconf import DictConfig
 
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.data import ImageArray, ImageSet
-from ddpm_cli.evaluation import metric_names
+from ddpm_cli.evaluation.extractor_config import feature_nodes
+from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
 from ddpm_cli.metrics.kernel import row_means
 from ddpm_cli.shapes import Features
-from ddpm_cli.spacing import evenly_spaced
 
 MOST = 10_000  # the most training images that samples are compared with
 AT_ONCE = 32  # images at once through an extractor, which may enlarge the images
@@ -101,4 +101,4 @@ def sample_metric_nodes(cfg: DictConfig) -> dict[str, object]:
             raise ValueError(
                 f"trainer.measures must be among {', '.join(known)}, but {name!r} is not"
             )
-    return metric_names.feature_nodes(names)
+    return feature_nodes(names)

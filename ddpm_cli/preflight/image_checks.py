@@ -1,4 +1,4 @@
-"""Checks that a network can learn from the schedule, the images and a batch."""
+"""Checks that a network can learn from the images of a data set and of a batch."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,14 +6,13 @@ import numpy as np
 import torch
 
 from ddpm_cli.data import ImageSet
-from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.image_facts import class_counts
 from ddpm_cli.shapes import Bytes
 
 COPIES, SMALL = 0.01, 0.1  # larger shares of copies and of small images cause a warning
 LEAST = 2  # a class with fewer images causes a warning
-ENDING_SNR, CONTRAST = 1e-3, 64
+CONTRAST = 64  # a batch whose bytes span less causes a warning
 
 
 def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
@@ -41,20 +40,6 @@ def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
     if not any(warnings.values()):
         facts = "hardly any are copies or enlarged, and none is of one colour"
         yield Finding("ok", f"of all {count:,} images {facts}")
-
-
-def check_schedule(diffusion: GaussianDiffusion) -> Iterator[Finding]:
-    """Check that the diffusion process ends in noise, from which sampling starts."""
-    snr = diffusion.snr(diffusion.steps).item()
-    if snr > ENDING_SNR:
-        risk = "sampling starts from pure noise, which training never saw: expect tints"
-        reason = f"the SNR at the end is {snr:.1e}, above {ENDING_SNR:.0e}"
-        remedy = "use schedule=cosine or a larger schedule.last"
-        yield Finding("warning", f"{risk}; {reason}: {remedy}")
-    else:
-        betas = 1 - diffusion.alpha_bar[1:] / diffusion.alpha_bar[:-1]
-        facts = f"betas from {betas.min():.1e} to {betas.max():.2g}, SNR {snr:.1e} at the end"
-        yield Finding("ok", f"the schedule ends in noise: {facts}")
 
 
 def check_batch_images(batch: Bytes) -> Iterator[Finding]:

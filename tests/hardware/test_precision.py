@@ -13,22 +13,18 @@ from training_problem import DIFFUSION, fresh, trained, trainer, weights
 from ddpm_cli import losses
 from ddpm_cli.checkpoints import StagingBuffers
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.losses import Noised
-from ddpm_cli.networks.unet import UNet
-from ddpm_cli.networks.unet.blocks import GroupNorm, Pointwise
-from ddpm_cli.parallel import (
+from ddpm_cli.hardware import (
     FlopCount,
     count_flops,
     has_overflowed,
-    load_network,
-    load_optimizer,
     measure_peak,
-    network_state,
     on_device,
-    optimizer_state,
     prepare_for_training,
-    unwrap,
 )
+from ddpm_cli.losses import Noised
+from ddpm_cli.networks.unet import UNet
+from ddpm_cli.networks.unet.blocks import GroupNorm, Pointwise
+from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state, unwrap
 
 CPU = torch.device("cpu")
 INPUTS = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8), torch.tensor([3.0, 700.0])
@@ -225,7 +221,8 @@ COMPILED = """
 import torch
 from ddpm_cli.networks.unet.blocks import resnet_block
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import network_state, prepare_for_sampling, prepare_for_training
+from ddpm_cli.hardware import prepare_for_sampling, prepare_for_training
+from ddpm_cli.parallel import network_state
 inputs = torch.linspace(-1, 1, 128 * 8).reshape(2, 8, 8, 8), torch.ones(2, 4)
 network = resnet_block(8, 8, 4)
 expected, names = network(*inputs), list(network.state_dict())

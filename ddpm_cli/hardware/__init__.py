@@ -1,0 +1,12 @@
+"""The device, its precision and its speed: what a single process knows of the machine."""
+
+from ddpm_cli.hardware.devices import AsyncScalar, device_text, find_device
+from ddpm_cli.hardware.flops import FlopCount, count_flops, measure_peak
+from ddpm_cli.hardware.precision import (
+    TYPES,
+    Precision,
+    has_overflowed,
+    on_device,
+    prepare_for_sampling,
+    prepare_for_training,
+)
