@@ -1,4 +1,4 @@
-"""Whether a run still learns: losses on fixed noise by image, against the best evaluation."""
+"""Whether a run still learns: losses on fixed noise by image, against the lowest."""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ddpm_cli.shapes import Columns, Each, tensor_kinds
+from ddpm_cli.training.best_checkpoint import BestCheckpoint
 
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
@@ -22,19 +23,16 @@ class Verdict:
 
     word: a place in WORDS. since: the step of the lowest held-out loss. held_out, training: losses
     of each image at the step `since`. latest: the last step and its mean losses.
-    best: the lowest metric among checkpoints, at the step `best_step`.
-    candidate: the last step with a metric, and its value. by_time: losses by evaluation and time.
+    best: the checkpoint with the lowest metric. by_time: losses by evaluation and time.
     """
 
     word: int = IMPROVING
     since: int = 0
     held_out: Each = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     training: Each = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
-    best: float = math.inf
-    best_step: int = 0
+    best: BestCheckpoint = field(default_factory=BestCheckpoint)
     by_time: Columns = field(default_factory=lambda: torch.zeros(0, LEVELS))
     latest: tuple[int, float, float] | None = None
-    candidate: tuple[int, float] = (0, math.nan)
 
     def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
         """Update the verdict by an evaluation of the EMA; return whether the word changed."""
@@ -59,33 +57,23 @@ class Verdict:
             self.word = FLAT
         return self.word != before
 
-    def best_at(self, step: int) -> bool:
-        """Whether the checkpoint of this step is the best, also if it is written once more."""
-        if self.candidate[0] == step and self.candidate[1] < self.best:
-            self.best, self.best_step = self.candidate[1], step
-        return 0 < step == self.best_step
-
-    def forget_best(self) -> None:
-        """Count no checkpoint as the best yet."""
-        self.best, self.best_step = math.inf, 0
-
     def summary(self, by: str = "held_out") -> str:
         """The verdict in words, and the best checkpoint by a metric; "" before either exists."""
-        number = "" if by == "held_out" else f" by {by}, {self.best:.4g}"
-        best = f"best.pt is of step {self.best_step:,}{number}" if self.best_step else ""
         if self.latest is None:
-            return best
+            return self.best.summary(by)
         step, held_out, training = self.latest
         since = "" if self.word == IMPROVING else f" since step {self.since:,}"
         losses = f"held-out loss {held_out:.4g}, training {training:.4g} at step {step:,}"
-        return "; ".join(filter(None, [f"{WORDS[self.word]}{since}: {losses}", best]))
+        return "; ".join(
+            filter(None, [f"{WORDS[self.word]}{since}: {losses}", self.best.summary(by)])
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """The verdict in the form of a checkpoint; {} before the first evaluation or best."""
-        if not len(self.held_out) and not self.best_step:
+        if not len(self.held_out) and not self.best.step:
             return {}
-        steps = torch.tensor([self.word, self.since, self.best_step])
-        best = torch.tensor([self.best] if self.best_step else [], dtype=torch.float64)
+        steps = torch.tensor([self.word, self.since, self.best.step])
+        best = torch.tensor([self.best.value] if self.best.step else [], dtype=torch.float64)
         return {
             "steps": steps,
             "held_out": self.held_out,
@@ -110,14 +98,13 @@ class Verdict:
             and len(state["best"]) == (best_step > 0)
         ):
             raise ValueError("the checkpoint's verdict on its run is invalid")
-        best = state["best"].tolist()[0] if len(state["best"]) else math.inf
+        value = state["best"].tolist()[0] if len(state["best"]) else math.inf
         return cls(
             word,
             since,
             state["held_out"].clone(),
             state["training"].clone(),
-            best,
-            best_step,
+            BestCheckpoint(value, best_step),
             state["by_time"].clone(),
         )
 

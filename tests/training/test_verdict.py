@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from ddpm_cli.training.best_checkpoint import BestCheckpoint
 from ddpm_cli.training.verdict import FLAT, IMPROVING, OVERFITTING, Verdict
 
 NOISE = 0.3 * torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -59,39 +60,39 @@ def test_a_turn_is_told_once():
 
 def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
     verdict = judged([3], [3])
-    verdict.candidate = 10, 3.0
-    assert [verdict.best_at(10), verdict.best_at(15)] == [True, False]
+    verdict.best.candidate = 10, 3.0
+    assert [verdict.best.update(10), verdict.best.update(15)] == [True, False]
     verdict.judge(20, NOISE + 4, NOISE, 10)
-    verdict.candidate = 20, 4.0
-    assert not verdict.best_at(20)
+    verdict.best.candidate = 20, 4.0
+    assert not verdict.best.update(20)
     verdict.judge(30, NOISE + 1, NOISE, 10)
-    verdict.candidate = 30, 1.0
-    assert [verdict.best_at(30), verdict.best_at(30)] == [True, True]
+    verdict.best.candidate = 30, 1.0
+    assert [verdict.best.update(30), verdict.best.update(30)] == [True, True]
     assert verdict.summary().endswith("at step 30; best.pt is of step 30")
     by_kid = verdict.summary("kid_pixels")
     assert by_kid.endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
 
 
 def test_a_best_checkpoint_is_remembered_without_held_out_images():
-    verdict = Verdict(candidate=(20, 0.5))
-    assert verdict.best_at(20)
+    verdict = Verdict(best=BestCheckpoint(candidate=(20, 0.5)))
+    assert verdict.best.update(20)
     again = Verdict.from_state_dict(verdict.state_dict(), 30)
-    again.candidate = 30, 0.6
-    assert not again.best_at(30)
+    again.best.candidate = 30, 0.6
+    assert not again.best.update(30)
     assert again.summary("fd_pixels") == "best.pt is of step 20 by fd_pixels, 0.5"
 
 
 def test_a_step_at_which_the_number_was_not_taken_or_is_none_is_not_the_best():
-    verdict = Verdict(candidate=(10, 0.5))
-    assert not verdict.best_at(15)
-    verdict.candidate = 20, math.nan
-    assert not verdict.best_at(20)
+    best = BestCheckpoint(candidate=(10, 0.5))
+    assert not best.update(15)
+    best.candidate = 20, math.nan
+    assert not best.update(20)
 
 
 def test_a_verdict_that_comes_back_goes_on_as_it_was():
     verdict = judged([3, 2, 2.3], [3, 2, 1.8])
-    verdict.candidate = 30, 2.3
-    verdict.best_at(30)
+    verdict.best.candidate = 30, 2.3
+    verdict.best.update(30)
     again = Verdict.from_state_dict(verdict.state_dict(), 30)
     losses = (NOISE + 2.4, NOISE + 1.5)
     assert verdict.judge(40, *losses, 10) == again.judge(40, *losses, 10)

@@ -68,7 +68,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
         due = [find for every, ends, find in measured if step % every == 0 or (ends and last)]
         if numbers := {name: number for find in due for name, number in find().items()}:
             run.logger.write_numbers(step, numbers)
-            state.verdict.candidate = step, numbers.get(trainer.best, math.nan)
+            state.verdict.best.candidate = step, numbers.get(trainer.best, math.nan)
         for every, write in written:
             if step % every == 0 and not last:
                 write()

@@ -149,7 +149,7 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
         changes.append(f"processes: {before} -> {run.group.count}, {again}")
     best_changes = best_metric_changes(checkpoint.config, run.cfg)
     if best_changes or not (run.folder / "checkpoints" / BEST).exists():
-        state.verdict.forget_best()
+        state.verdict.best.forget()
     for change in best_changes:
         log.info("changed, so that no checkpoint of before is the best: %s", change)
     for change in [*changes, *["the optimizer starts with nothing remembered"] * fresh]:

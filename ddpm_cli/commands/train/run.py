@@ -88,13 +88,13 @@ class Run:
     def save(self) -> None:
         """Begin a checkpoint of this step, as the best checkpoint if its metric is the lowest."""
         self.writer.end()
-        verdict, step = self.state.verdict, self.state.step
+        best, step = self.state.verdict.best, self.state.step
         if self.writer.best_lost:
-            verdict.forget_best()
+            best.forget()
         # a checkpoint caused by a stop never counts as the best
         regular = step % self.trainer.checkpoint_every == 0 or step == self.steps
-        best = regular and verdict.best_at(step)
-        self.writer.begin(self.snapshot(), best=best)
+        is_best = regular and best.update(step)
+        self.writer.begin(self.snapshot(), best=is_best)
 
 
 def run_texts(run: Run) -> dict[str, str]:
