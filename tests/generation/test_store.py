@@ -181,7 +181,7 @@ def test_a_grid_alone_is_refused_where_most_images_would_be_lost(command, traine
     assert not Path("out").exists()
 
 
-def started(checkpoint, *options):
+def started(checkpoint, *options, output=subprocess.DEVNULL):
     """A sampling command in a process of its own."""
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     command = [
@@ -196,7 +196,7 @@ def started(checkpoint, *options):
         "sampler.steps=50",
     ]
     return subprocess.Popen(
-        [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        [*command, *options], stdout=output, stderr=output, env=environment, text=True
     )
 
 
@@ -225,3 +225,51 @@ def test_200_images_are_the_same_from_one_process_from_two_and_from_one_that_is_
     assert len(png("one")) == len(png("two")) == 200
     assert png("killed") == png("one")
     assert np.abs(pixels("two") - pixels("one")).max() <= 1
+
+
+def test_a_stop_says_how_to_go_on_where_images_are_stored(command, trained, monkeypatch):
+    written, write = [], ImageStore.write
+
+    def interrupted(store, *batch):
+        if written:
+            raise KeyboardInterrupt
+        written.append(write(store, *batch))
+
+    wanted = [f"ckpt={trained}", "n=12", "batch=4", "sampler.steps=2", "hydra.run.dir=out"]
+    monkeypatch.setattr(ImageStore, "write", interrupted)
+    outcome = command("sample", *wanted, "npz=true")
+    again = f"stopped    go on with the same command and hydra.run.dir={Path('out').resolve()}\n"
+    assert (outcome.code, outcome.err.count("error")) == (130, 0)
+    assert outcome.out.endswith(again)
+    assert "stopped    go on" in Path("out/sample.log").read_text()
+    monkeypatch.setattr(ImageStore, "write", write)
+    assert "resumed    4 of 12 images are there\n" in command("sample", *wanted, "npz=true").out
+
+
+def test_a_stop_says_nothing_of_images_where_none_are_stored(command, trained, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ImageStore, "write", interrupted)
+    outcome = command("sample", f"ckpt={trained}", "n=4", "sampler.steps=2", "hydra.run.dir=out")
+    assert outcome.code == 130
+    assert "stopped" not in outcome.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
+def test_several_processes_that_are_stopped_say_how_to_go_on_and_do(trained, asked):
+    options = ["batch=8", "processes=2", "device=cpu", "hydra.run.dir=two"]
+    process, end = started(trained, *options, output=subprocess.PIPE), time.monotonic() + 60
+    while rows("two") < 24 and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(asked)
+    out, err = process.communicate(timeout=60)
+    again = f"stopped    go on with the same command and hydra.run.dir={Path('two').resolve()}\n"
+    assert (process.returncode, out.count(again), err.count("error")) == (130, 1, 0), out + err
+    assert 24 <= rows("two") < 200
+    again = started(trained, *options, output=subprocess.PIPE)
+    assert "images are there" in again.communicate(timeout=120)[0]
+    assert (again.returncode, len(png("two"))) == (0, 200)

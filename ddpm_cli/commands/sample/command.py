@@ -25,10 +25,11 @@ from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import INDEX, ImageStore
 from ddpm_cli.hardware import device_text, find_device
 from ddpm_cli.parallel import ProcessGroup, join_group
-from ddpm_cli.parallel.launch import process_count, run_in_processes
+from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.rendering.tiles import grid, labelled_rows, save_png
 from ddpm_cli.shapes import Pixels
 
+LOG = "sample.log"
 SHOWN, COLUMNS = 256, 10  # images in a grid, and in a row of a grid whose rows are classes
 
 
@@ -70,8 +71,16 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     generation = bind_options(GenerationOptions, cfg)()
     count = min(options.n, process_count(options.processes, options.device))
     args = OmegaConf.to_container(cfg), options, generation, invocation.folder
-    named = invocation.folder_is_named
-    return run_in_processes(count, sample_in_process, *args, folder_is_named=named)
+    named, folder = invocation.folder_is_named, invocation.folder
+    try:
+        finished = run_in_processes(count, sample_in_process, *args, folder_is_named=named)
+    except KeyboardInterrupt:
+        finished = False
+    if not finished and (folder / INDEX).exists():
+        with logging_to(folder / LOG, True):
+            again = shlex.quote(path_override("hydra.run.dir", folder))
+            fact("stopped", f"go on with the same command and {again}")
+    return finished
 
 
 @torch.no_grad()
@@ -81,7 +90,7 @@ def sample_in_process(
     """Sample in this process, which may be one of a group; the first process shows the images."""
     with (
         join_group(find_device(options.device)) as group,
-        logging_to(folder / "sample.log", group.rank == 0),
+        logging_to(folder / LOG, group.rank == 0),
     ):
         checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
         generator = build_generator(
@@ -103,6 +112,8 @@ def sample_in_process(
                 else choose_batch_size(generator, options.n, store)
             )
             store.open(provenance(generator, options.ckpt, options.n, batch_size))
+            if store.png or store.npz:
+                mark_resumable()
             rows = store.read_rows()
             log_sampling(generator, checkpoint.step, options, batch_size, len(rows), group)
         old = {index: rows[index] for index in range(shown) if index in rows}
@@ -165,14 +176,8 @@ def draw_images(
 ) -> dict[int, Pixels]:
     """Draw the missing images; return the first `shown` images in the first process."""
     n = options.n if shown or store.png or store.npz else 0
-    try:
-        mine = draw_missing(generator, store, n, batch_size, finished, shown, group)
-        parts = group.gather(mine)
-    except KeyboardInterrupt:
-        if group.count == 1:
-            again = shlex.quote(path_override("hydra.run.dir", store.folder))
-            fact("stopped", f"go on with the same command and {again}")
-        raise
+    mine = draw_missing(generator, store, n, batch_size, finished, shown, group)
+    parts = group.gather(mine)
     return {index: image for part in parts for index, image in part.items()}
 
 
