@@ -1,6 +1,7 @@
 """The checkpoints in a run's folder: which checkpoints are kept, and which is read."""
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from ddpm_cli.console import fact
 from ddpm_cli.files import write_atomically
 from ddpm_cli.parallel import ProcessGroup
 
-LAST, BEST = "last.pt", "best.pt"  # links to checkpoints
+LAST, BEST = "last.pt", "best.pt"  # links to checkpoints, or copies where links are impossible
 NAMES = "step_" + "[0-9]" * 8 + ".pt"
 MaybeCheckpoint = TypeVar("MaybeCheckpoint", bound=Checkpoint | None)
 
@@ -32,7 +33,7 @@ def write_and_prune(
     path = folder / f"step_{content['step']:08d}.pt"
     write_checkpoint(path, content)
     for name in [LAST, *[BEST] * best]:
-        write_atomically(folder / name, lambda partial: os.link(path, partial))
+        write_atomically(folder / name, lambda partial: link_or_copy(path, partial))
     paths = sorted(folder.glob(NAMES))
     later = [each for each in paths if each.name > path.name]  # damaged, or before a roll-back
     for each in later:
@@ -41,6 +42,14 @@ def write_and_prune(
         if every is None or int(old.stem.removeprefix("step_")) % every:
             old.unlink()
     return path
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Link a file; copy it on a file system without hard links, such as exFAT or a network's."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def newest_first(folder: Path) -> list[Path]:

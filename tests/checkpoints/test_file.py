@@ -401,3 +401,19 @@ def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
     assert names == ["last.pt", "step_00000002.pt", "step_00000010.pt"]
     assert Checkpoint.load(tmp_path / "checkpoints/last.pt").step == 10
     assert checkpoints.newest_first(tmp_path)[0].name == "step_00000010.pt"
+
+
+def test_where_links_are_impossible_the_last_and_the_best_are_copies(tmp_path, monkeypatch):
+    def impossible(*_):
+        raise OSError("Operation not permitted")
+
+    monkeypatch.setattr("os.link", impossible)
+    for step in (1, 2):
+        kept = state()
+        kept.step = step
+        content = snapshot.take_snapshot(kept, CFG, **ABOUT)
+        checkpoints.write_and_prune(tmp_path / "checkpoints", content, last=1, best=step == 1)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.pt", "last.pt", "step_00000002.pt"]
+    found = [Checkpoint.load(tmp_path / f"checkpoints/{name}.pt").step for name in ("best", "last")]
+    assert found == [1, 2]
