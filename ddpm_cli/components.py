@@ -95,19 +95,19 @@ def load_denoiser(
     The configuration may name only modules in `trust`. The network is first built without memory,
     so that a network that does not fit the weights is refused before it takes memory.
     """
-    recipe, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
+    config, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
     shape, classes = checkpoint.shape, len(checkpoint.classes)
-    if "path" in (recipe.get("schedule") or {}):
+    if "path" in (config.get("schedule") or {}):
         raise ValueError(
             "the checkpoint's schedule names a file, but a checkpoint of ddpm-train holds betas"
         )
     try:
-        check_groups(recipe, "schedule", "model")
-        diffusion = build_diffusion(recipe)
+        check_groups(config, "schedule", "model")
+        diffusion = build_diffusion(config)
         with torch.device("meta"):
-            outline = build_denoiser(recipe, diffusion, shape, classes).network
+            outline = build_denoiser(config, diffusion, shape, classes).network
         load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
-        denoiser = build_denoiser(recipe, diffusion, shape, classes)
+        denoiser = build_denoiser(config, diffusion, shape, classes)
     except UNBUILDABLE as error:
         raise (
             error

@@ -139,7 +139,7 @@ class GaussianDiffusion:
         """log of the reverse variance, from beta-tilde (interpolation 0) to beta (1).
 
         Nichol & Dhariwal 2021, eq. 15. beta-tilde is 0 at s = 0: like the codes of both papers,
-        the method takes beta-tilde of the step (2, 1) in its place.
+        the method takes beta-tilde of the step (2, 1) instead.
         """
         t, s = torch.as_tensor(t, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
         clean = s == 0

@@ -64,7 +64,7 @@ class ImageSubset:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """Windows at the centres of larger images."""
+    """Crops at the centres of larger images."""
 
     images: ImageArray
     height: int
@@ -80,8 +80,8 @@ class CentreCrop:
     def __getitem__(self, indices: Indices) -> Bytes:
         height, width = self.images.shape[2:]
         top, left = (height - self.height) // 2, (width - self.width) // 2
-        window = slice(top, top + self.height), slice(left, left + self.width)
-        return select_images(self.images, indices)[..., *window]
+        crop = slice(top, top + self.height), slice(left, left + self.width)
+        return select_images(self.images, indices)[..., *crop]
 
 
 def prepare_image(

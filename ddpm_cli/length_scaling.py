@@ -1,4 +1,4 @@
-"""Cadences of a run that is shorter than its recipe."""
+"""The options of a training run that scale with its length, for a run that is shorter."""
 
 import math
 from collections.abc import Mapping
@@ -7,18 +7,18 @@ from typing import Any
 PACED = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 
 
-def shorten_cadences(recipe: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def scale_to_length(options: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The options that follow a shorter length: cadences, warm-up and the decay of the EMA."""
-    share = steps / max(1, recipe["steps"])
+    share = steps / max(1, options["steps"])
     if share >= 1:
         return {}
-    paced = {name: max(1, math.ceil(share * recipe[name])) for name in PACED}
-    judged = "evaluate_every" if recipe["best"] == "held_out" else "measure_every"
+    paced = {name: max(1, math.ceil(share * options[name])) for name in PACED}
+    judged = "evaluate_every" if options["best"] == "held_out" else "measure_every"
     for seldom, often in (("checkpoint_every", judged), (judged, "checkpoint_every")):
-        if recipe[seldom] % recipe[often] == 0:  # best.pt must be a checkpoint that was judged
-            paced[seldom] = paced[often] * recipe[seldom] // recipe[often]
+        if options[seldom] % options[often] == 0:  # best.pt must be a checkpoint that was judged
+            paced[seldom] = paced[often] * options[seldom] // options[often]
     return {
         **paced,
-        "warmup": int(share * recipe["warmup"]),
-        "ema": max(0.0, 1 - (1 - recipe["ema"]) / share),
+        "warmup": int(share * options["warmup"]),
+        "ema": max(0.0, 1 - (1 - options["ema"]) / share),
     }

@@ -142,7 +142,7 @@ def lognormal(
 def logit_normal(
     u: Uniforms, history: History, *, mean: float = 0.0, std: float = 1.0
 ) -> SampledTimes:
-    """The place of log SNR on the way from its highest to its lowest is logit-normal.
+    """The position of log SNR on the way from its highest to its lowest is logit-normal.
 
     The density of Esser et al. (2024, eq. 19). There it is over rectified flow's t: that sampler is
     `lognormal` with their mean and std.

@@ -7,31 +7,31 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-Place: TypeAlias = tuple[Hashable, ...]
+KeyPath: TypeAlias = tuple[Hashable, ...]
 
 
 @dataclass
 class StagingBuffers:
-    """Buffers for the tensors of one run, by place in the content, which every copy uses again.
+    """Buffers for the tensors of one run, by key path in the content, which every copy uses again.
 
     Buffers for tensors of a GPU are pinned.
     """
 
-    buffers: dict[Place, Tensor] = field(default_factory=dict)
+    buffers: dict[KeyPath, Tensor] = field(default_factory=dict)
 
     def copy(self, content: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], None]]:
-        """The content with contiguous buffers in place of its tensors, and a call that fills them.
+        """The content with contiguous buffers instead of its tensors, and a call that fills them.
 
         Tensors of a GPU are copied at once, in the order of its stream. The call copies tensors of
         the CPU, which must not change before the call ends.
         """
         pairs: list[tuple[Tensor, Tensor]] = []
 
-        def buffer_of(place: Place, tensor: Tensor) -> Tensor:
-            buffer = self.buffers.get(place)
+        def buffer_of(key_path: KeyPath, tensor: Tensor) -> Tensor:
+            buffer = self.buffers.get(key_path)
             if buffer is None or (buffer.shape, buffer.dtype) != (tensor.shape, tensor.dtype):
                 buffer = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
-                self.buffers[place] = buffer
+                self.buffers[key_path] = buffer
             pairs.append((buffer, tensor))
             return buffer
 
@@ -52,11 +52,13 @@ class StagingBuffers:
         return copied, complete
 
 
-def map_tensors(tree: Any, leaf: Callable[[Place, Tensor], Tensor], place: Place = ()) -> Any:
+def map_tensors(
+    tree: Any, leaf: Callable[[KeyPath, Tensor], Tensor], key_path: KeyPath = ()
+) -> Any:
     """A tree of mappings with its tensors replaced."""
     if isinstance(tree, Mapping):
-        return {key: map_tensors(each, leaf, (*place, key)) for key, each in tree.items()}
-    return leaf(place, tree) if isinstance(tree, Tensor) else tree
+        return {key: map_tensors(each, leaf, (*key_path, key)) for key, each in tree.items()}
+    return leaf(key_path, tree) if isinstance(tree, Tensor) else tree
 
 
 def record_event(device: torch.device) -> torch.cuda.Event:

@@ -1,7 +1,7 @@
 """Prepared images on the disk: the first run decodes them, later runs map them into memory.
 
 An entry is a folder named by a hash of the images' version and preparation. A process builds it
-beside its place under a lock and moves it there whole, so that an entry is always finished; its
+beside its target under a lock and moves it there whole, so that an entry is always finished; its
 checksums are compared when it is opened. The images are one mapped file, not rows of Arrow
 (`datasets`): Arrow gives batches of 128 by their indices at 0.06 (128 px) and 0.03 (32 px) times
 the rate as NumPy, and at 0.65 and 0.13 as tables, its fastest form
@@ -84,8 +84,8 @@ def cache_root(preparation: Preparation) -> Path:
 
 def cache_key(source: Source, preparation: Preparation) -> str:
     """The name of an entry: a hash of all that decides its bytes."""
-    facts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    parts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def tell_unwritable(root: Path) -> Iterator[None]:
 
 
 def write_entry(entry: Path, source: Source, preparation: Preparation, verbose: bool) -> None:
-    """Write an entry beside its place, and move it to its place once it is whole on the disk."""
+    """Write an entry beside its target, and move it there once it is whole on the disk."""
     unfinished, began = entry.with_suffix(".partial"), time.perf_counter()
     remove_entry(unfinished)  # left by a killed process
     check_free_space(entry.parent, source.count, preparation)
@@ -143,7 +143,7 @@ def write_entry(entry: Path, source: Source, preparation: Preparation, verbose: 
 
 
 def remove_entry(path: Path) -> None:
-    """Remove a folder, or the file in its place."""
+    """Remove a folder, or a file of the same path."""
     shutil.rmtree(path, ignore_errors=True)
     if path.is_file():
         path.unlink()
@@ -166,9 +166,9 @@ def save_records(
     with (folder / "records").open("wb") as file:
         file.write(records.tobytes())
         sync(file)
-    facts = {"count": len(records), "unreadable": unreadable, "seconds": round(seconds, 1)}
+    header = {"count": len(records), "unreadable": unreadable, "seconds": round(seconds, 1)}
     with (folder / "facts.json").open("wb") as file:
-        file.write(json.dumps({**facts, "sum": entry_checksum(facts, records)}).encode())
+        file.write(json.dumps({**header, "sum": entry_checksum(header, records)}).encode())
         sync(file)
 
 
@@ -178,9 +178,9 @@ def sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def entry_checksum(facts: dict[str, Any], records: Records) -> str:
+def entry_checksum(header: dict[str, Any], records: Records) -> str:
     """The checksum of an entry, whose records hold hashes of the pixels."""
-    content = json.dumps(facts, sort_keys=True).encode() + records.tobytes()
+    content = json.dumps(header, sort_keys=True).encode() + records.tobytes()
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
@@ -188,13 +188,13 @@ def open_entry(
     entry: Path, source: Source, preparation: Preparation, *, threads: int, verbose: bool
 ) -> Decoded:
     """Map an entry's images into memory. Raises ValueError or the like if a byte has changed."""
-    facts = json.loads((entry / "facts.json").read_bytes())
+    header = json.loads((entry / "facts.json").read_bytes())
     records: Records = np.fromfile(entry / "records", dtype=RECORD)
     file, shape = entry / "images", (len(records), *preparation.stored_shape)
     size = file.stat().st_size
     if (
-        facts.pop("sum") != entry_checksum(facts, records)
-        or len(records) + len(facts["unreadable"]) != source.count
+        header.pop("sum") != entry_checksum(header, records)
+        or len(records) + len(header["unreadable"]) != source.count
         or size != math.prod(shape)
     ):
         raise ValueError("it is not what was written")
@@ -202,8 +202,8 @@ def open_entry(
     images = torch.empty(0, dtype=torch.uint8)
     if size:
         images = torch.from_file(str(file), size=size, dtype=torch.uint8)
-    unreadable = [(name, reason) for name, reason in facts["unreadable"]]
-    return Decoded(images.view(shape), records, unreadable, entry, facts["seconds"])
+    unreadable = [(name, reason) for name, reason in header["unreadable"]]
+    return Decoded(images.view(shape), records, unreadable, entry, header["seconds"])
 
 
 def check_images(

@@ -95,12 +95,12 @@ def decode_all(
         catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
     ):
         decode = partial(decode_block, source, preparation)
-        for images, facts, faults in prefetch(pool, decode, blocks, 2 * threads):
+        for images, rows, faults in prefetch(pool, decode, blocks, 2 * threads):
             store(count, images)
-            records[count : count + len(facts)] = facts
-            count += len(facts)
+            records[count : count + len(rows)] = rows
+            count += len(rows)
             unreadable += faults
-            bar.update(len(facts) + len(faults))
+            bar.update(len(rows) + len(faults))
     return records[:count], unreadable
 
 
@@ -109,7 +109,7 @@ def decode_block(
 ) -> tuple[Bytes, Records, list[tuple[str, str]]]:
     """Decode some images; return the readable ones, their records, and the faults of the others."""
     shape = preparation.stored_shape
-    readable, facts, faults = [torch.empty(0, *shape, dtype=torch.uint8)], [], []
+    readable, rows, faults = [torch.empty(0, *shape, dtype=torch.uint8)], [], []
     for index in indices:
         try:
             image = source.open(index)
@@ -118,12 +118,12 @@ def decode_block(
             else:
                 size, mode = image.shape[1::-1], str(image.dtype)
             readable.append(prepare_image(image, shape, preparation.crop)[None])
-            facts.append((index, *size, mode.encode()))
+            rows.append((index, *size, mode.encode()))
         except UNREADABLE as error:
             faults.append((source.name(index), fault_text(error)))
-    images, records = torch.cat(readable), np.zeros(len(facts), dtype=RECORD)
+    images, records = torch.cat(readable), np.zeros(len(rows), dtype=RECORD)
     originals = ["place", "width", "height", "mode"]
-    records[originals] = np.array(facts, dtype=records[originals].dtype)
+    records[originals] = np.array(rows, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
     records["low"], records["high"] = low.amin(1), high.amax(1)

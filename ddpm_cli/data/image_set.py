@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 class ImageSet:
     """Images as bytes, their labels if there are any, and the names of the classes.
 
-    places: places of a subset's images in the whole set. records: facts of each image. weights: the
-    relative frequency of each image in training; None if all images count alike. larger: the same
-    images with a margin, from which training cuts random windows.
+    places: places of a subset's images in the whole set. records: size, mode and hashes of
+    each image. weights: the relative frequency of each image in training; None if all images count
+    alike. larger: the same images with a margin, from which training cuts random crops.
     """
 
     images: ImageArray

@@ -12,9 +12,9 @@ class Preparation:
 
     size: size of an image, one number or [height, width]. channels: 1 (grey), 2 (grey, alpha), 3
     (RGB), 4 (RGBA) or, of arrays, 5. crop: the centre; `adm`, the centre after halving (Dhariwal &
-    Nichol 2021); or `random`, windows of images that are stored larger by the share `margin`. flip:
+    Nichol 2021); or `random`, crops of images that are stored larger by the share `margin`. flip:
     mirror half of the images at random. holdout: the share of images held out of training. cache:
-    the place of prepared images: `disk` (the user's cache), a folder, `ram` (each run decodes
+    the location of prepared images: `disk` (the user's cache), a folder, `ram` (each run decodes
     anew), or `off` (each access decodes anew). on_error: whether an unreadable image stops the run
     or is skipped.
     """

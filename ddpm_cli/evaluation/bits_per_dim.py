@@ -102,7 +102,7 @@ def flow_slope(
     The trace is v (d x_0 / d y) v for a random probe v (Hutchinson 1990).
     """
     with torch.enable_grad():
-        place = y.detach().requires_grad_()
-        x0 = denoise(broadcast_like(diffusion.alpha_bar_at(t).sqrt(), y) * place, t).x0
-        (pulled,) = torch.autograd.grad(x0, place, probe)
+        point = y.detach().requires_grad_()
+        x0 = denoise(broadcast_like(diffusion.alpha_bar_at(t).sqrt(), y) * point, t).x0
+        (pulled,) = torch.autograd.grad(x0, point, probe)
     return (y - x0.detach()) / float(diffusion.level(t)), per_image(pulled * probe)

@@ -88,8 +88,8 @@ def interpolation_noise(
     device = generator.denoiser.device
 
     def noises(indices: Sequence[int]) -> Noises:
-        places = torch.tensor([index / (n - 1) for index in indices], device=device)
-        return interpolate_noise(first(len(indices)), last(len(indices)), places)
+        fractions = torch.tensor([index / (n - 1) for index in indices], device=device)
+        return interpolate_noise(first(len(indices)), last(len(indices)), fractions)
 
     return noises
 

@@ -55,7 +55,7 @@ def draw_missing(
 
 
 def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict[str, Any]:
-    """The provenance of images: the recipe, which is the same for a folder, and circumstances."""
+    """The provenance of images: the settings, the same for a whole folder, and circumstances."""
     options = asdict(generator.options)
     names = [name for name in ("guide", "start", "inpaint", "mask") if options[name] is not None]
     files = {"ckpt": ckpt, **{name: options.pop(name) for name in names}}
@@ -66,7 +66,7 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
     for name, path in files.items():
         with Path(path).expanduser().open("rb") as file:
             hashes[f"{name} (sha256)"] = hashlib.file_digest(file, "sha256").hexdigest()
-    recipe = {
+    settings = {
         **options,
         **hashes,
         **({} if options["interpolate"] is None else {"n": n}),
@@ -74,12 +74,12 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
         "device": generator.denoiser.device.type,
     }
     return {
-        "recipe": recipe,
+        "recipe": settings,
         "files": files,
         "n": n,
         "batch": batch_size,
         "times": generator.times,
-        "evaluations": generator.evaluations,
+        "evaluations": generator.nfe,
         "shape": generator.shape,
         "classes": generator.classes,
         "environment": checkpoints.environment(),

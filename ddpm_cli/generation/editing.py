@@ -65,15 +65,15 @@ def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) 
     return noise
 
 
-def interpolate_noise(one: Noises, other: Noises, places: PerImage) -> Noises:
-    """The noise on the way from the noise of one batch (places 0) to another batch's (1)."""
+def interpolate_noise(one: Noises, other: Noises, fractions: PerImage) -> Noises:
+    """The noise on the way from the noise of one batch (fraction 0) to another batch's (1)."""
     return Noises(
-        slerp(one.start, other.start, places),
-        lambda like: slerp(one.steps(like), other.steps(like), places),
+        slerp(one.start, other.start, fractions),
+        lambda like: slerp(one.steps(like), other.steps(like), fractions),
     )
 
 
-def slerp(one: Images, other: Images, places: PerImage) -> Images:
+def slerp(one: Images, other: Images, fractions: PerImage) -> Images:
     """Spherical interpolation, image by image (Shoemake 1985); linear between parallel noise.
 
     The norm of the result stays that of noise.
@@ -86,4 +86,4 @@ def slerp(one: Images, other: Images, places: PerImage) -> Images:
             :, None, None, None
         ]
 
-    return weight(1 - places) * one + weight(places) * other
+    return weight(1 - fractions) * one + weight(fractions) * other

@@ -60,7 +60,7 @@ class Generator:
 
     shape: the shape [C, H, W] of an image. sampler_node: the sampler's node in the configuration.
     guide: the weaker model of autoguidance. image: an image [1, C, H, W] to start from.
-    interpolation: the noise of images between two ends, in place of the noise by index.
+    interpolation: the noise of images between two ends, instead of the noise by index.
     """
 
     denoiser: Denoiser
@@ -149,10 +149,10 @@ class Generator:
         return steps if self.image is None else round(self.options.strength * steps)
 
     @cached_property
-    def evaluations(self) -> int:
-        """The evaluations of a network for one image."""
+    def nfe(self) -> int:
+        """The network evaluations for one image."""
         labels = self.labels([0])
-        return count_evaluations(
+        return count_nfe(
             lambda blank: self.guided(blank, self.guide and blank, labels),
             self.denoiser.diffusion,
             self.sampler,
@@ -161,14 +161,14 @@ class Generator:
         )
 
 
-def count_evaluations(
+def count_nfe(
     wrap: Callable[[Denoise], Denoise],
     diffusion: GaussianDiffusion,
     sampler: Sampler,
     times: Sequence[float],
     x: Images,
 ) -> int:
-    """Count the evaluations of a network for one image, by a denoiser that returns zeros."""
+    """Count the network evaluations (NFE) for one image, by a denoiser that returns zeros."""
     sizes = []
 
     def blank(x_t: Images, t: Time, label: Labels | None = None) -> Estimate:

@@ -39,12 +39,12 @@ class ImageStore:
     npz: bool
 
     def open(self, provenance: Mapping[str, Any]) -> None:
-        """Write the provenance. Raises ValueError if the folder's images have another recipe."""
-        recipe = provenance["recipe"]
-        before = self.read_provenance().get("recipe", recipe)
+        """Write the provenance. Raises ValueError if the folder's images have other settings."""
+        settings = provenance["recipe"]
+        before = self.read_provenance().get("recipe", settings)
         changes = [
             f"{key} was {old!r} and is {new!r}"
-            for key, old, new in option_differences(before, recipe)
+            for key, old, new in option_differences(before, settings)
         ]
         if changes:
             raise ValueError(

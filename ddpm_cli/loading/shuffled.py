@@ -1,6 +1,6 @@
 """The endless stream of batches, which starts at any step at once.
 
-Order, windows and flips are functions of (seed, epoch, index).
+Order, crops and flips are functions of (seed, epoch, index).
 """
 
 import signal
@@ -50,7 +50,7 @@ class BatchDataset(Dataset[Batch]):
     """The batch of any step, or its images at the places `part`, for any number of workers.
 
     Each epoch has its own order. If an epoch ends within a batch, the batch goes on with the next
-    epoch. Whether an image is mirrored, and its window, are functions of (seed, epoch, index).
+    epoch. Whether an image is mirrored, and its crop, are functions of (seed, epoch, index).
     """
 
     data: ImageSet
@@ -69,7 +69,7 @@ class BatchDataset(Dataset[Batch]):
         if data.larger is None:
             images = select_images(data.images, indices)
         else:
-            images = self.windows(data.larger, epochs, keys)
+            images = self.random_crops(data.larger, epochs, keys)
         if self.flip:
             chances = values_by_epoch(epochs, keys, self.chance(Purpose.FLIP))
             mirrored = (chances < 0.5).nonzero()[0]
@@ -80,14 +80,14 @@ class BatchDataset(Dataset[Batch]):
         whole = indices if data.places is None else data.places[indices]
         return Batch(images, labels, whole, self.part.start or 0)
 
-    def windows(self, larger: ImageArray, epochs: Int64Array, keys: Int64Array) -> Bytes:
-        """Random windows of images with a margin."""
+    def random_crops(self, larger: ImageArray, epochs: Int64Array, keys: Int64Array) -> Bytes:
+        """Random crops of images with a margin."""
         down, across = (
             values_by_epoch(epochs, keys, self.chance(Purpose.CROP, axis)) for axis in (0, 1)
         )
         shape = self.data.images.shape
         cuts = zip(select_images(larger, torch.from_numpy(keys)), down, across, strict=True)
-        return torch.stack([cut_window(*cut, shape) for cut in cuts])
+        return torch.stack([cut_crop(*cut, shape) for cut in cuts])
 
     def chance(self, purpose: Purpose, axis: int = 0) -> Callable[[int], Float32Array]:
         """A function that returns an epoch's numbers in [0, 1) for a purpose."""
@@ -122,8 +122,8 @@ def ignore_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def cut_window(image: Larger, down: Chance, across: Chance, shape: Sequence[int]) -> Pixels:
-    """Cut the window of height and width `shape[-2:]` at the place that two chances choose."""
+def cut_crop(image: Larger, down: Chance, across: Chance, shape: Sequence[int]) -> Pixels:
+    """Cut the crop of height and width `shape[-2:]` at the offset that two chances choose."""
     height, width = shape[-2:]
     top = int(down * (image.shape[1] - height + 1))
     left = int(across * (image.shape[2] - width + 1))

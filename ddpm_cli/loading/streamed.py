@@ -23,7 +23,7 @@ from ddpm_cli.data.image_set import is_held_out
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import StreamedTable, cell_name, open_cell
 from ddpm_cli.images import prepare_image
-from ddpm_cli.loading.shuffled import Batch, Chance, cut_window
+from ddpm_cli.loading.shuffled import Batch, Chance, cut_crop
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Larger, Pixels
 
@@ -118,8 +118,8 @@ class StreamShare:
                     raise ValueError(f"there are none for process {self.rank + 1} of {self.ranks}")
                 state = None
         except (*FAULTS, RuntimeError) as error:
-            place = f"the rows of the stream cannot be read on after {before:,}"
-            raise ValueError(f"{place}: {fault_text(error)}") from error
+            fault = f"the rows of the stream cannot be read on after {before:,}"
+            raise ValueError(f"{fault}: {fault_text(error)}") from error
 
     def window(self, start: Position, rows: list[dict[str, Any]]) -> ShuffleWindow:
         """A window with its random numbers."""
@@ -146,9 +146,9 @@ class StreamShare:
         return replace(row, image=self.augment(image, *window.chances[number]), label=label)
 
     def augment(self, image: Larger, flip: Chance, down: Chance, across: Chance) -> Pixels:
-        """Cut the window of an image that chances choose, and perhaps mirror it."""
-        window = cut_window(image, down, across, self.preparation.shape)
-        return window.flip(2) if self.preparation.flip and flip < 0.5 else window
+        """Cut the crop of an image that chances choose, and perhaps mirror it."""
+        crop = cut_crop(image, down, across, self.preparation.shape)
+        return crop.flip(2) if self.preparation.flip and flip < 0.5 else crop
 
     def label(self, row: Mapping[str, Any]) -> int:
         """The label of a row; -1: no label. Raises ValueError if the label is of no class."""

@@ -10,7 +10,7 @@ import torch
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion, to_device_of
 from ddpm_cli.losses.batch import Noised, per_image
-from ddpm_cli.losses.simple import DISTANCES, Measure
+from ddpm_cli.losses.simple import DISTANCES, DistanceName
 from ddpm_cli.shapes import Fitted, Images, PerImage
 
 Distribution: TypeAlias = Callable[[Images], Images]
@@ -26,7 +26,7 @@ def vlb(denoiser: Denoiser, batch: Noised) -> PerImage:
 
 
 def hybrid(
-    denoiser: Denoiser, batch: Noised, *, vlb_weight: float = 0.001, distance: Measure = "l2"
+    denoiser: Denoiser, batch: Noised, *, vlb_weight: float = 0.001, distance: DistanceName = "l2"
 ) -> PerImage:
     """L_simple + vlb_weight T L_t, the mean detached in L_t; L_t in bits per dimension.
 
@@ -75,8 +75,8 @@ def bound(
         diffusion.posterior_mean(x0, batch.x_t, t, t - 1) for x0 in (estimate.x0, batch.x0)
     )
     log_variance, true_log_variance = (
-        diffusion.log_variance(t, t - 1, place, batch.x_t)
-        for place in (estimate.variance_interpolation, 0.0)
+        diffusion.log_variance(t, t - 1, interpolation, batch.x_t)
+        for interpolation in (estimate.variance_interpolation, 0.0)
     )
     ratio = true_log_variance - log_variance
     error = (true_mean - mean).square() * (-log_variance).exp()

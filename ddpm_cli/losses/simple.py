@@ -11,9 +11,9 @@ from ddpm_cli.losses.batch import Noised, per_image
 from ddpm_cli.shapes import Images, PerImage
 
 Distance: TypeAlias = Callable[..., Images]
-Measure: TypeAlias = Literal["l1", "l2", "huber"]
+DistanceName: TypeAlias = Literal["l1", "l2", "huber"]
 
-DISTANCES: dict[Measure, Distance] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.huber_loss}
+DISTANCES: dict[DistanceName, Distance] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.huber_loss}
 
 
 def l1(denoiser: Denoiser, batch: Noised) -> PerImage:

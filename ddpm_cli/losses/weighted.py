@@ -7,12 +7,12 @@ its distance is taken, so one weight serves every distance, and a loss is equal 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import broadcast_like
 from ddpm_cli.losses.batch import Noised
-from ddpm_cli.losses.simple import DISTANCES, Measure, output_distance
+from ddpm_cli.losses.simple import DISTANCES, DistanceName, output_distance
 from ddpm_cli.shapes import Coefficient, Images, PerImage
 
 
 def min_snr(
-    denoiser: Denoiser, batch: Noised, *, gamma: float = 5.0, distance: Measure = "l2"
+    denoiser: Denoiser, batch: Noised, *, gamma: float = 5.0, distance: DistanceName = "l2"
 ) -> PerImage:
     """Weight min(SNR, gamma) on x_0: gamma caps all weights (Hang et al. 2023, section 3.4)."""
     if gamma <= 0:
@@ -28,7 +28,7 @@ def p2(
     *,
     gamma: float = 1.0,
     k: float = 1.0,
-    distance: Measure = "l2",
+    distance: DistanceName = "l2",
 ) -> PerImage:
     """Weight SNR / (k + SNR)^gamma on x_0, low for clean images (Choi et al. 2022, eq. 8)."""
     if gamma < 0 or k <= 0:
@@ -40,12 +40,12 @@ def p2(
 
 
 def weighted_distance(
-    denoiser: Denoiser, batch: Noised, on_x0: Coefficient, measure: Measure
+    denoiser: Denoiser, batch: Noised, on_x0: Coefficient, name: DistanceName
 ) -> PerImage:
     """The distance of output and target times the root of a weight on the squared error of x_0."""
     root = broadcast_like(on_x0.sqrt(), batch.x_t) * denoiser.error_scale(batch.t, batch.x_t)
 
     def distance(output: Images, target: Images, *, reduction: str) -> Images:
-        return DISTANCES[measure](root * output, root * target, reduction=reduction)
+        return DISTANCES[name](root * output, root * target, reduction=reduction)
 
     return output_distance(denoiser, batch, distance)

@@ -7,7 +7,7 @@ import torch
 
 from ddpm_cli.data import ImageSet
 from ddpm_cli.preflight.finding import Finding
-from ddpm_cli.preflight.image_facts import class_counts
+from ddpm_cli.preflight.image_statistics import class_counts
 from ddpm_cli.shapes import Bytes
 
 COPIES, SMALL = 0.01, 0.1  # larger shares of copies and of small images cause a warning
@@ -38,8 +38,8 @@ def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
         if applies:
             yield Finding("warning", f"{text} (ddpm-data says more)")
     if not any(warnings.values()):
-        facts = "hardly any are copies or enlarged, and none is of one colour"
-        yield Finding("ok", f"of all {count:,} images {facts}")
+        detail = "hardly any are copies or enlarged, and none is of one colour"
+        yield Finding("ok", f"of all {count:,} images {detail}")
 
 
 def check_batch_images(batch: Bytes) -> Iterator[Finding]:
@@ -60,5 +60,5 @@ def check_batch_images(batch: Bytes) -> Iterator[Finding]:
         if applies:
             yield Finding("warning", text)
     if not any(warnings.values()):
-        facts = f"{count} different images, none of one colour, bytes {low} to {high}"
-        yield Finding("ok", f"a batch has {facts}")
+        detail = f"{count} different images, none of one colour, bytes {low} to {high}"
+        yield Finding("ok", f"a batch has {detail}")

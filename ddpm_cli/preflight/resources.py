@@ -62,8 +62,10 @@ def free_memory(device: torch.device) -> int | None:
 def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) -> Iterator[Finding]:
     """Check that the checkpoints of a run fit on the disk."""
     count, size = checkpoint_count(trainer, state.step, steps), checkpoint_bytes(state)
-    place = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
-    free = shutil.disk_usage(place).free
+    existing = next(
+        each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir()
+    )
+    free = shutil.disk_usage(existing).free
     total = f"{count} checkpoints of {size_text(size)} take {size_text(count * size)} at most"
     text = f"disk: {total}, {size_text(free)} are free"
     if free < size:

@@ -18,5 +18,5 @@ def check_schedule(diffusion: GaussianDiffusion) -> Iterator[Finding]:
         yield Finding("warning", f"{risk}; {reason}: {remedy}")
     else:
         betas = 1 - diffusion.alpha_bar[1:] / diffusion.alpha_bar[:-1]
-        facts = f"betas from {betas.min():.1e} to {betas.max():.2g}, SNR {snr:.1e} at the end"
-        yield Finding("ok", f"the schedule ends in noise: {facts}")
+        detail = f"betas from {betas.min():.1e} to {betas.max():.2g}, SNR {snr:.1e} at the end"
+        yield Finding("ok", f"the schedule ends in noise: {detail}")

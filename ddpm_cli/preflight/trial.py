@@ -110,8 +110,8 @@ def check_gradients(
         fault = f"{first_names(missing)} get no gradient and stay as they are"
         yield Finding("error" if needed else "warning", f"{fault}{rule}")
     if not (count or infinite or missing):
-        facts = f"are finite, and all of {len(grads)} parameters get one"
-        yield Finding("ok", f"loss and gradient of a batch {facts}")
+        detail = f"are finite, and all of {len(grads)} parameters get one"
+        yield Finding("ok", f"loss and gradient of a batch {detail}")
 
 
 def first_names(names: Sequence[str]) -> str:

@@ -37,8 +37,8 @@ def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Pic
     lines = []
     for (label, _), strip in zip(rows, strips, strict=True):
         text = Image.new("RGB", (margin, strip.shape[1]), "white")
-        place = (6, strip.shape[1] / 2)
-        ImageDraw.Draw(text).text(place, label, fill="black", font=font, anchor="lm")
+        position = (6, strip.shape[1] / 2)
+        ImageDraw.Draw(text).text(position, label, fill="black", font=font, anchor="lm")
         words = rearrange(np.asarray(text), "h w c -> c h w")
         lines.append(np.concatenate([words, extend(strip, width=width)], axis=2))
     return np.concatenate(lines, axis=1)

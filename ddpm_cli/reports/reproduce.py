@@ -9,7 +9,7 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import foreign_modules
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
-from ddpm_cli.length_scaling import shorten_cadences
+from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
 
@@ -28,8 +28,8 @@ def train_command(checkpoint: Checkpoint) -> str:
 
 
 def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
-    """The trainer's options with the length in steps, in place of minutes or epochs."""
-    paced = shorten_cadences(trainer, steps) if trainer.get("minutes") is not None else {}
+    """The trainer's options with the length in steps, instead of minutes or epochs."""
+    paced = scale_to_length(trainer, steps) if trainer.get("minutes") is not None else {}
     absent: dict[str, Any] = {
         name: None for name in ("minutes", "epochs", "stop_at") if name in trainer
     }

@@ -1,4 +1,4 @@
-"""The pictures on the page of a run, by caption or place, made smaller if they must be."""
+"""The pictures on the page of a run, by caption or title, made smaller if they must be."""
 
 from io import BytesIO
 from pathlib import Path

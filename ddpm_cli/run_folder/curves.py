@@ -54,9 +54,9 @@ class Curves:
         steps, values = np.array(rows).reshape(-1, 2).T
         if not rows:
             return steps, values
-        known, window = ~np.isnan(values), np.ones(min(smooth, len(values)))
+        known, kernel = ~np.isnan(values), np.ones(min(smooth, len(values)))
         sums, counts = (
-            np.convolve(each, window)[: len(values)] for each in (np.where(known, values, 0), known)
+            np.convolve(each, kernel)[: len(values)] for each in (np.where(known, values, 0), known)
         )
         return steps, np.where(known, sums / np.maximum(counts, 1), np.nan)
 

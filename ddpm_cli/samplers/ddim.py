@@ -46,7 +46,7 @@ def inverse(
     """Invert `ddim` at eta = 0, from an image to its noise, over strictly rising times >= 1.
 
     A step solves x_s = ddim(x_t) for x_t by rounds of fixed-point iteration. The first round is
-    Euler's step (Song et al. 2020, section 4.3), with the estimate at x_s in place of x_t's. The
+    Euler's step (Song et al. 2020, section 4.3), with the estimate at x_s instead of x_t's. The
     second round corrects the step. More rounds may diverge if the noise level takes large steps.
     """
     for s, t in pairwise(times):

@@ -23,7 +23,9 @@ def heun(
     churn_max: float | None = None,
     churn_noise: float = 1.0,
 ) -> Iterator[Images]:
-    """Step by Heun's method, two evaluations a step, one in the last (Karras et al. 2022, alg. 2).
+    """Step by Heun's method (Karras et al. 2022, alg. 2).
+
+    A step takes two network evaluations, the last step one.
 
     churn: the share by which each step first raises the noise level sigma / alpha (S_churn / N),
     if the level lies between churn_min and churn_max (S_tmin, S_tmax; null: no limit).

@@ -24,10 +24,11 @@ def unipc(
     *,
     order: Literal[1, 2, 3] = 2,
 ) -> Iterator[Images]:
-    """Step by UniPC-p with data prediction and B(h) = e^h - 1 (`bh2`), one evaluation a step.
+    """Step by UniPC-p with data prediction and B(h) = e^h - 1 (`bh2`).
 
-    Zhao et al. 2023, algorithms 5 and 6. The order rises with the number of estimates and falls
-    towards the last step, which returns the last estimate at time 0.
+    Zhao et al. 2023, algorithms 5 and 6. A step takes one network evaluation. The order rises with
+    the number of estimates and falls towards the last step, which returns the last estimate at
+    time 0.
     """
     known: Known = []
     corrected = x

@@ -65,7 +65,7 @@ class Job:
         measured, protocols = last_evaluations(self.folder)
         return replace(self, last=last, lowest=lowest, measured=measured, protocols=protocols)
 
-    def facts(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """The content of the job's file."""
         return {name: value for name, value in asdict(self).items() if name != "folder"}
 
@@ -135,7 +135,7 @@ def run_and_record(
 def save_job(job: Job) -> None:
     """Write the state of a job; only the first process of torchrun writes."""
     if is_first_process():
-        save_text(job.folder / STATE, json.dumps(job.facts(), indent=1) + "\n")
+        save_text(job.folder / STATE, json.dumps(job.content(), indent=1) + "\n")
 
 
 def is_first_process() -> bool:

@@ -83,8 +83,10 @@ def sweep_of_config(config: DictConfig) -> Sweep:
 
 def save_command(sweep: Sweep) -> None:
     """Write a sweep's command."""
-    facts = {name: value for name, value in asdict(sweep).items() if name not in ("folder", "jobs")}
-    save_text(sweep.folder / COMMAND, json.dumps(facts, indent=1) + "\n")
+    content = {
+        name: value for name, value in asdict(sweep).items() if name not in ("folder", "jobs")
+    }
+    save_text(sweep.folder / COMMAND, json.dumps(content, indent=1) + "\n")
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -108,8 +110,8 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def save_manifest(sweep: Sweep) -> None:
-    """Write the facts and the state of all jobs."""
-    jobs = [{"folder": job.folder.name, **job.facts()} for job in sweep.jobs]
+    """Write the command and the state of all jobs."""
+    jobs = [{"folder": job.folder.name, **job.content()} for job in sweep.jobs]
     content = {"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}
     save_text(sweep.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 

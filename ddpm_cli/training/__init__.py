@@ -1,4 +1,4 @@
-"""Training: a recipe, the state it changes, and a loop that yields after every step."""
+"""Training: its options, the state it changes, and a loop that yields after every step."""
 
 from ddpm_cli.losses.batch import Loss
 from ddpm_cli.training.fit import Progress, fit

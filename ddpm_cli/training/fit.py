@@ -95,7 +95,7 @@ def set_lr(trainer: Trainer, state: TrainState, steps: int) -> float:
 def noise_for_training(
     trainer: Trainer, state: TrainState, batch: Batch, seed: int
 ) -> tuple[Noised, Times]:
-    """Noise the next batch by the recipe; return also the times of the global batch."""
+    """Noise the next batch by the options; return also the times of the global batch."""
     u = keyed_uniforms(seed, Purpose.TIMES, state.step, trainer.batch_size)
     times = state.time_sampler(u, state.history)
     noised = noise_batch(

@@ -1,4 +1,4 @@
-"""The recipe of a training run: its options, their checks, and values that follow."""
+"""The options of a training run, their checks, and values that follow."""
 
 import math
 from collections.abc import Callable
@@ -32,9 +32,9 @@ LR_SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class Trainer:
-    """The recipe of a training run. `fit` follows it.
+    """The options of a training run. `fit` follows them.
 
-    steps, or epochs or minutes in its place: length of the run, over which the LR decays.
+    steps, or epochs or minutes instead: length of the run, over which the LR decays.
     stop_at: an earlier step to end at; it changes nothing else. lr_schedule: after `warmup` steps.
     batch_size: images in a step, over all processes. microbatch: images at once in the network.
     processes: processes with parallel=ddp. workers: processes that prepare batches. Apart from

@@ -13,17 +13,17 @@ from ddpm_cli.training.best_checkpoint import BestCheckpoint
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
 SURE = 3.0  # a rise by more standard errors is certain
-PATIENCE = 5  # evaluations without a lower loss after which the loss is flat
-SHOWN, LEVELS = 512, 16  # evaluations with their losses by time, and parts of the times
+PATIENCE = 5  # validations without a lower loss after which the loss is flat
+SHOWN, LEVELS = 512, 16  # validations with their losses by time, and parts of the times
 
 
 @dataclass
 class Verdict:
-    """The verdict of a run's evaluations. It is part of a checkpoint.
+    """The verdict of a run's validations. It is part of a checkpoint.
 
     word: a place in WORDS. since: the step of the lowest held-out loss. held_out, training: losses
     of each image at the step `since`. latest: the last step and its mean losses.
-    best: the checkpoint with the lowest metric. by_time: losses by evaluation and time.
+    best: the checkpoint with the lowest metric. by_time: losses by validation and time.
     """
 
     word: int = IMPROVING
@@ -35,7 +35,7 @@ class Verdict:
     latest: tuple[int, float, float] | None = None
 
     def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
-        """Update the verdict by an evaluation of the EMA; return whether the word changed."""
+        """Update the verdict by a validation of the EMA; return whether the word changed."""
         before = self.word
         if not (held_out.isfinite().all() and training.isfinite().all()):
             return False
@@ -69,7 +69,7 @@ class Verdict:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The verdict in the form of a checkpoint; {} before the first evaluation or best."""
+        """The verdict in the form of a checkpoint; {} before the first validation or best."""
         if not len(self.held_out) and not self.best.step:
             return {}
         steps = torch.tensor([self.word, self.since, self.best.step])

@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from ddpm_cli.commands.train.setup import set_up_run
-from ddpm_cli.commands.train.validation import evaluate_held_out
+from ddpm_cli.commands.train.validation import validate
 from ddpm_cli.config.build import config_dir
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.parallel import ProcessGroup
@@ -58,11 +58,11 @@ if __name__ == "__main__":
             {},
         )
         training = fit(run.trainer, run.state, run.batches_from(0), run.loss, steps=10**6, seed=0)
-        list(islice(training, 3)), evaluate_held_out(run)
+        list(islice(training, 3)), validate(run)
         rounds = [
             (
                 seconds(lambda: list(islice(training, args.steps))) / args.steps,
-                seconds(lambda: evaluate_held_out(run)),
+                seconds(lambda: validate(run)),
             )
             for _ in range(args.rounds)
         ]

@@ -6,7 +6,7 @@ from problems import gaussian_oracle
 from sampling_problem import LINEAR, normals, seeded
 
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image, slerp
-from ddpm_cli.generation.generator import Noises, count_evaluations, start_from_image
+from ddpm_cli.generation.generator import Noises, count_nfe, start_from_image
 from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc, with_guidance
 
 TIMES = Grid(steps=5, spacing="trailing").times(LINEAR)
@@ -26,15 +26,15 @@ def test_inpainting_keeps_what_is_known(sampler):
 @pytest.mark.parametrize(("resample", "cost"), [(1, 5), (3, 13)])
 def test_inpainting_takes_every_step_but_the_last_as_often_as_asked(resample, cost):
     painting = Inpainting(ddim, normals(1), MASK, resample)
-    assert count_evaluations(lambda denoise: denoise, LINEAR, painting, TIMES, normals(1)) == cost
+    assert count_nfe(lambda denoise: denoise, LINEAR, painting, TIMES, normals(1)) == cost
 
 
 @pytest.mark.parametrize(("sampler", "cost"), [(ddim, 5), (unipc, 5), (heun, 9)])
 def test_evaluations_are_counted(sampler, cost):
-    assert count_evaluations(lambda denoise: denoise, LINEAR, sampler, TIMES, normals(1)) == cost
+    assert count_nfe(lambda denoise: denoise, LINEAR, sampler, TIMES, normals(1)) == cost
     label = torch.tensor([1])
     assert (
-        count_evaluations(
+        count_nfe(
             lambda denoise: with_guidance(denoise, label, scale=2.0),
             LINEAR,
             sampler,

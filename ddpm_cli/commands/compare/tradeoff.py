@@ -18,7 +18,7 @@ GOOD = 1.05  # a distance up to this multiple of the best distance is as good
 class SettingResult:
     """The cost of a setting, and the distance of its images.
 
-    evaluations: evaluations of the network for each image. seconds: the time to draw all images.
+    evaluations: network evaluations for each image. seconds: the time to draw all images.
     distance: the distance of the images from the reference.
     """
 
@@ -49,13 +49,13 @@ def pareto_front(points: Sequence[SettingResult]) -> list[SettingResult]:
 
 
 def cheapest_setting(points: Sequence[SettingResult]) -> SettingResult:
-    """The setting with the fewest evaluations among those within 5% of the best distance."""
+    """The setting of the fewest network evaluations among those within 5% of the best."""
     front = pareto_front(points)
     return next(point for point in front if point.distance <= GOOD * front[-1].distance)
 
 
 def plot_tradeoff(path: Path, points: Sequence[SettingResult], floor: float) -> None:
-    """Write the plot of distance over evaluations.
+    """Write the plot of distance over network evaluations.
 
     floor: the distance between two halves of the reference.
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddpm_cli.data.decoding import Records
-from ddpm_cli.preflight.image_facts import ImageFacts
+from ddpm_cli.preflight.image_statistics import ImageStatistics
 from ddpm_cli.rendering.tiles import ImageBytes
 from ddpm_cli.reports.curves import escape_dollars
 
@@ -19,14 +19,14 @@ FINE = 16  # sizes with a dot of their own within a power of two, to limit the n
 
 
 def draw_histograms(
-    facts: ImageFacts, records: Records, images: ImageBytes, figure: "Figure"
+    statistics: ImageStatistics, records: Records, images: ImageBytes, figure: "Figure"
 ) -> None:
     """Draw the sizes, the bytes of some images, the classes and the modes."""
     (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
     draw_sizes(upper_left, records)
     draw_levels(upper_right, images)
-    draw_bars(lower_left, facts.classes, "classes")
-    draw_bars(lower_right, facts.modes, "modes")
+    draw_bars(lower_left, statistics.classes, "classes")
+    draw_bars(lower_right, statistics.modes, "modes")
 
 
 def draw_sizes(axes: "Axes", records: Records) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ddpm_cli.commands.data.histograms import draw_histograms
 from ddpm_cli.commands.data.subject import DataReport
-from ddpm_cli.commands.data.summary import report_facts
+from ddpm_cli.commands.data.summary import report_content
 from ddpm_cli.data import select_images
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import save_text
@@ -22,14 +22,14 @@ PAIRS = 16  # copies of each kind in the picture of copies
 
 def write_data_report(report: DataReport, folder: Path) -> Iterator[Path]:
     """Write the report, and its pictures if there are images; yield the paths."""
-    save_text(folder / "data.json", json.dumps(report_facts(report), indent=2) + "\n")
+    save_text(folder / "data.json", json.dumps(report_content(report), indent=2) + "\n")
     yield folder / "data.json"
     if not len(report.decoded.records):
         return
     save_png(folder / "data.png", grid(spread_images(report, SHOWN)))
     yield folder / "data.png"
     images = spread_images(report, 16 * SHOWN)
-    draw = partial(draw_histograms, report.facts, report.decoded.records, images)
+    draw = partial(draw_histograms, report.statistics, report.decoded.records, images)
     save_figure(folder / "histogram.png", (11, 8), draw)
     yield folder / "histogram.png"
     if rows := list(copy_rows(report)):
@@ -46,7 +46,7 @@ def spread_images(report: DataReport, most: int) -> ImageBytes:
 
 def copy_rows(report: DataReport) -> Iterator[tuple[str, ImageBytes]]:
     """The first copies side by side, each pair with its number in the report."""
-    for kind, groups in (("exact", report.facts.exact), ("near", report.facts.near)):
+    for kind, groups in (("exact", report.statistics.exact), ("near", report.statistics.near)):
         for number, places in enumerate(groups[:PAIRS]):
             pair = select_images(report.data.images, torch.from_numpy(places[:2]))
             yield f"{kind} {number}", pair.numpy()

@@ -1,22 +1,22 @@
-"""The subject of a report: a data set, decoded, with the facts of its images."""
+"""The subject of a report: a data set, decoded, with the statistics of its images."""
 
 import time
 from dataclasses import dataclass
 
 from ddpm_cli.data import Decoded, ImageSet, Preparation, Source, assemble_image_set, decode_source
 from ddpm_cli.preflight.duplicates import Places
-from ddpm_cli.preflight.image_facts import ImageFacts, image_facts
+from ddpm_cli.preflight.image_statistics import ImageStatistics, image_statistics
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """A source, its preparation, its images, their facts, and the seconds of the decoding."""
+    """A source, its preparation, its images, their statistics, and the seconds of the decoding."""
 
     source: Source
     preparation: Preparation
     decoded: Decoded
     data: ImageSet
-    facts: ImageFacts
+    statistics: ImageStatistics
     seconds: float
 
     def names(self, places: Places) -> list[str]:
@@ -25,10 +25,10 @@ class DataReport:
 
 
 def inspect_source(source: Source, preparation: Preparation) -> DataReport:
-    """Decode all images of a source, or take them from the cache, and collect their facts."""
+    """Decode all images of a source, or take them from the cache, and collect their statistics."""
     began = time.perf_counter()
     decoded = decode_source(source, preparation)
     seconds = decoded.seconds if decoded.folder else time.perf_counter() - began
     data = assemble_image_set(decoded, source, preparation)
-    facts = image_facts(decoded.images, decoded.records, data, preparation.holdout)
-    return DataReport(source, preparation, decoded, data, facts, seconds)
+    statistics = image_statistics(decoded.images, decoded.records, data, preparation.holdout)
+    return DataReport(source, preparation, decoded, data, statistics, seconds)

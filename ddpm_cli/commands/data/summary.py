@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ddpm_cli.commands.data.subject import DataReport
 from ddpm_cli.preflight.image_checks import LEAST
-from ddpm_cli.preflight.image_facts import ImageFacts
+from ddpm_cli.preflight.image_statistics import ImageStatistics
 from ddpm_cli.preflight.resources import duration_text, size_text
 
 LISTED, NAMED = 20, 5  # lines on the screen for unreadable images, and for any other list
@@ -16,29 +16,38 @@ Lines: TypeAlias = Iterator[tuple[str, str]]  # pairs of a label and a text
 
 def summary(report: DataReport) -> Lines:
     """The report line by line."""
-    facts, bad, count = report.facts, report.decoded.unreadable, len(report.decoded.records)
+    statistics, bad, count = (
+        report.statistics,
+        report.decoded.unreadable,
+        len(report.decoded.records),
+    )
     of_all = f"of {count:,} images"
     yield "images", f"{count:,} of {report.source.count:,} can be read"
     yield from list_lines("unreadable", [f"{name}: {why}" for name, why in bad], LISTED)
     if not count:
         return
-    smallest, median, largest = (f"{width:,} x {height:,}" for width, height in facts.sizes)
+    smallest, median, largest = (f"{width:,} x {height:,}" for width, height in statistics.sizes)
     height, width = report.data.images.shape[2:]
     yield "sizes", f"{smallest} to {largest}, median {median} (width x height)"
-    yield "enlarged", f"{len(facts.enlarged):,} {of_all} are smaller than {width:,} x {height:,}"
-    yield "modes", ", ".join(f"{name} {images:,}" for name, images in facts.modes.items())
-    yield from class_lines(facts)
-    yield "one colour", f"{len(facts.plain):,} {of_all}"
-    yield from list_lines("", report.names(facts.plain[: NAMED + 1]), NAMED, len(facts.plain))
-    copies = sum(len(group) - 1 for group in facts.exact)
+    yield (
+        "enlarged",
+        f"{len(statistics.enlarged):,} {of_all} are smaller than {width:,} x {height:,}",
+    )
+    yield "modes", ", ".join(f"{name} {images:,}" for name, images in statistics.modes.items())
+    yield from class_lines(statistics)
+    yield "one colour", f"{len(statistics.plain):,} {of_all}"
+    yield from list_lines(
+        "", report.names(statistics.plain[: NAMED + 1]), NAMED, len(statistics.plain)
+    )
+    copies = sum(len(group) - 1 for group in statistics.exact)
     yield "copies", f"{copies:,} {of_all} are exact copies of others"
-    exact = [" = ".join(report.names(group[:2])) for group in facts.exact[:NAMED]]
-    yield from list_lines("", exact, NAMED, len(facts.exact))
-    yield "near", f"{len(facts.near):,} pairs of images are nearly copies"
-    near = [" ~ ".join(report.names(pair)) for pair in facts.near[:NAMED]]
-    yield from list_lines("", near, NAMED, len(facts.near))
-    leaks = f"of which {len(facts.leaked):,} have a near copy in training"
-    yield "held out", f"{len(facts.held_out):,} {of_all}, {leaks}"
+    exact = [" = ".join(report.names(group[:2])) for group in statistics.exact[:NAMED]]
+    yield from list_lines("", exact, NAMED, len(statistics.exact))
+    yield "near", f"{len(statistics.near):,} pairs of images are nearly copies"
+    near = [" ~ ".join(report.names(pair)) for pair in statistics.near[:NAMED]]
+    yield from list_lines("", near, NAMED, len(statistics.near))
+    leaks = f"of which {len(statistics.leaked):,} have a near copy in training"
+    yield "held out", f"{len(statistics.held_out):,} {of_all}, {leaks}"
     yield "room", storage_text(report)
 
 
@@ -50,15 +59,15 @@ def list_lines(label: str, texts: list[str], most: int, count: int | None = None
         label = ""
 
 
-def class_lines(facts: ImageFacts) -> Lines:
+def class_lines(statistics: ImageStatistics) -> Lines:
     """The number of classes, the smallest and the largest class, and those with too few images."""
-    if not facts.classes:
+    if not statistics.classes:
         yield "classes", "none"
         return
-    by_count = sorted(facts.classes.items(), key=lambda each: each[1])
+    by_count = sorted(statistics.classes.items(), key=lambda each: each[1])
     (least, fewest), (greatest, most) = by_count[0], by_count[-1]
     sizes = f"of {fewest:,} images ({least}) to {most:,} ({greatest})"
-    yield "classes", f"{len(by_count):,}, {sizes}; {facts.unlabelled:,} images have none"
+    yield "classes", f"{len(by_count):,}, {sizes}; {statistics.unlabelled:,} images have none"
     small = [f"{name} has {count}" for name, count in by_count if count < LEAST]
     yield from list_lines("", small, NAMED)
 
@@ -68,22 +77,24 @@ def storage_text(report: DataReport) -> str:
     size, folder = size_text(math.prod(report.decoded.images.shape)), report.decoded.folder
     cache = "ram" if report.source.rows else report.preparation.cache
     memory = f"({size} of memory a process with data.cache=ram)"
-    places = {"ram": f"{size} of memory", "off": f"nothing is kept {memory}"}
-    place = places.get(cache, f"{size} in {folder} {memory}")
-    return f"{place}, decoded in {duration_text(report.seconds)}"
+    storages = {"ram": f"{size} of memory", "off": f"nothing is kept {memory}"}
+    storage = storages.get(cache, f"{size} in {folder} {memory}")
+    return f"{storage}, decoded in {duration_text(report.seconds)}"
 
 
-def report_facts(report: DataReport) -> dict[str, Any]:
-    """The content of data.json: all facts, with the names of images."""
-    facts, decoded = asdict(report.facts), report.decoded
-    facts |= {key: report.names(facts[key]) for key in ("plain", "leaked")}
-    facts |= {key: [report.names(group) for group in facts[key]] for key in ("exact", "near")}
-    facts |= {key: len(facts[key]) for key in ("enlarged", "held_out")}
+def report_content(report: DataReport) -> dict[str, Any]:
+    """The content of data.json: all statistics, with the names of images."""
+    statistics, decoded = asdict(report.statistics), report.decoded
+    statistics |= {key: report.names(statistics[key]) for key in ("plain", "leaked")}
+    statistics |= {
+        key: [report.names(group) for group in statistics[key]] for key in ("exact", "near")
+    }
+    statistics |= {key: len(statistics[key]) for key in ("enlarged", "held_out")}
     return {
         "images": report.source.count,
         "readable": len(decoded.records),
         "unreadable": [{"name": name, "reason": why} for name, why in decoded.unreadable],
-        **facts,
+        **statistics,
         "bytes": math.prod(decoded.images.shape),
         "folder": str(decoded.folder) if decoded.folder else None,
         "seconds": round(report.seconds, 1),

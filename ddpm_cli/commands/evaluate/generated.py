@@ -97,7 +97,7 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
 def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]:
     """Open the store of drawn images, and return the indices of the finished images.
 
-    Raises ValueError if the folder holds images of another recipe.
+    Raises ValueError if the folder holds images of other settings.
     """
     if (drawn := generated.drawn) is None:
         return set()

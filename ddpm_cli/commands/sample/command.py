@@ -156,7 +156,7 @@ def log_sampling(
     model = f"step {step:,}, {drawing.weights} weights, images of {size}"
     fact("checkpoint", f"{options.ckpt}: {model}")
     sampler = generator.sampler_node["_target_"].rpartition(".")[2]
-    cost = f"{generator.evaluations:,} network evaluations an image"
+    cost = f"{generator.nfe:,} network evaluations an image"
     fact("sampler", f"{sampler}, {generator.steps:,} steps, {cost}, seed {drawing.seed}")
     if drawing.label is not None or drawing.guide is not None:
         away = f" away from {drawing.guide}" if drawing.guide else ""

@@ -10,7 +10,7 @@ from ddpm_cli import preflight
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.build import bind, group_options
 from ddpm_cli.console import fact
-from ddpm_cli.generation.generator import count_evaluations
+from ddpm_cli.generation.generator import count_nfe
 from ddpm_cli.preflight import Finding
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.shapes import Bytes
@@ -53,11 +53,11 @@ def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
     """
     trainer, diffusion, pixel = run.trainer, run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
     sampler, times = bind(run.cfg, "sampler"), group_options(run.cfg, "sampler").times(diffusion)
-    evaluations = count_evaluations(lambda denoise: denoise, diffusion, sampler, times, pixel)
-    sample = FORWARD * evaluations / trainer.batch_size
+    nfe = count_nfe(lambda denoise: denoise, diffusion, sampler, times, pixel)
+    sample = FORWARD * nfe / trainer.batch_size
     images = sum(min(IMAGES, len(data.images)) for data in (run.held_out, run.data))
-    evaluation = FORWARD * 2 * QUARTERS * images / trainer.batch_size
-    costs = {"sample_every": PREVIEWS * sample, "evaluate_every": evaluation, "measure_every": 0.0}
+    validation = FORWARD * 2 * QUARTERS * images / trainer.batch_size
+    costs = {"sample_every": PREVIEWS * sample, "evaluate_every": validation, "measure_every": 0.0}
     if trainer.measures:
         began = time.perf_counter()
         run.sample_metrics.features(few)

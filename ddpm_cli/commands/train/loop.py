@@ -14,7 +14,7 @@ from ddpm_cli.commands.train.nonfinite import NonFiniteGuard, roll_back
 from ddpm_cli.commands.train.previews import write_preview
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
-from ddpm_cli.commands.train.validation import evaluate_held_out
+from ddpm_cli.commands.train.validation import validate
 from ddpm_cli.parallel import AnyRankFlag, ProcessGroup
 from ddpm_cli.training import Progress, fit
 from ddpm_cli.training.fixed_noise_losses import QUARTERS
@@ -23,7 +23,7 @@ Bar: TypeAlias = Any  # tqdm's type takes a parameter only for mypy
 
 
 @dataclass
-class Window:
+class RowInterval:
     """The steps since the last row of numbers, and the time at which the first step began."""
 
     steps: list[Progress] = field(default_factory=list)
@@ -44,12 +44,12 @@ def train_loop(run: Run, stop: Event) -> None:
 
 def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
     """Train, and act at each cadence; return False after too many bad steps in a row."""
-    trainer, state, window = run.trainer, run.state, Window()
+    trainer, state, interval = run.trainer, run.state, RowInterval()
     guard, stop_anywhere = NonFiniteGuard(state, run.logger, run.group), AnyRankFlag(run.group)
     # (steps between, what is measured), also at the last step
     measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
-        (trainer.log_every, False, lambda: step_numbers(run, bar, window)),
-        (trainer.evaluate_every, True, lambda: evaluate_held_out(run)),
+        (trainer.log_every, False, lambda: step_numbers(run, bar, interval)),
+        (trainer.evaluate_every, True, lambda: validate(run)),
         (trainer.measure_every, True, lambda: measure_samples(run)),
     ]
     # (steps between, what is written), but not at the last step
@@ -63,7 +63,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
         step, last = progress.step, progress.step == run.steps
         guard.follow(progress)
         run.writer.poll()
-        window.steps.append(progress)
+        interval.steps.append(progress)
         bar.update()
         due = [find for every, ends, find in measured if step % every == 0 or (ends and last)]
         if numbers := {name: number for find in due for name, number in find().items()}:
@@ -72,8 +72,8 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
         for every, write in written:
             if step % every == 0 and not last:
                 write()
-        if not window.steps:
-            window.since = time.perf_counter()
+        if not interval.steps:
+            interval.since = time.perf_counter()
         if guard.in_a_row >= trainer.bad_steps:
             return False
         if stop_anywhere(stop.is_set()):
@@ -91,9 +91,9 @@ def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
         run.save()
 
 
-def step_numbers(run: Run, bar: Bar, window: Window) -> dict[str, float]:
-    """The numbers of a row, means over the window's steps; the bar shows some of the numbers."""
-    seconds, steps, window.steps = time.perf_counter() - window.since, window.steps, []
+def step_numbers(run: Run, bar: Bar, interval: RowInterval) -> dict[str, float]:
+    """The numbers of a row, means over the interval's steps; the bar shows some of the numbers."""
+    seconds, steps, interval.steps = time.perf_counter() - interval.since, interval.steps, []
     means = [
         torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in steps
     ]
@@ -113,13 +113,13 @@ def step_numbers(run: Run, bar: Bar, window: Window) -> dict[str, float]:
 
 
 def loss_by_quarter(
-    window: Sequence[Progress], steps: int, group: ProcessGroup
+    progress: Sequence[Progress], steps: int, group: ProcessGroup
 ) -> dict[str, float]:
-    """The mean training loss at the times of each quarter, over the finite losses in the window."""
-    losses = torch.cat([each.losses for each in window]).cpu().double()
-    times = torch.cat([torch.as_tensor(each.times) for each in window])
+    """The mean training loss at the times of each quarter, over the finite losses of some steps."""
+    losses = torch.cat([each.losses for each in progress]).cpu().double()
+    times = torch.cat([torch.as_tensor(each.times) for each in progress])
     weights = torch.cat(
-        [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in window]
+        [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in progress]
     )
     quarters, finite = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
     sums = torch.zeros(2, QUARTERS, dtype=torch.float64)

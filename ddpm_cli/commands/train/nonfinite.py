@@ -54,7 +54,7 @@ class NonFiniteGuard:
 
 
 def evidence(progress: Progress, network: nn.Module, group: ProcessGroup) -> dict[str, object]:
-    """The facts of a step: losses, norms, images, times, and weights that are not finite.
+    """The evidence of a step: losses, norms, images, times, and weights that are not finite.
 
     Numbers that are not finite are written as words.
     """

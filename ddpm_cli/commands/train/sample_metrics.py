@@ -20,7 +20,7 @@ def prepare_sample_metrics(run: Run) -> None:
     trainer, metrics = run.trainer, run.sample_metrics
     of = f"of {trainer.measure_images:,} samples every {trainer.measure_every:,} steps"
     against = f"against {len(metrics.images):,} training images"
-    fact("measures", f"{', '.join(trainer.measures)} {of}, {against}")
+    fact("metrics", f"{', '.join(trainer.measures)} {of}, {against}")
     for name, reference in metrics.references.items():
         count = reference.features.shape[1]
         fact("features", f"{count:,} of each by {metrics.extractors[name].name}")

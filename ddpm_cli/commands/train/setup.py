@@ -41,7 +41,7 @@ from ddpm_cli.hardware import (
     on_device,
     prepare_for_training,
 )
-from ddpm_cli.length_scaling import shorten_cadences
+from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ProcessGroup, distribute
@@ -213,4 +213,4 @@ def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
         run.steps = checkpoint.steps
     else:
         run.steps = (checkpoint.step if checkpoint else 0) + steps_that_fit(run, began)
-    run.trainer = replace(trainer, **shorten_cadences(vars(trainer), run.steps))
+    run.trainer = replace(trainer, **scale_to_length(vars(trainer), run.steps))

@@ -14,7 +14,7 @@ from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
 from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
-from ddpm_cli.commands.train.validation import held_out_losses
+from ddpm_cli.commands.train.validation import validation_losses
 from ddpm_cli.config.build import group_options
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
@@ -30,23 +30,23 @@ class Costs:
     """The seconds that each part of a run takes."""
 
     step: float
-    evaluation: float
+    validation: float
     grid: float
     save: float
     measurement: float = 0.0
 
-    def steps(self, seconds: float, recipe: Trainer) -> int:
+    def steps(self, seconds: float, trainer: Trainer) -> int:
         """The steps that fit into the time with their grids and checkpoints, the last included.
 
-        A run shorter than its recipe has as many grids; a longer run has grids as often.
+        A run shorter than `trainer.steps` has as many grids; a longer run has grids as often.
         """
-        beside = self.evaluation / recipe.evaluate_every + self.grid / recipe.sample_every
-        beside += self.save / recipe.checkpoint_every
-        beside += self.measurement / recipe.measure_every
-        left = seconds - self.evaluation - self.grid - self.save - self.measurement
+        beside = self.validation / trainer.evaluate_every + self.grid / trainer.sample_every
+        beside += self.save / trainer.checkpoint_every
+        beside += self.measurement / trainer.measure_every
+        left = seconds - self.validation - self.grid - self.save - self.measurement
         longer = int(left / (self.step + beside))
-        shorter = int((left - recipe.steps * beside) / self.step)
-        return min(MAX_STEPS - 1, longer if longer >= recipe.steps else shorter)
+        shorter = int((left - trainer.steps * beside) / self.step)
+        return min(MAX_STEPS - 1, longer if longer >= trainer.steps else shorter)
 
 
 def steps_that_fit(run: Run, since: float) -> int:
@@ -67,15 +67,15 @@ def steps_that_fit(run: Run, since: float) -> int:
 
 
 def measure_costs(run: Run, seconds: float) -> Costs:
-    """Time steps, a grid, an evaluation and a checkpoint of a run of about `seconds` seconds."""
+    """Time steps, a grid, a validation and a checkpoint of a run of about `seconds` seconds."""
     limit = TIMING * seconds
     with keeping_state(run):
         step = step_seconds(run, limit)
         grid = drawing_seconds(run, lambda: preview_trajectory(run), limit)
         measurement = measurement_seconds(run, limit) if run.trainer.measures else 0.0
-        evaluation = seconds_taken(lambda: held_out_losses(run))
+        validation = seconds_taken(lambda: validation_losses(run))
         save = save_seconds(run) if run.group.rank == 0 else 0.0
-        return Costs(step, evaluation, grid, save, measurement)
+        return Costs(step, validation, grid, save, measurement)
 
 
 @contextmanager

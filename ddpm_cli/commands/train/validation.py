@@ -1,4 +1,4 @@
-"""Losses of held-out and training images on fixed noise, and the verdict on the losses."""
+"""Validation: losses of held-out and training images on fixed noise, and the verdict."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,7 +18,7 @@ from ddpm_cli.training import fixed_losses
 from ddpm_cli.training.verdict import LEVELS, SHOWN
 
 
-def held_out_losses(run: Run) -> dict[str, Fixed]:
+def validation_losses(run: Run) -> dict[str, Fixed]:
     """The losses of the EMA, then of the network, for each set of images."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
@@ -36,9 +36,9 @@ def held_out_losses(run: Run) -> dict[str, Fixed]:
     return losses
 
 
-def evaluate_held_out(run: Run) -> dict[str, float]:
-    """Evaluate, and return the numbers; if images are held out, update the verdict and picture."""
-    losses, numbers = held_out_losses(run), dict[str, float]()
+def validate(run: Run) -> dict[str, float]:
+    """Validate, and return the numbers; if images are held out, update the verdict and picture."""
+    losses, numbers = validation_losses(run), dict[str, float]()
     for name, (ema, network) in losses.items():
         quarters = {f"{name}_q{place}": each for place, each in enumerate(ema.mean(1).tolist(), 1)}
         numbers |= {name: ema.mean().item(), f"{name}_raw": network.mean().item(), **quarters}
@@ -48,7 +48,7 @@ def evaluate_held_out(run: Run) -> dict[str, float]:
 
 
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
-    """Update the verdict and its picture by an evaluation; log the verdict if it changes."""
+    """Update the verdict and its picture by a validation; log the verdict if it changes."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
         fact("learning", verdict.summary(run.trainer.best))
@@ -58,12 +58,12 @@ def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
 
 
 def heat_map(by_time: Columns) -> Picture:
-    """A picture of losses by evaluation (left to right) and by time (the cleanest on top).
+    """A picture of losses by validation (left to right) and by time (the cleanest on top).
 
     A time is dark if its loss is as low as ever.
     """
     logs = by_time.clamp(min=1e-12).log()
     low, high = logs.amin(0), logs.amax(0)
     grey = 255 * (logs - low) / (high - low).clamp(min=1e-6)
-    pattern = "evaluations levels -> rgb (levels high) (evaluations wide)"
+    pattern = "validations levels -> rgb (levels high) (validations wide)"
     return repeat(grey.byte().numpy(), pattern, rgb=3, high=8, wide=4)

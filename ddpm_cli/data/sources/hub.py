@@ -49,11 +49,11 @@ def hub(
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
     path = Path(name).expanduser()
-    place = str(path) if path.exists() else None
+    local_path = str(path) if path.exists() else None
     kind = path.suffix.removeprefix(".").lower()
     # The cache of `datasets` itself does not notice every change of a local file.
     root = datasets.config.HF_DATASETS_CACHE
-    cache_dir = place and os.path.join(root, files_version(files_at(place)))
+    cache_dir = local_path and os.path.join(root, files_version(files_at(local_path)))
     load = partial(datasets.load_dataset, streaming=streaming, cache_dir=cache_dir)
     if path.is_file() or kind in ("parquet", "arrow"):
         if kind not in ("parquet", "arrow") or not path.is_file():
@@ -67,7 +67,7 @@ def hub(
         rows = Dataset.load_from_disk(str(path))
     else:
         rows = load_from_hub(name, split, load)
-    return table_source(rows, image_column, label_column, place)
+    return table_source(rows, image_column, label_column, local_path)
 
 
 def load_local(kind: str, path: Path, load: Load) -> Table:
@@ -119,7 +119,7 @@ def is_online() -> bool:
 
 
 def table_source(
-    rows: Table, image_column: str, label_column: str | None, place: str | None = None
+    rows: Table, image_column: str, label_column: str | None, local_path: str | None = None
 ) -> Source:
     """The source of a table; its columns are found or checked, its images stay undecoded.
 
@@ -145,7 +145,7 @@ def table_source(
     rows = rows.cast_column(image, Image(decode=False))
     if isinstance(rows, IterableDataset):
         return stream_source(rows, image, label)
-    return rows_source(rows, image, label, place)
+    return rows_source(rows, image, label, local_path)
 
 
 def is_label_feature(feature: object) -> bool:

@@ -75,10 +75,10 @@ def label_names(source: Source) -> list[str | None]:
 
 def open_source(path: str) -> Source:
     """Open a path by its kind: a folder, NumPy files, archives, or else a data set."""
-    place = Path(path).expanduser()
-    is_dataset = any((place / name).is_file() for name in ("state.json", "dataset_info.json"))
-    if place.is_dir() and not is_dataset:
+    location = Path(path).expanduser()
+    is_dataset = any((location / name).is_file() for name in ("state.json", "dataset_info.json"))
+    if location.is_dir() and not is_dataset:
         return folder(path=path)
-    if place.suffix.lower() in (".npy", ".npz"):
+    if location.suffix.lower() in (".npy", ".npz"):
         return arrays(path=path)
     return archive(path=path) if ARCHIVES.search(path) or is_pattern(path) else hub(name=path)

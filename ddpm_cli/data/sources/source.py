@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ddpm_cli.data.sources.labels import class_numbers, class_order
 
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
-HEAD = 1024  # rows of a stream in memory, for pictures and evaluation
+HEAD = 1024  # rows of a stream in memory, for pictures and validation
 Table: TypeAlias = Dataset | IterableDataset
 
 
@@ -53,17 +53,17 @@ class Source:
     rows: StreamedTable | None = None
 
 
-def rows_source(rows: Dataset, image: str, label: str | None, place: str | None = None) -> Source:
+def rows_source(rows: Dataset, image: str, label: str | None, local: str | None = None) -> Source:
     """The source of a data set with a column of undecoded images and perhaps a column of labels.
 
-    The column declares the classes, or its distinct values are the classes. place: of local files.
+    The column declares the classes, or its distinct values are the classes. local: path of files.
     """
 
     def version() -> str:
         cells = rows.data.column(image)
         parts = dict(zip([part.name for part in cells.type], cells.flatten(), strict=True))
         paths = parts["path"].filter(parts["bytes"].is_null()).drop_null().to_pylist()
-        files = files_version([*(files_at(place) if place else ()), *paths])
+        files = files_version([*(files_at(local) if local else ()), *paths])
         return hash_parts([rows._fingerprint, image, files])
 
     labels: Callable[[], Sequence[int | None]] | None = None
@@ -125,14 +125,14 @@ def files_version(names: Iterable[str], root: str = "") -> str:
     for name in names:
         try:
             status = os.stat(os.path.join(root, name))
-            facts: tuple[int, ...] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            stamps: tuple[int, ...] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         except OSError:
-            facts = ()
-        digest.update(f"{(name, facts)!r}\n".encode())
+            stamps = ()
+        digest.update(f"{(name, stamps)!r}\n".encode())
     return digest.hexdigest()
 
 
-def files_at(place: str) -> list[str]:
+def files_at(path: str) -> list[str]:
     """A file, or all files of a folder except entries of a cache of prepared images."""
-    below = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
-    return sorted(path for path in below if not CACHE_ENTRY.search(path)) or [place]
+    below = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    return sorted(each for each in below if not CACHE_ENTRY.search(each)) or [path]

@@ -76,7 +76,7 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
     assert best(whole) == min(distances, key=distances.get)
     log = Path(whole, "train.log").read_text()
     assert (
-        "measures   fd_pixels, kid_pixels of 20 samples every 4 steps, "
+        "metrics    fd_pixels, kid_pixels of 20 samples every 4 steps, "
         "against 1,725 training images\n" in log
     )
     assert "features   64 of each by pixels-16\n" in log
@@ -85,7 +85,7 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
 def test_measuring_changes_nothing_of_the_run(command, whole):
     train(command, "plain")
     assert same_run(whole, "plain")
-    assert "measures" not in Path("plain/train.log").read_text()
+    assert "metrics    " not in Path("plain/train.log").read_text()
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def tensors(folder):
 
 
 def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
-    costs = Costs(step=0.1, evaluation=0.1, grid=2.0, save=1.0)
+    costs = Costs(step=0.1, validation=0.1, grid=2.0, save=1.0)
     steps = costs.steps(
         60, RECIPE(steps=400, evaluate_every=50, sample_every=100, checkpoint_every=50)
     )
@@ -68,9 +68,9 @@ def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
 
 
 def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoints():
-    costs, recipe = Costs(step=0.1, evaluation=0.1, grid=2.0, save=1.0), RECIPE()
+    costs, recipe = Costs(step=0.1, validation=0.1, grid=2.0, save=1.0), RECIPE()
     steps = costs.steps(60, recipe)
-    paced = length_scaling.shorten_cadences(vars(recipe), steps)
+    paced = length_scaling.scale_to_length(vars(recipe), steps)
     evaluated, sampled, saved = (
         1 + steps // paced[name] for name in ("evaluate_every", "sample_every", "checkpoint_every")
     )
@@ -86,11 +86,11 @@ def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoin
         "warmup": 50,
         "ema": pytest.approx(1 - 0.001 * 800 / 401),
     }
-    assert length_scaling.shorten_cadences(vars(RECIPE(steps=400)), steps) == {}
+    assert length_scaling.scale_to_length(vars(RECIPE(steps=400)), steps) == {}
 
 
 def test_checkpoints_of_a_shorter_run_are_evaluated_as_those_of_its_recipe():
-    paced = length_scaling.shorten_cadences(vars(RECIPE(checkpoint_every=200)), 267)
+    paced = length_scaling.scale_to_length(vars(RECIPE(checkpoint_every=200)), 267)
     assert (paced["evaluate_every"], paced["checkpoint_every"]) == (34, 68)
 
 
@@ -104,7 +104,7 @@ def test_checkpoints_of_a_shorter_run_are_measured_as_those_of_its_recipe(
     recipe = RECIPE(
         measures=["fd_pixels"], best="fd_pixels", measure_every=measured, checkpoint_every=saved
     )
-    paced = length_scaling.shorten_cadences(vars(recipe), 267)
+    paced = length_scaling.scale_to_length(vars(recipe), 267)
     assert (paced["measure_every"], paced["checkpoint_every"]) == expected
 
 
@@ -112,7 +112,7 @@ def test_the_steps_that_fit_leave_time_for_measurements():
     recipe = RECIPE(
         steps=400, evaluate_every=100, sample_every=100, checkpoint_every=100, measure_every=100
     )
-    costs = Costs(step=0.1, evaluation=0.0, grid=0.0, save=0.0, measurement=2.0)
+    costs = Costs(step=0.1, validation=0.0, grid=0.0, save=0.0, measurement=2.0)
     steps = costs.steps(60, recipe)
     assert 58 < steps * 0.1 + (steps // 100 + 1) * 2.0 <= 60
 

@@ -79,7 +79,7 @@ def test_what_cannot_be_printed_is_spelt_out():
 
 
 def test_hostile_words_are_no_markup_in_any_piece():
-    pieces = """{{ html.facts({hostile: hostile}) }}
+    pieces = """{{ html.definitions({hostile: hostile}) }}
     {{ html.table([hostile], [[hostile], [[hostile]]], hostile, [hostile, ""]) }}
     {{ html.slider({hostile: png, "last": png}, hostile, hostile, hostile, plays=true) }}
     {{ html.figure(png, hostile) }}{{ html.commands({hostile: hostile}) }}

@@ -1,4 +1,4 @@
-"""The facts of a set of images."""
+"""The statistics of a set of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from ddpm_cli.shapes import Labels
 
 
 @dataclass(frozen=True)
-class ImageFacts:
-    """Facts of the readable images; the number of its place identifies each image.
+class ImageStatistics:
+    """Statistics of the readable images; its number in the source identifies each image.
 
     sizes: (width, height) of the smallest, the median and the largest image by area. enlarged:
     images smaller than the prepared size. leaked: held-out images with a near copy among the
@@ -33,8 +33,10 @@ class ImageFacts:
     leaked: Places
 
 
-def image_facts(images: ImageArray, records: Records, data: ImageSet, holdout: float) -> ImageFacts:
-    """The facts of a whole set, from its stored images, their records, and the training set."""
+def image_statistics(
+    images: ImageArray, records: Records, data: ImageSet, holdout: float
+) -> ImageStatistics:
+    """The statistics of a whole set, from stored images, their records, and the training set."""
     pairs, (height, width) = near_copies(images, records), data.images.shape[2:]
     held_out = data.split(holdout)[1].places
     assert held_out is not None
@@ -42,7 +44,7 @@ def image_facts(images: ImageArray, records: Records, data: ImageSet, holdout: f
     out[held_out.numpy()] = True
     mixed = pairs[out[pairs[:, 0]] != out[pairs[:, 1]]]
     leaked = out & np.isin(records["word"], records["word"][mixed])
-    return ImageFacts(
+    return ImageStatistics(
         sizes=image_sizes(records),
         enlarged=np.flatnonzero((records["width"] < width) | (records["height"] < height)),
         modes=mode_counts(records),

@@ -13,7 +13,7 @@ from ddpm_cli.data.decoding import RECORD, content_hash, perceptual_hash
 from ddpm_cli.images import prepare_image
 from ddpm_cli.preflight import duplicates as copies
 from ddpm_cli.preflight.duplicates import candidate_pairs, exact_copies, near_copies
-from ddpm_cli.preflight.image_facts import image_facts
+from ddpm_cli.preflight.image_statistics import image_statistics
 
 LOOKS = np.random.default_rng(0).integers(0, 2**64, 200, dtype=np.uint64)
 
@@ -47,7 +47,7 @@ def reported(place, holdout=0.0, **options):
         Preparation(size=8, channels=3, flip=False, holdout=holdout, **options),
     )
     found = decode_source(source, preparation)
-    return image_facts(
+    return image_statistics(
         found.images, found.records, assemble_image_set(found, source, preparation), holdout
     )
 
@@ -103,7 +103,7 @@ def test_labels_that_are_missing_are_counted_and_classes_without_an_image_are_to
         Preparation(size=8, channels=3, flip=False),
     )
     found = decode_source(source, preparation)
-    facts = image_facts(
+    facts = image_statistics(
         found.images, found.records, assemble_image_set(found, source, preparation), 0.0
     )
     assert (facts.classes, facts.unlabelled) == ({"x": 1, "y": 0}, 8)
