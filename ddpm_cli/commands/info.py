@@ -46,4 +46,8 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     yield from (f"{name:<11} {value}" for name, value in checkpoint.environment.items())
     recipe = OmegaConf.to_yaml(checkpoint.config).splitlines()
     yield from ["", "recipe", *(f"  {line}" for line in recipe)]
-    yield from ["", "the command that trains it again", f"  {train_command(checkpoint)}"]
+    yield from [
+        "",
+        "the command that trains it again",
+        f"  {train_command(checkpoint.config, checkpoint.steps)}",
+    ]

@@ -37,6 +37,7 @@ GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sample
 Options: TypeAlias = Mapping[str, inspect.Parameter]
 T = TypeVar("T")
 REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
+FAILURES = (*REFUSALS, AssertionError, AttributeError, LookupError, OSError)
 
 
 def config_dir() -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ddpm_cli.loading import Batch
+from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, ProcessGroup, has_overflowed, without_sync
 from ddpm_cli.seeds import Purpose, words_at
