@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ddpm_cli.parallel.group import ALONE, ProcessGroup
+from ddpm_cli.text import size_text
+
+ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is full
 
 
 def find_device(name: str) -> torch.device:
@@ -60,6 +63,19 @@ def device_text(device: torch.device, parallel: str = "none", group: ProcessGrou
     if parallel == "dp":
         return f"{text}, DataParallel of one: {count} GPUs are visible, batches stay whole"
     return text if group.count == 1 else f"{text}, {group.count} processes ({dist.get_backend()})"
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error says that the memory of a device is full."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or ALLOCATION in str(error)
+
+
+def memory_fault(network: nn.Module, device: torch.device) -> str:
+    """Why a network that does not fit into the memory of a device is refused, and the remedy."""
+    count = sum(each.numel() for each in network.parameters())
+    size = size_text(sum(each.nbytes for each in network.parameters()))
+    fault = f"{count:,} parameters take {size}, which the memory of {device} has no room for"
+    return f"{fault}; choose a smaller network, as by a smaller model.network.dim"
 
 
 class AsyncScalar:

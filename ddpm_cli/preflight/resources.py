@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from ddpm_cli.preflight.finding import Finding
+from ddpm_cli.text import size_text
 from ddpm_cli.training import Trainer, TrainState
 
 REMEDY = "choose a smaller trainer.microbatch"
 MOMENTS = 2  # moments of an optimizer, each as large as the parameters
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
@@ -110,12 +110,6 @@ def estimate_time(
     size = size_text(checkpoint_bytes(state))
     text = f"about {seconds:.2g} s a step, {total} in all; a checkpoint has {size}"
     yield Finding("estimate", text)
-
-
-def size_text(count: float) -> str:
-    """A number of bytes in words, with its unit."""
-    power = min(len(UNITS) - 1, int(math.log2(max(1, count)) / 10))
-    return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"
 
 
 def duration_text(seconds: float) -> str:
