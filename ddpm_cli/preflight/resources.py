@@ -18,8 +18,8 @@ REMEDY = "choose a smaller trainer.microbatch"
 MOMENTS = 2  # moments of an optimizer, each as large as the parameters
 
 
-def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
-    """Check that a run fits into the free memory.
+def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Finding]:
+    """Check that a run fits into `free` bytes of memory; None if the number is unknown.
 
     The run needs `extra` bytes for a while, and the optimizer's moments if they are not yet there.
     On the CPU it also needs the copy of a checkpoint.
@@ -29,7 +29,6 @@ def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
         needed += checkpoint_bytes(state)
     if not state.optimizer.state:
         needed += MOMENTS * sum(parameter.nbytes for parameter in state.ema.parameters())
-    free = free_memory(device)
     if free is not None:
         sizes = f"training needs about {size_text(needed)} more, {size_text(free)} are free"
         text = f"memory of {device}: {sizes}"
