@@ -48,7 +48,6 @@ OWNERS = {  # where the name of a file may stand, by the name
     "evaluations.jsonl": "run_folder",
     "train.log": "run_folder",
     "run.json": "run_folder",
-    "page.json": "run_folder",
     "report.html": "run_folder commands/sweep",  # a sweep has a page of its own
     "data.png": "run_folder commands/data",  # ddpm-data draws the images that it describes
     "forward.png": "run_folder",
@@ -161,7 +160,7 @@ def test_functions_import_only_commands_matplotlib_and_what_a_page_draws_with():
     allowed = {
         "__init__": "ddpm_cli.api",
         "cli": "ddpm_cli.commands",
-        "reports": "ddpm_cli.generation.page_parts",
+        "reports": "ddpm_cli.generation",
     }
     late = [
         (dotted(path), name)

@@ -46,8 +46,4 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     yield from (f"{name:<11} {value}" for name, value in checkpoint.environment.items())
     recipe = OmegaConf.to_yaml(checkpoint.config).splitlines()
     yield from ["", "recipe", *(f"  {line}" for line in recipe)]
-    yield from [
-        "",
-        "the command that trains it again",
-        f"  {train_command(checkpoint.config, checkpoint.steps)}",
-    ]
+    yield from ["", "the command that trains it again", f"  {train_command(checkpoint)}"]

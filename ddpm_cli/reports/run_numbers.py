@@ -7,28 +7,29 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.rendering.html import chart
 from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.evaluations import protocol_warning
 from ddpm_cli.run_folder.layout import EVALUATIONS, INCIDENTS
-from ddpm_cli.run_folder.page_parts import PageParts
 from ddpm_cli.run_folder.rows import json_rows
 from ddpm_cli.spacing import first_to_last
+from ddpm_cli.training.verdict import Verdict
 
 LISTED = 20  # the most rows of a table
 METRICS = ("metric", "step", "value", "low", "high", "protocol_id")  # columns of an evaluation
 SKIPPED = ("step", "loss", "grad_norm", "weight_norm", "lr")  # columns of an incident
 
 
-def run_facts(facts: Mapping[str, Any], parts: PageParts, curves: Curves) -> dict[str, str]:
+def run_facts(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) -> dict[str, str]:
     """The facts of a run: its description, its last step, its speed, and the verdict."""
     names = ("model", "data", "schedule", "length", "device")
     return {
         **{name: str(facts.get(name, "")) for name in names},
-        "classes": ", ".join(parts.classes),
-        "done": f"{parts.step:,} of {parts.steps:,} steps",
-        "speed": speed_text(curves, parts.recipe.trainer.batch_size),
-        "learning": parts.verdict,
+        "classes": ", ".join(checkpoint.classes),
+        "done": f"{checkpoint.step:,} of {checkpoint.steps:,} steps",
+        "speed": speed_text(curves, checkpoint.config.trainer.batch_size),
+        "learning": verdict_text(checkpoint, curves),
     }
 
 
@@ -43,6 +44,20 @@ def speed_text(curves: Curves, batch: int) -> str:
         return ""
     speed = sum(counts) * batch / seconds
     return f"{speed:,.0f} images/s, {seconds / 60:,.1f} minutes in steps"
+
+
+def verdict_text(checkpoint: Checkpoint, curves: Curves) -> str:
+    """The verdict in the run's own words; '' if no image is held out."""
+    verdict = Verdict.from_state_dict(checkpoint.verdict, checkpoint.step)
+    rows = [
+        row
+        for row in curves.rows
+        if {"held_out", "training"} <= row.keys() and row["step"] <= checkpoint.step
+    ]
+    if not rows or not len(verdict.held_out):
+        return ""
+    verdict.latest = int(rows[-1]["step"]), rows[-1]["held_out"], rows[-1]["training"]
+    return verdict.summary(checkpoint.config.trainer.best)
 
 
 def charts(curves: Curves) -> dict[str, Markup]:

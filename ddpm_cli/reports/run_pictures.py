@@ -1,14 +1,24 @@
 """The pictures on the page of a run, by caption or place, made smaller if they must be."""
 
+from io import BytesIO
 from pathlib import Path
 
+import torch
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.config.schema import check_groups
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.generation.film import FRAMES, collect_states
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.rendering.html import fit_picture, fit_pictures
+from ddpm_cli.rendering.tiles import grid, pil_image
 from ddpm_cli.run_folder.layout import DATA, FORWARD, HELD_OUT
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 from ddpm_cli.spacing import first_to_last
 
 GRIDS = 50  # the most grids of samples
-OF_SAMPLES, OF_PICTURE = 4_000_000, 700_000  # the most bytes in the page
+OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # the most bytes in the page
 
 
 def sample_pictures(folder: Path) -> dict[str, bytes]:
@@ -19,6 +29,23 @@ def sample_pictures(folder: Path) -> dict[str, bytes]:
     }
     pictures = {f"step {steps[path]:,}": data for path, data in read_pngs(steps).items()}
     return fit_pictures(pictures, OF_SAMPLES)
+
+
+@torch.no_grad()
+def film_pictures(checkpoint: Checkpoint, denoiser: Denoiser) -> dict[str, bytes]:
+    """Pictures by sampling step: x_t of the first image beside the estimate of x_0."""
+    cfg, shape = checkpoint.config, checkpoint.shape
+    options = GenerationOptions(seed=cfg.seed, label="all" if denoiser.conditional else None)
+    check_groups(cfg, "sampler")
+    generator = Generator.from_config(cfg, denoiser, options, shape, checkpoint.classes)
+    noised, estimated = collect_states(generator, [0])
+    columns, last = max(2, shape[0] if shape[0] != 3 else 0), len(noised) - 1
+    pictures = {}
+    for place in first_to_last(len(noised), FRAMES):
+        both, file = torch.cat([noised[place], estimated[place]]), BytesIO()
+        pil_image(grid(both.numpy(), columns, tile=120)).save(file, "PNG")
+        pictures[f"step {place} of {last}"] = file.getvalue()
+    return fit_pictures(pictures, OF_FILM)
 
 
 def data_pictures(folder: Path) -> dict[str, bytes]:

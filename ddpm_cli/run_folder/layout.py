@@ -3,5 +3,4 @@
 METRICS, SAMPLES, INCIDENTS = "metrics.jsonl", "samples.jsonl", "incidents.jsonl"  # rows
 EVALUATIONS = "evaluations.jsonl"  # rows of ddpm-eval
 DATA, FORWARD, HELD_OUT, GRID = "data.png", "forward.png", "held_out.png", "samples/step_{:08d}.png"
-LOG, TENSORBOARD, HYDRA = "train.log", "tensorboard", ".hydra"
-REPORT, PAGE_PARTS = "report.html", "page.json"
+LOG, TENSORBOARD, HYDRA, REPORT = "train.log", "tensorboard", ".hydra", "report.html"

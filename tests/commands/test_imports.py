@@ -12,9 +12,8 @@ TRAINING = {"datasets", "torchvision", "tensorboard"}
     ("module", "absent"),
     [
         ("commands.plot", {"torch", *TRAINING}),
-        ("commands.report", {"torch", *TRAINING}),
         ("commands.sweep.command", {"torch", *TRAINING}),
-        ("generation.page_parts", TRAINING),
+        ("commands.report", TRAINING),
         ("commands.info", TRAINING),
     ],
 )
