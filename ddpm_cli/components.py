@@ -9,27 +9,20 @@ from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.build import REFUSALS, bind, build, group_options
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.hardware import find_device, on_device
+from ddpm_cli.hardware import find_device, is_out_of_memory, memory_fault, on_device
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import load_network
 from ddpm_cli.schedules import with_zero_snr
 from ddpm_cli.train_times import History, TimeSampler
 
-UNBUILDABLE = (
-    ValueError,
-    TypeError,
-    RuntimeError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-)
+UNBUILDABLE = (*REFUSALS, AttributeError, LookupError)
 WITHOUT_CLASSES = "model.conditional=true needs labels, but these images have none"
 
 
@@ -69,8 +62,21 @@ def build_denoiser(
     conditional = cfg.model.get("conditional", False)
     if conditional and not classes:
         raise ValueError(WITHOUT_CLASSES)
-    network = build(cfg, "model.network", channels, outputs, classes if conditional else 0)
+    network = build_network(cfg, channels, outputs, classes if conditional else 0)
     return build(cfg, "model", diffusion, network)
+
+
+def build_network(cfg: DictConfig, *sizes: int) -> nn.Module:
+    """The network. Raises ValueError with its size if the memory is too small."""
+    try:
+        return build(cfg, "model.network", *sizes)
+    except ValueError as error:
+        if not is_out_of_memory(error.__cause__):
+            raise
+        with torch.device("meta"):  # takes no memory
+            outline = build(cfg, "model.network", *sizes)
+        fault = memory_fault(outline, torch.device("cpu"))
+        raise ValueError(f"model.network: {fault}") from error
 
 
 def build_loss(cfg: DictConfig) -> Loss:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from ddpm_cli.shapes import Bytes, Images, Indices, Pixels
+from ddpm_cli.shapes import Bytes, Images, Indices, Labels, Pixels
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 LONGEST = 8  # times the wanted length: crop=adm enlarges no more of a very long image
@@ -42,6 +42,25 @@ def select_images(images: ImageArray, indices: Indices) -> Bytes:
     if isinstance(images, torch.Tensor):
         return torch.from_numpy(images.numpy()[indices.numpy()])
     return images[indices]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images as bytes, their labels if there are any, and their indices in the data set.
+
+    first: the place of the first image in the global batch. position: the stream's next position.
+    """
+
+    images: Bytes
+    labels: Labels | None
+    indices: Indices
+    first: int = 0
+    position: str = ""
+
+    def pin_memory(self) -> "Batch":
+        """The batch in pinned memory, from which a copy to a GPU is asynchronous."""
+        labels = None if self.labels is None else self.labels.pin_memory()
+        return replace(self, images=self.images.pin_memory(), labels=labels)
 
 
 @dataclass(frozen=True)

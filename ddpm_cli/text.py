@@ -1,8 +1,11 @@
-"""Tables and CSV as text."""
+"""Tables, CSV and sizes as text."""
 
 import csv
+import math
 from collections.abc import Container, Iterable, Sequence
 from io import StringIO
+
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:
@@ -20,3 +23,9 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def size_text(count: float) -> str:
+    """A number of bytes in words, with its unit."""
+    power = min(len(UNITS) - 1, int(math.log2(max(1, count)) / 10))
+    return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"

@@ -53,8 +53,15 @@ class Checkpoint:
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
         """Read a checkpoint. Raises ValueError with the file's fault in one line."""
+        if path.is_dir():
+            raise ValueError(
+                f"{str(path)!r} is a folder, not a checkpoint: name a file in it, "
+                "in the folder of a run checkpoints/last.pt"
+            )
         if not path.is_file():
             raise ValueError(f"there is no checkpoint at {str(path)!r}")
+        if not path.stat().st_size:
+            raise ValueError(f"the checkpoint {str(path)!r} is empty: the file has 0 bytes")
         try:
             check_archive(path)
             content = torch.load(path, map_location="cpu", weights_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ddpm_cli.parallel.group import FAILURES
+from ddpm_cli.config.build import FAILURES
 
 TYPES = "Float Double Half BFloat16 Long Int Short Char Byte Bool"
 WRITTEN = {  # the names that `torch.save` pickles

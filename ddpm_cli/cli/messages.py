@@ -20,7 +20,7 @@ def one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        text = f"{group}={choice} is not a choice; {suggestion(choice, list(error.options))}"
+        text = f"{group}={choice} is not a choice; there are {', '.join(sorted(error.options))}"
     elif (known := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None):
         near = suggestion(cause.full_key, [str(name) for name in known])
         text = f"{cause.full_key} is not an option; {near}"

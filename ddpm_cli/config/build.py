@@ -10,6 +10,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.config.values import yaml_text
+
 TARGET_PREFIXES = {
     "model": "ddpm_cli.denoiser.",
     "model.network": "ddpm_cli.networks.",
@@ -37,6 +39,7 @@ GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sample
 Options: TypeAlias = Mapping[str, inspect.Parameter]
 T = TypeVar("T")
 REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
+FAILURES = (*REFUSALS, AssertionError, AttributeError, LookupError, OSError)
 
 
 def config_dir() -> Path:
@@ -54,7 +57,7 @@ def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
     if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
         advice = "a module of your own is trusted by trust=[MODULE] on the command line"
-        allowed = f"must name a function or class of {room[:-1]}, but is {name!r}"
+        allowed = f"must name a function or class of {room[:-1]}, but is {yaml_text(name)}"
         raise ValueError(f"{key}._target_ {allowed} ({advice})")
     return found
 

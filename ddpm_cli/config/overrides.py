@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from ddpm_cli.config.build import GROUPS, config_dir
-from ddpm_cli.config.values import option_differences, quote
+from ddpm_cli.config.values import option_differences, quote, yaml_text
 
 Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
@@ -135,8 +135,4 @@ def override_value(value: Any) -> str:
         return "[" + ",".join(map(override_value, value)) + "]"
     if isinstance(value, str):
         return value if WORD.fullmatch(value) else quote(value)
-    return (
-        {None: "null", True: "true", False: "false"}[value]
-        if value is None or isinstance(value, bool)
-        else repr(value)
-    )
+    return yaml_text(value)

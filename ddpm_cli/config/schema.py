@@ -1,6 +1,7 @@
 """Options of the configuration, checked against the signatures of their targets."""
 
 import inspect
+import math
 import sys
 from collections.abc import Sequence
 from types import NoneType, UnionType
@@ -19,6 +20,7 @@ from ddpm_cli.config.build import (
     suggestion,
     target_of,
 )
+from ddpm_cli.config.values import yaml_text
 
 
 def parse_options(
@@ -72,7 +74,8 @@ def check_values(
             if parameter.default is parameter.empty:
                 raise ValueError(f"{prefix}{name} must be given ({type_text(kind)})")
         elif not fits(value := values[name], kind):
-            raise ValueError(f"{prefix}{name} must be {type_text(kind)}, but is {value!r}")
+            rule = f"must be {rule_text(value, kind)}, but is {yaml_text(value)}"
+            raise ValueError(f"{prefix}{name} {rule}")
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -92,6 +95,14 @@ def fits(value: Any, kind: Any) -> bool:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
         return number and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
+
+
+def rule_text(value: Any, kind: Any) -> str:
+    """The type that a value should have; of a float that is not finite, that it be finite."""
+    text, parts = type_text(kind), value if isinstance(value, list) else [value]
+    if all(math.isfinite(each) for each in parts if isinstance(each, float)):
+        return text
+    return text.replace("float", "a finite number" if parts is not value else "finite numbers")
 
 
 def type_text(kind: Any) -> str:

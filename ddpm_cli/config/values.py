@@ -19,6 +19,16 @@ def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[s
             yield key, before, after
 
 
+def yaml_text(value: Any) -> str:
+    """A value as YAML shows it: null, true and false; a text stays between quotes."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(yaml_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {yaml_text(each)}' for key, each in value.items())}}}"
+    known = {None: "null", True: "true", False: "false"}
+    return known[value] if value is None or isinstance(value, bool) else repr(value)
+
+
 def path_override(name: str, path: Path) -> str:
     """The override that names a path, quoted if Hydra's grammar would misread the path."""
     return f"{name}={path if PLAIN.fullmatch(str(path)) else quote(str(path))}"

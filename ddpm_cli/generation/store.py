@@ -15,7 +15,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.config.values import option_differences
+from ddpm_cli.config.values import option_differences, yaml_text
 from ddpm_cli.files import save_text, write_atomically
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
@@ -43,7 +43,7 @@ class ImageStore:
         settings = provenance["recipe"]
         before = self.read_provenance().get("recipe", settings)
         changes = [
-            f"{key} was {old!r} and is {new!r}"
+            f"{key} was {yaml_text(old)} and is {yaml_text(new)}"
             for key, old, new in option_differences(before, settings)
         ]
         if changes:

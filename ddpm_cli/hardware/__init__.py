@@ -1,6 +1,12 @@
 """The device, its precision and its speed: what a single process knows of the machine."""
 
-from ddpm_cli.hardware.devices import AsyncScalar, device_text, find_device
+from ddpm_cli.hardware.devices import (
+    AsyncScalar,
+    device_text,
+    find_device,
+    is_out_of_memory,
+    memory_fault,
+)
 from ddpm_cli.hardware.flops import FlopCount, count_flops, measure_peak
 from ddpm_cli.hardware.precision import (
     TYPES,

@@ -5,7 +5,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+
+from ddpm_cli.text import size_text
+
+ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is full
 
 
 def find_device(name: str) -> torch.device:
@@ -56,6 +60,19 @@ def device_text(device: torch.device, parallel: str = "none", processes: int = 1
     if parallel == "dp":
         return f"{text}, DataParallel of one: {count} GPUs are visible, batches stay whole"
     return text if processes == 1 else f"{text}, {processes} processes ({dist.get_backend()})"
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error says that the memory of a device is full."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or ALLOCATION in str(error)
+
+
+def memory_fault(network: nn.Module, device: torch.device) -> str:
+    """Why a network that does not fit into the memory of a device is refused, and the remedy."""
+    count = sum(each.numel() for each in network.parameters())
+    size = size_text(sum(each.nbytes for each in network.parameters()))
+    fault = f"{count:,} parameters take {size}, which the memory of {device} has no room for"
+    return f"{fault}; choose a smaller network, as by a smaller model.network.dim"
 
 
 class AsyncScalar:

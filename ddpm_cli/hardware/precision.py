@@ -11,6 +11,7 @@ from torch import nn
 from torch.amp import GradScaler
 from torch.utils.checkpoint import checkpoint
 
+from ddpm_cli.hardware.devices import is_out_of_memory, memory_fault
 from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -35,11 +36,19 @@ class Autocast(nn.Module):
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to its device: channels last for tensor cores and oneDNN, TF32 on GPUs."""
+    """Move a network to its device: channels last for tensor cores and oneDNN, TF32 on GPUs.
+
+    Raises ValueError if the device's memory is too small.
+    """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise ValueError(f"model.network: {memory_fault(network, device)}") from error
+        raise
     for parameter in network.parameters():
         if parameter.shape[2:] == (1, 1):  # both layouts are equal: take the gradients' strides
             parameter.data = parameter.data.flatten().view(parameter.shape)

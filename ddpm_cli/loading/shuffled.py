@@ -6,7 +6,7 @@ Order, crops and flips are functions of (seed, epoch, index).
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -16,33 +16,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from ddpm_cli.data.image_set import ImageSet
-from ddpm_cli.images import ImageArray, select_images
+from ddpm_cli.images import Batch, ImageArray, select_images
 from ddpm_cli.seeds import Purpose, rng_at
-from ddpm_cli.shapes import Bytes, Indices, Labels, Larger, Pixels, Weights
+from ddpm_cli.shapes import Bytes, Larger, Pixels, Weights
 
 ENDLESS = 2**40
 Int64Array: TypeAlias = NDArray[np.int64]
 Float32Array: TypeAlias = NDArray[np.float32]
 Chance: TypeAlias = np.floating[Any]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images as bytes, their labels if there are any, and their indices in the data set.
-
-    first: the place of the first image in the global batch. position: the stream's next position.
-    """
-
-    images: Bytes
-    labels: Labels | None
-    indices: Indices
-    first: int = 0
-    position: str = ""
-
-    def pin_memory(self) -> "Batch":
-        """The batch in pinned memory, from which a copy to a GPU is asynchronous."""
-        labels = None if self.labels is None else self.labels.pin_memory()
-        return replace(self, images=self.images.pin_memory(), labels=labels)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from ddpm_cli.metrics.intervals import Number, of_mean
 from ddpm_cli.shapes import Covariance, Each, Features, Mean, Values
 
-ROWS = 4096  # rows in double precision at a time
+ROWS = 4096
 # the intercept of the least-squares line through distances at 1/n, 2/n and 4/n
 PARTS = {1: 1.0, 2: 0.5, 4: -0.5}
 
@@ -20,14 +20,14 @@ class Moments:
     covariance: Covariance
 
 
-def moments(features: Features) -> Moments:
-    """The moments of features [N, D], N >= 2, in parts of 4,096 rows of double precision."""
+def moments(features: Features, *, rows: int = ROWS) -> Moments:
+    """The moments of features [N, D], N >= 2. rows: rows in double precision at a time."""
     if len(features) < 2:
         raise ValueError(f"a covariance takes at least 2 images, but there are {len(features)}")
     mean = features.mean(dim=0, dtype=torch.float64)
     products = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    for rows in torch.split(features, ROWS):
-        apart = rows.double() - mean
+    for part in torch.split(features, rows):
+        apart = part.double() - mean
         products = products + apart.T @ apart
     return Moments(mean, products / (len(features) - 1))
 

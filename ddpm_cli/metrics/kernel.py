@@ -9,36 +9,38 @@ from ddpm_cli.shapes import Each, Features, Others
 ROUNDING = 1e-12  # the rounding of sums relative to the kernel's mean
 
 
-def kernel_distance(generated: Features, reference: Others) -> Number:
+def kernel_distance(generated: Features, reference: Others, *, block: int = BLOCK) -> Number:
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y) over all pairs, k(x, y) = (x.y / D + 1)^3.
 
     Bińkowski et al. 2018, eq. 4. No image is paired with itself. For an image in both sets, the
     last mean leaves out one pair too, because the pair says nothing about the distance. Further
     pairs of repeated images count. The influence of x is 2 (mean_x' k(x, x') - mean_y k(x, y)).
+    block: rows and columns of the kernel at a time.
     """
     if min(len(generated), len(reference)) < 2:
         raise ValueError(
             "pairs take at least 2 images in either set,"
             f" but there are {len(generated)} and {len(reference)}"
         )
-    within = row_means(generated, generated, itself=True)
-    across = row_means(generated, reference, itself=False)
-    apart = within.mean() + row_means(reference, reference, itself=True).mean() - 2 * across.mean()
+    within = row_means(generated, generated, itself=True, block=block)
+    across = row_means(generated, reference, itself=False, block=block)
+    others = row_means(reference, reference, itself=True, block=block)
+    apart = within.mean() + others.mean() - 2 * across.mean()
     value = float(apart) if abs(apart) > ROUNDING * within.mean() else 0.0
     return of_mean(value, 2 * (within - across))
 
 
-def row_means(one: Features, other: Others, *, itself: bool) -> Each:
+def row_means(one: Features, other: Others, *, itself: bool, block: int = BLOCK) -> Each:
     """The mean of k(x, y) over the y in `other`, for each x of `one`.
 
     itself: whether to leave out the y at x's own place; otherwise one y equal to x is left out.
     """
     means = []
-    for rows in torch.split(torch.arange(len(one)), BLOCK):
+    for rows in torch.split(torch.arange(len(one)), block):
         same = torch.zeros(len(rows), 1, dtype=torch.int64)
         x, total = one[rows].double(), torch.zeros(len(rows), dtype=torch.float64)
         count = torch.zeros(len(rows), dtype=torch.int64)
-        for columns in torch.split(torch.arange(len(other)), BLOCK):
+        for columns in torch.split(torch.arange(len(other)), block):
             y = other[columns].double()
             equal = rows[:, None] == columns if itself else equal_features(x, y)
             same = same[:, -1:] + equal.cumsum(dim=1)

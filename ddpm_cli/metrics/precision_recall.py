@@ -20,17 +20,18 @@ def equal_features(x: Features, y: Others) -> Pairs:
 
 
 def nearest_neighbours(
-    one: Features, other: Others, k: int, *, besides: Features | None = None
+    one: Features, other: Others, k: int, *, besides: Features | None = None, block: int = BLOCK
 ) -> tuple[Distances, Places]:
     """The distances and places of the k nearest features of `other`, the nearest first.
 
     besides: features; a feature of `other` equal to the row of `besides` is infinitely far.
+    block: rows and columns of distances at a time.
     """
     parts = []
-    for rows in torch.split(torch.arange(len(one)), BLOCK):
+    for rows in torch.split(torch.arange(len(one)), block):
         x, near = one[rows].double(), torch.empty(len(rows), 0, dtype=torch.float64)
         places = torch.empty(len(rows), 0, dtype=torch.int64)
-        for columns in torch.split(torch.arange(len(other)), BLOCK):
+        for columns in torch.split(torch.arange(len(other)), block):
             y = other[columns].double()
             apart = torch.cdist(x, y)
             if besides is not None:
@@ -42,28 +43,31 @@ def nearest_neighbours(
     return torch.cat([near for near, _ in parts]), torch.cat([places for _, places in parts])
 
 
-def precision_recall(generated: Features, reference: Others, *, k: int) -> dict[str, Number]:
+def precision_recall(
+    generated: Features, reference: Others, *, k: int, block: int = BLOCK, rows: int = ROWS
+) -> dict[str, Number]:
     """The share of each set within reach of the other; a feature reaches its own k-th neighbour.
 
     Kynkäänniemi et al. 2019, eq. 1-2. Precision counts generated images, which are independent of
-    each other; recall counts reference images.
+    each other; recall counts reference images. block: of `nearest_neighbours`. rows: rows of
+    distances at a time, with all columns.
     """
     most = min(len(generated) // 2, len(reference))
     if not 1 <= k < most:
         raise ValueError(f"k must be at least 1 and less than {most} for so few images, but is {k}")
-    reach = nearest_neighbours(reference, reference, k + 1)[0][:, k]
+    reach = nearest_neighbours(reference, reference, k + 1, block=block)[0][:, k]
     images = reference.double()
     inside = [
-        (torch.cdist(rows.double(), images) <= reach).any(dim=1)
-        for rows in torch.split(generated, ROWS)
+        (torch.cdist(part.double(), images) <= reach).any(dim=1)
+        for part in torch.split(generated, rows)
     ]
     return {
         "precision": of_share(int(torch.cat(inside).sum()), len(generated)),
-        "recall": recall_share(generated, reference, k),
+        "recall": recall_share(generated, reference, k, block, rows),
     }
 
 
-def recall_share(generated: Features, reference: Others, k: int) -> Number:
+def recall_share(generated: Features, reference: Others, k: int, block: int, rows: int) -> Number:
     """The share of the reference within reach of generated images; the interval by random halves.
 
     The recall of a half varies about the halves' mean as the recall of all images about its own:
@@ -74,19 +78,20 @@ def recall_share(generated: Features, reference: Others, k: int) -> Number:
     generators = (torch.Generator().manual_seed(seed) for seed in range(HALVES))
     orders = [torch.randperm(len(generated), generator=each) for each in generators]
     sets = torch.cat([every, torch.stack(orders) < len(generated) // 2])
-    reaches = neighbour_reach(generated, sets, k)
+    reaches = neighbour_reach(generated, sets, k, block)
     images, counts = generated.double(), torch.zeros(len(reaches), dtype=torch.int64)
-    for rows in torch.split(reference, ROWS):
-        apart = torch.cdist(rows.double(), images)
+    for part in torch.split(reference, rows):
+        apart = torch.cdist(part.double(), images)
         counts = counts + torch.stack([(apart <= reach).any(dim=1).sum() for reach in reaches])
     share, *halves = (counts.double() / len(reference)).tolist()
     margin = STUDENT * statistics.stdev(halves)
     return Number(share, max(0.0, share - margin), min(1.0, share + margin))
 
 
-def neighbour_reach(generated: Features, sets: Sets, k: int) -> Reaches:
+def neighbour_reach(generated: Features, sets: Sets, k: int, block: int) -> Reaches:
     """Each image's distance to its k-th neighbour in each set; -1 for an image not in the set."""
-    near, places = nearest_neighbours(generated, generated, min(len(generated), 4 * k + 25))
+    count = min(len(generated), 4 * k + 25)
+    near, places = nearest_neighbours(generated, generated, count, block=block)
     reaches = []
     for members in sets:
         before = members[places[:, 1:]].cumsum(dim=1) < k

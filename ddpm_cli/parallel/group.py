@@ -14,19 +14,10 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
+from ddpm_cli.config.build import FAILURES
+
 Shared = TypeVar("Shared")
 LOST = 1.0  # seconds; torch's agent checks ten times a second whether a process was killed
-FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 class EchoError(ValueError):

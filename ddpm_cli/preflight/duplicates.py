@@ -17,7 +17,7 @@ from ddpm_cli.shapes import PerImage
 APART = 3  # bits of 64 by which perceptual hashes of near copies may differ
 BANDS = 4  # bands of 16 bits, one more than APART: near copies share at least one band
 NEIGHBOURS = 64  # hashes in a band to compare a hash with
-ENOUGH = 100_000  # pairs to compare; the number of images if it is larger
+ENOUGH = 100_000  # pairs to compare
 CLOSE = 8.0  # levels of 255 by which near copies may differ (root mean square)
 BLOCK = 2**22  # bytes of images to compare at once
 Places: TypeAlias = NDArray[np.int64]
@@ -45,14 +45,17 @@ def near_copies(images: ImageArray, records: Records) -> Places:
     return pairs[distances.numpy() <= CLOSE]
 
 
-def candidate_pairs(hashes: Hashes) -> Places:
-    """Pairs [N, 2] of hashes that differ in few bits, until there are enough."""
+def candidate_pairs(hashes: Hashes, *, enough: int = ENOUGH) -> Places:
+    """Pairs [N, 2] of hashes that differ in few bits, until there are enough.
+
+    enough: pairs to find; the number of hashes if it is larger.
+    """
     count, keys = len(hashes), np.empty(0, np.int64)
     bands = [rotated_hashes(hashes, band) for band in range(BANDS)]
     for step in range(1, min(NEIGHBOURS, count - 1) + 1):
         pairs = np.concatenate([similar_pairs(*band, step) for band in bands])
         keys = np.union1d(keys, pairs.min(1) * count + pairs.max(1))
-        if len(keys) > max(count, ENOUGH):
+        if len(keys) > max(count, enough):
             break
     return np.stack(np.divmod(keys, max(1, count)), axis=1)
 

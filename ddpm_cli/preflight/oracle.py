@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.loading import Batch
+from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.shapes import Images, Labels, Maps, NetworkTimes, Times

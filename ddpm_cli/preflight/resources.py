@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 
 from ddpm_cli.preflight.finding import Finding
+from ddpm_cli.text import size_text
 from ddpm_cli.training import Trainer, TrainState
 
 REMEDY = "choose a smaller trainer.microbatch"
 MOMENTS = 2  # moments of an optimizer, each as large as the parameters
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
-    """Check that a run fits into the free memory.
+def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Finding]:
+    """Check that a run fits into `free` bytes of memory; None if the number is unknown.
 
     The run needs `extra` bytes for a while, and the optimizer's moments if they are not yet there.
     On the CPU it also needs the copy of a checkpoint.
@@ -29,7 +29,6 @@ def check_memory(state: TrainState, extra: int) -> Iterator[Finding]:
         needed += checkpoint_bytes(state)
     if not state.optimizer.state:
         needed += MOMENTS * sum(parameter.nbytes for parameter in state.ema.parameters())
-    free = free_memory(device)
     if free is not None:
         sizes = f"training needs about {size_text(needed)} more, {size_text(free)} are free"
         text = f"memory of {device}: {sizes}"
@@ -112,12 +111,6 @@ def estimate_time(
     size = size_text(checkpoint_bytes(state))
     text = f"about {seconds:.2g} s a step, {total} in all; a checkpoint has {size}"
     yield Finding("estimate", text)
-
-
-def size_text(count: float) -> str:
-    """A number of bytes in words, with its unit."""
-    power = min(len(UNITS) - 1, int(math.log2(max(1, count)) / 10))
-    return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"
 
 
 def duration_text(seconds: float) -> str:

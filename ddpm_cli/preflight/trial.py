@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.loading import Batch
+from ddpm_cli.hardware import is_out_of_memory
+from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.preflight.finding import Finding
@@ -18,8 +19,6 @@ from ddpm_cli.samplers import clip_x0
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
 from ddpm_cli.training.fit import backward, noise_for_training
-
-ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is full
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,10 @@ def try_parts(
         batch = Noised.at(diffusion, grey, grey, torch.tensor([last]), label)
         loss(denoiser, replace(batch, perturbed=perturbed))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
+        if is_out_of_memory(error):
+            remedy = "choose a smaller network, or smaller images"
+            fault = f"one image of {shape} does not fit into the memory of cpu"
+            raise ValueError(f"{fault}: {remedy}") from error
         fault = f"one image of {shape} does not go through this network, sampler and loss"
         raise ValueError(f"{fault}: {error}") from error
 
@@ -72,9 +75,8 @@ def run_trial(
         began = time.perf_counter()
         backward(trainer, state, noisy, loss, seed, group).sum().item()
         return Trial(findings, time.perf_counter() - began, peak_memory(device) - before)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not is_full and ALLOCATION not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         count = min(len(batch.images), trainer.microbatch or len(batch.images))
         fault = f"{count} images at once do not fit into the memory of {device}"

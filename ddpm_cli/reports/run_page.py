@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddpm_cli.checkpoints import LAST, newest_first, newest_readable
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.parallel.group import FAILURES
+from ddpm_cli.config.build import FAILURES
 from ddpm_cli.rendering.html import save_page
 from ddpm_cli.reports import run_numbers, run_pictures
 from ddpm_cli.reports.reproduce import run_commands

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ddpm_cli.hardware import has_overflowed
-from ddpm_cli.loading import Batch
+from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, ProcessGroup, without_sync
 from ddpm_cli.seeds import Purpose, words_at

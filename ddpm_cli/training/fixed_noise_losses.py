@@ -1,19 +1,22 @@
 """Losses on images, noise and times that are fixed for a run, so that its steps compare."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
 
-from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.loading import Batch
+from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.shapes import Fixed
 from ddpm_cli.train_times import History, stratified
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch
+
+if TYPE_CHECKING:
+    from ddpm_cli.data import ImageSet
 
 IMAGES, QUARTERS = 32, 4
 
@@ -22,7 +25,7 @@ IMAGES, QUARTERS = 32, 4
 def fixed_losses(
     denoisers: Sequence[Denoiser],
     loss: Loss,
-    data: ImageSet,
+    data: "ImageSet",
     *,
     key: int,
     seed: int,

@@ -4,8 +4,7 @@ import torch
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import to_device_of
-from ddpm_cli.images import to_float
-from ddpm_cli.loading import Batch
+from ddpm_cli.images import Batch, to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
 from ddpm_cli.shapes import Images, Uniforms

@@ -52,6 +52,7 @@ COUNTED: dict[str, Command] = {
 READERS: dict[str, Command] = {
     "ddpm-info": ("info", CKPT),
     "ddpm-plot": ("plot", "runs=[first]"),
+    "ddpm-report": ("report", "run=first", "device=cpu"),  # its parts are in the run's folder
     "ddpm-sweep": ("sweep", "show=jobs"),
 }
 LIBRARIES = ("torch", "datasets", "torchvision", "tensorboard")

@@ -11,8 +11,7 @@ from omegaconf import OmegaConf
 from problems import save
 from training_problem import fresh, trained, trainer
 
-from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import FORMAT, Checkpoint, StagingBuffers, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.commands.train import finish
 from ddpm_cli.training import snapshot
@@ -37,28 +36,24 @@ def leaves(content):
     )
 
 
-def saver(folder, state):
-    return AsyncWriter(folder, state.optimizer, last=9, every=None)
+def saver(folder, state, **options):
+    return AsyncWriter(folder, state.optimizer, last=9, every=None, **options)
 
 
-def late(monkeypatch):
-    """Has the thread begin its copy only when the next step is well under way."""
-    copy = checkpoints.StagingBuffers.copy
+class LateBuffers(StagingBuffers):
+    """Buffers whose copy begins only when the next step is well under way."""
 
-    def delayed(memory, content):
-        copied, complete = copy(memory, content)
+    def copy(self, content):
+        copied, complete = super().copy(content)
         return copied, lambda: [time.sleep(0.2), complete()]
-
-    monkeypatch.setattr(checkpoints.StagingBuffers, "copy", delayed)
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_what_is_written_while_training_goes_on_is_what_was_there(tmp_path, monkeypatch, fused):
-    late(monkeypatch)
+def test_what_is_written_while_training_goes_on_is_what_was_there(tmp_path, fused):
     stopped, going_on = fresh(fused=fused), fresh(fused=fused)
     trained(stopped, trainer(stop_at=4))
     save(tmp_path / "stopped.pt", stopped, CFG, **ABOUT)
-    writing = saver(tmp_path, going_on)
+    writing = saver(tmp_path, going_on, buffers=LateBuffers())
     trained(going_on, trainer(stop_at=4))
     writing.begin(content(going_on))
     trained(going_on, trainer(stop_at=7))
@@ -100,20 +95,21 @@ def test_a_disk_slower_than_the_checkpoints_come_gets_them_one_by_one(tmp_path, 
         trained(state, trainer(stop_at=step))
         thread.begin(content(state))
     thread.end()
-    names = [path.name for path in checkpoints.newest_first(tmp_path)]
+    names = [path.name for path in newest_first(tmp_path)]
     assert names == ["step_00000003.pt", "step_00000002.pt", "step_00000001.pt"]
     assert max(most) == 1
 
 
-def test_a_copy_that_fails_is_no_matter_of_the_disk(tmp_path, monkeypatch):
-    def fails():
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+def test_a_copy_that_fails_is_no_matter_of_the_disk(tmp_path):
+    class FailingBuffers(StagingBuffers):
+        def copy(self, content):
+            def fails():
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(
-        checkpoints.StagingBuffers, "copy", lambda memory, content: (content, fails)
-    )
+            return content, fails
+
     state = fresh()
-    thread = saver(tmp_path, state)
+    thread = saver(tmp_path, state, buffers=FailingBuffers())
     thread.begin(content(state))
     trained(state, trainer(stop_at=1))
     with pytest.raises(RuntimeError, match="CUDA error"):
@@ -214,4 +210,4 @@ def test_a_checkpoint_of_format_1_samples_and_goes_on(command):
     assert "resumed    step 4 of" in resumed.out
     assert "changed" not in resumed.out
     written = torch.load("run/checkpoints/last.pt", weights_only=True)
-    assert (written["format"], written["step"]) == (checkpoints.FORMAT, 6)
+    assert (written["format"], written["step"]) == (FORMAT, 6)

@@ -81,18 +81,23 @@ def test_weights_of_another_network_are_refused(saved):
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [
-        lambda file: b"",
-        lambda file: file[:3000],
-        lambda file: b"x" + file,
-        lambda file: b"\x80\x04.",
-    ],
+    "damage", [lambda file: file[:3000], lambda file: b"x" + file, lambda file: b"\x80\x04."]
 )
 def test_damaged_files_are_told_in_one_line(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
     with pytest.raises(ValueError, match="it is damaged, or no checkpoint, or would run code"):
         Checkpoint.load(saved)
+
+
+def test_no_file_an_empty_file_and_a_folder_have_sentences_of_their_own(tmp_path):
+    path = tmp_path / "x.pt"
+    with pytest.raises(ValueError, match=r"^there is no checkpoint at '.*x.pt'$"):
+        Checkpoint.load(path)
+    path.touch()
+    with pytest.raises(ValueError, match=r"^the checkpoint '.*x.pt' is empty: the file has 0 byt"):
+        Checkpoint.load(path)
+    with pytest.raises(ValueError, match=r"is a folder, not a checkpoint: name a file in it, in t"):
+        Checkpoint.load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,12 @@ def photographs(tmp_path):
         ),
         (["data.channels=6"], "data.channels must be one of 1, 2, 3, 4, 5, but is 6"),
         (["model=vgg"], "model=vgg is not a choice; there are convnext, resnet"),
-        (["loss=hubert"], "loss=hubert is not a choice; did you mean huber?"),
+        (["model=unet"], "model=unet is not a choice; there are convnext, resnet"),
+        (
+            ["loss=hubert"],
+            "loss=hubert is not a choice; there are huber, hybrid, l1, l2, min_snr, p2, uncertain, "
+            "vlb",
+        ),
         (
             ["data=folder", "data.path=nowhere"],
             "data: path must be a folder, but there is none at 'nowhere'",
@@ -63,10 +68,6 @@ def photographs(tmp_path):
             "is 12",
         ),
         (
-            ["trainer.batch_size=1798"],
-            "trainer.batch_size must be at most 1797, the images there are, but is 1798",
-        ),
-        (
             ["schedule=linear", "schedule.steps=10"],
             "schedule: betas must lie between 0 and 1, but run from 0.01 to 2",
         ),
@@ -83,7 +84,7 @@ def photographs(tmp_path):
             ["schedule=linear", "schedule.first=1"],
             "schedule: first must be positive and at most last, but they are 1 and 0.02",
         ),
-        (["trainer.optimizer.lr=inf"], "trainer.optimizer.lr must be float, but is inf"),
+        (["trainer.optimizer.lr=inf"], "trainer.optimizer.lr must be a finite number, but is inf"),
         (["trainer.optimizer.lr=-1"], "trainer.optimizer: Invalid learning rate: -1"),
         (["~trainer"], "trainer must be given: a choice of the group, or a node with _target_"),
         (
@@ -92,6 +93,11 @@ def photographs(tmp_path):
             "there, but is 'nope.parquet'",
         ),
         (["trainer.ema=1"], "trainer: ema must be at least 0 and less than 1, but is 1"),
+        (
+            ["model.network.dim=4000000"],
+            "model.network: 30,314,696,601,335,221 parameters take 110284.2 TiB, which the memory "
+            "of cpu has no room for; choose a smaller network, as by a smaller model.network.dim",
+        ),
         (["seed=-1"], "seed must be at least 0, but is -1"),
         (
             ["loss=hybrid"],
@@ -108,6 +114,22 @@ def photographs(tmp_path):
 def test_mistakes_are_told_in_one_line_and_leave_nothing(command, photographs, overrides, told):
     outcome = command("train", *overrides)
     assert (outcome.code, outcome.out, outcome.err) == (1, "", f"error: {told}\n")
+    assert not list(Path("outputs").rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("holdout", "most"),
+    [
+        ("0.05", "1725, the images there are when data.holdout=0.05 are held out"),
+        ("0.0", "1797, the images there are"),
+    ],
+)
+def test_a_batch_larger_than_the_data_is_told_the_most_that_is_left(command, holdout, most):
+    options = ["trainer.batch_size=1798", f"data.holdout={holdout}"]
+    command("train", *options, "hydra.run.dir=first")  # says that the images are in the cache now
+    outcome = command("train", *options)
+    told = f"error: trainer.batch_size must be at most {most}, but is 1798\n"
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", told)
     assert not list(Path("outputs").rglob("*.*"))
 
 

@@ -69,6 +69,9 @@ def test_the_screen_shows_the_table_and_names_the_cheapest(command, trained):
         "warning: n=8 images are fewer than their 64 features: the distances are too large" in out
     )
     assert re.search(r"ancestral +3 +3 +\d+\.\d +\d+\.\d{3}\n", out)
+    head, *table = re.findall(r"^(?:sampler|ddim|ancestral)  .*$", out, re.MULTILINE)
+    assert head == "sampler    steps  evaluations  seconds  distance"
+    assert {len(row) for row in table} == {len(head)}
     assert re.search(
         r"cheapest   (ddim|ancestral), [23] steps: [23] evaluations, distance [\d.]+, within 5% "
         r"of the best \(.*\)\n",

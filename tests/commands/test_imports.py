@@ -10,10 +10,15 @@ TRAINING = {"datasets", "torchvision", "tensorboard"}
 
 @pytest.mark.parametrize(
     ("module", "absent"),
-    [("plot", {"torch", *TRAINING}), ("sweep.command", {"torch", *TRAINING}), ("info", TRAINING)],
+    [
+        ("commands.plot", {"torch", *TRAINING}),
+        ("commands.sweep.command", {"torch", *TRAINING}),
+        ("commands.report", TRAINING),
+        ("commands.info", TRAINING),
+    ],
 )
-def test_a_command_that_reads_files_imports_no_library_of_training(module, absent):
-    probe = f"import sys, ddpm_cli.cli, ddpm_cli.commands.{module}; print(*sys.modules)"
+def test_what_reads_files_of_runs_imports_no_library_of_training(module, absent):
+    probe = f"import sys, ddpm_cli.cli, ddpm_cli.{module}; print(*sys.modules)"
     outcome = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
     )

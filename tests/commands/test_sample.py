@@ -115,7 +115,7 @@ def test_every_sampler_draws(command, trained, sampler):
         (["+model.predicts=v"], "model is not an option; it comes with the checkpoint"),
         (["model=convnext"], "model is not an option; it comes with the checkpoint"),
         (["sampler.eta=-1"], "sampler.eta must be between 0 and 1, but is -1"),
-        (["sampler.eta=nan"], "sampler.eta must be float, but is nan"),
+        (["sampler.eta=nan"], "sampler.eta must be a finite number, but is nan"),
         (["n=0"], "n must be at least 1, but is 0"),
         (["n=many"], "n must be int, but is 'many'"),
         (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
@@ -238,7 +238,7 @@ def test_hostile_and_foreign_checkpoints_run_nothing(command, trained, kind, tol
     ("size", "told"),
     [
         (None, "there is no checkpoint at 'x.pt'"),
-        (0, "cannot read the checkpoint"),
+        (0, "error: the checkpoint 'x.pt' is empty: the file has 0 bytes\n"),
         (5000, "cannot read"),
     ],
 )

@@ -91,9 +91,11 @@ def test_what_is_missing_is_drawn_again_and_comes_out_the_same(drawn, damage):
     assert ImageStore(Path("whole"), png=True, npz=True).read_rows().keys() == set(range(7))
 
 
-def test_a_folder_that_is_done_is_left_alone(drawn, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.generation.store.ImageStore.write", None)
+def test_a_folder_that_is_done_is_left_alone(drawn):
+    before = {path: path.stat().st_mtime_ns for path in Path("whole").glob("[np]*/*")}
     outcome = drawn("whole")
+    assert len(before) > 7
+    assert before == {path: path.stat().st_mtime_ns for path in Path("whole").glob("[np]*/*")}
     assert outcome.code == 0
     assert "resumed    7 of 7 images are there" in outcome.out
 

@@ -266,3 +266,16 @@ def test_flops_of_a_convolution_forward_and_backward_are_known():
 def test_a_speed_comes_to_flops_and_their_share_of_the_peak():
     assert FlopCount(2e9, 1e12).rates(100) == {"tflops": 0.2, "peak_share": 0.2}
     assert 1e8 < measure_peak(CPU, torch.float32) < 1e14
+
+
+class TooLarge(nn.Linear):
+    """A network for which no device has room."""
+
+    def to(self, *_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+def test_a_network_that_no_memory_holds_is_refused_with_its_size_and_the_remedy():
+    told = "model.network: 12 parameters take 48 bytes, which the memory of cpu has no room for; "
+    with pytest.raises(ValueError, match=f"^{told}choose a smaller network"):
+        on_device(TooLarge(3, 3), CPU)

@@ -1,7 +1,5 @@
 """The kernel distance against its definition, and of sets with themselves."""
 
-import sys
-
 import pytest
 import torch
 
@@ -20,14 +18,13 @@ def without_diagonal(kernel):
 
 
 @pytest.mark.parametrize("block", [7, 2048])
-def test_the_distance_is_that_of_all_pairs_whatever_the_blocks(monkeypatch, block):
-    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.kernel"], "BLOCK", block)
+def test_the_distance_is_that_of_all_pairs_whatever_the_blocks(block):
     expected = (
         without_diagonal(pairs(FEATURES, FEATURES))
         + without_diagonal(pairs(OTHERS, OTHERS))
         - 2 * pairs(FEATURES, OTHERS).mean()
     )
-    assert kernel_distance(FEATURES, OTHERS).value == pytest.approx(float(expected))
+    assert kernel_distance(FEATURES, OTHERS, block=block).value == pytest.approx(float(expected))
 
 
 def test_a_set_is_at_no_distance_from_itself():
@@ -61,13 +58,12 @@ def test_one_image_has_no_pairs():
 
 
 @pytest.mark.parametrize("block", [4, 2048])
-def test_an_image_that_is_often_in_both_sets_holds_them_together(monkeypatch, block):
-    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.kernel"], "BLOCK", block)
+def test_an_image_that_is_often_in_both_sets_holds_them_together(block):
     one, both = (
         torch.cat([FEATURES, torch.ones(60, 5)]),
         torch.cat([OTHERS - 0.5, torch.ones(40, 5)]),
     )
-    found = kernel_distance(one, both)
+    found = kernel_distance(one, both, block=block)
     assert found.low <= 0 <= found.high
 
 

@@ -1,7 +1,5 @@
 """Nearest neighbours, precision and recall: against a sort, and against torch-fidelity."""
 
-import sys
-
 import pytest
 import torch
 from torch_fidelity.metric_prc import prc_features_to_metric
@@ -13,9 +11,8 @@ GENERATED = 0.8 * torch.randn(70, 4, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("block", [8, 2048])
-def test_the_nearest_are_those_of_a_sort_whatever_the_blocks(monkeypatch, block):
-    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.precision_recall"], "BLOCK", block)
-    distances, places = nearest_neighbours(GENERATED, REFERENCE, 5)
+def test_the_nearest_are_those_of_a_sort_whatever_the_blocks(block):
+    distances, places = nearest_neighbours(GENERATED, REFERENCE, 5, block=block)
     expected = torch.cdist(GENERATED.double(), REFERENCE.double()).sort()
     torch.testing.assert_close(distances, expected.values[:, :5])
     assert torch.equal(places, expected.indices[:, :5])
@@ -30,10 +27,8 @@ def test_an_image_may_be_looked_for_among_others_alone():
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("block", [16, 2048])
-def test_precision_and_recall_are_those_of_torch_fidelity(monkeypatch, block, k):
-    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.precision_recall"], "BLOCK", block)
-    monkeypatch.setattr(sys.modules["ddpm_cli.metrics.precision_recall"], "ROWS", block)
-    found = precision_recall(GENERATED, REFERENCE, k=k)
+def test_precision_and_recall_are_those_of_torch_fidelity(block, k):
+    found = precision_recall(GENERATED, REFERENCE, k=k, block=block, rows=block)
     expected = prc_features_to_metric(GENERATED, REFERENCE, prc_neighborhood=k, verbose=False)
     assert found["precision"].value == pytest.approx(expected["precision"])
     assert found["recall"].value == pytest.approx(expected["recall"])

@@ -11,7 +11,6 @@ from torch.nn.functional import interpolate
 from ddpm_cli.data import Preparation, assemble_image_set, decode_source, folder
 from ddpm_cli.data.decoding import RECORD, content_hash, perceptual_hash
 from ddpm_cli.images import prepare_image
-from ddpm_cli.preflight import duplicates as copies
 from ddpm_cli.preflight.duplicates import candidate_pairs, exact_copies, near_copies
 from ddpm_cli.preflight.image_statistics import image_statistics
 
@@ -130,9 +129,8 @@ def test_less_than_two_looks_have_no_candidates(count):
     assert candidate_pairs(LOOKS[:count]).shape == (0, 2)
 
 
-def test_a_crowd_that_looks_alike_costs_no_more_than_a_few_pairs_each(monkeypatch):
-    monkeypatch.setattr(copies, "ENOUGH", 0)
-    assert 1000 < len(candidate_pairs(np.zeros(1000, np.uint64))) < 5000
+def test_a_crowd_that_looks_alike_costs_no_more_than_a_few_pairs_each():
+    assert 1000 < len(candidate_pairs(np.zeros(1000, np.uint64), enough=0)) < 5000
 
 
 def test_a_copy_that_was_compressed_again_is_near_on_a_plain_ground():

@@ -1,6 +1,7 @@
 """Preflight: what each check finds, and that it changes nothing."""
 
 import math
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from ddpm_cli.loading import BatchDataset
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.preflight import resources
 from ddpm_cli.preflight import resources as room
+from ddpm_cli.text import size_text
 from ddpm_cli.training import Trainer, TrainState
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
@@ -169,6 +171,15 @@ def test_memory_that_is_full_is_an_error_with_the_remedy():
     )
 
 
+def test_an_image_for_which_memory_has_no_room_is_refused_with_the_remedy():
+    def greedy(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2")
+
+    told = "one image of (1, 8, 8) does not fit into the memory of cpu: choose a smaller network, "
+    with pytest.raises(ValueError, match="^" + re.escape(told) + "or smaller images$"):
+        preflight.try_parts(Denoiser(DIFFUSION, Answer(None)), greedy, losses.l2, (1, 8, 8))
+
+
 def test_a_trial_leaves_weights_buffers_gradients_and_moments_as_they_were():
     state = trained(network := Small())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -180,11 +191,9 @@ def test_a_trial_leaves_weights_buffers_gradients_and_moments_as_they_were():
 
 
 @pytest.mark.parametrize(("there", "level"), [(10**9, "ok"), (10, "warning"), (None, None)])
-def test_memory_is_compared_with_what_is_free(monkeypatch, there, level):
-    monkeypatch.setattr(room, "free_memory", lambda device: there)
-    assert [each.level for each in preflight.check_memory(trained(Small()), 1000)] == [level] * (
-        level is not None
-    )
+def test_memory_is_compared_with_what_is_free(there, level):
+    findings = preflight.check_memory(trained(Small()), 1000, there)
+    assert [each.level for each in findings] == [level] * (level is not None)
 
 
 @pytest.mark.parametrize(("there", "level"), [(10**9, "ok"), (300, "warning"), (100, "error")])
@@ -220,7 +229,7 @@ def test_an_estimate_says_step_total_and_checkpoint():
     ("count", "words"), [(12, "12 bytes"), (2048, "2.0 KiB"), (3 * 2**30, "3.0 GiB")]
 )
 def test_sizes_are_said_in_words(count, words):
-    assert resources.size_text(count) == words
+    assert size_text(count) == words
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (600, "10 min"), (36_000, "10.0 h")])

@@ -23,7 +23,10 @@ from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, extract_features, frechet_distance, moments
 from ddpm_cli.shapes import Bytes, Features
+from ddpm_cli.text import align
 
+COLUMNS = ("sampler", "steps", "evaluations", "seconds", "distance")
+NUMBERS = range(1, len(COLUMNS))
 log = logging.getLogger(__name__)
 
 
@@ -70,15 +73,14 @@ def measure_settings(
 ) -> Iterator[tuple[SettingResult, Bytes]]:
     """Measure each setting and log its result; yield the result and a few of the images."""
     options = inputs.options
-    width = max(map(len, ["sampler", *options.samplers]))
-    log.info("%s", f"{'sampler':<{width}}  steps  evaluations  seconds  distance")
+    known = [COLUMNS, *((each.name, str(each.generator.steps), "", "", "") for each in settings)]
+    log.info("%s", align(known, right=NUMBERS)[0])
     steps = -(-options.n // options.batch) * sum(each.generator.steps for each in settings)
     with tqdm(total=steps, unit=" steps", dynamic_ncols=True) as bar:
         for setting in settings:
             bar.set_description(setting_title(setting.name, setting.generator.steps))
             result, images = measure_setting(setting, inputs, bar)
-            cost = f"{result.steps:>5}  {result.evaluations:>11g}  {result.seconds:>7.1f}"
-            log.info("%s", f"{result.sampler:<{width}}  {cost}  {result.distance:>8.3f}")
+            log.info("%s", align([*known, result.cells], right=NUMBERS)[-1])
             yield result, images[: options.columns]
 
 

@@ -33,6 +33,12 @@ class SettingResult:
         """The setting in words."""
         return setting_title(self.sampler, self.steps)
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row of the table on the screen."""
+        cost = f"{self.evaluations:g}", f"{self.seconds:.1f}"
+        return self.sampler, str(self.steps), *cost, f"{self.distance:.3f}"
+
 
 def setting_title(sampler: str, steps: int) -> str:
     """A setting in words."""

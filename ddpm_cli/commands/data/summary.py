@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from ddpm_cli.commands.data.subject import DataReport
 from ddpm_cli.preflight.image_checks import LEAST
 from ddpm_cli.preflight.image_statistics import ImageStatistics
-from ddpm_cli.preflight.resources import duration_text, size_text
+from ddpm_cli.preflight.resources import duration_text
+from ddpm_cli.text import size_text
 
 LISTED, NAMED = 20, 5  # lines on the screen for unreadable images, and for any other list
 Lines: TypeAlias = Iterator[tuple[str, str]]  # pairs of a label and a text

@@ -41,7 +41,8 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     trial = preflight.run_trial(trainer, state, run.loss, run.share[state.step], seed, run.group)
     yield from trial.findings
     if not any(finding.level == "error" for finding in trial.findings):
-        yield from preflight.check_memory(state, trial.memory)
+        free = preflight.free_memory(state.denoiser.device)
+        yield from preflight.check_memory(state, trial.memory, free)
         costs = cadence_costs(run, trial.seconds, few.images)
         yield from preflight.estimate_time(state, trainer, end, trial.seconds, costs)
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import BEST, LAST, Checkpoint, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.values import option_differences
+from ddpm_cli.config.values import option_differences, yaml_text
 from ddpm_cli.loading import Position
 from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES
@@ -121,7 +121,7 @@ def option(cfg: DictConfig, key: str, default: Any) -> Any:
 def brief_value(value: Any) -> str:
     """A value for the screen; a long list is shown by its first and last element."""
     long = isinstance(value, list) and len(value) > 8
-    return f"[{value[0]}, ..., {value[-1]}]" if long else repr(value)
+    return f"[{value[0]}, ..., {value[-1]}]" if long else yaml_text(value)
 
 
 def restore_run(run: Run, checkpoint: Checkpoint) -> None:

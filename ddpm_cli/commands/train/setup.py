@@ -107,15 +107,15 @@ def build_run(
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
-    data, rows = load_images(cfg, trainer.batch_size, preparation, group)
-    began = time.perf_counter()
+    data, rows = load_images(cfg, preparation, group)
+    began, size = time.perf_counter(), trainer.batch_size
+    training, held_out = data.split(preparation.holdout)
+    why = f" when data.holdout={preparation.holdout:g} are held out" if preparation.holdout else ""
+    check_batch_size(size, len(training.images), why, endless=rows is not None)
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
     flops = FlopCount(count_flops(denoiser.network, shape), peak_of(trainer, device, group))
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
-    training, held_out = data.split(preparation.holdout)
-    size, why = trainer.batch_size, f" when data.holdout={preparation.holdout:g} are held out"
-    check_batch_size(size, len(training.images), why, endless=rows is not None)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
@@ -139,14 +139,13 @@ def initial_denoiser(
 
 
 def load_images(
-    cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
+    cfg: DictConfig, preparation: Preparation, group: ProcessGroup
 ) -> tuple[ImageSet, StreamedTable | None]:
     """Load the images, or the first images of a stream and its rows.
 
-    Raises ValueError if processes see different images, or if a batch is larger than the data.
+    Raises ValueError if processes see different images.
     """
     source = group.first_then_others(lambda: build(cfg, "data"))
-    check_batch_size(batch_size, source.count, endless=source.rows is not None)
     conditional = cfg.model.get("conditional", False)
     if conditional and not source.classes:  # known before any decoding
         raise ValueError(WITHOUT_CLASSES)

@@ -166,7 +166,7 @@ def test_a_checkpoint_from_before_there_were_conditional_models_goes_on_without_
     )
     assert resumed.code == 0, resumed.err
     assert "changed" not in resumed.out
-    assert "error: cannot resume: model.conditional was False and is True" in refused.err
+    assert "error: cannot resume: model.conditional was false and is true" in refused.err
     assert command("info", f"ckpt={trained}").code == 0
 
 
