@@ -8,13 +8,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import find_device, load_network, on_device
-from ddpm_cli.schedules import with_zero_snr
+from ddpm_cli.schedules import Ending, with_zero_snr
 from ddpm_cli.train_times import History, TimeSampler
 
 UNBUILDABLE = (
@@ -37,7 +37,7 @@ def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
         plain["schedule"] = {
             "_target_": "ddpm_cli.schedules.numbers",
             "betas": build(cfg, "schedule").tolist(),
-            "zero_snr": group_options(cfg, "schedule").zero_snr,
+            "zero_snr": bind_options(Ending, cfg.schedule)().zero_snr,
         }
     return plain
 
@@ -46,7 +46,7 @@ def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
     betas = build(cfg, "schedule")
     try:
-        if group_options(cfg, "schedule").zero_snr:
+        if bind_options(Ending, cfg.schedule)().zero_snr:
             betas = with_zero_snr(betas)
         return GaussianDiffusion.from_betas(betas)
     except ValueError as error:
@@ -91,7 +91,9 @@ def load_denoiser(
     The configuration may name only modules in `trust`. The network is first built without memory,
     so that a network that does not fit the weights is refused before it takes memory.
     """
-    recipe, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
+    state = checkpoint.ema if weights == "ema" else checkpoint.network
+    recipe = checkpoint.config.copy()
+    recipe.trust = trust
     shape, classes = checkpoint.shape, len(checkpoint.classes)
     if "path" in (recipe.get("schedule") or {}):
         raise ValueError(

@@ -1,8 +1,6 @@
-"""Tables and CSV as text."""
+"""Tables as text."""
 
-import csv
-from collections.abc import Container, Iterable, Sequence
-from io import StringIO
+from collections.abc import Container, Sequence
 
 
 def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:
@@ -13,10 +11,3 @@ def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str
         "  ".join(map("{:{}{}}".format, row, sides, widths)).rstrip()  # one cell after another
         for row in rows
     ]
-
-
-def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV, a line each; None is an empty cell."""
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -55,7 +55,8 @@ def decode_to_disk(
     source: Source, preparation: Preparation, *, threads: int, verbose: bool
 ) -> Decoded:
     """Open the images in the cache; one process decodes missing images while the others wait."""
-    root = cache_root(preparation)
+    root = preparation.cache_folder
+    assert root is not None
     entry = root / cache_key(source, preparation)
     for _ in range(ATTEMPTS):
         with lock_entry(entry, verbose):
@@ -73,13 +74,6 @@ def decode_to_disk(
     raise ValueError(
         f"what is written to the cache in {str(root)!r} is read otherwise: is the disk damaged?"
     )
-
-
-def cache_root(preparation: Preparation) -> Path:
-    """The folder of all entries."""
-    if preparation.cache != "disk":
-        return Path(os.path.expanduser(preparation.cache))
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ddpm-cli"
 
 
 def cache_key(source: Source, preparation: Preparation) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
-from ddpm_cli.config.build import group_options
-from ddpm_cli.data import ImageSet, StreamedTable
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.data import ImageSet, Preparation, StreamedTable
 from ddpm_cli.evaluation.against_training import TrainingSetMetrics
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
@@ -67,8 +67,9 @@ class Run:
         )
         if self.rows is None:
             return batches(self.share, start=start, workers=workers, pin=pin)
-        preparation, positions = group_options(self.cfg, "data"), self.state.positions
+        preparation = bind_options(Preparation, self.cfg.data)()
         share = StreamShare(self.rows, preparation, self.cfg.seed, group.rank, group.count)
+        positions = self.state.positions
         position = positions[group.rank] if len(positions) == group.count else ""
         part = group.slice_of(self.trainer.batch_size)
         return streamed_batches(share, part, position, threads=max(1, workers), pin=pin)

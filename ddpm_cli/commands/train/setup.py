@@ -16,7 +16,7 @@ from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.time_budget import steps_that_fit
-from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.data import ImageSet, Preparation, StreamedTable, load_image_set
@@ -47,6 +47,7 @@ from ddpm_cli.parallel import (
 )
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
+from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import Purpose, words_at
 from ddpm_cli.train_times import TimeSampler
 from ddpm_cli.training import Trainer, TrainState, try_optimizer
@@ -98,9 +99,9 @@ def build_run(
     """Build every part, cheapest first, and restore the checkpoint if there is one."""
     diffusion, loss = build_diffusion(cfg), build_loss(cfg)
     trainer = build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer")))
-    device, preparation = find_device(trainer.device), group_options(cfg, "data")
+    device, preparation = find_device(trainer.device), bind_options(Preparation, cfg.data)()
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
-    group_options(cfg, "sampler").times(diffusion)
+    bind_options(Grid, cfg.sampler)().times(diffusion)
     denoiser = initial_denoiser(cfg, diffusion, shape, classes=1)
     noise = {"perturbed": trainer.input_perturbation > 0}
     try_parts(denoiser, bind(cfg, "sampler"), loss, shape, **noise)
