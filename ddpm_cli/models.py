@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import bind, bind_options, build
@@ -27,19 +27,6 @@ UNBUILDABLE = (
     MemoryError,
 )
 WITHOUT_CLASSES = "model.conditional=true needs labels, but these images have none"
-
-
-def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
-    """The configuration without interpolation, with a schedule file's betas instead of its path."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    if "path" in cfg.schedule:
-        plain["schedule"] = {
-            "_target_": "ddpm_cli.schedules.numbers",
-            "betas": build(cfg, "schedule").tolist(),
-            "zero_snr": bind_options(Ending, cfg.schedule)().zero_snr,
-        }
-    return plain
 
 
 def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:

@@ -57,7 +57,9 @@ def decode_to_disk(
     """Open the images in the cache; one process decodes missing images while the others wait."""
     root = preparation.cache_folder
     assert root is not None
-    entry = root / cache_key(source, preparation)
+    # the name is a hash of all that decides the bytes
+    facts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
+    entry = root / hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
     for _ in range(ATTEMPTS):
         with lock_entry(entry, verbose):
             if not entry.is_dir():
@@ -74,12 +76,6 @@ def decode_to_disk(
     raise ValueError(
         f"what is written to the cache in {str(root)!r} is read otherwise: is the disk damaged?"
     )
-
-
-def cache_key(source: Source, preparation: Preparation) -> str:
-    """The name of an entry: a hash of all that decides its bytes."""
-    facts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
 @contextmanager

@@ -26,8 +26,9 @@ class Run:
 
     share: this process's part of every batch.
     rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
-    steps: the length, set when all parts are built. If minutes set the length, the cadences are
-    shortened.
+    steps, epoch_size: the length, and the images of an epoch, approximate for a stream, None if the
+    number is unknown. They are set when all parts are built. If minutes set the length, the
+    cadences are shortened.
     """
 
     cfg: DictConfig
@@ -46,13 +47,7 @@ class Run:
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
     steps: int = 0
-
-    @property
-    def epoch_size(self) -> int | None:
-        """The images of an epoch, approximate for a stream; None if the number is unknown."""
-        if self.rows is None:
-            return len(self.data.images)
-        return self.rows.count and round(self.rows.count * (1 - self.cfg.data.get("holdout", 0.0)))
+    epoch_size: int | None = None
 
     def batch(self, step: int, part: slice = ALL) -> Batch:
         """The global batch of a step, or a part of the batch."""

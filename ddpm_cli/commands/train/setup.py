@@ -108,15 +108,15 @@ def build_run(
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
-    data, rows = load_images(cfg, trainer.batch_size, preparation, group)
+    size = trainer.batch_size
+    data, training, held_out, rows = load_images(cfg, size, preparation, group)
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
-    flops = FlopCount(count_flops(denoiser.network, shape), peak_of(trainer, device, group))
+    gpus = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else 0
+    peak = (gpus or group.count) * measure_peak(device, TYPES[trainer.precision])
+    flops = FlopCount(count_flops(denoiser.network, shape), peak)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
-    training, held_out = data.split(preparation.holdout)
-    size, why = trainer.batch_size, f" when data.holdout={preparation.holdout:g} are held out"
-    check_batch_size(size, len(training.images), why, endless=rows is not None)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
@@ -141,8 +141,8 @@ def initial_denoiser(
 
 def load_images(
     cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
-) -> tuple[ImageSet, StreamedTable | None]:
-    """Load the images, or the first images of a stream and its rows.
+) -> tuple[ImageSet, ImageSet, ImageSet, StreamedTable | None]:
+    """Load all images, those to train on and those held out; of a stream the first, and its rows.
 
     Raises ValueError if processes see different images, or if a batch is larger than the data.
     """
@@ -156,7 +156,10 @@ def load_images(
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     if conditional:
         check_labels(data)
-    return data, source.rows
+    training, held_out = data.split(preparation.holdout)
+    why = f" when data.holdout={preparation.holdout:g} are held out"
+    check_batch_size(batch_size, len(training.images), why, endless=source.rows is not None)
+    return data, training, held_out, source.rows
 
 
 def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
@@ -164,13 +167,6 @@ def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = F
     if size > images and not (endless and images):
         allowed = f"at most {images}, the images there are{why}"
         raise ValueError(f"trainer.batch_size must be {allowed}, but is {size}")
-
-
-def peak_of(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
-    """The peak FLOP/s of all devices of the run."""
-    over_gpus = trainer.parallel == "dp" and device.type == "cuda"
-    count = torch.cuda.device_count() if over_gpus else group.count
-    return count * measure_peak(device, TYPES[trainer.precision])
 
 
 def build_state(
@@ -206,7 +202,10 @@ def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
 
     A resumed run with the same minutes keeps its steps.
     """
-    trainer = run.trainer
+    trainer, run.epoch_size = run.trainer, len(run.data.images)
+    if run.rows is not None:
+        share = 1 - run.cfg.data.get("holdout", 0.0)
+        run.epoch_size = run.rows.count and round(run.rows.count * share)
     run.steps = trainer.length(run.epoch_size)
     if trainer.minutes is None:
         return
