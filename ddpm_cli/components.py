@@ -5,45 +5,32 @@ They are the diffusion process, the denoiser, the loss and the sampler of times.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import REFUSALS, bind, build, group_options
+from ddpm_cli.config.build import REFUSALS, bind, bind_options, build
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.hardware import find_device, is_out_of_memory, memory_fault, on_device
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import load_network
-from ddpm_cli.schedules import with_zero_snr
+from ddpm_cli.schedules import Ending, with_zero_snr
 from ddpm_cli.train_times import History, TimeSampler
 
 UNBUILDABLE = (*REFUSALS, AttributeError, LookupError)
 WITHOUT_CLASSES = "model.conditional=true needs labels, but these images have none"
 
 
-def resolve_config(cfg: DictConfig) -> dict[Any, Any]:
-    """The configuration without interpolation, with a schedule file's betas instead of its path."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    if "path" in cfg.schedule:
-        plain["schedule"] = {
-            "_target_": "ddpm_cli.schedules.numbers",
-            "betas": build(cfg, "schedule").tolist(),
-            "zero_snr": group_options(cfg, "schedule").zero_snr,
-        }
-    return plain
-
-
 def build_diffusion(cfg: DictConfig) -> GaussianDiffusion:
     """The diffusion process of the schedule."""
     betas = build(cfg, "schedule")
     try:
-        if group_options(cfg, "schedule").zero_snr:
+        if bind_options(Ending, cfg.schedule)().zero_snr:
             betas = with_zero_snr(betas)
         return GaussianDiffusion.from_betas(betas)
     except ValueError as error:
@@ -101,7 +88,9 @@ def load_denoiser(
     The configuration may name only modules in `trust`. The network is first built without memory,
     so that a network that does not fit the weights is refused before it takes memory.
     """
-    config, state = checkpoint.trusting(trust).config, checkpoint.weights(weights)
+    state = checkpoint.ema if weights == "ema" else checkpoint.network
+    config = checkpoint.config.copy()
+    config.trust = trust
     shape, classes = checkpoint.shape, len(checkpoint.classes)
     if "path" in (config.get("schedule") or {}):
         raise ValueError(

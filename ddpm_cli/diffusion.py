@@ -33,12 +33,13 @@ def to_device_of(tensor: Tensor, like: Tensor) -> Tensor:
 class GaussianDiffusion:
     """x_t = alpha_t x_0 + sigma_t eps; alpha_t^2 = alpha_bar_t and sigma_t^2 = 1 - alpha_bar_t.
 
-    alpha_bar: T + 1 numbers; alpha_bar[0] = 1.
+    alpha_bar: T + 1 numbers; alpha_bar[0] = 1. steps: T.
     Methods take times as a number or a CPU vector [B]. They return float64 coefficients on the
     CPU, or images with the dtype and on the device of their arguments.
     """
 
     alpha_bar: AlphaBar
+    steps: int
 
     @classmethod
     def from_betas(cls, betas: Betas) -> "GaussianDiffusion":
@@ -50,12 +51,7 @@ class GaussianDiffusion:
             raise ValueError(
                 f"betas must lie between 0 and 1, but run from {low:.3g} to {high:.3g}"
             )
-        return cls(torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]))
-
-    @property
-    def steps(self) -> int:
-        """T."""
-        return len(self.alpha_bar) - 1
+        return cls(torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]), len(betas))
 
     def alpha_bar_at(self, t: Time) -> Coefficient:
         """alpha_bar at the times `t`; only this method reads the table."""

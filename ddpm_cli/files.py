@@ -1,7 +1,9 @@
-"""Files, written as a whole."""
+"""Files, written as a whole, and the text of CSV files."""
 
+import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from io import StringIO
 from pathlib import Path
 
 
@@ -32,3 +34,10 @@ def append_text(path: Path, text: str) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, a line each; None is an empty cell."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

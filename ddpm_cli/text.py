@@ -1,9 +1,7 @@
-"""Tables, CSV and sizes as text."""
+"""Tables and sizes as text."""
 
-import csv
 import math
-from collections.abc import Container, Iterable, Sequence
-from io import StringIO
+from collections.abc import Container, Sequence
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -16,13 +14,6 @@ def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str
         "  ".join(map("{:{}{}}".format, row, sides, widths)).rstrip()  # one cell after another
         for row in rows
     ]
-
-
-def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV, a line each; None is an empty cell."""
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def size_text(count: float) -> str:

@@ -32,7 +32,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from ddpm_cli import cli
-from ddpm_cli.config.build import config_dir
+from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.hardware import count_flops
 
 torch.set_num_threads(1)
@@ -154,7 +154,7 @@ def composed() -> Callable[..., DictConfig]:
     def from_files(name: str, *overrides: str) -> DictConfig:
         if (name, overrides) not in COMPOSED:
             GlobalHydra.instance().clear()
-            with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
                 COMPOSED[name, overrides] = compose(name, list(overrides))
         return deepcopy(COMPOSED[name, overrides])
 

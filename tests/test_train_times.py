@@ -15,7 +15,7 @@ from ddpm_cli.train_times import History, logit_normal, lognormal, loss_aware, s
 LINEAR = GaussianDiffusion.from_betas(linear())
 FINE = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
 EDGES = torch.tensor([0.0, 1e-9, 0.5, 1 - 2**-53], dtype=torch.float64)
-CHOICES = [path.stem for path in sorted((config.config_dir() / "train_times").glob("*.yaml"))]
+CHOICES = [path.stem for path in sorted((config.CONFIG_DIR / "train_times").glob("*.yaml"))]
 
 
 def told(losses, kept=1):

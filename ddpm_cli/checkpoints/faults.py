@@ -1,8 +1,8 @@
 """The faults for which a checkpoint is refused, both at reading and at writing."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from unicodedata import category
 
 import torch
 import yaml
@@ -23,8 +23,34 @@ SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradSca
     "growth_interval": (int, 1, 2**30),
     "_growth_tracker": (int, 0, 2**30),
 }
+# what a value in a configuration may not hold: interpolation, control characters
+FOREIGN = re.compile(r"\$\{|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # more than any run has: pixels along a side, characters of a value, characters of a configuration
 SIDE, WORD, TEXT = 4096, 3000, 2**17
+RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields and facts of the right types
+    f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}": (
+        lambda each: all(0 <= number < MAX_STEPS for number in (each["step"], each["steps"]))
+    ),
+    "'skipped' must be at least 0 and at most the step, {step}, but is {skipped}": (
+        lambda each: 0 <= each["skipped"] <= each["step"]
+    ),
+    "'lr_scale' must be between 0 and 1": lambda each: 0 < each["lr_scale"] <= 1,
+    f"'shape' must be three numbers, channels, height and width, of at most {SIDE}": (
+        lambda each: [type(n) is int and 0 < n <= SIDE for n in each["shape"]] == [True] * 3
+    ),
+    "'classes' must be names": lambda each: all(type(name) is str for name in each["classes"]),
+    "'environment' must hold names and texts": lambda each: all(
+        type(name) is type(text) is str for name, text in each["environment"].items()
+    ),
+    "'stream' must hold a text for each process": lambda each: (
+        len(each["stream"]) <= WORD
+        and all(type(text) is str and len(text) <= TEXT for text in each["stream"])
+    ),
+    f"'scaler' must be empty or hold {', '.join(SCALER)}, each in its range": lambda each: (
+        each["scaler"].keys() in ({}.keys(), SCALER.keys())
+        and all(is_in_range(number, *SCALER[name]) for name, number in each["scaler"].items())
+    ),
+}
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:
@@ -32,44 +58,22 @@ def faults(content: Mapping[str, Any]) -> Iterator[str]:
 
     If a part is missing, nothing more is checked.
     """
-    for fields, part in ((FIELDS, content), (FACTS, content.get("facts", {}))):
-        for name, kind in fields.items():
+    for kinds, part in ((FIELDS, content), (FACTS, content.get("facts", {}))):
+        for name, kind in kinds.items():
             value = part.get(name) if isinstance(part, dict) else None
             if not isinstance(value, kind) or isinstance(value, bool):
                 yield f"{name!r} is missing or not what it should be"
                 return
-    yield from number_faults(content["step"], content["facts"])
-    if not all(type(name) is type(text) is str for name, text in content["environment"].items()):
-        yield "'environment' must hold names and texts"
-    stream = content["stream"]
-    if len(stream) > WORD or not all(type(text) is str and len(text) <= TEXT for text in stream):
-        yield "'stream' must hold a text for each process"
-    scaler = content["scaler"]
-    if scaler and not (
-        scaler.keys() == SCALER.keys()
-        and all(is_in_range(scaler[name], *SCALER[name]) for name in SCALER)
-    ):
-        yield f"'scaler' must be empty or hold {', '.join(SCALER)}, each in its range"
+    fields = {name: content[name] for name in FIELDS}
+    fields |= {name: content["facts"][name] for name in FACTS}
+    for rule, holds in RULES.items():
+        if not holds(fields):
+            yield rule.format(**fields)
     for name in TENSORS:
         if not all(type(key) is str and is_dense(tensor) for key, tensor in content[name].items()):
             yield f"{name!r} must hold names and dense tensors"
         elif not all(map(is_finite, content[name].values())):
             yield f"the numbers in {name!r} are not finite"
-
-
-def number_faults(step: int, facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the facts that are impossible at a step."""
-    shape, skipped = facts["shape"], facts["skipped"]
-    if not all(0 <= number < MAX_STEPS for number in (step, facts["steps"])):
-        yield f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}"
-    if not 0 <= skipped <= step:
-        yield f"'skipped' must be at least 0 and at most the step, {step}, but is {skipped}"
-    if not 0 < facts["lr_scale"] <= 1:
-        yield "'lr_scale' must be between 0 and 1"
-    if len(shape) != 3 or not all(type(side) is int and 0 < side <= SIDE for side in shape):
-        yield f"'shape' must be three numbers, channels, height and width, of at most {SIDE}"
-    if not all(type(name) is str for name in facts["classes"]):
-        yield "'classes' must be names"
 
 
 def is_in_range(number: Any, kind: type, low: float, high: float) -> bool:
@@ -103,7 +107,10 @@ def is_dense(tensor: Any) -> bool:
 def parse_config(text: str, where: str) -> DictConfig:
     """Parse a checkpoint's configuration: printable text without interpolation or aliases."""
     try:
-        plain = len(text) <= TEXT and all(map(is_plain_token, yaml.scan(text)))
+        tokens = list(yaml.scan(text)) if len(text) <= TEXT else []
+        words = [token.value for token in tokens if isinstance(token, yaml.ScalarToken)]
+        plain = tokens and not any(isinstance(token, yaml.AliasToken) for token in tokens)
+        plain = plain and not any(len(word) > WORD or FOREIGN.search(word) for word in words)
         cfg = OmegaConf.create(text) if plain else None
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, LookupError, RecursionError):
         cfg = None
@@ -112,11 +119,3 @@ def parse_config(text: str, where: str) -> DictConfig:
             f"the checkpoint {where}: its configuration is not plain text that can be read"
         )
     return cfg
-
-
-def is_plain_token(token: yaml.Token) -> bool:
-    """Whether a YAML token is no alias and holds no interpolation or control characters."""
-    if isinstance(token, yaml.ScalarToken):
-        printable = not any(category(each) in ("Cc", "Cs") for each in token.value)
-        return printable and len(token.value) <= WORD and "${" not in token.value
-    return not isinstance(token, yaml.AliasToken)

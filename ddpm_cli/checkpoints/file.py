@@ -4,11 +4,11 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -90,16 +90,6 @@ class Checkpoint:
         fields = {name: content[name] for name in FIELDS if name not in ("config", "data", "facts")}
         facts = {name: content["facts"][name] for name in FACTS}
         return cls(path, config, content["data"], **fields, **facts)
-
-    def weights(self, which: Literal["ema", "raw"]) -> dict[str, Tensor]:
-        """The tensors of the EMA, or the tensors of the network itself."""
-        return self.ema if which == "ema" else self.network
-
-    def trusting(self, trust: list[str]) -> "Checkpoint":
-        """The checkpoint with a configuration that trusts only these modules."""
-        config = self.config.copy()
-        config.trust = trust
-        return replace(self, config=config)
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

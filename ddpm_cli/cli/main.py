@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -18,29 +17,22 @@ from ddpm_cli.run_folder.numbers import last_and_lowest
 from ddpm_cli.sweeps import run_or_skip_job
 
 MODULES = {  # the module of each command, and its YAML file
-    "compare": ("compare.command", "compare"),
-    "data": ("data.command", "data"),
-    "doctor": ("doctor", "train"),
-    "evaluate": ("evaluate.command", "eval"),
-    "info": ("info", "info"),
-    "plot": ("plot", "plot"),
-    "report": ("report", "report"),
-    "sample": ("sample.command", "sample"),
-    "sweep": ("sweep.command", "sweep"),
+    "compare": ("ddpm_cli.commands.compare.command", "compare"),
+    "data": ("ddpm_cli.commands.data.command", "data"),
+    "doctor": ("ddpm_cli.commands.doctor", "train"),
+    "evaluate": ("ddpm_cli.commands.evaluate.command", "eval"),
+    "info": ("ddpm_cli.commands.info", "info"),
+    "plot": ("ddpm_cli.commands.plot", "plot"),
+    "report": ("ddpm_cli.commands.report", "report"),
+    "sample": ("ddpm_cli.commands.sample.command", "sample"),
+    "sweep": ("ddpm_cli.commands.sweep.command", "sweep"),
 }
-
-
-def run(name: str, cfg: DictConfig, invocation: Invocation) -> Any:
-    """Run a command. Raises KeyboardInterrupt if the user stopped the command."""
-    result = getattr(import_module(f"ddpm_cli.commands.{MODULES[name][0]}"), name)(cfg, invocation)
-    if result is False:
-        raise KeyboardInterrupt
-    return result
 
 
 def launch(name: str) -> None:
     """Run a command and end the process with its exit code."""
-    sys.exit(exit_code(MODULES[name][1], partial(run, name)))
+    module, config = MODULES[name]
+    sys.exit(exit_code(config, lambda *args: getattr(import_module(module), name)(*args)))
 
 
 def train() -> None:
@@ -51,7 +43,8 @@ def train() -> None:
 def sweep() -> None:
     """Show a sweep, or resume a sweep by the command that began it."""
     arguments = list[str]()
-    code = exit_code("sweep", lambda cfg, call: arguments.extend(run("sweep", cfg, call)))
+    module, config = MODULES["sweep"]
+    code = exit_code(config, lambda *args: arguments.extend(import_module(module).sweep(*args)))
     if arguments:
         sys.argv[1:] = arguments
         code = exit_code("train", train_job, sweeps=True)

@@ -5,25 +5,36 @@ A training run that is stopped and saves its checkpoint ends with 0.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import reduce
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
-from ddpm_cli.config import config_dir
+from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.sweeps import BEGUN, plug_in, read_sweep, resume_command
+from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 
 Job: TypeAlias = Callable[[DictConfig, Invocation], object]
 LAUNCHERS = ("joblib.", "submitit.")
 LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
 FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
+EXTRAS = {  # plugins of Hydra, which are extras of the package with configurations of our own
+    "hydra/launcher=joblib": "joblib",
+    "hydra/launcher=submitit_local": "submitit",
+    "hydra/launcher=submitit_slurm": "submitit",
+    "hydra/sweeper=optuna": "optuna",
+    "hydra/sweeper/sampler=tpe": "optuna",
+}
 
 
 def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
@@ -37,9 +48,10 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
-        folder = Path(HydraConfig.get().runtime.output_dir)
         try:
-            return job(cfg, read_invocation(cfg))
+            if (result := job(cfg, read_invocation(cfg))) is False:  # the user stopped the command
+                raise KeyboardInterrupt
+            return result
         except USER_ERRORS as error:
             if full:
                 raise
@@ -48,11 +60,11 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
                 print(f"error: {one_line(error)}", file=sys.stderr)
             return None
         finally:
-            remove_if_empty(folder)
+            remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
     try:
         plug_in(sys.argv)
-        hydra.main(config_path=str(config_dir()), config_name=config, version_base="1.3")(run)()
+        hydra.main(config_path=str(CONFIG_DIR), config_name=config, version_base="1.3")(run)()
     except KeyboardInterrupt:
         code = 130
     except (*USER_ERRORS, RuntimeError) as error:
@@ -65,6 +77,24 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
         os.environ["HYDRA_FULL_ERROR"] = str(int(full))
         done = [report_sweep(folder) for folder in begun]
     return code or int(bool(failures) or not all(done))
+
+
+def plug_in(arguments: Sequence[str]) -> None:
+    """Replace the plugins' own configurations by our files of the same names.
+
+    Raises ValueError for an argument whose plugin is not installed.
+    """
+    Plugins.instance()  # imports all installed plugins
+    for choice, extra in EXTRAS.items():
+        *groups, name = choice.replace("=", "/").split("/")
+        there = reduce(lambda node, group: node.get(group, {}), groups, ConfigStore.instance().repo)
+        there.pop(f"{name}.yaml", None)  # Hydra would take it for the schema of our file
+        kind = "sweeper" if extra == "optuna" else "launcher"
+        plugin = f"hydra_plugins.hydra_{extra}_{kind}"
+        if choice in arguments and not (find_spec("hydra_plugins") and find_spec(plugin)):
+            raise ValueError(
+                f"{choice} needs a plugin that is not installed: pip install 'ddpm-cli[{extra}]'"
+            )
 
 
 def remove_if_empty(folder: Path) -> None:

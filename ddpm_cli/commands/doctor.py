@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.commands.train.checks import preflight_findings
-from ddpm_cli.commands.train.command import launch_run
+from ddpm_cli.commands.train.command import train
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact, logging_to
@@ -16,7 +16,7 @@ from ddpm_cli.parallel import join_group
 
 def doctor(cfg: DictConfig, invocation: Invocation) -> bool:
     """Log the findings of every check. Raises ValueError if a training run would stop."""
-    return launch_run(cfg, invocation, doctor_in_process)
+    return train(cfg, invocation, doctor_in_process)
 
 
 def doctor_in_process(

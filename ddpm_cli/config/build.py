@@ -30,47 +30,38 @@ ELSEWHERE = {
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
     "loss.of": "loss=uncertain takes it",
 }
-GROUP_OPTIONS = {
-    "sampler": "ddpm_cli.samplers.Grid",
-    "data": "ddpm_cli.data.Preparation",
-    "schedule": "ddpm_cli.schedules.Ending",
+GROUP_OPTIONS = {  # the options that all targets of a group share
+    "sampler": "ddpm_cli.samplers:Grid",
+    "data": "ddpm_cli.data:Preparation",
+    "schedule": "ddpm_cli.schedules:Ending",
 }
 GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
 Options: TypeAlias = Mapping[str, inspect.Parameter]
 T = TypeVar("T")
 REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 FAILURES = (*REFUSALS, AssertionError, AttributeError, LookupError, OSError)
-
-
-def config_dir() -> Path:
-    """The folder of the YAML files: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
+PACKAGE = Path(__file__).resolve().parent.parent
+# the YAML files: inside an installed package, beside it in a checkout
+CONFIG_DIR = (PACKAGE if (PACKAGE / "configs").is_dir() else PACKAGE.parent) / "configs"
 
 
 def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     """The function or class that a node names, in the node's room or in a trusted module."""
     node, room = OmegaConf.select(cfg, key), TARGET_PREFIXES[key]
     name = node.get("_target_") if isinstance(node, DictConfig) else None
-    rooms = (room, *(f"{module}." for module in cfg.get("trust") or ()))
-    found = locate(name) if isinstance(name, str) and name.startswith(rooms) else None
+    rooms, found = (room, *(f"{module}." for module in cfg.get("trust") or ())), None
+    if isinstance(name, str) and name.startswith(rooms):
+        module, _, attribute = name.rpartition(".")
+        try:
+            found = getattr(import_module(module), attribute, None)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):  # an import in the module fails
+                raise
     if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
         advice = "a module of your own is trusted by trust=[MODULE] on the command line"
         allowed = f"must name a function or class of {room[:-1]}, but is {yaml_text(name)}"
         raise ValueError(f"{key}._target_ {allowed} ({advice})")
     return found
-
-
-def locate(name: str) -> Any:
-    """The object of a dotted name; None if there is no such object."""
-    module, _, attribute = name.rpartition(".")
-    try:
-        return getattr(import_module(module), attribute, None)
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise
-        return None
 
 
 def foreign_modules(node: Any) -> list[str]:
@@ -118,11 +109,6 @@ def build(cfg: DictConfig, key: str, *args: Any) -> Any:
 def bind(cfg: DictConfig, key: str) -> partial[Any]:
     """The target of a checked node with the node's options, to be called later."""
     return bind_options(target_of(cfg, key), OmegaConf.select(cfg, key))
-
-
-def group_options(cfg: DictConfig, key: str) -> Any:
-    """The options that all targets of a group share, as their dataclass."""
-    return bind_options(locate(GROUP_OPTIONS[key]), OmegaConf.select(cfg, key))()
 
 
 def bind_options(target: Callable[..., T], node: DictConfig) -> partial[T]:

@@ -11,8 +11,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ddpm_cli.config.build import GROUPS, config_dir
-from ddpm_cli.config.values import option_differences, quote, yaml_text
+from ddpm_cli.config.build import CONFIG_DIR, GROUPS
+from ddpm_cli.config.schema import option_differences
+from ddpm_cli.config.values import quote, yaml_text
 
 Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
@@ -27,7 +28,7 @@ def composing() -> Iterator[None]:
     if GlobalHydra.instance().is_initialized():
         yield
         return
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         yield
 
 

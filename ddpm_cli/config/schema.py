@@ -1,9 +1,10 @@
-"""Options of the configuration, checked against the signatures of their targets."""
+"""Options of the configuration: checked against signatures of their targets, and compared."""
 
 import inspect
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -15,7 +16,6 @@ from ddpm_cli.config.build import (
     Options,
     T,
     bind_options,
-    locate,
     options_of,
     suggestion,
     target_of,
@@ -49,7 +49,7 @@ def check_groups(cfg: DictConfig, *keys: str) -> None:
         target = target_of(cfg, key)
         own, shared = (
             options_of(target),
-            options_of(locate(GROUP_OPTIONS[key])) if key in GROUP_OPTIONS else {},
+            options_of(resolve_name(GROUP_OPTIONS[key])) if key in GROUP_OPTIONS else {},
         )
         assert not own.keys() & shared.keys(), f"{key} declares an option twice"
         parts = inspect.signature(target).parameters
@@ -126,3 +126,13 @@ def at_least(options: object, **lowest: int) -> None:
     for name, low in lowest.items():
         if isinstance(number := getattr(options, name), int | float) and number < low:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
+
+
+def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(key, old value, new value) of every option in which two plain configurations differ."""
+    for name in {**old, **new}:
+        before, after, key = old.get(name), new.get(name), f"{prefix}{name}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from option_differences(before, after, f"{key}.")
+        elif before != after:
+            yield key, before, after

@@ -1,22 +1,11 @@
-"""Values of options: their differences, and their form on a command line."""
+"""Values of options in the form of a command line."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 BEFORE_QUOTE = re.compile(r"(\\*)('|$)")
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)
-
-
-def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(key, old value, new value) of every option in which two plain configurations differ."""
-    for name in {**old, **new}:
-        before, after, key = old.get(name), new.get(name), f"{prefix}{name}"
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from option_differences(before, after, f"{key}.")
-        elif before != after:
-            yield key, before, after
 
 
 def yaml_text(value: Any) -> str:

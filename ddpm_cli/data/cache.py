@@ -55,8 +55,11 @@ def decode_to_disk(
     source: Source, preparation: Preparation, *, threads: int, verbose: bool
 ) -> Decoded:
     """Open the images in the cache; one process decodes missing images while the others wait."""
-    root = cache_root(preparation)
-    entry = root / cache_key(source, preparation)
+    root = preparation.cache_folder
+    assert root is not None
+    # the name is a hash of all that decides the bytes
+    facts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
+    entry = root / hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
     for _ in range(ATTEMPTS):
         with lock_entry(entry, verbose):
             if not entry.is_dir():
@@ -73,19 +76,6 @@ def decode_to_disk(
     raise ValueError(
         f"what is written to the cache in {str(root)!r} is read otherwise: is the disk damaged?"
     )
-
-
-def cache_root(preparation: Preparation) -> Path:
-    """The folder of all entries."""
-    if preparation.cache != "disk":
-        return Path(os.path.expanduser(preparation.cache))
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ddpm-cli"
-
-
-def cache_key(source: Source, preparation: Preparation) -> str:
-    """The name of an entry: a hash of all that decides its bytes."""
-    parts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 @contextmanager

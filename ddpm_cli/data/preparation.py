@@ -2,7 +2,8 @@
 
 import math
 import os
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 
@@ -17,6 +18,9 @@ class Preparation:
     the location of prepared images: `disk` (the user's cache), a folder, `ram` (each run decodes
     anew), or `off` (each access decodes anew). on_error: whether an unreadable image stops the run
     or is skipped.
+
+    shape, stored_shape: (channels, height, width) of the network's input and of a stored image.
+    cache_folder: the folder of prepared images, if they are kept.
     """
 
     _: KW_ONLY
@@ -28,8 +32,22 @@ class Preparation:
     holdout: float = 0.0
     cache: str = "ram"
     on_error: Literal["stop", "skip"] = "stop"
+    shape: tuple[int, ...] = field(init=False)
+    stored_shape: tuple[int, ...] = field(init=False)
+    cache_folder: Path | None = field(init=False)
 
     def __post_init__(self) -> None:
+        sides = [self.size, self.size] if isinstance(self.size, int) else self.size
+        larger = 1 + self.margin if self.crop == "random" else 1
+        stored_sides = (math.ceil(side * larger) for side in sides)
+        folder = None if self.cache in ("ram", "off") else Path(os.path.expanduser(self.cache))
+        if self.cache == "disk":
+            user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+            folder = user / "ddpm-cli"
+        # the class is frozen
+        object.__setattr__(self, "shape", (self.channels, *sides))
+        object.__setattr__(self, "stored_shape", (self.channels, *stored_sides))
+        object.__setattr__(self, "cache_folder", folder)
         if len(self.shape) != 3 or min(self.shape) < 1:
             rule = "data.size must be one positive number or [height, width]"
             raise ValueError(f"{rule}, but is {self.size}")
@@ -41,15 +59,3 @@ class Preparation:
         if self.cache not in ("ram", "disk", "off") and os.sep not in self.cache:
             rule = f"data.cache must be ram, disk, off, or a folder (with a {os.sep} in it)"
             raise ValueError(f"{rule}, but is {self.cache!r}")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(channels, height, width) of the network's input."""
-        sides = [self.size, self.size] if isinstance(self.size, int) else self.size
-        return (self.channels, *sides)
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        """(channels, height, width) of a stored image."""
-        larger = 1 + self.margin if self.crop == "random" else 1
-        return (self.channels, *(math.ceil(side * larger) for side in self.shape[1:]))

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.build import bind, group_options
+from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.samplers import (
     Denoise,
+    Grid,
     Noise,
     Sampler,
     clip_x0,
@@ -84,7 +85,7 @@ class Generator:
         classes: Sequence[str],
     ) -> "Generator":
         """A generator with the sampler and the times of the node `sampler`."""
-        sampler, grid = bind(cfg, "sampler"), group_options(cfg, "sampler")
+        sampler, grid = bind(cfg, "sampler"), bind_options(Grid, cfg.sampler)()
         node: Any = OmegaConf.to_container(cfg.sampler, resolve=True)
         return cls(denoiser, options, sampler, grid.times(denoiser.diffusion), shape, classes, node)
 

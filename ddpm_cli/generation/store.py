@@ -15,11 +15,11 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.config.values import option_differences, yaml_text
-from ddpm_cli.files import save_text, write_atomically
+from ddpm_cli.config.schema import option_differences
+from ddpm_cli.config.values import yaml_text
+from ddpm_cli.files import csv_text, save_text, write_atomically
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
-from ddpm_cli.text import csv_text
 
 PROVENANCE, INDEX = "samples.json", "index.csv"
 COLUMNS = ["index", "label", "png", "npz", "row"]

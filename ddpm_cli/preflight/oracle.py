@@ -58,9 +58,9 @@ def oracle_and_batch(
 ) -> tuple[Denoiser, Noised]:
     """A denoiser that knows the noise at times t up to an error, and the batch of these times."""
     x0, eps = noised.x0.double(), noised.eps.double()
-    batch = Noised.at(denoiser.diffusion, x0, eps, t, noised.label)
-    batch = replace(batch, perturbed=noised.perturbed)
-    output = denoiser.target(batch.x0, batch.eps, t) + error
+    x_t = denoiser.diffusion.add_noise(x0, eps, t)
+    batch = Noised(x0, eps, x_t, t, noised.label, perturbed=noised.perturbed)
+    output = denoiser.target(x0, eps, t) + error
     if denoiser.variance != "learned":
         return replace(denoiser, network=Oracle(output), variance="small"), batch
     output = torch.cat([output, -torch.ones_like(output)], dim=1)

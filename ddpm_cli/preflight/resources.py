@@ -59,8 +59,14 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) -> Iterator[Finding]:
-    """Check that the checkpoints of a run fit on the disk."""
-    count, size = checkpoint_count(trainer, state.step, steps), checkpoint_bytes(state)
+    """Check that the checkpoints of a run fit on the disk.
+
+    The most at once are the newest, the permanent, the best and the next.
+    """
+    size, to_go = checkpoint_bytes(state), max(0, steps - state.step)
+    count = min(trainer.keep_last, math.ceil(to_go / trainer.checkpoint_every)) + 2
+    if trainer.keep_every is not None:
+        count += steps // math.lcm(trainer.keep_every, trainer.checkpoint_every)
     existing = next(
         each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir()
     )
@@ -74,14 +80,6 @@ def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) ->
         yield Finding("warning", f"{text}: {remedy}")
     else:
         yield Finding("ok", text)
-
-
-def checkpoint_count(trainer: Trainer, start: int, steps: int) -> int:
-    """The most checkpoints on the disk at once: the newest, the permanent, the best, the next."""
-    newest = min(trainer.keep_last, math.ceil(max(0, steps - start) / trainer.checkpoint_every))
-    if trainer.keep_every is None:
-        return newest + 2
-    return newest + steps // math.lcm(trainer.keep_every, trainer.checkpoint_every) + 2
 
 
 def checkpoint_bytes(state: TrainState) -> int:

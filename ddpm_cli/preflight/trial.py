@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,7 +15,6 @@ from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.resources import REMEDY, peak_memory
-from ddpm_cli.samplers import clip_x0
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
 from ddpm_cli.training.fit import backward, noise_for_training
@@ -43,9 +42,9 @@ def try_parts(
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
         diffusion, last = denoiser.diffusion, denoiser.diffusion.steps
-        next(iter(sampler(clip_x0(denoiser), diffusion, grey, [last, 1], torch.zeros_like)))
-        batch = Noised.at(diffusion, grey, grey, torch.tensor([last]), label)
-        loss(denoiser, replace(batch, perturbed=perturbed))
+        next(iter(sampler(denoiser, diffusion, grey, [last, 1], torch.zeros_like)))
+        x_t, t = diffusion.add_noise(grey, grey, last), torch.tensor([last])
+        loss(denoiser, Noised(grey, grey, x_t, t, label, perturbed=perturbed))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
         if is_out_of_memory(error):
             remedy = "choose a smaller network, or smaller images"

@@ -28,7 +28,8 @@ def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
             "run must be the folder of a training run, "
             f"but there is no checkpoint in {str(folder / 'checkpoints')!r}"
         )
-    checkpoint = newest_readable(paths).trusting(trust)
+    checkpoint = newest_readable(paths)
+    checkpoint.config.trust = trust
     denoiser = load_denoiser(checkpoint, weights="ema", device=device, trust=trust)
     curves, facts = Curves(folder, {}, list(metric_rows(folder))), read_facts(folder)
     warnings = facts.get("warnings")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from ddpm_cli.config.overrides import ABSENT, NOT_THE_RECIPE, override_value
-from ddpm_cli.config.values import option_differences
+from ddpm_cli.config.schema import option_differences
 from ddpm_cli.run_folder.layout import HYDRA, METRICS
 from ddpm_cli.run_folder.rows import metric_rows
 

@@ -1,7 +1,6 @@
 """Sweeps: their jobs, the commands that began them, and the effects of options; without torch."""
 
 from ddpm_cli.sweeps.effects import Effect, by_rank, effects, given_options, swept_options
-from ddpm_cli.sweeps.extras import plug_in
 from ddpm_cli.sweeps.job import Job, run_or_skip_job
 from ddpm_cli.sweeps.sweep import (
     BEGUN,

@@ -15,7 +15,7 @@ from torch.amp import GradScaler
 from torch.nn import functional as F
 
 from ddpm_cli import losses, schedules
-from ddpm_cli.config.build import config_dir
+from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
@@ -156,7 +156,7 @@ def state_of(task: Task, precision: str = "fp32", recomputed: bool = False) -> T
 def recipe(task: Task) -> Trainer:
     """The project's defaults, for so long that no benchmark reaches the end."""
     options: dict[str, Any] = OmegaConf.to_container(
-        OmegaConf.load(config_dir() / "trainer/single.yaml")
+        OmegaConf.load(CONFIG_DIR / "trainer/single.yaml")
     )
     changed = {"device": "cpu", "steps": 10**6, "batch_size": task.batch}
     kept = {name: value for name, value in options.items() if name not in ("_target_", "optimizer")}

@@ -37,7 +37,7 @@ from torchvision.datasets import ImageFolder
 
 from ddpm_cli import losses
 from ddpm_cli.commands.train.setup import set_up_run
-from ddpm_cli.config.build import config_dir
+from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import ImageSet, Preparation, decode_source, folder
 from ddpm_cli.images import to_float
@@ -231,7 +231,7 @@ def flat(table: pa.Table) -> NDArray[np.uint8]:
 def waits(args: argparse.Namespace, root: Path) -> None:
     """Measure the time that training steps wait for their batches."""
     print("d: seconds that a training step waits for its batch (wanted: below 1 %)")
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = compose("train", ["trainer.device=cpu"])
         run = set_up_run(cfg, Invocation(root / "run"), ProcessGroup(), {})
     report(

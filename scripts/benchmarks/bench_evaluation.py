@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.validation import validate
-from ddpm_cli.config.build import config_dir
+from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.training import fit
@@ -47,10 +47,7 @@ if __name__ == "__main__":
     parser.add_argument("overrides", nargs="*", help="of ddpm-train")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    with (
-        initialize_config_dir(str(config_dir()), version_base="1.3"),
-        TemporaryDirectory() as folder,
-    ):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"), TemporaryDirectory() as folder:
         run = set_up_run(
             compose("train", [*args.overrides, "trainer.device=cpu"]),
             Invocation(Path(folder)),

@@ -20,7 +20,7 @@ from baseline import Task, project, state_of
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
-from ddpm_cli.config.build import config_dir
+from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.training import Progress, snapshot
 
 QUIET = 4  # steps before each save, the first of which is not counted
@@ -40,7 +40,7 @@ def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, floa
     """Yield (kind, seconds), of saves that the loop waits for and of the thread's in turns."""
     task, cfg = (
         Task(args.dim, (1, 2, 4), 16, args.batch),
-        OmegaConf.load(config_dir() / "trainer/single.yaml"),
+        OmegaConf.load(CONFIG_DIR / "trainer/single.yaml"),
     )
     state = state_of(task)
     moments: list[float] = []  # before and after the optimizer has waited for the copy

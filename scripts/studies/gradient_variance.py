@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.components import build_time_sampler, load_denoiser
-from ddpm_cli.config.build import build, group_options
-from ddpm_cli.data import load_image_set
+from ddpm_cli.config.build import bind_options, build
+from ddpm_cli.data import Preparation, load_image_set
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import vlb
 from ddpm_cli.seeds import Purpose
@@ -39,7 +39,8 @@ def gradients(draw: TimeSampler, history: History, args: argparse.Namespace) -> 
         load_denoiser(checkpoint, weights="raw", device="cpu", trust=[]),
         checkpoint.config,
     )
-    data, _ = load_image_set(build(cfg, "data"), group_options(cfg, "data")).split(cfg.data.holdout)
+    preparation = bind_options(Preparation, cfg.data)()
+    data, _ = load_image_set(build(cfg, "data"), preparation).split(preparation.holdout)
     parameters = list(denoiser.network.parameters())
     for step in range(args.batches):
         times = draw(keyed_uniforms(1, Purpose.TIMES, step, args.batch), history)

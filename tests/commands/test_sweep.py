@@ -67,7 +67,7 @@ def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_lis
     assert [job["state"] for job in manifest] == ["done", "failed", "done", "failed"]
     assert [job["value"] for job in manifest] == [lowest[0], None, lowest[1], None]
     assert ["rank", "job", "lr", "batch_size", "held_out"] in lines
-    assert "job 1 failed: 0.001 100000; trainer.batch_size must be at most 1797" in outcome.out
+    assert "job 1 failed: 0.001 100000; trainer.batch_size must be at most 1725" in outcome.out
     assert {line[1] for line in lines if line[:1] == ["trainer.optimizer.lr"]} == {"0.001", "0.003"}
     assert_a_page_of_four_jobs(Path("sweep/report.html").read_text())
     assert [float(row["value"]) for row in rows[:2]] == sorted(lowest)

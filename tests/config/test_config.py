@@ -7,13 +7,14 @@ from omegaconf import OmegaConf
 from ddpm_cli import config
 from ddpm_cli.commands.train.command import Options
 from ddpm_cli.config.build import GROUPS
+from ddpm_cli.samplers import Grid
 
 
 def test_a_node_becomes_what_its_target_returns(composed):
     cfg = composed("train", "schedule=linear", "schedule.steps=100")
     assert len(config.build(cfg, "schedule")) == 100
     assert config.bind(cfg, "loss").func.__name__ == "l2"
-    assert config.group_options(cfg, "sampler").steps == 50
+    assert config.bind_options(Grid, cfg.sampler)().steps == 50
 
 
 def test_a_nested_node_is_left_out_of_its_parents_call(composed):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ddpm_cli import config
-from ddpm_cli.config.build import group_options
+from ddpm_cli.data import Preparation
 
 pytestmark = pytest.mark.slow
 FEW = [
@@ -26,12 +26,11 @@ SMALL = ["model.network.dim=8", "hydra.run.dir=run"]
 
 
 @pytest.mark.parametrize(
-    "experiment", sorted(path.stem for path in (config.config_dir() / "experiment").glob("*.yaml"))
+    "experiment", sorted(path.stem for path in (config.CONFIG_DIR / "experiment").glob("*.yaml"))
 )
 def test_every_experiment_trains_two_steps(command, composed, experiment, tmp_path):
-    channels, height, width = group_options(
-        composed("train", f"+experiment={experiment}", "data.cache=ram"), "data"
-    ).shape
+    cfg = composed("train", f"+experiment={experiment}", "data.cache=ram")
+    channels, height, width = config.bind_options(Preparation, cfg.data)().shape
     images = np.random.default_rng(0).integers(0, 256, (4, height, width, channels), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images, labels=np.arange(4))
     data = [

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from itertools import product
+from pkgutil import resolve_name
 
 import pytest
 import torch
@@ -18,9 +19,11 @@ from ddpm_cli.commands.sample.command import Options as SampleOptions
 from ddpm_cli.commands.sweep.command import Options as SweepOptions
 from ddpm_cli.commands.train.command import Options as TrainOptions
 from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
+from ddpm_cli.config.build import target_of
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.loading import Batch
+from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.train_times import History
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch
@@ -29,10 +32,10 @@ GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sample
 CHOICES = [
     (group, path.stem)
     for group in GROUPS
-    for path in sorted((config.config_dir() / group).glob("*.yaml"))
+    for path in sorted((config.CONFIG_DIR / group).glob("*.yaml"))
 ]
 FEATURES = [
-    ("features", path.stem) for path in sorted((config.config_dir() / "features").glob("*.yaml"))
+    ("features", path.stem) for path in sorted((config.CONFIG_DIR / "features").glob("*.yaml"))
 ]
 SURFACE = {
     "seed resume trust",
@@ -76,9 +79,9 @@ def options(node, prefix=""):
 def test_a_yaml_file_names_every_option_of_its_target_and_no_other(composed, group, choice):
     cfg = composed("compare" if group == "features" else "train", f"{group}={choice}")
     node = OmegaConf.to_container(cfg[group])
-    target = set(config.options_of(config.locate(node["_target_"])))
+    target = set(config.options_of(target_of(cfg, group)))
     shared = (
-        set(config.options_of(config.locate(config.GROUP_OPTIONS[group])))
+        set(config.options_of(resolve_name(config.GROUP_OPTIONS[group])))
         if group in config.GROUP_OPTIONS
         else set()
     )
@@ -101,7 +104,7 @@ def test_every_choice_passes_its_check(composed, group, choice):
 
 
 @pytest.mark.parametrize(
-    "experiment", [path.stem for path in (config.config_dir() / "experiment").glob("*.yaml")]
+    "experiment", [path.stem for path in (config.CONFIG_DIR / "experiment").glob("*.yaml")]
 )
 def test_every_experiment_composes(composed, experiment):
     cfg = composed("train", f"+experiment={experiment}")
@@ -281,7 +284,7 @@ def test_every_sampler_returns_what_an_oracle_is_sure_of(composed, choice, steps
     )
     diffusion = build_diffusion(cfg)
     x0 = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    times, still = config.group_options(cfg, "sampler").times(diffusion), torch.zeros_like(x0)
+    times, still = config.bind_options(Grid, cfg.sampler)().times(diffusion), torch.zeros_like(x0)
     *_, images = config.bind(cfg, "sampler")(
         constant_oracle(x0), diffusion, still, times, lambda like: 3 * torch.ones_like(like)
     )

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -70,6 +71,14 @@ def entry(kept):
     """The folder of the only entry of a cache."""
     (found,) = (each for each in kept.iterdir() if each.is_dir())
     return found
+
+
+def future_entry(source, kept):
+    """The folder of an entry that is not there yet."""
+    load_image_set(source, preparation(kept))
+    path = entry(kept)
+    shutil.rmtree(kept)
+    return path
 
 
 def undecoded(index):
@@ -230,7 +239,7 @@ def test_an_image_is_not_taken_for_the_cache_that_cannot_be_written_to(source, k
 
 
 def test_who_waits_for_another_that_builds_is_told_so(source, truth, kept, monkeypatch):
-    place, told = kept / cache.cache_key(source, preparation(kept)), []
+    place, told = future_entry(source, kept), []
     kept.mkdir()
     held = FileLock(place.with_suffix(".lock"), thread_local=False)
     monkeypatch.setattr(
@@ -375,7 +384,7 @@ def test_an_image_that_is_replaced_while_nothing_is_kept_is_told(source, photos,
 
 
 def test_a_file_in_the_place_of_an_unfinished_entry_is_in_nobodys_way(source, kept, truth):
-    entry = kept / cache.cache_key(source, preparation(kept))
+    place = future_entry(source, kept)
     kept.mkdir()
-    entry.with_suffix(".partial").write_text("")
+    place.with_suffix(".partial").write_text("")
     assert same(load_image_set(source, preparation(kept)), truth)

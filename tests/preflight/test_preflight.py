@@ -208,10 +208,12 @@ def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(
     assert "4 checkpoints of" in found.text
 
 
-def test_checkpoints_are_counted_as_they_will_lie_there():
-    often = recipe(checkpoint_every=2, keep_last=3, keep_every=10)
-    assert resources.checkpoint_count(often, 0, 100) == 3 + 10 + 2
-    assert resources.checkpoint_count(often, 98, 100) == 1 + 10 + 2
+@pytest.mark.parametrize(("step", "count"), [(0, 3 + 10 + 2), (98, 1 + 10 + 2)])
+def test_checkpoints_are_counted_as_they_will_lie_there(tmp_path, step, count):
+    often, state = recipe(checkpoint_every=2, keep_last=3, keep_every=10), trained(Small())
+    state.step = step
+    (found,) = preflight.check_disk(tmp_path, state, often, 100)
+    assert f"disk: {count} checkpoints of" in found.text
 
 
 def test_an_estimate_says_step_total_and_checkpoint():

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.config.build import build, group_options
+from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.data import ImageSet, load_image_set
+from ddpm_cli.data import ImageSet, Preparation, load_image_set
 from ddpm_cli.metrics import frechet_distance, moments
 from ddpm_cli.shapes import Features
 
@@ -22,7 +22,7 @@ def load_reference(
     cfg.trust = trust
     try:
         check_groups(cfg, "data")
-        preparation = group_options(cfg, "data")
+        preparation = bind_options(Preparation, cfg.data)()
         if list(preparation.shape) != list(shape):
             size = shape_text(preparation.shape)
             raise ValueError(f"they are of {size}, the checkpoint's of {shape_text(shape)}")

@@ -5,8 +5,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ddpm_cli.files import csv_text
 from ddpm_cli.rendering.figure import save_figure
-from ddpm_cli.text import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

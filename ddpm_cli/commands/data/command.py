@@ -7,10 +7,11 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.commands.data.pictures import write_data_report
 from ddpm_cli.commands.data.subject import inspect_source
 from ddpm_cli.commands.data.summary import summary
-from ddpm_cli.config.build import build, group_options
+from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
+from ddpm_cli.data import Preparation
 from ddpm_cli.files import save_text
 
 
@@ -28,7 +29,8 @@ def data(cfg: DictConfig, invocation: Invocation) -> None:
     Raises ValueError at the end if a training run would stop at unreadable images.
     """
     parse_options(cfg, Options, groups=["data"])
-    folder, preparation, source = invocation.folder, group_options(cfg, "data"), build(cfg, "data")
+    folder, preparation = invocation.folder, bind_options(Preparation, cfg.data)()
+    source = build(cfg, "data")
     with logging_to(None, aloud=True):
         report = inspect_source(source, preparation)
         for label, text in summary(report):

@@ -12,7 +12,6 @@ from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.console import fact
-from ddpm_cli.data.cache import cache_root
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
@@ -63,8 +62,7 @@ def build_evaluation(
     generated = prepare_generated(cfg, inputs)
     images = {name: part.images for name, part in parts.items()} | {"generated": generated.images}
     fingerprints = {name: part.fingerprint for name, part in parts.items()}
-    stored = inputs.preparation.cache not in ("ram", "off")
-    folder = cache_root(inputs.preparation) if stored else None
+    folder = inputs.preparation.cache_folder
     cache = FeatureCache(images, fingerprints, extractors, device, folder, inputs.group)
     return EvaluationRun(inputs, metrics, generated, cache)
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.config.build import build, group_options
+from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.data import ImageSet, Preparation, load_image_set
 from ddpm_cli.data.image_set import check_labels
@@ -37,11 +37,9 @@ def load_inputs(
     cfg: DictConfig, options: Options, folder: Path, group: ProcessGroup
 ) -> EvaluationInputs:
     """Load the model and the images. Raises ValueError if they cannot be evaluated."""
-    trust = options.trust
-    checkpoint = Checkpoint.load(Path(options.ckpt).expanduser()).trusting(trust)
-    denoiser = load_denoiser(
-        checkpoint, weights=options.weights, device=options.device, trust=trust
-    )
+    checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
+    weights, device, trust = options.weights, options.device, options.trust
+    denoiser = load_denoiser(checkpoint, weights=weights, device=device, trust=trust)
     if "nll" in options.metrics and options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
     node, preparation = data_config(cfg, checkpoint, options)
@@ -71,7 +69,7 @@ def data_config(
         )
     source = cfg if own else recipe
     check_groups(source, "data")
-    preparation = group_options(source, "data")
+    preparation = bind_options(Preparation, source.data)()
     if list(preparation.shape) != checkpoint.shape:
         raise ValueError(
             f"data: images must be of {checkpoint.shape}, as the checkpoint's, "

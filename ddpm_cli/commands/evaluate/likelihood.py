@@ -26,14 +26,13 @@ from ddpm_cli.evaluation.bits_per_dim import (
     prior_bits,
 )
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
-from ddpm_cli.files import save_text
+from ddpm_cli.files import csv_text, save_text
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import normal_cdf, tanh_cdf
 from ddpm_cli.metrics import Number
 from ddpm_cli.rendering.figure import save_figure
 from ddpm_cli.samplers import Denoise, with_label
 from ddpm_cli.shapes import Images, PerImage, Table
-from ddpm_cli.text import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
+from ddpm_cli.files import csv_text
 from ddpm_cli.run_folder.curves import short_names
 from ddpm_cli.run_folder.evaluations import protocol_warning
 from ddpm_cli.sweeps import Job, Sweep, by_rank, effects, given_options, swept_options
-from ddpm_cli.text import align, csv_text
+from ddpm_cli.text import align
 
 LONG = re.compile(r"-?\d*\.\d{5,}(e-?\d+)?")  # a number with many digits
 EFFECTS = ("option", "value", "jobs", "mean", "lowest", "highest")

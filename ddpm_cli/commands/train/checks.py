@@ -8,11 +8,12 @@ import torch
 
 from ddpm_cli import preflight
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.build import bind, group_options
+from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import count_nfe
 from ddpm_cli.preflight import Finding
 from ddpm_cli.run_folder.pictures import PREVIEWS
+from ddpm_cli.samplers import Grid
 from ddpm_cli.shapes import Bytes
 from ddpm_cli.training.fixed_noise_losses import IMAGES, QUARTERS
 
@@ -53,7 +54,8 @@ def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
     The extraction of features is timed on a few images.
     """
     trainer, diffusion, pixel = run.trainer, run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
-    sampler, times = bind(run.cfg, "sampler"), group_options(run.cfg, "sampler").times(diffusion)
+    sampler = bind(run.cfg, "sampler")
+    times = bind_options(Grid, run.cfg.sampler)().times(diffusion)
     nfe = count_nfe(lambda denoise: denoise, diffusion, sampler, times, pixel)
     sample = FORWARD * nfe / trainer.batch_size
     images = sum(min(IMAGES, len(data.images)) for data in (run.held_out, run.data))

@@ -1,8 +1,7 @@
 """`ddpm-train`: options, processes, and the course of a run in one of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,8 +15,7 @@ from ddpm_cli.commands.train.run import run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
-from ddpm_cli.components import resolve_config
-from ddpm_cli.config.build import GROUPS
+from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import logging_to
@@ -28,6 +26,7 @@ from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
 from ddpm_cli.run_folder.facts import RunFacts
 from ddpm_cli.run_folder.layout import HYDRA, LOG
+from ddpm_cli.schedules import Ending
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,6 @@ class Options:
         at_least(self, seed=0)
 
 
-def train(cfg: DictConfig, invocation: Invocation) -> bool:
-    """Train a model; return False if the user stopped the run."""
-    return launch_run(cfg, invocation, train_in_process)
-
-
-def launch_run(cfg: DictConfig, invocation: Invocation, job: Callable[..., bool]) -> bool:
-    """Check the options, and call the job in as many processes as the options name."""
-    parse_options(cfg, Options, groups=GROUPS)
-    ddp = cfg.trainer.parallel == "ddp"
-    count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
-    features = sample_metric_nodes(cfg) if cfg.trainer.measures else {}
-    args = resolve_config(cfg), invocation, features
-    return run_in_processes(count, job, *args, folder_is_named=invocation.folder_is_named)
-
-
 def train_in_process(
     plain: dict[Any, Any], invocation: Invocation, features: Mapping[str, Any]
 ) -> bool:
@@ -78,7 +62,9 @@ def train_in_process(
             prepare_sample_metrics(run)
         run_checks(run)
         if group.rank == 0:
-            write_config(folder / HYDRA, cfg, invocation.overrides)
+            save_text(folder / HYDRA / "config.yaml", OmegaConf.to_yaml(cfg))
+            overrides = yaml.safe_dump(list(invocation.overrides))
+            save_text(folder / HYDRA / "overrides.yaml", overrides)
             facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
         run.logger.open(run.state.step)
         write_data_pictures(run)
@@ -93,7 +79,23 @@ def train_in_process(
     return not stop.is_set()
 
 
-def write_config(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Write the configuration and the overrides as typed, in Hydra's own form."""
-    save_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
-    save_text(folder / "overrides.yaml", yaml.safe_dump(list(overrides)))
+def train(
+    cfg: DictConfig, invocation: Invocation, job: Callable[..., bool] = train_in_process
+) -> bool:
+    """Train a model; return False if the user stopped the run.
+
+    job: what to do in each of the processes that the options name.
+    """
+    parse_options(cfg, Options, groups=GROUPS)
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    if "path" in cfg.schedule:  # a checkpoint holds the betas in place of the file
+        plain["schedule"] = {
+            "_target_": "ddpm_cli.schedules.numbers",
+            "betas": build(cfg, "schedule").tolist(),
+            "zero_snr": bind_options(Ending, cfg.schedule)().zero_snr,
+        }
+    features = sample_metric_nodes(cfg) if cfg.trainer.measures else {}
+    ddp, args = cfg.trainer.parallel == "ddp", (plain, invocation, features)
+    count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
+    return run_in_processes(count, job, *args, folder_is_named=invocation.folder_is_named)

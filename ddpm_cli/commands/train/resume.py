@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import BEST, LAST, Checkpoint, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.values import option_differences, yaml_text
+from ddpm_cli.config.schema import option_differences
+from ddpm_cli.config.values import yaml_text
 from ddpm_cli.loading import Position
 from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES

@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
-from ddpm_cli.config.build import group_options
-from ddpm_cli.data import ImageSet, StreamedTable
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.data import ImageSet, Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.hardware import FlopCount, device_text
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
@@ -27,8 +27,9 @@ class Run:
 
     share: this process's part of every batch.
     rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
-    steps: the length, set when all parts are built. If minutes set the length, the cadences are
-    shortened.
+    steps, epoch_size: the length, and the images of an epoch, approximate for a stream, None if the
+    number is unknown. They are set when all parts are built. If minutes set the length, the
+    cadences are shortened.
     """
 
     cfg: DictConfig
@@ -47,13 +48,7 @@ class Run:
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
     steps: int = 0
-
-    @property
-    def epoch_size(self) -> int | None:
-        """The images of an epoch, approximate for a stream; None if the number is unknown."""
-        if self.rows is None:
-            return len(self.data.images)
-        return self.rows.count and round(self.rows.count * (1 - self.cfg.data.get("holdout", 0.0)))
+    epoch_size: int | None = None
 
     def batch(self, step: int, part: slice = ALL) -> Batch:
         """The global batch of a step, or a part of the batch."""
@@ -68,8 +63,9 @@ class Run:
         )
         if self.rows is None:
             return batches(self.share, start=start, workers=workers, pin=pin)
-        preparation, positions = group_options(self.cfg, "data"), self.state.positions
+        preparation = bind_options(Preparation, self.cfg.data)()
         share = StreamShare(self.rows, preparation, self.cfg.seed, group.rank, group.count)
+        positions = self.state.positions
         position = positions[group.rank] if len(positions) == group.count else ""
         part = group.slice_of(self.trainer.batch_size)
         return streamed_batches(share, part, position, threads=max(1, workers), pin=pin)

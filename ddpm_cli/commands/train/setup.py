@@ -23,7 +23,7 @@ from ddpm_cli.components import (
     build_loss,
     build_time_sampler,
 )
-from ddpm_cli.config.build import bind, build, group_options
+from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.data import ImageSet, Preparation, StreamedTable, load_image_set
@@ -47,6 +47,7 @@ from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
+from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import Purpose, words_at
 from ddpm_cli.train_times import TimeSampler
 from ddpm_cli.training import Trainer, TrainState, try_optimizer
@@ -98,23 +99,23 @@ def build_run(
     """Build every part, cheapest first, and restore the checkpoint if there is one."""
     diffusion, loss = build_diffusion(cfg), build_loss(cfg)
     trainer = build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer")))
-    device, preparation = find_device(trainer.device), group_options(cfg, "data")
+    device, preparation = find_device(trainer.device), bind_options(Preparation, cfg.data)()
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
-    group_options(cfg, "sampler").times(diffusion)
+    bind_options(Grid, cfg.sampler)().times(diffusion)
     denoiser = initial_denoiser(cfg, diffusion, shape, classes=1)
     noise = {"perturbed": trainer.input_perturbation > 0}
     try_parts(denoiser, bind(cfg, "sampler"), loss, shape, **noise)
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
-    data, rows = load_images(cfg, preparation, group)
-    began, size = time.perf_counter(), trainer.batch_size
-    training, held_out = data.split(preparation.holdout)
-    why = f" when data.holdout={preparation.holdout:g} are held out" if preparation.holdout else ""
-    check_batch_size(size, len(training.images), why, endless=rows is not None)
+    size = trainer.batch_size
+    data, training, held_out, rows = load_images(cfg, size, preparation, group)
+    began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
-    flops = FlopCount(count_flops(denoiser.network, shape), peak_of(trainer, device, group))
+    gpus = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else 0
+    peak = (gpus or group.count) * measure_peak(device, TYPES[trainer.precision])
+    flops = FlopCount(count_flops(denoiser.network, shape), peak)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
@@ -139,9 +140,9 @@ def initial_denoiser(
 
 
 def load_images(
-    cfg: DictConfig, preparation: Preparation, group: ProcessGroup
-) -> tuple[ImageSet, StreamedTable | None]:
-    """Load the images, or the first images of a stream and its rows.
+    cfg: DictConfig, batch_size: int, preparation: Preparation, group: ProcessGroup
+) -> tuple[ImageSet, ImageSet, ImageSet, StreamedTable | None]:
+    """Load all images, those to train on and those held out; of a stream the first, and its rows.
 
     Raises ValueError if processes see different images.
     """
@@ -154,7 +155,10 @@ def load_images(
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
     if conditional:
         check_labels(data)
-    return data, source.rows
+    training, held_out = data.split(preparation.holdout)
+    why = f" when data.holdout={preparation.holdout:g} are held out" if preparation.holdout else ""
+    check_batch_size(batch_size, len(training.images), why, endless=source.rows is not None)
+    return data, training, held_out, source.rows
 
 
 def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
@@ -162,13 +166,6 @@ def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = F
     if size > images and not (endless and images):
         allowed = f"at most {images}, the images there are{why}"
         raise ValueError(f"trainer.batch_size must be {allowed}, but is {size}")
-
-
-def peak_of(trainer: Trainer, device: torch.device, group: ProcessGroup) -> float:
-    """The peak FLOP/s of all devices of the run."""
-    over_gpus = trainer.parallel == "dp" and device.type == "cuda"
-    count = torch.cuda.device_count() if over_gpus else group.count
-    return count * measure_peak(device, TYPES[trainer.precision])
 
 
 def build_state(
@@ -203,7 +200,10 @@ def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
 
     A resumed run with the same minutes keeps its steps.
     """
-    trainer = run.trainer
+    trainer, run.epoch_size = run.trainer, len(run.data.images)
+    if run.rows is not None:
+        share = 1 - run.cfg.data.get("holdout", 0.0)
+        run.epoch_size = run.rows.count and round(run.rows.count * share)
     run.steps = trainer.length(run.epoch_size)
     if trainer.minutes is None:
         return

@@ -15,7 +15,8 @@ from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
 from ddpm_cli.commands.train.validation import validation_losses
-from ddpm_cli.config.build import group_options
+from ddpm_cli.config.build import bind_options
+from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import Trainer, fit, snapshot
@@ -111,7 +112,8 @@ def step_seconds(run: Run, limit: float) -> float:
 @torch.no_grad()
 def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float) -> float:
     """Time a batch of samples in seconds, extrapolated from the steps that fit into the limit."""
-    steps = len(group_options(run.cfg, "sampler").times(run.state.denoiser.diffusion)) - 1
+    grid = bind_options(Grid, run.cfg.sampler)()
+    steps = len(grid.times(run.state.denoiser.diffusion)) - 1
     list(islice(draw(), 2))
     began, done = time.perf_counter(), 0
     for done, images in enumerate(draw()):
