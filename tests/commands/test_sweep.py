@@ -83,7 +83,7 @@ def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_lis
 def assert_a_page_of_four_jobs(text):
     assert text.count('<a href="0/report.html">') == text.count('<a href="2/report.html">') == 1
     assert "Job 1, trainer.optimizer.lr=0.001" in text
-    assert "failed: trainer.batch_size must be at most 1797" in text
+    assert "failed: trainer.batch_size must be at most 1725" in text
     assert text.count("data:image/png;base64,") == 2
     assert "ddpm-sweep resume=" in text
 
