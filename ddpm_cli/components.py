@@ -9,7 +9,6 @@ from typing import Literal
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import REFUSALS, bind, bind_options, build
@@ -42,21 +41,17 @@ def build_denoiser(
 ) -> Denoiser:
     """The denoiser for images of `shape` [C, H, W] and a number of classes.
 
-    Raises ValueError if the denoiser needs labels and there are no classes.
+    Raises ValueError if the denoiser needs labels and there are no classes, or with the network's
+    size if the memory is too small.
     """
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
     conditional = cfg.model.get("conditional", False)
     if conditional and not classes:
         raise ValueError(WITHOUT_CLASSES)
-    network = build_network(cfg, channels, outputs, classes if conditional else 0)
-    return build(cfg, "model", diffusion, network)
-
-
-def build_network(cfg: DictConfig, *sizes: int) -> nn.Module:
-    """The network. Raises ValueError with its size if the memory is too small."""
+    sizes = channels, outputs, classes if conditional else 0
     try:
-        return build(cfg, "model.network", *sizes)
+        network = build(cfg, "model.network", *sizes)
     except ValueError as error:
         if not is_out_of_memory(error.__cause__):
             raise
@@ -64,6 +59,7 @@ def build_network(cfg: DictConfig, *sizes: int) -> nn.Module:
             outline = build(cfg, "model.network", *sizes)
         fault = memory_fault(outline, torch.device("cpu"))
         raise ValueError(f"model.network: {fault}") from error
+    return build(cfg, "model", diffusion, network)
 
 
 def build_loss(cfg: DictConfig) -> Loss:

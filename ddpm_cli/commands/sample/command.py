@@ -112,7 +112,7 @@ def sample_in_process(
                 else choose_batch_size(generator, options.n, store)
             )
             store.open(provenance(generator, options.ckpt, options.n, batch_size))
-            if store.png or store.npz:
+            if group.count > 1 and (store.png or store.npz):
                 mark_resumable()
             rows = store.read_rows()
             log_sampling(generator, checkpoint.step, options, batch_size, len(rows), group)

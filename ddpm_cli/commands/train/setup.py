@@ -188,7 +188,8 @@ def build_state(
         compiled=trainer.compile,
         recomputed=trainer.activation_checkpointing,
     )
-    network = distribute(network, trainer.parallel, group)
+    if trainer.parallel != "none":
+        network = distribute(network, trainer.parallel, group)
     state.denoiser = replace(denoiser, network=network)
     # bf16 and fp32 have range enough without a scaler of the loss.
     state.scaler = GradScaler(device.type, enabled=trainer.precision == "fp16")
