@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.config.build import REFUSALS, bind, bind_options, build
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
@@ -84,7 +84,7 @@ def load_denoiser(
     The configuration may name only modules in `trust`. The network is first built without memory,
     so that a network that does not fit the weights is refused before it takes memory.
     """
-    state = checkpoint.ema if weights == "ema" else checkpoint.network
+    state = checkpoint.part(WEIGHTS[weights])
     config = checkpoint.config.copy()
     config.trust = trust
     shape, classes = checkpoint.shape, len(checkpoint.classes)

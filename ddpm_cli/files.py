@@ -2,15 +2,25 @@
 
 import csv
 import os
+import secrets
 from collections.abc import Callable, Iterable
 from io import StringIO
 from pathlib import Path
 
 
+def user_path(text: str | Path) -> Path:
+    """A path as the user named it, with `~` for a home folder that exists."""
+    return Path(os.path.expanduser(text))
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its target and move it there: no reader ever sees half a file."""
+    """Write a file beside its target and move it there: no reader ever sees half a file.
+
+    `write` finds an empty file, whose name nobody could foresee.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = path.with_name(f".partial-{secrets.token_hex(8)}-{path.name}")
+    partial.touch(exist_ok=False)
     try:
         write(partial)
         os.replace(partial, path)

@@ -187,4 +187,4 @@ def once(command, runs, name, *options) -> Path:
         shutil.copytree(name, runs / name)
     else:
         shutil.copytree(runs / name, name)
-    return Path(name, "checkpoints/last.pt").resolve()
+    return Path(name, "checkpoints/last.safetensors").resolve()

@@ -6,9 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ddpm_cli import checkpoints
 from ddpm_cli.denoiser import Estimate
-from ddpm_cli.training import snapshot
 
 COUNT = 4 * 3 * 8 * 8
 
@@ -131,12 +129,3 @@ def wave(*shape):
     return (
         torch.cos(0.37 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape).float()
     )
-
-
-def save(path, state, cfg, **about):
-    """Writes the state of a run as a checkpoint, as the thread of one does."""
-    copied, complete = checkpoints.StagingBuffers().copy(
-        snapshot.take_snapshot(state, cfg, **about)
-    )
-    complete()
-    checkpoints.write_checkpoint(path, copied)

@@ -3,24 +3,14 @@
 import json
 from pathlib import Path
 
-import torch
 from conftest import TINY
 
 from ddpm_cli.checkpoints import Checkpoint
 
 
-def flattened(content, prefix=""):
-    fields = vars(content) if isinstance(content, Checkpoint) else content
-    return {
-        name: tensor
-        for key, value in fields.items()
-        for name, tensor in (
-            flattened(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        ).items()
-        if isinstance(tensor, torch.Tensor)
-    }
+def tensors(folder):
+    """The tensors of a run's last checkpoint, by name."""
+    return Checkpoint.load(Path(folder, "checkpoints/last.safetensors")).tensors
 
 
 def rows(folder):

@@ -49,7 +49,7 @@ def test_the_wheel_trains_and_samples_in_another_folder(wheel, tmp_path):
         "-m",
         "ddpm_cli",
         "sample",
-        "ckpt=run/checkpoints/last.pt",
+        "ckpt=run/checkpoints/last.safetensors",
         "n=4",
         "hydra.run.dir=out",
         **here,

@@ -11,8 +11,9 @@ from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.hardware import prepare_for_training
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.parallel import distribute, network_state
+from ddpm_cli.parallel import distribute, load_optimizer, network_state, optimizer_state
 from ddpm_cli.training import Trainer, TrainState, fit
+from ddpm_cli.training.snapshot import parameter_names
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 
@@ -79,6 +80,19 @@ def fresh(parallel="none", fused=True, dropout=0.1, lr=1e-2, dim=8, classes=0):
 def trained(state, recipe, steps=10, data=DATA):
     stream = batches(BatchDataset(data, 6, 0, True), start=state.step)
     return list(fit(recipe, state, stream, losses.l2, steps=steps, seed=0))
+
+
+def names(state):
+    return parameter_names(state.denoiser.network, state.loss_module)
+
+
+def moments(state):
+    """The state of a run's optimizer, by the name of the parameter."""
+    return optimizer_state(state.optimizer, names(state))
+
+
+def load_moments(state, moments):
+    load_optimizer(state.optimizer, moments, names(state))
 
 
 def weights(network):

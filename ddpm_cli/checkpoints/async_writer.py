@@ -2,16 +2,16 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
+from ddpm_cli.checkpoints.checkpoint import Checkpoint
 from ddpm_cli.checkpoints.folder import newest_first, write_and_prune
 from ddpm_cli.checkpoints.staging import StagingBuffers
 
@@ -49,25 +49,22 @@ class AsyncWriter:
         self.copied.set()
         self.optimizer.register_step_pre_hook(wait_for_copy)
 
-    def begin(self, content: Mapping[str, Any], *, best: bool = False) -> None:
+    def begin(self, checkpoint: Checkpoint, *, best: bool = False) -> None:
         """Begin to copy and write a checkpoint, once the previous checkpoint is written."""
         self.end()
-        copy, complete = self.buffers.copy(content)
+        tensors, complete = self.buffers.copy(checkpoint.tensors)
+        copy = replace(checkpoint, tensors=tensors)
         self.copied.clear()
-        self.running = content["step"], best, self.thread.submit(self.write, copy, complete, best)
+        self.running = copy.step, best, self.thread.submit(self.write, copy, complete, best)
 
-    def write(
-        self, copy: Mapping[str, Any], complete: Callable[[], None], best: bool
-    ) -> Path | Exception:
+    def write(self, copy: Checkpoint, complete: Callable[[], None], best: bool) -> Path | Exception:
         """Write the file; return an error of the disk, but raise an error of the copy."""
         try:
             complete()
         finally:
             self.copied.set()
         try:
-            return write_and_prune(
-                self.folder / "checkpoints", copy, last=self.last, every=self.every, best=best
-            )
+            return write_and_prune(self.folder, copy, last=self.last, every=self.every, best=best)
         except (OSError, RuntimeError, ValueError) as error:  # a full disk: the first two
             return error
 

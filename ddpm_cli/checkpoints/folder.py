@@ -2,40 +2,40 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ddpm_cli.checkpoints.file import Checkpoint, write_checkpoint
+from ddpm_cli.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ddpm_cli.console import fact
 from ddpm_cli.files import write_atomically
 from ddpm_cli.parallel import ProcessGroup
 
-LAST, BEST = "last.pt", "best.pt"  # links to checkpoints, or copies where links are impossible
-NAMES = "step_" + "[0-9]" * 8 + ".pt"
+SUFFIX, OLD = ".safetensors", ".pt"  # of format 5, and of formats 1 to 4
+LAST, BEST = "last", "best"  # links to checkpoints, or copies where links are impossible
+STEPS = "step_" + "[0-9]" * 8
 MaybeCheckpoint = TypeVar("MaybeCheckpoint", bound=Checkpoint | None)
 
 
 def write_and_prune(
-    folder: Path,
-    content: Mapping[str, Any],
-    *,
-    last: int,
-    every: int | None = None,
-    best: bool = False,
+    folder: Path, checkpoint: Checkpoint, *, last: int, every: int | None = None, best: bool = False
 ) -> Path:
-    """Write `step_*.pt`; delete all but the `last` newest and every `every` steps' checkpoints.
+    """Write a run's checkpoint; delete all but the `last` newest and every `every` steps'.
 
-    `last.pt` becomes a link to the new checkpoint, and so does `best.pt` if `best` is set.
+    `last` becomes a link to the new checkpoint, and so does `best` if it is the best.
     """
-    for leftover in folder.glob(".partial-*"):  # left by a killed process
-        leftover.unlink()
-    path = folder / f"step_{content['step']:08d}.pt"
-    write_checkpoint(path, content)
-    for name in [LAST, *[BEST] * best]:
-        write_atomically(folder / name, lambda partial: link_or_copy(path, partial))
-    paths = sorted(folder.glob(NAMES))
-    later = [each for each in paths if each.name > path.name]  # damaged, or before a roll-back
+    checkpoints = folder / "checkpoints"
+    for pattern in (".partial-*", ".tmp*"):  # left by a killed process, ours and the library's
+        for leftover in checkpoints.glob(pattern):
+            leftover.unlink()
+    path = checkpoints / f"step_{checkpoint.step:08d}{SUFFIX}"
+    write_checkpoint(path, checkpoint)
+    for name in (LAST, BEST) if best else (LAST,):
+        write_atomically(path.with_stem(name), lambda partial: link_or_copy(path, partial))
+        (checkpoints / f"{name}{OLD}").unlink(missing_ok=True)
+    path.with_suffix(OLD).unlink(missing_ok=True)
+    paths = newest_first(folder)[::-1]
+    later = [each for each in paths if each.stem > path.stem]  # damaged, or before a roll-back
     for each in later:
         each.unlink()
     for old in [each for each in paths if each not in later][:-last]:
@@ -46,6 +46,7 @@ def write_and_prune(
 
 def link_or_copy(source: Path, target: Path) -> None:
     """Link a file; copy it on a file system without hard links, such as exFAT or a network's."""
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
@@ -54,7 +55,13 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in a run's folder, the checkpoint of the most steps first."""
-    return sorted((folder / "checkpoints").glob(NAMES), reverse=True)
+    paths = (folder / "checkpoints").glob(f"{STEPS}.*")
+    return sorted((path for path in paths if path.suffix in (SUFFIX, OLD)), reverse=True)
+
+
+def has_best(folder: Path) -> bool:
+    """Whether a run's folder holds the best checkpoint."""
+    return any((folder / "checkpoints").glob(f"{BEST}.*"))
 
 
 def newest_readable(

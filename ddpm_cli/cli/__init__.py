@@ -5,6 +5,7 @@ from ddpm_cli.cli.main import (
     data,
     doctor,
     evaluate,
+    export,
     info,
     main,
     plot,

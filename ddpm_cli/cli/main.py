@@ -21,6 +21,7 @@ MODULES = {  # the module of each command, and its YAML file
     "data": ("ddpm_cli.commands.data.command", "data"),
     "doctor": ("ddpm_cli.commands.doctor", "train"),
     "evaluate": ("ddpm_cli.commands.evaluate.command", "eval"),
+    "export": ("ddpm_cli.commands.export", "export"),
     "info": ("ddpm_cli.commands.info", "info"),
     "plot": ("ddpm_cli.commands.plot", "plot"),
     "report": ("ddpm_cli.commands.report", "report"),
@@ -60,6 +61,9 @@ evaluate, compare = partial(launch, "evaluate"), partial(launch, "compare")
 data, info = partial(launch, "data"), partial(launch, "info")
 
 
+export = partial(launch, "export")
+
+
 plot, report = partial(launch, "plot"), partial(launch, "report")
 
 
@@ -72,6 +76,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "eval": evaluate,
     "plot": plot,
     "data": data,
+    "export": export,
     "report": report,
     "sweep": sweep,
 }
@@ -96,7 +101,7 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
         return None
 
     def run(resumed: bool) -> float | None:
-        if resumed and any(invocation.folder.glob("checkpoints/[!.]*.pt")):
+        if resumed and any(invocation.folder.glob("checkpoints/step_*")):
             cfg.resume = "auto"
         named = invocation.folder_is_named or resumed
         if not train(cfg, replace(invocation, folder_is_named=named)):

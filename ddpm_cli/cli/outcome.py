@@ -20,6 +20,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
+from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
@@ -63,7 +64,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
             remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
     try:
-        plug_in(sys.argv)
+        expand_arguments(config)
         hydra.main(config_path=str(CONFIG_DIR), config_name=config, version_base="1.3")(run)()
     except KeyboardInterrupt:
         code = 130
@@ -77,6 +78,13 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
         os.environ["HYDRA_FULL_ERROR"] = str(int(full))
         done = [report_sweep(folder) for folder in begun]
     return code or int(bool(failures) or not all(done))
+
+
+def expand_arguments(config: str) -> None:
+    """Put the overrides of a recipe into the command line, and our files in the plugins' places."""
+    if config == "train":
+        sys.argv[1:] = with_recipe(sys.argv[1:])
+    plug_in(sys.argv)
 
 
 def plug_in(arguments: Sequence[str]) -> None:

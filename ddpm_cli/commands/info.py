@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,6 +10,7 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to, printable
+from ddpm_cli.files import user_path
 from ddpm_cli.reports.reproduce import train_command
 
 log = logging.getLogger(__name__)
@@ -26,15 +26,16 @@ class Options:
 
 def info(cfg: DictConfig, _: Invocation) -> None:
     """Log the content of the checkpoint in printable characters."""
-    checkpoint = Checkpoint.load(Path(parse_options(cfg, Options).ckpt).expanduser())
+    path = user_path(parse_options(cfg, Options).ckpt)
     with logging_to(None, aloud=True):
+        checkpoint = Checkpoint.load(path)
         for line in checkpoint_lines(checkpoint):
             log.info("%s", printable(line))
 
 
 def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     """The content of a checkpoint, line by line."""
-    parameters = sum(tensor.numel() for tensor in checkpoint.network.values())
+    parameters = sum(tensor.numel() for tensor in checkpoint.part("network").values())
     shape = " x ".join(map(str, checkpoint.shape))
     yield (
         f"step        {checkpoint.step:,} of {checkpoint.steps:,}, "

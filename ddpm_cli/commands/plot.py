@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import fact, logging_to, printable
+from ddpm_cli.files import user_path
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, run_folders
 from ddpm_cli.text import align
@@ -39,7 +40,7 @@ class Options:
         if not self.runs or self.metrics == []:
             raise ValueError("runs and metrics must each name at least one: nothing would be drawn")
         at_least(self, smooth=1)
-        if Path(self.out).suffix not in (".png", ".svg") or Path(self.out).expanduser().is_dir():
+        if Path(self.out).suffix not in (".png", ".svg") or user_path(self.out).is_dir():
             raise ValueError(f"out must be a file that ends in .png or .svg, but is {self.out!r}")
 
 
@@ -50,11 +51,11 @@ def plot(cfg: DictConfig, _: Invocation) -> None:
     """
     options = parse_options(cfg, Options)
     paths = dict.fromkeys(
-        folder for each in options.runs for folder in run_folders(Path(each).expanduser())
+        folder for each in options.runs for folder in run_folders(user_path(each))
     )
     curves = [Curves.read(path) for path in paths]
     runs = dict(zip(map(printable, curve_labels(curves)), curves, strict=True))
-    out = Path(options.out).expanduser()
+    out = user_path(options.out)
     panels = draw_curves(runs, options.metrics, out, smooth=options.smooth, over=options.x)
     metrics = [name for panel in panels for name in panel]
     with logging_to(None, aloud=True):

@@ -1,13 +1,13 @@
 """`ddpm-report`: write the page of a run anew."""
 
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
+from ddpm_cli.files import user_path
 from ddpm_cli.reports.run_page import WRONG, write_run_page
 
 
@@ -28,7 +28,7 @@ class Options:
 def report(cfg: DictConfig, _: Invocation) -> None:
     """Write the page of a run anew, and log where it is."""
     options = parse_options(cfg, Options)
-    folder = Path(options.run).expanduser().resolve()
+    folder = user_path(options.run).resolve()
     with logging_to(None, aloud=True):
         try:
             fact("written", write_run_page(folder, options.device, options.trust))

@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ddpm_cli.files import user_path
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -40,9 +42,9 @@ class Preparation:
         sides = [self.size, self.size] if isinstance(self.size, int) else self.size
         larger = 1 + self.margin if self.crop == "random" else 1
         stored_sides = (math.ceil(side * larger) for side in sides)
-        folder = None if self.cache in ("ram", "off") else Path(os.path.expanduser(self.cache))
+        folder = None if self.cache in ("ram", "off") else user_path(self.cache)
         if self.cache == "disk":
-            user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+            user = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
             folder = user / "ddpm-cli"
         # the class is frozen
         object.__setattr__(self, "shape", (self.channels, *sides))

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.components import load_denoiser
+from ddpm_cli.files import user_path
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask
@@ -53,7 +53,10 @@ def build_generator(
         interpolation = interpolation_noise(generator, options.interpolate, n)
         generator = replace(generator, interpolation=interpolation)
     one_step = replace(generator, times=[denoiser.diffusion.steps, 1], image=None)
-    list(islice(one_step.trajectory([0]), 2))  # fails before anything is drawn
+    try:
+        list(islice(one_step.trajectory([0]), 2))  # fails before anything is drawn
+    except (TypeError, AttributeError, LookupError) as error:
+        raise ValueError(f"the model of this checkpoint draws no images: {error}") from error
     return generator
 
 
@@ -62,7 +65,8 @@ def build_guide(generator: Generator, ckpt: str, device: str, trust: list[str]) 
 
     Raises ValueError if the guide has another image shape or other classes.
     """
-    options, checkpoint = generator.options, Checkpoint.load(Path(ckpt).expanduser())
+    options = generator.options
+    checkpoint = Checkpoint.load(user_path(ckpt), [WEIGHTS[options.weights]])
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
     network = prepare_for_sampling(denoiser.network, options.precision, compiled=False)
     denoiser, shape = replace(denoiser, network=network), checkpoint.shape

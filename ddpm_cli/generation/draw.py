@@ -2,12 +2,12 @@
 
 import hashlib
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
+from ddpm_cli.files import user_path
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.images import to_bytes
@@ -63,8 +63,11 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
         if isinstance(end, str):
             files[f"interpolate[{place}]"] = end
     hashes = dict[str, str]()
-    for name, path in files.items():
-        with Path(path).expanduser().open("rb") as file:
+    for name, text in files.items():
+        path = user_path(text)
+        if name in ("ckpt", "guide"):
+            path = checkpoints.existing_file(path)
+        with path.open("rb") as file:
             hashes[f"{name} (sha256)"] = hashlib.file_digest(file, "sha256").hexdigest()
     settings = {
         **options,

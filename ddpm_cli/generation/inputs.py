@@ -1,11 +1,11 @@
 """The images and masks whose files the user names."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image
 
 from ddpm_cli.data.decoding import UNREADABLE
+from ddpm_cli.files import user_path
 from ddpm_cli.images import prepare_image, to_float
 from ddpm_cli.shapes import Images, Mask
 
@@ -15,7 +15,7 @@ WHITE = 128  # the darkest grey that counts as white in a mask
 def open_image(path: str) -> Image.Image:
     """Open the image in a file. Raises ValueError if the file holds no image."""
     try:
-        image = Image.open(Path(path).expanduser())
+        image = Image.open(user_path(path))
         image.load()
     except UNREADABLE as error:
         raise ValueError(f"cannot read the image {path!r}: {error}") from error

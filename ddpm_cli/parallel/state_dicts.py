@@ -46,65 +46,76 @@ def load_network(network: nn.Module, state: State) -> None:
         ) from error
 
 
-def optimizer_state(optimizer: Optimizer) -> State:
-    """The optimizer's state by the number of the parameter; {} for one without a gradient so far.
+def optimizer_state(optimizer: Optimizer, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The optimizer's state by the name of the parameter; {} for one without a gradient so far.
 
-    The options are left out, because they come from the configuration.
+    names: of the parameters, in the optimizer's order. The options are left out, because they come
+    from the configuration.
     """
     state = optimizer.state_dict()["state"]
-    count = sum(len(group["params"]) for group in optimizer.param_groups)
-    return {number: state.get(number, {}) for number in range(count)}
+    return {name: state.get(number, {}) for number, name in enumerate(names)}
 
 
-def load_optimizer(optimizer: Optimizer, state: State) -> None:
+def load_optimizer(optimizer: Optimizer, state: State, names: Sequence[str]) -> None:
     """Restore an optimizer's state under its present options. Raises ValueError if it does not fit.
 
-    A step on zeros gives the expected names and shapes, which torch itself does not check.
+    state: by the name of the parameter, or by its number in the optimizer.
+    A step on `meta` tensors gives the expected names and shapes, which torch itself does not check.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if set(state) != set(range(len(parameters))):
+    numbers = [*map(str, range(len(names)))]
+    if state.keys() not in ({*names}, {*numbers}):
         raise ValueError(
-            f"the optimizer's state is of {len(state)} parameters,"
-            f" but the network has {len(parameters)}"
+            f"the optimizer's state is of {len(state)} parameters, but the network has {len(names)}"
         )
+    keys = names if state.keys() == {*names} else numbers
+    filled = {number: state[key] for number, key in enumerate(keys) if state[key]}
     try:
-        expected = state_outline(zero_step(optimizer, parameters)) if any(state.values()) else {}
-        fits = all(
-            each in ({}, expected.get(number)) for number, each in state_outline(state).items()
-        )
-    except (RuntimeError, TypeError, AssertionError):
+        expected = state_outline(first_step(optimizer)) if filled else {}
+        fits = all(each == expected[number] for number, each in state_outline(filled).items())
+    except (RuntimeError, TypeError, AssertionError, KeyError):
         fits = False
     if not fits:
         raise ValueError(
             f"the optimizer's state does not fit {type(optimizer).__name__} and this network"
         )
-    # Optimizers take an empty entry for a state, so entries of no gradient are left out.
-    filled = {number: entry for number, entry in state.items() if entry}
     optimizer.load_state_dict(
         {"state": filled, "param_groups": optimizer.state_dict()["param_groups"]}
     )
     for parameter, entry in optimizer.state.items():
-        entry.update({name: with_layout_of(moment, parameter) for name, moment in entry.items()})
+        entry.update({name: own_copy(moment, parameter) for name, moment in entry.items()})
 
 
-def with_layout_of(moment: Any, parameter: Tensor) -> Any:
-    """A moment in its parameter's memory layout, because fused kernels ignore strides."""
-    if not isinstance(moment, Tensor) or moment.shape != parameter.shape:
+def own_copy(moment: Any, parameter: Tensor) -> Any:
+    """A copy of a moment in its parameter's memory layout, because fused kernels ignore strides."""
+    if not isinstance(moment, Tensor):
         return moment
+    if moment.shape != parameter.shape:
+        return moment.clone()
     return torch.empty_like(parameter, dtype=moment.dtype, requires_grad=False).copy_(moment)
 
 
-def zero_step(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> State:
-    """The state of an optimizer with equal options after a step on zeros."""
-    zeros = [nn.Parameter(torch.zeros(parameter.shape)) for parameter in parameters]
-    for parameter in zeros:
-        parameter.grad = torch.zeros_like(parameter)
+def first_step(optimizer: Optimizer) -> State:
+    """The state of an optimizer with equal options after a step on `meta` tensors.
+
+    An optimizer that reads numbers steps on zeros of the CPU.
+    """
     accepted = signature(type(optimizer)).parameters
-    probe = type(optimizer)(
-        zeros, **{name: value for name, value in optimizer.defaults.items() if name in accepted}
-    )
-    probe.step()
-    return optimizer_state(probe)
+    options = {name: value for name, value in optimizer.defaults.items() if name in accepted}
+    options |= {name: False for name in ("fused", "foreach", "capturable") if name in accepted}
+    shapes = [each.shape for group in optimizer.param_groups for each in group["params"]]
+
+    def step_on(device: str) -> State:
+        parameters = [nn.Parameter(torch.zeros(shape, device=device)) for shape in shapes]
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        probe = type(optimizer)(parameters, **options)
+        probe.step()
+        return probe.state_dict()["state"]
+
+    try:
+        return step_on("meta")
+    except RuntimeError:
+        return step_on("cpu")
 
 
 def state_outline(state: State) -> dict[Any, Any]:
@@ -115,16 +126,11 @@ def state_outline(state: State) -> dict[Any, Any]:
             type(moment) is torch.Tensor
             and moment.layout == torch.strided
             and moment.is_contiguous()
+            and moment.is_floating_point()
         )
-        return (
-            moment.shape
-            if plain and moment.device.type == "cpu" and moment.is_floating_point()
-            else None
-        )
+        return moment.shape if plain else None
 
     return {
-        key: {name: shape(each) for name, each in entry.items()}
-        if isinstance(entry, dict)
-        else None
-        for key, entry in state.items()
+        number: {name: shape(each) for name, each in entry.items()}
+        for number, entry in state.items()
     }

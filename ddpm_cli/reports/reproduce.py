@@ -1,30 +1,62 @@
 """The commands that train a checkpoint's run again, resume the run, and sample from it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import foreign_modules
-from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.build import GROUPS, foreign_modules
+from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
 from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
 
+GROUP = "|".join(GROUPS)
+RECIPE = re.compile(  # a choice by its name alone, which is no path; an option
+    rf"\+?(?:{GROUP}|experiment)=[\w-]+|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|trust=.*"
+)
+DEEP = re.compile(r"(?:[\[({][^\[({]*){50}")  # more brackets than options have
+
 
 def train_command(checkpoint: Checkpoint) -> str:
-    """The command that trains a checkpoint's run again from the first step to the last."""
-    recipe: Any = OmegaConf.to_container(checkpoint.config, resolve=True)
+    """The command that trains a checkpoint's run again, as the user typed it."""
     try:
-        if isinstance(recipe.get("trainer"), dict):
-            recipe["trainer"] = length_in_steps(recipe["trainer"], checkpoint.steps)
-        overrides = overrides_for({**recipe, **NOT_THE_RECIPE})
-        config_dir, trust = own_config_dir(), foreign_modules(recipe)
-        return Invocation(Path(), config_dir=config_dir, trust=trust).train_again_command(overrides)
-    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        config_dir = checkpoint.config_dir or own_config_dir()
+        return Invocation(Path(), config_dir=config_dir).train_command(recipe_overrides(checkpoint))
+    except ValueError as error:
         return f"(none: {error})"
+
+
+def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
+    """The overrides of a checkpoint's run as typed.
+
+    They follow from the configuration if none are known, as in an old file, or if minutes have set
+    the length, which is then in steps. Raises ValueError if an override is of no recipe.
+    """
+    timed = OmegaConf.select(checkpoint.config, "trainer.minutes", default=None) is not None
+    if checkpoint.overrides is not None and not timed:
+        typed = [each for each in checkpoint.overrides if not each.startswith(ONE_COMMAND)]
+        for each in typed:
+            if not RECIPE.fullmatch(each) or "${" in each or DEEP.search(each):
+                raise ValueError(f"the override {each[:100]!r} is of no recipe")
+        return typed
+    try:
+        return derived_overrides(checkpoint)
+    except (LookupError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"the configuration is of no recipe: {error}") from error
+
+
+def derived_overrides(checkpoint: Checkpoint) -> list[str]:
+    """The overrides that compose a checkpoint's configuration, with its length in steps."""
+    recipe: Any = OmegaConf.to_container(checkpoint.config, resolve=True)
+    if isinstance(recipe.get("trainer"), dict):
+        recipe["trainer"] = length_in_steps(recipe["trainer"], checkpoint.steps)
+    trusted = Invocation(Path(), trust=foreign_modules(recipe)).trusted
+    with composing():
+        return [*overrides_for({**recipe, **NOT_THE_RECIPE}), *trusted]
 
 
 def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
@@ -45,10 +77,8 @@ def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, 
         config_dir=config_dir if isinstance(config_dir, str) else None,
         trust=foreign_modules(OmegaConf.to_container(checkpoint.config)),
     )
-    with composing():
-        again = train_command(checkpoint)
     return {
-        "Train it again": again,
+        "Train it again": train_command(checkpoint),
         "Go on where it ended": invocation.resume_command(),
         "Sample from it": invocation.sample_command(last),
     }

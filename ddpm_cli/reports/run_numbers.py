@@ -48,7 +48,7 @@ def speed_text(curves: Curves, batch: int) -> str:
 
 def verdict_text(checkpoint: Checkpoint, curves: Curves) -> str:
     """The verdict in the run's own words; '' if no image is held out."""
-    verdict = Verdict.from_state_dict(checkpoint.verdict, checkpoint.step)
+    verdict = Verdict.from_state_dict(checkpoint.part("history.verdict"), checkpoint.step)
     rows = [
         row
         for row in curves.rows

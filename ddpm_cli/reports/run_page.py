@@ -1,5 +1,6 @@
 """The page of a run: report.html in its folder."""
 
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -7,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.checkpoints import LAST, newest_first, newest_readable
+from ddpm_cli.checkpoints import LAST, Checkpoint, newest_first, newest_readable
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import FAILURES
 from ddpm_cli.rendering.html import save_page
@@ -18,6 +19,7 @@ from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.layout import REPORT
 from ddpm_cli.run_folder.rows import metric_rows
 
+read_for_page = partial(Checkpoint.load, parts=("ema", "history"))
 WRONG = (*FAILURES, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -28,7 +30,7 @@ def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
             "run must be the folder of a training run, "
             f"but there is no checkpoint in {str(folder / 'checkpoints')!r}"
         )
-    checkpoint = newest_readable(paths)
+    checkpoint = newest_readable(paths, read_for_page)
     checkpoint.config.trust = trust
     denoiser = load_denoiser(checkpoint, weights="ema", device=device, trust=trust)
     curves, facts = Curves(folder, {}, list(metric_rows(folder))), read_facts(folder)
@@ -42,7 +44,7 @@ def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
         film=run_pictures.film_pictures(checkpoint, denoiser),
         pictures=run_pictures.data_pictures(folder),
         charts=run_numbers.charts(curves),
-        commands=run_commands(folder, checkpoint, paths[0].with_name(LAST)),
+        commands=run_commands(folder, checkpoint, paths[0].with_stem(LAST)),
         recipe=OmegaConf.to_yaml(checkpoint.config),
         warnings=warnings if isinstance(warnings, list) else [],
         environment=checkpoint.environment,

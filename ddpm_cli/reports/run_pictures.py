@@ -1,5 +1,6 @@
 """The pictures on the page of a run, by caption or title, made smaller if they must be."""
 
+import math
 from io import BytesIO
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.generation.film import FRAMES, collect_states
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.hardware import count_flops
 from ddpm_cli.rendering.html import fit_picture, fit_pictures
 from ddpm_cli.rendering.tiles import grid, pil_image
 from ddpm_cli.run_folder.layout import DATA, FORWARD, HELD_OUT
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
 GRIDS = 50  # the most grids of samples
+MOST_DRAWS, MOST_NUMBERS, MOST_FLOPS = 4000, 2e8, 2e13  # of a film: noise, pixels, networks
 OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # the most bytes in the page
 
 
@@ -33,11 +36,16 @@ def sample_pictures(folder: Path) -> dict[str, bytes]:
 
 @torch.no_grad()
 def film_pictures(checkpoint: Checkpoint, denoiser: Denoiser) -> dict[str, bytes]:
-    """Pictures by sampling step: x_t of the first image beside the estimate of x_0."""
+    """Pictures by sampling step: x_t of the first image beside the estimate of x_0.
+
+    A film that would take minutes or much memory, as of a stranger's checkpoint, is left out.
+    """
     cfg, shape = checkpoint.config, checkpoint.shape
     options = GenerationOptions(seed=cfg.seed, label="all" if denoiser.conditional else None)
     check_groups(cfg, "sampler")
     generator = Generator.from_config(cfg, denoiser, options, shape, checkpoint.classes)
+    if not is_affordable(generator, cfg.sampler.get("draws", 1)):
+        return {}
     noised, estimated = collect_states(generator, [0])
     columns, last = max(2, shape[0] if shape[0] != 3 else 0), len(noised) - 1
     pictures = {}
@@ -46,6 +54,15 @@ def film_pictures(checkpoint: Checkpoint, denoiser: Denoiser) -> dict[str, bytes
         pil_image(grid(both.numpy(), columns, tile=120)).save(file, "PNG")
         pictures[f"step {place} of {last}"] = file.getvalue()
     return fit_pictures(pictures, OF_FILM)
+
+
+def is_affordable(generator: Generator, draws: int) -> bool:
+    """Whether a film of a generator's image takes a bounded amount of work and memory."""
+    steps, pixels = generator.steps, math.prod(generator.shape)
+    if steps * draws > MOST_DRAWS or steps * pixels > MOST_NUMBERS:
+        return False
+    flops = count_flops(generator.denoiser.network, generator.shape) or 0
+    return steps * flops / 3 <= MOST_FLOPS  # forward takes a third
 
 
 def data_pictures(folder: Path) -> dict[str, bytes]:

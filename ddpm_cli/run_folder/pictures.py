@@ -8,14 +8,17 @@ from PIL import Image
 from ddpm_cli.run_folder.layout import GRID
 
 PREVIEWS = 16  # images in a grid of samples
+MOST_PIXELS = 2**25  # of a picture that is read
 
 
 def read_pngs(paths: Iterable[Path]) -> dict[Path, bytes]:
-    """Read the pictures in files; a file that is missing or no picture is left out."""
+    """Read the pictures in files; a missing, a damaged or a huge picture is left out."""
     pictures = {}
     for path in paths:
         try:
             with Image.open(path, formats=["PNG"]) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    continue
                 image.load()
             pictures[path] = path.read_bytes()
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -19,10 +19,10 @@ def ancestral(
 ) -> Iterator[Images]:
     """Sample p(x_s | x_t) step by step (Ho et al. 2020, algorithm 2).
 
-    draws: the number of noise samples whose mean each step adds.
+    draws: the number of noise samples whose mean each step adds, at most 1,000.
     """
-    if draws < 1:
-        raise ValueError(f"sampler.draws must be at least 1, but is {draws}")
+    if not 1 <= draws <= 1000:
+        raise ValueError(f"sampler.draws must be between 1 and 1,000, but is {draws}")
     for t, s in pairwise(times):
         estimate = denoise(x, t)
         x = diffusion.posterior_mean(estimate.x0, x, t, s)

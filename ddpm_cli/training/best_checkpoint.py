@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is the best, to which best.pt links."""
+"""Which checkpoint of a run is the best, to which best.safetensors links."""
 
 import math
 from dataclasses import dataclass
@@ -32,4 +32,4 @@ class BestCheckpoint:
     def summary(self, by: str) -> str:
         """The best checkpoint by a metric, in words; "" before there is one."""
         number = "" if by == "held_out" else f" by {by}, {self.value:.4g}"
-        return f"best.pt is of step {self.step:,}{number}" if self.step else ""
+        return f"best.safetensors is of step {self.step:,}{number}" if self.step else ""

@@ -1,40 +1,44 @@
 """The part of a training state that a checkpoint holds: take it and restore it."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import nn
 
-from ddpm_cli.checkpoints import FORMAT, Checkpoint, environment
-from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state
+from ddpm_cli.checkpoints import Checkpoint, environment, split_optimizer, tensors_by_name
+from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state, unwrap
 from ddpm_cli.training.state import TrainState
 from ddpm_cli.training.verdict import Verdict
 
 
-def take_snapshot(
-    state: TrainState, cfg: DictConfig, *, data: str, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The content of a checkpoint in the file's layout, with training's own tensors, not copies.
+def take_snapshot(state: TrainState, cfg: DictConfig, **facts: Any) -> Checkpoint:
+    """The checkpoint of a state, with training's own tensors, not copies.
 
-    data: fingerprint of the images. facts: shape [C, H, W] of an image, names of the classes, and
-    steps of the run.
+    facts: the fields of the checkpoint that the state does not hold.
     """
-    return {
-        "format": FORMAT,
-        "config": OmegaConf.to_yaml(cfg, resolve=True),
-        "step": state.step,
-        "network": network_state(state.denoiser.network),
-        "ema": network_state(state.ema),
-        "loss": network_state(state.loss_module),
-        "history": state.history.state_dict(),
-        "verdict": state.verdict.state_dict(),
-        "stream": state.positions,
-        "optimizer": optimizer_state(state.optimizer),
-        "scaler": state.scaler.state_dict(),
-        "environment": environment(),
-        "data": data,
-        "facts": {**facts, "lr_scale": state.lr_scale, "skipped": state.skipped},
-    }
+    tensors = tensors_by_name(
+        {
+            "network": network_state(state.denoiser.network),
+            "ema": network_state(state.ema),
+            "loss": network_state(state.loss_module),
+            "history.train_times": state.history.state_dict(),
+            "history.verdict": state.verdict.state_dict(),
+        }
+    )
+    names = parameter_names(state.denoiser.network, state.loss_module)
+    moments, rest = split_optimizer(optimizer_state(state.optimizer, names))
+    return Checkpoint(
+        config=cfg,
+        step=state.step,
+        skipped=state.skipped,
+        lr_scale=state.lr_scale,
+        tensors=tensors | moments,
+        optimizer=rest,
+        scaler=state.scaler.state_dict(),
+        stream=state.positions,
+        environment=environment(),
+        **facts,
+    )
 
 
 def restore_snapshot(
@@ -45,16 +49,28 @@ def restore_snapshot(
     optimizer: whether to restore the optimizer and the loss's parameters. history: whether to
     restore the history of losses and the verdict.
     """
-    load_network(state.denoiser.network, checkpoint.network)
-    load_network(state.ema, checkpoint.ema)
+    load_network(state.denoiser.network, checkpoint.part("network"))
+    load_network(state.ema, checkpoint.part("ema"))
     if optimizer:
-        load_network(state.loss_module, checkpoint.loss)
-        load_optimizer(state.optimizer, checkpoint.optimizer)
+        load_network(state.loss_module, checkpoint.part("loss"))
+        names = parameter_names(state.denoiser.network, state.loss_module)
+        load_optimizer(state.optimizer, checkpoint.optimizer_state(), names)
     if history:
-        state.history.load_state_dict(checkpoint.history)
-    state.verdict = Verdict.from_state_dict(checkpoint.verdict if history else {}, checkpoint.step)
+        state.history.load_state_dict(checkpoint.part("history.train_times"))
+    verdict = checkpoint.part("history.verdict") if history else {}
+    state.verdict = Verdict.from_state_dict(verdict, checkpoint.step)
     state.position, state.positions = "", checkpoint.stream
     if checkpoint.scaler:
         state.scaler.load_state_dict(checkpoint.scaler)
     state.step, state.skipped = checkpoint.step, checkpoint.skipped
     state.lr_scale = checkpoint.lr_scale
+
+
+def parameter_names(network: nn.Module, loss_module: nn.Module) -> list[str]:
+    """The names in a checkpoint of the parameters that the optimizer changes, in its order."""
+    modules = {"network": unwrap(network), "loss": loss_module}
+    return [
+        f"{part}.{name}"
+        for part, module in modules.items()
+        for name, _ in module.named_parameters()
+    ]

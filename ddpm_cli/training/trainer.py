@@ -45,7 +45,7 @@ class Trainer:
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
     measures: metrics of measure_images samples: fd_X, kid_X with X a choice of the group features.
-    best: the metric whose lowest value makes best.pt: held_out, or a metric in measures.
+    best: the metric whose lowest value makes best.safetensors: held_out, or a metric in measures.
     keep_last: newest checkpoints to keep. keep_every: steps between permanent checkpoints.
     """
 

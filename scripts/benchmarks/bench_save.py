@@ -24,7 +24,7 @@ from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.training import Progress, snapshot
 
 QUIET = 4  # steps before each save, the first of which is not counted
-FACTS = {"shape": [3, 16, 16], "classes": [], "steps": 10**6}
+FACTS = {"fingerprint": "", "shape": [3, 16, 16], "classes": [], "steps": 10**6}
 
 
 def gaps(steps: Iterator[Progress], count: int) -> list[float]:
@@ -55,7 +55,7 @@ def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, floa
     for place in range(2 * args.rounds):
         yield from (("alone", each) for each in gaps(steps, QUIET)[1:])
         began = time.perf_counter()
-        saver.begin(snapshot.take_snapshot(state, cfg, data="", facts=FACTS))
+        saver.begin(snapshot.take_snapshot(state, cfg, **FACTS))
         if place % 2 == 0:
             saver.end()
             yield "waited", time.perf_counter() - began + gaps(steps, 1)[0]

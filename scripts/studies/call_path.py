@@ -38,7 +38,7 @@ from typing import Any
 NETWORK = ("model.network.dim=8", "model.network.dim_mults=[1,2]")
 TINY = (*NETWORK, "trainer.batch_size=16", "trainer.warmup=0", "sampler.steps=3")
 TRAIN = ("trainer.steps=4", *TINY, "trainer.device=cpu")
-CKPT = "ckpt=first/checkpoints/last.pt"
+CKPT = "ckpt=first/checkpoints/last.safetensors"
 JUDGED = ("metrics=[fd_pixels]", "samples=16", "sampler.steps=3", "device=cpu")
 
 Command = tuple[str, ...]  # the command's function in ddpm_cli.cli, and its arguments

@@ -116,7 +116,11 @@ def main(ckpt: Path, there: Path) -> None:
         "train", *OVERFITTED, f"data.path={there}/few.npy", f"hydra.run.dir={there}/overfitted"
     )
     print(f"a model overfitted on 20 digits in {seconds}")
-    few = [f"ckpt={there}/overfitted/checkpoints/last.pt", *FEW, f"data.path={there}/few.npy"]
+    few = [
+        f"ckpt={there}/overfitted/checkpoints/last.safetensors",
+        *FEW,
+        f"data.path={there}/few.npy",
+    ]
     judged(there / "copies", *few, "samples=256", metrics="metrics=[copies_pixels]")
 
 

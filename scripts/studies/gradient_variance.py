@@ -8,7 +8,7 @@ the same.
 
   ddpm-train loss=vlb model.variance=learned train_times=loss_aware train_times.kept=3 \\
       trainer.steps=2000 hydra.run.dir=aware
-  scripts/studies/gradient_variance.py aware/checkpoints/last.pt
+  scripts/studies/gradient_variance.py aware/checkpoints/last.safetensors
 """
 
 import argparse
@@ -66,17 +66,15 @@ def load_times(path: Path) -> tuple[TimeSampler, History]:
     """Load the run's sampler of times and its history."""
     checkpoint = Checkpoint.load(path)
     denoiser = load_denoiser(checkpoint, weights="raw", device="cpu", trust=[])
-    if (
-        not checkpoint.history
-        or (checkpoint.history["counts"] < checkpoint.config.train_times.kept).any()
-    ):
+    losses = checkpoint.part("history.train_times")
+    if not losses or (losses["counts"] < checkpoint.config.train_times.kept).any():
         raise SystemExit(
             "error: the checkpoint must be of train_times=loss_aware, "
             "after every time has had its losses"
         )
-    history = History(denoiser.diffusion, checkpoint.history["losses"].shape[1])
-    history.losses.copy_(checkpoint.history["losses"])
-    history.counts.copy_(checkpoint.history["counts"])
+    history = History(denoiser.diffusion, losses["losses"].shape[1])
+    history.losses.copy_(losses["losses"])
+    history.counts.copy_(losses["counts"])
     return build_time_sampler(OmegaConf.create(checkpoint.config), denoiser.diffusion), history
 
 

@@ -258,7 +258,7 @@ def test_one_command_has_all_names(command, monkeypatch, capfd):
     with pytest.raises(
         SystemExit,
         match="the command must be one of train, doctor, sample, compare, info, eval, plot, "
-        "data, report, sweep, but is 'fly'",
+        "data, export, report, sweep, but is 'fly'",
     ):
         main()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from checkpoint_files import change, change_config
 from conftest import TINY
 from PIL import Image
 
@@ -146,7 +146,7 @@ def test_all_is_a_number_of_steps(command):
     command("train", *TINY, "schedule.steps=20", "trainer.steps=1", "hydra.run.dir=short")
     outcome = command(
         "compare",
-        "ckpt=short/checkpoints/last.pt",
+        "ckpt=short/checkpoints/last.safetensors",
         "samplers=[ddim]",
         "steps=[2,all]",
         "n=2",
@@ -173,8 +173,8 @@ def test_other_images_may_be_the_reference(command, trained):
 
 
 def test_images_that_the_checkpoint_was_not_trained_on_are_told(command, trained):
-    torch.save({**torch.load(trained, weights_only=True), "data": "others"}, "other.pt")
-    out = command("compare", "ckpt=other.pt", *FEW).out
+    change(trained, "other.safetensors", fingerprint="others")
+    out = command("compare", "ckpt=other.safetensors", *FEW).out
     assert (
         "warning: these are not the images that the checkpoint was trained on (their "
         "fingerprints differ)" in out
@@ -182,12 +182,9 @@ def test_images_that_the_checkpoint_was_not_trained_on_are_told(command, trained
 
 
 def test_images_that_are_gone_are_told_in_one_line(command, trained):
-    content = torch.load(trained, weights_only=True)
-    gone = content["config"].replace(
-        "_target_: ddpm_cli.data.digits", "_target_: ddpm_cli.data.folder\n  path: gone"
-    )
-    torch.save({**content, "config": gone}, "gone.pt")
-    outcome = command("compare", "ckpt=gone.pt", *FEW)
+    gone = {"_target_": "ddpm_cli.data.folder", "path": "gone"}
+    change_config(trained, lambda config: config.data.update(gone), "gone.safetensors")
+    outcome = command("compare", "ckpt=gone.safetensors", *FEW)
     told = (
         "no images to measure against (data: path must be a folder, but there is none at "
         "'gone'); data=... names others"

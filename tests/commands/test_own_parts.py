@@ -80,7 +80,7 @@ def cards():
 
 def test_every_printed_command_runs_as_it_stands(command, own):
     run = command("train", *own, "trainer.stop_at=1", "hydra.run.dir=a run")
-    info = command("info", "ckpt='a run/checkpoints/last.pt'")
+    info = command("info", "ckpt='a run/checkpoints/last.safetensors'")
     commands = [*printed(run.out), *printed(info.out), *reported("a run")]
     assert [each.split()[0] for each in commands] == [
         *["ddpm-train", "ddpm-sample", "ddpm-train"],

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from checkpoint_files import GOLDEN, change, edit, take_apart
 from conftest import TINY
 from PIL import Image
 
-from ddpm_cli import checkpoints
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints.safetensors_file import METADATA
 
 
 def test_a_checkpoint_is_all_that_sampling_needs(command, trained, tmp_path, monkeypatch):
@@ -23,7 +25,7 @@ def test_a_checkpoint_is_all_that_sampling_needs(command, trained, tmp_path, mon
 def test_the_screen_says_what_is_sampled_with_what(command, trained):
     out = command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", "hydra.run.dir=out").out
     assert "device     cpu (1 threads), fp32, 64 images at a time" in out
-    assert re.search(r"checkpoint .*last.pt: step 4, ema weights, images of 1x8x8", out)
+    assert re.search(r"checkpoint .*last.safetensors: step 4, ema weights, images of 1x8x8", out)
     assert "sampler    ddim, 3 steps, 3 network evaluations an image, seed 0" in out
     assert re.search(r"written    .*out/grid.png", out)
 
@@ -129,7 +131,10 @@ def test_every_sampler_draws(command, trained, sampler):
             "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, "
             "heun, unipc",
         ),
-        (["sampler=ancestral", "sampler.draws=0"], "sampler.draws must be at least 1, but is 0"),
+        (
+            ["sampler=ancestral", "sampler.draws=0"],
+            "sampler.draws must be between 1 and 1,000, but is 0",
+        ),
         (
             ["steps=10"],
             "steps is not an option; there are batch, ckpt, compile, device, film, grid, "
@@ -151,50 +156,50 @@ class Payload:
         return Path.touch, (Path("owned"),)
 
 
+FORMAT_4 = GOLDEN / "format_4.pt"
+UNET = "ddpm_cli.networks.unet.UNet"
+CHANGED = {  # a checkpoint's configuration: the old and the new text of each change
+    "target": [(UNET, "os.system")],
+    "room": [(UNET, "ddpm_cli.data.folder")],
+    "trust": [("trust: []", "trust: [os]"), (UNET, "os.system")],
+    "interpolation": [("seed: 0", "seed: ${oc.env:HOME}")],
+    "size": [("dim: 8", "dim: 1000000")],
+    "huge": [("dim: 8", "dim: 1000000000000")],
+    "steps": [("steps: 1000\n", "steps: 1000000000000\n")],
+}
+
+
 def damaged(kind, trained):
-    content = torch.load(trained, weights_only=True)
-    config = content["config"]
-    changed = {
-        "pickle": lambda: {**content, "facts": Payload()},
-        "target": lambda: {
-            **content,
-            "config": config.replace("ddpm_cli.networks.unet.UNet", "os.system"),
-        },
-        "room": lambda: {
-            **content,
-            "config": config.replace("ddpm_cli.networks.unet.UNet", "ddpm_cli.data.folder"),
-        },
-        "trust": lambda: {
-            **content,
-            "config": config.replace("trust: []", "trust: [os]").replace(
-                "ddpm_cli.networks.unet.UNet", "os.system"
-            ),
-        },
-        "interpolation": lambda: {
-            **content,
-            "config": config.replace("seed: 0", "seed: ${oc.env:HOME}"),
-        },
-        "foreign": lambda: {"state_dict": content["network"]},
-        "weights": lambda: {**content, "ema": {}},
-        "shape": lambda: {**content, "facts": {**content["facts"], "shape": [3, 8, 8]}},
-        "size": lambda: {**content, "config": config.replace("dim: 8", "dim: 1000000")},
-        "huge": lambda: {**content, "config": config.replace("dim: 8", "dim: 1000000000000")},
-        "steps": lambda: {
-            **content,
-            "config": config.replace("steps: 1000\n", "steps: 1000000000000\n"),
-        },
-        "nothing": lambda: {**content, "config": "seed: 0"},
+    bad = Path("bad.safetensors")
+    bad.write_bytes(trained.read_bytes())
+    config = take_apart(bad.read_bytes())[0][METADATA]["config"]
+    for old, new in CHANGED.get(kind, []):
+        assert old in config
+        config = config.replace(old, new)
+    network = Checkpoint.load(trained).part("network")
+    others = {
+        "pickle": lambda: torch.save(
+            {**torch.load(FORMAT_4, weights_only=True), "facts": Payload()}, bad
+        ),
+        "foreign": lambda: torch.save({"state_dict": network}, bad),
+        "weights alone": lambda: safetensors.torch.save_file(network, bad),
+        "weights": lambda: change(bad, tensors={"network.x": torch.zeros(1)}),
+        "shape": lambda: edit(bad, shape=[3, 8, 8]),
+        "nothing": lambda: edit(bad, config="seed: 0"),
     }
-    torch.save(changed[kind](), "bad.pt")
+    others.get(kind, lambda: edit(bad, config=config))()
 
 
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        (
-            "pickle",
-            "cannot read the checkpoint 'bad.pt': it is damaged, or no checkpoint, or would run "
-            "code",
+        *(
+            (
+                kind,
+                "cannot read the checkpoint 'bad.safetensors': it is damaged, or no checkpoint, "
+                "or would run code",
+            )
+            for kind in ("pickle", "weights alone")
         ),
         (
             "target",
@@ -213,9 +218,10 @@ def damaged(kind, trained):
         ),
         (
             "interpolation",
-            "the checkpoint bad.pt: its configuration is not plain text that can be read",
+            "the checkpoint 'bad.safetensors': its configuration is not plain text that can be "
+            "read",
         ),
-        ("foreign", "'bad.pt' is not a checkpoint of ddpm-train"),
+        ("foreign", "the checkpoint 'bad.safetensors': it is not a checkpoint of ddpm-train"),
         ("weights", "the weights do not fit this network"),
         ("shape", "the weights do not fit this network"),
         ("size", "the weights do not fit this network"),
@@ -226,7 +232,7 @@ def damaged(kind, trained):
 )
 def test_hostile_and_foreign_checkpoints_run_nothing(command, trained, kind, told):
     damaged(kind, trained)
-    outcome = command("sample", "ckpt=bad.pt", "hydra.run.dir=out")
+    outcome = command("sample", "ckpt=bad.safetensors", "hydra.run.dir=out")
     assert outcome.code == 1
     assert outcome.err.startswith(f"error: {told}")
     assert outcome.err.count("\n") == 1
@@ -237,32 +243,33 @@ def test_hostile_and_foreign_checkpoints_run_nothing(command, trained, kind, tol
 @pytest.mark.parametrize(
     ("size", "told"),
     [
-        (None, "there is no checkpoint at 'x.pt'"),
-        (0, "error: the checkpoint 'x.pt' is empty: the file has 0 bytes\n"),
+        (None, "there is no checkpoint at 'x.safetensors'"),
+        (0, "error: the checkpoint 'x.safetensors' is empty: the file has 0 bytes\n"),
         (5000, "cannot read"),
     ],
 )
 def test_missing_empty_and_truncated_checkpoints_are_told(command, trained, size, told):
-    Path("x.pt").write_bytes(trained.read_bytes()[:size]) if size is not None else None
-    outcome = command("sample", "ckpt=x.pt")
+    Path("x.safetensors").write_bytes(trained.read_bytes()[:size]) if size is not None else None
+    outcome = command("sample", "ckpt=x.safetensors")
     assert outcome.code == 1
     assert told in outcome.err
     assert outcome.err.count("\n") == 1
 
 
 def test_a_resumed_training_accepts_only_its_own_kind_of_file(command, trained):
-    Path("bad.pt").write_bytes(b"not a checkpoint")
-    outcome = command("train", *TINY, "resume=bad.pt")
+    Path("bad.safetensors").write_bytes(b"not a checkpoint")
+    outcome = command("train", *TINY, "resume=bad.safetensors")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
 
 
 def test_a_checkpoint_says_all_about_its_run(trained):
     checkpoint = Checkpoint.load(trained)
-    assert {name: getattr(checkpoint, name) for name in checkpoints.FACTS} == {
+    facts = {
         "shape": [1, 8, 8],
         "classes": [str(digit) for digit in range(10)],
         "steps": 4,
         "lr_scale": 1.0,
         "skipped": 0,
     }
+    assert {name: getattr(checkpoint, name) for name in facts} == facts
     assert checkpoint.environment["torch"] == torch.__version__

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import TINY
 from filelock import FileLock
 from PIL import Image
+from run_files import tensors
 
 from ddpm_cli.commands.sweep.pictures import grid_images
 from ddpm_cli.rendering.tiles import grid, save_png
@@ -102,12 +102,9 @@ def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, mon
 
 
 def weights(folder):
-    return [
-        tensor.tolist()
-        for tensor in torch.load(Path(folder, "checkpoints/last.pt"), weights_only=True)[
-            "ema"
-        ].values()
-    ]
+    return {
+        name: each.tolist() for name, each in tensors(folder).items() if name.startswith("ema.")
+    }
 
 
 def test_a_folder_of_another_sweep_is_refused(command):
@@ -294,7 +291,7 @@ def test_a_killed_sweep_goes_on_from_its_checkpoints(command):
     process = subprocess.Popen(
         [*COMMAND, "train", *long], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not list(Path("sweep").glob("0/checkpoints/step_*.pt")):
+    while not list(Path("sweep").glob("0/checkpoints/step_*.safetensors")):
         assert process.poll() is None
         time.sleep(0.01)
     assert states() == ["running"]

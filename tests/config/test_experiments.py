@@ -41,4 +41,4 @@ def test_every_experiment_trains_two_steps(command, composed, experiment, tmp_pa
     ]
     outcome = command("train", f"+experiment={experiment}", *data, *FEW, *HERE, *SMALL)
     assert outcome.code == 0, outcome.err
-    assert "checkpoints/step_00000002.pt" in outcome.out
+    assert "checkpoints/step_00000002.safetensors" in outcome.out

@@ -175,7 +175,7 @@ def test_a_run_trains_on_every_format(command, exported, kind):
     assert "8 x 8, 1 channels, 10 classes; 4 " in outcome.out
     assert (
         command(
-            "sample", "ckpt=run/checkpoints/last.pt", "n=2", "label=all", "sampler.steps=2"
+            "sample", "ckpt=run/checkpoints/last.safetensors", "n=2", "label=all", "sampler.steps=2"
         ).code
         == 0
     )

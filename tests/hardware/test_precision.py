@@ -8,10 +8,11 @@ import torch
 from problems import Answer, Recorder
 from torch import nn
 from torch.amp import GradScaler
-from training_problem import DIFFUSION, fresh, trained, trainer, weights
+from training_problem import DIFFUSION, fresh, load_moments, moments, trained, trainer, weights
 
 from ddpm_cli import losses
-from ddpm_cli.checkpoints import StagingBuffers
+from ddpm_cli.checkpoints import StagingBuffers, split_optimizer
+from ddpm_cli.checkpoints.tensor_names import join_optimizer
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.hardware import (
     FlopCount,
@@ -24,7 +25,7 @@ from ddpm_cli.hardware import (
 from ddpm_cli.losses import Noised
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.networks.unet.blocks import GroupNorm, Pointwise
-from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state, unwrap
+from ddpm_cli.parallel import load_network, network_state, unwrap
 
 CPU = torch.device("cpu")
 INPUTS = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8), torch.tensor([3.0, 700.0])
@@ -134,7 +135,7 @@ def test_a_state_of_fp16_put_back_goes_on_bit_for_bit():
     trained(whole, trainer())
     trained(first, trainer(stop_at=4))
     load_network(second.denoiser.network, network_state(first.denoiser.network))
-    load_optimizer(second.optimizer, optimizer_state(first.optimizer))
+    load_moments(second, moments(first))
     second.scaler.load_state_dict(first.scaler.state_dict())
     second.step = first.step
     trained(second, trainer())
@@ -160,11 +161,16 @@ def test_channels_last_is_the_same_training():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def filed(content):
-    """As a file holds it."""
-    copied, complete = StagingBuffers().copy({"all": content})
+def filed(tensors):
+    """The tensors as a file holds them."""
+    copied, complete = StagingBuffers().copy(tensors)
     complete()
-    return copied["all"]
+    return copied
+
+
+def filed_moments(state):
+    tensors, rest = split_optimizer(moments(state))
+    return join_optimizer(filed(tensors), rest)
 
 
 def test_a_state_put_back_where_channels_lie_last_goes_on_bit_for_bit():
@@ -172,7 +178,7 @@ def test_a_state_put_back_where_channels_lie_last_goes_on_bit_for_bit():
     trained(whole, trainer())
     trained(first, trainer(stop_at=4))
     load_network(second.denoiser.network, network_state(first.denoiser.network))
-    load_optimizer(second.optimizer, filed(optimizer_state(first.optimizer)))
+    load_moments(second, filed_moments(first))
     second.step = first.step
     trained(second, trainer())
     assert torch.equal(weights(whole.denoiser.network), weights(second.denoiser.network))
@@ -181,12 +187,12 @@ def test_a_state_put_back_where_channels_lie_last_goes_on_bit_for_bit():
 def test_what_is_saved_is_contiguous_and_moments_lie_as_their_weights_do():
     first, second = channels_last(fresh()), channels_last(fresh())
     trained(first, trainer(stop_at=2))
-    moments = filed(optimizer_state(first.optimizer))
-    assert all(each.is_contiguous() for kept in moments.values() for each in kept.values())
+    filed_state = filed_moments(first)
+    assert all(each.is_contiguous() for kept in filed_state.values() for each in kept.values())
     assert all(
         each.is_contiguous() for each in filed(network_state(first.denoiser.network)).values()
     )
-    load_optimizer(second.optimizer, moments)
+    load_moments(second, filed_state)
     shrink = second.denoiser.network.shrink[0].weight
     assert (
         shrink.stride()

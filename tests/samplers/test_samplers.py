@@ -160,7 +160,7 @@ def test_many_draws_have_less_noise():
 
 
 def test_no_draws_are_refused():
-    with pytest.raises(ValueError, match=r"sampler\.draws must be at least 1, but is 0"):
+    with pytest.raises(ValueError, match=r"sampler\.draws must be between 1 and 1,000, but is 0"):
         next(ancestral(DUMMY, LINEAR, dummy_images(), [1000, 0], silent, draws=0))
 
 

@@ -9,19 +9,24 @@ import pytest
 import torch
 from problems import Answer
 from torch import nn
-from training_problem import DATA, DIFFUSION, IMAGES, LABELLED, fresh, trained, trainer, weights
+from training_problem import (
+    DATA,
+    DIFFUSION,
+    IMAGES,
+    LABELLED,
+    fresh,
+    load_moments,
+    moments,
+    trained,
+    trainer,
+    weights,
+)
 
 from ddpm_cli import losses
 from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.loading import BatchDataset
-from ddpm_cli.parallel import (
-    ProcessGroup,
-    load_network,
-    load_optimizer,
-    network_state,
-    optimizer_state,
-)
+from ddpm_cli.parallel import ProcessGroup, load_network, network_state
 from ddpm_cli.train_times import loss_aware
 from ddpm_cli.training import TrainState, noise_batch, update_ema
 
@@ -41,7 +46,7 @@ def test_a_state_put_back_goes_on_bit_for_bit():
     trained(first, trainer(stop_at=4))
     load_network(second.denoiser.network, network_state(first.denoiser.network))
     load_network(second.ema, network_state(first.ema))
-    load_optimizer(second.optimizer, optimizer_state(first.optimizer))
+    load_moments(second, moments(first))
     second.step = first.step
     torch.rand(5)
     rest = trained(second, trainer())
@@ -54,7 +59,7 @@ def test_options_come_from_the_configuration_and_moments_from_the_state():
     first, second = fresh(), fresh()
     trained(first, trainer())
     second.optimizer.param_groups[0]["lr"] = 0.5
-    load_optimizer(second.optimizer, optimizer_state(first.optimizer))
+    load_moments(second, moments(first))
     assert second.optimizer.param_groups[0]["lr"] == 0.5
     assert (
         second.optimizer.state_dict()["state"].keys()
@@ -67,7 +72,7 @@ def test_the_state_of_other_parameters_is_refused():
     with pytest.raises(
         ValueError, match="the optimizer's state is of 1 parameters, but the network has"
     ):
-        load_optimizer(state.optimizer, {0: {"step": torch.tensor(1.0)}})
+        load_moments(state, {"0": {"step": torch.tensor(1.0)}})
     with pytest.raises(ValueError, match="the weights do not fit this network"):
         load_network(state.denoiser.network, {})
 
@@ -208,19 +213,11 @@ def test_a_skipped_step_changes_neither_weights_nor_average_nor_moments(monkeypa
     state = fresh(fused=fused)
     trained(state, trainer(stop_at=4))
     before = copy.deepcopy(
-        (
-            network_state(state.denoiser.network),
-            network_state(state.ema),
-            optimizer_state(state.optimizer),
-        )
+        (network_state(state.denoiser.network), network_state(state.ema), moments(state))
     )
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
     (progress,) = trained(state, trainer(stop_at=5))
-    after = (
-        network_state(state.denoiser.network),
-        network_state(state.ema),
-        optimizer_state(state.optimizer),
-    )
+    after = (network_state(state.denoiser.network), network_state(state.ema), moments(state))
     assert progress.skipped
     assert state.step == 5
     assert all(

@@ -68,9 +68,9 @@ def test_the_best_checkpoint_is_the_evaluated_one_with_the_lowest_loss():
     verdict.judge(30, NOISE + 1, NOISE, 10)
     verdict.best.candidate = 30, 1.0
     assert [verdict.best.update(30), verdict.best.update(30)] == [True, True]
-    assert verdict.summary().endswith("at step 30; best.pt is of step 30")
+    assert verdict.summary().endswith("at step 30; best.safetensors is of step 30")
     by_kid = verdict.summary("kid_pixels")
-    assert by_kid.endswith("at step 30; best.pt is of step 30 by kid_pixels, 1")
+    assert by_kid.endswith("at step 30; best.safetensors is of step 30 by kid_pixels, 1")
 
 
 def test_a_best_checkpoint_is_remembered_without_held_out_images():
@@ -79,7 +79,7 @@ def test_a_best_checkpoint_is_remembered_without_held_out_images():
     again = Verdict.from_state_dict(verdict.state_dict(), 30)
     again.best.candidate = 30, 0.6
     assert not again.best.update(30)
-    assert again.summary("fd_pixels") == "best.pt is of step 20 by fd_pixels, 0.5"
+    assert again.summary("fd_pixels") == "best.safetensors is of step 20 by fd_pixels, 0.5"
 
 
 def test_a_step_at_which_the_number_was_not_taken_or_is_none_is_not_the_best():

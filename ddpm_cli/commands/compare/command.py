@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.reference import distance_between_halves, load_reference, shape_text
@@ -24,7 +24,7 @@ from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.data import ImageSet
-from ddpm_cli.files import save_text
+from ddpm_cli.files import save_text, user_path
 from ddpm_cli.hardware import device_text
 from ddpm_cli.metrics import extract_features, moments
 from ddpm_cli.rendering.tiles import labelled_rows, save_png
@@ -42,7 +42,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     groups = ["features", *["data"] * ("data" in cfg)]
     options, folder = parse_options(cfg, Options, groups=groups), invocation.folder
     check_sampler_names(options.samplers)
-    checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
+    checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[options.weights]])
     shape = checkpoint.shape
     denoiser = load_denoiser(
         checkpoint, weights=options.weights, device=options.device, trust=options.trust

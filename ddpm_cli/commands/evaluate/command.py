@@ -149,4 +149,4 @@ def write_evaluation(
     save_text(folder / "eval.json", json.dumps(content, indent=2) + "\n")
     fact("written", folder / "eval.json")
     if inputs.options.generated is None:
-        append_evaluations(Path(inputs.options.ckpt).expanduser().resolve(), rows)
+        append_evaluations(inputs.checkpoint.path.resolve(), rows)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
 from ddpm_cli.config.build import bind_options
@@ -18,6 +18,7 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
+from ddpm_cli.files import user_path
 from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import draw_missing, provenance
 from ddpm_cli.generation.generator import Generator
@@ -92,7 +93,7 @@ def sample_in_process(
         join_group(find_device(options.device)) as group,
         logging_to(folder / LOG, group.rank == 0),
     ):
-        checkpoint = Checkpoint.load(Path(options.ckpt).expanduser())
+        checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[generation.weights]])
         generator = build_generator(
             OmegaConf.create(plain),
             generation,

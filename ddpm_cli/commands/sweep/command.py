@@ -16,7 +16,7 @@ from ddpm_cli.commands.sweep.tables import jobs_csv, sweep_lines
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to, printable
-from ddpm_cli.files import save_text
+from ddpm_cli.files import save_text, user_path
 from ddpm_cli.run_folder.curves import option_value, read_config
 from ddpm_cli.sweeps import MANIFEST, Job, by_rank, read_sweep, resume_arguments, save_manifest
 
@@ -52,9 +52,9 @@ def sweep(cfg: DictConfig, _: Invocation) -> list[str]:
     """
     options = parse_options(cfg, Options)
     if options.resume is None:
-        show_sweep(Path(str(options.show)).expanduser(), options.metric)
+        show_sweep(user_path(str(options.show)), options.metric)
         return []
-    begun = read_sweep(Path(options.resume).expanduser().absolute())
+    begun = read_sweep(user_path(options.resume).absolute())
     arguments = resume_arguments(begun, trust=options.trust)
     print(printable(f"resumed   {shlex.join(['ddpm-train', *arguments])}"))
     os.chdir(begun.cwd)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from ddpm_cli import preflight
+from ddpm_cli.checkpoints import checked_fields
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.console import fact
@@ -79,3 +80,7 @@ def run_checks(run: Run) -> None:
             log.warning("warning: %s", finding.text)
         if finding.level == "estimate":
             fact("estimate", finding.text)
+    try:
+        checked_fields(run.snapshot())
+    except ValueError as error:
+        raise ValueError(f"no checkpoint could hold this run: {error}") from error

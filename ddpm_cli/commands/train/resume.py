@@ -7,10 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import BEST, LAST, Checkpoint, newest_first, newest_readable
+from ddpm_cli.checkpoints import LAST, Checkpoint, has_best, newest_first, newest_readable
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
+from ddpm_cli.files import user_path
 from ddpm_cli.loading import Position
 from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES
@@ -49,13 +50,13 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
             where = "in the folder that hydra.run.dir=FOLDER names, but none is named"
             raise ValueError(f"resume=auto goes on {where}")
         return newest_readable(newest, load_to_resume) if newest else None
-    path = Path(resume).expanduser() if resume else None
+    path = user_path(resume) if resume else None
     if newest:
         inside = path is not None and path.resolve().parent == newest[0].resolve().parent
         if path is None or not inside:
             holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest[0].name})"
             raise ValueError(f"{holds}; go on with resume=auto, or name another folder")
-        if path.name != LAST and not (path.is_file() and path.samefile(newest[0])):
+        if path.stem != LAST and not (path.is_file() and path.samefile(newest[0])):
             holds = f"{str(folder)!r} holds newer checkpoints ({newest[0].name})"
             lost = f"which going on from {path.name} would lose"
             raise ValueError(f"{holds}, {lost}; name another folder")
@@ -135,7 +136,7 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
     )
     shapes, own = (
         {name: tensor.shape for name, tensor in tensors.items()}
-        for tensors in (checkpoint.loss, state.loss_module.state_dict())
+        for tensors in (checkpoint.part("loss"), state.loss_module.state_dict())
     )
     if shapes != own and not new_loss:
         raise ValueError(
@@ -149,7 +150,7 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
         again = "so that the stream is read from its first image on again"
         changes.append(f"processes: {before} -> {run.group.count}, {again}")
     best_changes = best_metric_changes(checkpoint.config, run.cfg)
-    if best_changes or not (run.folder / "checkpoints" / BEST).exists():
+    if best_changes or not has_best(run.folder):
         state.verdict.best.forget()
     for change in best_changes:
         log.info("changed, so that no checkpoint of before is the best: %s", change)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.config.build import bind_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import ImageSet, Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.hardware import FlopCount, device_text
@@ -33,7 +34,7 @@ class Run:
     """
 
     cfg: DictConfig
-    folder: Path
+    invocation: Invocation
     group: ProcessGroup
     trainer: Trainer
     state: TrainState
@@ -49,6 +50,11 @@ class Run:
     sample_metrics: TrainingSetMetrics
     steps: int = 0
     epoch_size: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the run writes."""
+        return self.invocation.folder
 
     def batch(self, step: int, part: slice = ALL) -> Batch:
         """The global batch of a step, or a part of the batch."""
@@ -70,11 +76,19 @@ class Run:
         part = group.slice_of(self.trainer.batch_size)
         return streamed_batches(share, part, position, threads=max(1, workers), pin=pin)
 
-    def snapshot(self) -> dict[str, Any]:
-        """The content of a checkpoint at this step."""
-        shape = list(self.data.images.shape[1:])
-        facts = {"shape": shape, "classes": self.data.classes, "steps": self.steps}
-        return snapshot.take_snapshot(self.state, self.cfg, data=self.fingerprint, facts=facts)
+    def snapshot(self) -> Checkpoint:
+        """The checkpoint of this step, with training's own tensors."""
+        return snapshot.take_snapshot(
+            self.state,
+            self.cfg,
+            fingerprint=self.fingerprint,
+            shape=list(self.data.images.shape[1:]),
+            classes=self.data.classes,
+            steps=self.steps,
+            verdict=self.state.verdict.summary(self.trainer.best),
+            overrides=list(self.invocation.overrides),
+            config_dir=self.invocation.config_dir,
+        )
 
     def gather_positions(self) -> None:
         """Gather the positions of all processes in their streams, for a checkpoint."""

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +64,7 @@ def set_up_run(
     if any(group.all_gather(group.restarts > 0)) and (not resume or newest_first(folder)):
         resume = "auto"
     checkpoint = agree_on_checkpoint(group, lambda: find_checkpoint(resume, folder, named))
-    run = build_run(cfg, folder, checkpoint, group, features)
+    run = build_run(cfg, invocation, checkpoint, group, features)
     for label, text in run_texts(run).items():
         fact(label, text)
     if checkpoint:
@@ -91,7 +90,7 @@ def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
 
 def build_run(
     cfg: DictConfig,
-    folder: Path,
+    invocation: Invocation,
     checkpoint: Checkpoint | None,
     group: ProcessGroup,
     features: Mapping[str, Any],
@@ -108,7 +107,7 @@ def build_run(
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
-    size = trainer.batch_size
+    size, folder = trainer.batch_size, invocation.folder
     data, training, held_out, rows = load_images(cfg, size, preparation, group)
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
@@ -124,7 +123,7 @@ def build_run(
     writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     metrics = TrainingSetMetrics(trainer.measures, extractors, training)
     parts = trainer, state, loss, training, held_out, share, rows, fingerprint, logger, writer
-    run = Run(cfg, folder, group, *parts, flops, metrics)
+    run = Run(cfg, invocation, group, *parts, flops, metrics)
     set_length(run, checkpoint, began)
     if checkpoint:
         restore_run(run, checkpoint)

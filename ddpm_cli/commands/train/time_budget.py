@@ -82,12 +82,11 @@ def measure_costs(run: Run, seconds: float) -> Costs:
 @contextmanager
 def keeping_state(run: Run) -> Iterator[None]:
     """Restore the state when the context ends, as a resume would."""
-    before, complete = StagingBuffers().copy(run.snapshot())
-    complete()
+    before = copy_of(run.snapshot())
     try:
         yield
     finally:
-        snapshot.restore_snapshot(run.state, Checkpoint.from_content(before, run.folder, run.cfg))
+        snapshot.restore_snapshot(run.state, before)
 
 
 def step_seconds(run: Run, limit: float) -> float:
@@ -135,10 +134,16 @@ def measurement_seconds(run: Run, limit: float) -> float:
 
 def save_seconds(run: Run) -> float:
     """Time a checkpoint in seconds; a checkpoint written during training costs less."""
-    copy, complete = StagingBuffers().copy(run.snapshot())
-    complete()
+    copy = copy_of(run.snapshot())
     with TemporaryDirectory(dir=run.folder) as folder:
-        return seconds_taken(lambda: write_checkpoint(Path(folder) / "timed.pt", copy))
+        return seconds_taken(lambda: write_checkpoint(Path(folder) / "timed", copy))
+
+
+def copy_of(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint with copies of its tensors in CPU memory."""
+    tensors, complete = StagingBuffers().copy(checkpoint.tensors)
+    complete()
+    return replace(checkpoint, tensors=tensors)
 
 
 def seconds_taken(act: Callable[[], object]) -> float:

@@ -18,6 +18,7 @@ from PIL import Image
 from ddpm_cli.data.sources.folders import folder_classes, is_image_name
 from ddpm_cli.data.sources.labels import class_numbers, class_order
 from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.files import user_path
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # a range of shards in the notation of WebDataset
 LARGEST = 2**30  # the most bytes of an image
@@ -143,7 +144,7 @@ def read_bytes(file: Path, start: int, size: int) -> bytes:
 
 def is_pattern(path: str) -> bool:
     """Whether a path is no file but a pattern, which may name several files."""
-    return not Path(path).expanduser().exists() and (
+    return not user_path(path).exists() and (
         bool(BRACES.search(path)) or "*" in path or "?" in path
     )
 
@@ -151,9 +152,9 @@ def is_pattern(path: str) -> bool:
 def matching_files(path: str) -> list[Path]:
     """The files that a path or pattern names, in order. Raises ValueError if one is missing."""
     matches = []
-    for name in expand_braces(str(Path(path).expanduser())) if is_pattern(path) else [path]:
+    for name in expand_braces(str(user_path(path))) if is_pattern(path) else [path]:
         named = sorted(glob.glob(name.replace("[", "[[]"))) if is_pattern(name) else [name]
-        files = [file for each in named if (file := Path(each).expanduser()).is_file()]
+        files = [file for each in named if (file := user_path(each)).is_file()]
         matches += files
         if not files:
             wanted = "a zip or tar file, or a pattern of some (*, ?, {000..012})"

@@ -2,7 +2,6 @@
 
 import zipfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.files import user_path
 
 
 def arrays(*, path: str) -> Source:
@@ -36,14 +36,14 @@ def arrays(*, path: str) -> Source:
         lambda index: f"image {index} of {path!r}",
         places.tolist if len(values) else None,
         [str(value) for value in values],
-        lambda: files_version([str(Path(path).expanduser())]),
+        lambda: files_version([str(user_path(path))]),
     )
 
 
 def load_array(path: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Load a file's images, and its labels if any. Raises ValueError if it holds no images."""
     try:
-        content = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
+        content = np.load(user_path(path), mmap_mode="r", allow_pickle=False)
         content = {"images": content} if isinstance(content, np.ndarray) else content
         keys = [
             next((name for name in names if name in content), None)

@@ -21,6 +21,7 @@ from ddpm_cli.data.sources.source import (
     rows_source,
     stream_source,
 )
+from ddpm_cli.files import user_path
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 LABELS = ("string", "large_string", *INTEGERS)
@@ -48,7 +49,7 @@ def hub(
     """
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
-    path = Path(name).expanduser()
+    path = user_path(name)
     local_path = str(path) if path.exists() else None
     kind = path.suffix.removeprefix(".").lower()
     # The cache of `datasets` itself does not notice every change of a local file.

@@ -6,8 +6,9 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
-from pathlib import Path
 from typing import Any
+
+from ddpm_cli.files import user_path
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 
@@ -45,7 +46,7 @@ def labels_from_file(path: str, names: Sequence[str]) -> tuple[list[str | None],
 
 def label_rows(path: str) -> list[Mapping[str, Any]]:
     """Read the rows of a CSV or JSONL file. Raises ValueError if a row lacks a column."""
-    file = Path(path).expanduser()
+    file = user_path(path)
     kind = file.suffix.lower()
     rule = "labels must be a .csv or .jsonl file"
     if kind not in (".csv", ".jsonl"):

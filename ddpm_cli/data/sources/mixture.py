@@ -4,7 +4,6 @@ import math
 import re
 from bisect import bisect_right
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
 from ddpm_cli.data.sources.labels import class_numbers, class_order
 from ddpm_cli.data.sources.source import Source, hash_parts
+from ddpm_cli.files import user_path
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 
@@ -75,7 +75,7 @@ def label_names(source: Source) -> list[str | None]:
 
 def open_source(path: str) -> Source:
     """Open a path by its kind: a folder, NumPy files, archives, or else a data set."""
-    location = Path(path).expanduser()
+    location = user_path(path)
     is_dataset = any((location / name).is_file() for name in ("state.json", "dataset_info.json"))
     if location.is_dir() and not is_dataset:
         return folder(path=path)

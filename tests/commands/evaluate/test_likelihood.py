@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
+from checkpoint_files import change_config, scale
 from conftest import once
-from omegaconf import OmegaConf
 from PIL import Image
+
+from ddpm_cli.checkpoints import Checkpoint
 
 FEW = ["metrics=[nll]", "images=all", "n=6", "batch=4", "nll_steps=3"]
 
@@ -31,12 +32,9 @@ def bits_of(command, ckpt, *options, folder="other"):
     return evaluated(command, ckpt, *options, folder=folder)[1]["bits_per_dimension"]
 
 
-def rewritten(path, change):
-    content = torch.load(path, weights_only=True)
-    config = OmegaConf.create(content["config"])
-    change(config)
-    torch.save({**content, "config": OmegaConf.to_yaml(config)}, "changed.pt")
-    return "changed.pt"
+def rewritten(path, edit_config):
+    change_config(path, edit_config, "changed.safetensors")
+    return "changed.safetensors"
 
 
 def rows():
@@ -140,10 +138,8 @@ def test_the_last_weights_are_others(command, short):
 
 def test_a_conditional_checkpoint_is_given_the_labels(command, runs):
     ckpt = once(command, runs, "short classes", "schedule.steps=12", "model.conditional=true")
-    content = torch.load(ckpt, weights_only=True)
-    deaf = {name: tensor * (name != "label.weight") for name, tensor in content["ema"].items()}
-    torch.save({**content, "ema": deaf}, "deaf.pt")
-    assert bits_of(command, ckpt) != bits_of(command, "deaf.pt")
+    scale(ckpt, "deaf.safetensors", 0, "ema.label.weight")
+    assert bits_of(command, ckpt) != bits_of(command, "deaf.safetensors")
 
 
 def test_classes_must_be_those_of_a_conditional_checkpoint(command, runs):
@@ -202,12 +198,8 @@ def test_the_flow_refuses_a_process_that_ends_without_signal(command, runs):
 
 
 def test_numbers_that_are_not_finite_are_told(command, short):
-    content = torch.load(short, weights_only=True)
-    torch.save(
-        {**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}},
-        "huge.pt",
-    )
-    outcome = command("evaluate", "ckpt=huge.pt", *FEW, "nll=ode", "hydra.run.dir=out")
+    scale(short, "huge.safetensors", 1e30)
+    outcome = command("evaluate", "ckpt=huge.safetensors", *FEW, "nll=ode", "hydra.run.dir=out")
     assert outcome.code == 1
     assert outcome.err.endswith("error: nll=ode must be finite, but is not for 6 of 6 images\n")
 
@@ -276,10 +268,8 @@ def test_a_run_that_held_nothing_out_has_no_held_out_images(command, short):
 
 
 def test_nothing_is_written_where_a_checkpoint_says(command, trained):
-    content = torch.load(trained, weights_only=True)
-    config = content["config"].replace("cache: disk", "cache: ./there/")
-    assert config != content["config"]
-    torch.save({**content, "config": config}, trained)
+    assert Checkpoint.load(trained).config.data.cache == "disk"
+    change_config(trained, lambda config: config.data.update(cache="./there/"))
     for name, options in (
         (
             "evaluate",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import scale
 from PIL import Image
 
 from ddpm_cli.data import Preparation, digits, load_image_set
@@ -147,12 +148,8 @@ def test_copies_among_other_images_than_those_of_training_say_nothing_of_these(c
 
 
 def test_numbers_that_are_not_finite_are_not_taken_for_black_images(command, trained):
-    content = torch.load(trained, weights_only=True)
-    torch.save(
-        {**content, "ema": {name: 1e30 * tensor for name, tensor in content["ema"].items()}},
-        "huge.pt",
-    )
-    outcome = command("evaluate", "ckpt=huge.pt", *ALL, "hydra.run.dir=out")
+    scale(trained, "huge.safetensors", 1e30)
+    outcome = command("evaluate", "ckpt=huge.safetensors", *ALL, "hydra.run.dir=out")
     assert outcome.code == 1
     assert outcome.err.endswith(
         "error: images must be finite, but 5 of 0 to 4 are not (precision=fp32)\n"
@@ -311,7 +308,7 @@ def test_a_model_overfitted_on_twenty_digits_is_said_to_copy(command, parts):
     assert trained.code == 0, trained.err
     outcome, found = judged(
         command,
-        "run/checkpoints/last.pt",
+        "run/checkpoints/last.safetensors",
         *few,
         "metrics=[copies]",
         "samples=64",

@@ -5,10 +5,10 @@ from pathlib import Path
 import datasets
 import pytest
 import torch
+from checkpoint_files import change_config
 from conftest import TINY
-from omegaconf import OmegaConf
 from PIL import Image
-from run_files import flattened
+from run_files import tensors
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import time_budget
@@ -24,13 +24,6 @@ CONDITIONAL = [
 ]
 
 
-def rewritten(path, change):
-    content = torch.load(path, weights_only=True)
-    config = OmegaConf.create(content["config"])
-    change(config)
-    torch.save({**content, "config": OmegaConf.to_yaml(config)}, path)
-
-
 def older(config):
     """As a version without conditional models wrote it."""
     del config.model["conditional"]
@@ -43,13 +36,16 @@ def test_a_conditional_run_says_so_and_six_steps_equal_three_and_the_rest(comman
     resumed = command(
         "train", *CONDITIONAL, "trainer.steps=6", "hydra.run.dir=parts", "resume=auto"
     )
-    one, other = (Checkpoint.load(Path(name, "checkpoints/last.pt")) for name in ("whole", "parts"))
+    one, other = (
+        Checkpoint.load(Path(name, "checkpoints/last.safetensors")) for name in ("whole", "parts")
+    )
     assert (whole.code, resumed.code) == (0, 0), whole.err + resumed.err
     assert "predicts eps, conditional on 10 classes" in whole.out
     assert "changed" not in resumed.out
     assert one.classes == [str(digit) for digit in range(10)]
-    assert one.network["label.weight"].shape == (11, 32)
-    assert all(torch.equal(flattened(one)[name], flattened(other)[name]) for name in flattened(one))
+    assert one.part("network")["label.weight"].shape == (11, 32)
+    assert one.tensors.keys() == other.tensors.keys()
+    assert all(torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
 
 
 def test_a_conditional_run_is_the_same_however_it_is_computed(command):
@@ -62,9 +58,7 @@ def test_a_conditional_run_is_the_same_however_it_is_computed(command):
         command("train", *CONDITIONAL, "trainer.steps=2", *said, f"hydra.run.dir={name}")
         for name, said in ways.items()
     ]
-    plain, *others = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ways
-    )
+    plain, *others = (tensors(name) for name in ways)
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes
     assert all(torch.equal(plain[name], other[name]) for name in plain for other in others)
 
@@ -73,7 +67,11 @@ def test_a_conditional_run_fits_into_minutes_and_a_checkpoint_samples(command, m
     monkeypatch.setattr(time_budget.Costs, "steps", lambda *_: 7)
     timed = command("train", *CONDITIONAL, "trainer.minutes=1", "hydra.run.dir=run")
     sampled = command(
-        "sample", "ckpt=run/checkpoints/last.pt", "n=2", "sampler.steps=2", "hydra.run.dir=out"
+        "sample",
+        "ckpt=run/checkpoints/last.safetensors",
+        "n=2",
+        "sampler.steps=2",
+        "hydra.run.dir=out",
     )
     assert (timed.code, sampled.code) == (0, 0), timed.err + sampled.err
 
@@ -147,7 +145,7 @@ def test_labels_beyond_the_classes_are_refused():
 def test_a_checkpoint_from_before_there_were_conditional_models_goes_on_without_a_word(
     command, trained
 ):
-    rewritten(trained, older)
+    change_config(trained, older)
     refused = command(
         "train",
         *TINY,

@@ -31,7 +31,8 @@ def start(folder):
 
 def steps_done(folder):
     return max(
-        (path.stem for path in Path(folder, "checkpoints").glob("step_*.pt")), default="none"
+        (path.stem for path in Path(folder, "checkpoints").glob("step_*.safetensors")),
+        default="none",
     )
 
 
@@ -54,7 +55,9 @@ def test_kills_change_nothing(tmp_path, monkeypatch):
         kill_after_some_steps("killed", moment)
     assert KILLS <= int(steps_done("killed").removeprefix("step_")) < 400
     outputs = {folder: start(folder).communicate()[0] for folder in ("killed", "whole")}
-    killed, whole = (Checkpoint.load(Path(folder, "checkpoints/last.pt")) for folder in outputs)
+    killed, whole = (
+        Checkpoint.load(Path(folder, "checkpoints/last.safetensors")) for folder in outputs
+    )
     pairs = zip(
         *(
             torch.utils._pytree.tree_leaves(

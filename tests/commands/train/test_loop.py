@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY
-from run_files import flattened, rows
+from run_files import rows
 
 from ddpm_cli.checkpoints import Checkpoint
 
@@ -67,7 +67,7 @@ def test_no_process_at_all_is_refused(command):
 def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(command, trained):
     outcome = command("train", *TINY, "trainer=dp", "trainer.steps=4", "hydra.run.dir=dp")
     plain, wrapped = (
-        flattened(Checkpoint.load(path)) for path in (trained, Path("dp/checkpoints/last.pt"))
+        Checkpoint.load(path).tensors for path in (trained, Path("dp/checkpoints/last.safetensors"))
     )
     assert "DataParallel of one: 0 GPUs are visible, batches stay whole" in outcome.out
     assert plain.keys() == wrapped.keys()
@@ -102,7 +102,8 @@ def test_activations_computed_again_change_no_weight(command, trained):
         "hydra.run.dir=again",
     )
     kept, again = (
-        flattened(Checkpoint.load(path)) for path in (trained, Path("again/checkpoints/last.pt"))
+        Checkpoint.load(path).tensors
+        for path in (trained, Path("again/checkpoints/last.safetensors"))
     )
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
@@ -152,7 +153,7 @@ def test_a_run_without_held_out_images_evaluates_training_and_gives_no_verdict(c
     assert outcome.code == 0, outcome.err
     assert "learning" not in outcome.out
     assert {"training", "training_raw", "training_q4"} <= rows("run")[-1].keys()
-    assert not Path("run/checkpoints/best.pt").exists()
+    assert not Path("run/checkpoints/best.safetensors").exists()
 
 
 @pytest.mark.long
@@ -173,7 +174,9 @@ def test_a_run_over_few_images_is_said_to_overfit_and_keeps_its_best_checkpoint(
     assert outcome.code == 0, outcome.err
     assert "learning   overfitting since step" in outcome.out
     losses = {row["step"]: row["held_out"] for row in rows("run") if "held_out" in row}
-    assert Checkpoint.load(Path("run/checkpoints/best.pt")).step == min(losses, key=losses.get)
+    assert Checkpoint.load(Path("run/checkpoints/best.safetensors")).step == min(
+        losses, key=losses.get
+    )
 
 
 OWN_LOSS = """

@@ -82,13 +82,13 @@ def test_a_poisoned_weight_sends_the_run_back_once_with_half_the_learning_rate(
     outcome = command("train", *POISON)
     assert outcome.code == 0, outcome.err
     assert "3 steps in a row without finite numbers" in outcome.out
-    assert "back to step_00000008.pt with half the learning rate" in outcome.out
+    assert "back to step_00000008.safetensors with half the learning rate" in outcome.out
     assert incidents()[0]["weights"] == ["stem.weight"]
     assert [row["step"] for row in rows("run")] == list(range(1, 21))
     assert rows("run")[8]["lr"] == pytest.approx(
         0.5 * 0.003 * 0.5 * (1 + math.cos(math.pi * 8 / 20))
     )
-    assert Checkpoint.load(Path("run/checkpoints/last.pt")).lr_scale == 0.5
+    assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).lr_scale == 0.5
 
 
 def test_numbers_that_stay_bad_end_the_run_with_the_evidence_and_the_last_good_checkpoint(
@@ -102,7 +102,7 @@ def test_numbers_that_stay_bad_end_the_run_with_the_evidence_and_the_last_good_c
         in outcome.err
     )
     assert outcome.err.count("error: ") == 1
-    assert Checkpoint.load(Path("run/checkpoints/last.pt")).step == 8
+    assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 8
 
 
 def test_a_learning_rate_that_explodes_before_the_first_checkpoint_is_told(command):

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-import torch
 from conftest import TINY
 from run_files import often, rows
+from safetensors import SafetensorError
 
+from ddpm_cli.checkpoints import safetensors_file
 from ddpm_cli.commands.train import finish, previews
 from ddpm_cli.run_folder.logger import RunLogger
 
@@ -35,8 +36,8 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
             "train.log",
             "metrics.jsonl",
             ".hydra/config.yaml",
-            "checkpoints/last.pt",
-            "checkpoints/step_00000004.pt",
+            "checkpoints/last.safetensors",
+            "checkpoints/step_00000004.safetensors",
         }
         <= written
     )
@@ -69,18 +70,18 @@ def test_a_sweep_makes_one_folder_per_job(command):
         "train", "-m", *TINY, "model=resnet,convnext", "trainer.steps=0", "hydra.sweep.dir=sweep"
     )
     assert outcome.code == 0
-    assert len(list(Path("sweep").glob("*/checkpoints/last.pt"))) == 2
+    assert len(list(Path("sweep").glob("*/checkpoints/last.safetensors"))) == 2
 
 
 def test_sweeps_land_under_outputs_multirun(command):
     command("train", "-m", *TINY, "trainer.steps=0", "seed=1")
-    assert len(list(Path("outputs/multirun").glob("*/*/0/checkpoints/last.pt"))) == 1
+    assert len(list(Path("outputs/multirun").glob("*/*/0/checkpoints/last.safetensors"))) == 1
 
 
 def test_runs_that_start_together_get_folders_of_their_own(command):
     command("train", *TINY, "trainer.steps=0")
     command("train", *TINY, "trainer.steps=0")
-    assert len(list(Path("outputs").glob("*/*/checkpoints/last.pt"))) == 2
+    assert len(list(Path("outputs").glob("*/*/checkpoints/last.safetensors"))) == 2
 
 
 def test_only_the_newest_checkpoints_are_kept(command):
@@ -93,10 +94,10 @@ def test_only_the_newest_checkpoints_are_kept(command):
         "hydra.run.dir=run",
     )
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
-        "best.pt",
-        "last.pt",
-        "step_00000005.pt",
-        "step_00000006.pt",
+        "best.safetensors",
+        "last.safetensors",
+        "step_00000005.safetensors",
+        "step_00000006.safetensors",
     ]
 
 
@@ -111,38 +112,38 @@ def test_every_so_many_steps_a_checkpoint_is_kept_for_good(command):
         "hydra.run.dir=run",
     )
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
-        "best.pt",
-        "last.pt",
-        "step_00000004.pt",
-        "step_00000006.pt",
+        "best.safetensors",
+        "last.safetensors",
+        "step_00000004.safetensors",
+        "step_00000006.safetensors",
     ]
 
 
 def test_a_full_disk_is_told_loses_nothing_and_is_tried_again(command, monkeypatch):
     save, failures = (
-        torch.save,
+        safetensors_file.save_file,
         [
             OSError("No space left on device"),
-            RuntimeError("file write failed"),
+            SafetensorError("file write failed"),
             OSError("No space left on device"),
         ],
     )
 
-    def full(content, file):
-        file.write(b"half")
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
         if failures:
             raise failures.pop()
-        save(content, file)
+        save(tensors, path, metadata)
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(safetensors_file, "save_file", full)
     monkeypatch.setattr(finish, "RETRY_SECONDS", 0)
     outcome = often(command)
     assert outcome.code == 0
     assert outcome.out.count("warning: no checkpoint at step") == 3
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
-        "best.pt",
-        "last.pt",
-        "step_00000006.pt",
+        "best.safetensors",
+        "last.safetensors",
+        "step_00000006.safetensors",
     ]
 
 
@@ -161,14 +162,16 @@ def fails(*_, **__):
 
 def test_a_damaged_checkpoint_of_later_steps_never_pushes_out_a_good_one(command):
     often(command, "trainer.stop_at=4", "trainer.keep_last=1")
-    Path("run/checkpoints/step_00000004.pt").replace("run/checkpoints/step_00000005.pt")
-    Path("run/checkpoints/step_00000008.pt").write_bytes(b"damaged")
+    Path("run/checkpoints/step_00000004.safetensors").replace(
+        "run/checkpoints/step_00000005.safetensors"
+    )
+    Path("run/checkpoints/step_00000008.safetensors").write_bytes(b"damaged")
     outcome = often(command, "trainer.keep_last=1", "resume=auto")
     assert outcome.code == 0, outcome.err
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == [
-        "best.pt",
-        "last.pt",
-        "step_00000006.pt",
+        "best.safetensors",
+        "last.safetensors",
+        "step_00000006.safetensors",
     ]
 
 
@@ -205,7 +208,11 @@ def test_a_schedule_of_a_file_is_in_the_checkpoint_as_numbers(command):
     Path("numbers.txt").unlink()
     assert (
         command(
-            "sample", "ckpt=run/checkpoints/last.pt", "n=1", "sampler.steps=2", "hydra.run.dir=out"
+            "sample",
+            "ckpt=run/checkpoints/last.safetensors",
+            "n=1",
+            "sampler.steps=2",
+            "hydra.run.dir=out",
         ).code
         == 0
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_files import flattened, rows
+from run_files import rows, tensors
 
 from ddpm_cli.checkpoints import Checkpoint
 
@@ -57,9 +57,10 @@ def run(*command):
 
 
 def weights(folder):
-    checkpoint = Checkpoint.load(Path(folder, "checkpoints/last.pt"))
+    path = Path(folder, "checkpoints/last.safetensors")
+    checkpoint = Checkpoint.load(path, parts=("network", "ema"))
     assert checkpoint.step == STEPS
-    return flattened({"network": checkpoint.network, "ema": checkpoint.ema})
+    return checkpoint.tensors
 
 
 def same_run(folder, reference):
@@ -127,9 +128,7 @@ def test_what_loss_times_and_verdict_remember_and_what_is_measured_is_that_of_al
             *TRAIN, *RECIPE, *remembering, *objective, *measures, *parallel, f"hydra.run.dir={name}"
         )
         assert code == 0, err
-    alone, pair = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("alone", "pair")
-    )
+    alone, pair = (tensors(name) for name in ("alone", "pair"))
     remembered = [name for name in alone if name.startswith(("loss.", "history.", "verdict."))]
     assert same_run("pair", "alone")
     measured, expected = (
@@ -161,7 +160,7 @@ def test_torchrun_starts_the_same_run_and_another_number_of_processes_goes_on_wi
 def started(folder, *command):
     """A run that has written its first checkpoint."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: list(Path(folder).glob("checkpoints/step_*.pt")), process)
+    until(lambda: list(Path(folder).glob("checkpoints/step_*.safetensors")), process)
     return process
 
 
@@ -228,7 +227,7 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
         == 1
     )
     assert "Traceback" not in err and "warning" not in err.lower()
-    stopped = Checkpoint.load(Path("run/checkpoints/last.pt")).step
+    stopped = Checkpoint.load(Path("run/checkpoints/last.safetensors")).step
     assert [row["step"] for row in rows("run")] == list(range(1, stopped + 1))
 
 
@@ -238,7 +237,7 @@ def test_a_run_that_was_stopped_goes_on_exactly():
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=100)
     assert process.returncode == 0
-    stopped = Checkpoint.load(Path("run/checkpoints/last.pt")).step
+    stopped = Checkpoint.load(Path("run/checkpoints/last.safetensors")).step
     for name, resume in {"run": ["resume=auto"], "whole": []}.items():
         assert (
             run(
@@ -251,9 +250,7 @@ def test_a_run_that_was_stopped_goes_on_exactly():
             )[0]
             == 0
         )
-    parts, whole = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("run", "whole")
-    )
+    parts, whole = (tensors(name) for name in ("run", "whole"))
     assert all(torch.equal(parts[name], whole[name]) for name in whole)
 
 
@@ -275,7 +272,7 @@ def test_images_are_the_same_from_two_processes(one):
         "-m",
         "ddpm_cli",
         "sample",
-        f"ckpt={one}/checkpoints/last.pt",
+        f"ckpt={one}/checkpoints/last.safetensors",
         "sampler.steps=3",
         "device=cpu",
         "png=true",

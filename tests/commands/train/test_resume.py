@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_files import change
 from conftest import TINY
-from run_files import flattened, often, rows
-
-from ddpm_cli.checkpoints import Checkpoint
+from run_files import often, rows, tensors
 
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
 
@@ -33,9 +32,7 @@ def stopped_and_whole(command, runs):
 
 
 def test_forty_steps_equal_twenty_five_and_the_rest(stopped_and_whole):
-    whole, parts = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts")
-    )
+    whole, parts = (tensors(name) for name in ("whole", "parts"))
     assert len(whole) > 200
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
@@ -54,18 +51,16 @@ def test_a_resumed_run_says_what_it_restored_and_logs_each_step_once(stopped_and
 def test_a_run_is_never_written_over(command, trained):
     outcome = command("train", *TINY, "trainer.steps=4", "hydra.run.dir=trained")
     assert outcome.code == 1
-    assert (
-        "holds a run already (step_00000004.pt); go on with resume=auto, or name another folder"
-        in outcome.err
-    )
+    found = "holds a run already (step_00000004.safetensors); "
+    assert f"{found}go on with resume=auto, or name another folder" in outcome.err
 
 
 def test_a_checkpoint_of_elsewhere_never_goes_on_over_another_run(command, trained):
     other = command("train", *TINY, "trainer.steps=2", "seed=1", "hydra.run.dir=other")
-    resume = ["resume=other/checkpoints/last.pt", "seed=1", "trainer.steps=4"]
+    resume = ["resume=other/checkpoints/last.safetensors", "seed=1", "trainer.steps=4"]
     outcome = command("train", *TINY, *resume, "hydra.run.dir=trained")
     assert (other.code, outcome.code) == (0, 1)
-    assert "trained' holds a run already (step_00000004.pt)" in outcome.err
+    assert "trained' holds a run already (step_00000004.safetensors)" in outcome.err
 
 
 def test_resume_auto_starts_at_step_zero_where_there_is_nothing_and_says_so(command):
@@ -120,11 +115,12 @@ def test_another_optimizer_starts_with_nothing_remembered_and_says_so(command, t
 def test_going_on_from_an_older_checkpoint_never_loses_a_newer_one(command):
     often = [*TINY, "trainer.steps=4", "trainer.checkpoint_every=2", "hydra.run.dir=run"]
     command("train", *often)
-    outcome = command("train", *often, "resume=run/checkpoints/step_00000002.pt")
+    outcome = command("train", *often, "resume=run/checkpoints/step_00000002.safetensors")
     assert outcome.code == 1
     assert (
-        "holds newer checkpoints (step_00000004.pt), "
-        "which going on from step_00000002.pt would lose; name another folder" in outcome.err
+        "holds newer checkpoints (step_00000004.safetensors), "
+        "which going on from step_00000002.safetensors would lose; name another folder"
+        in outcome.err
     )
 
 
@@ -151,12 +147,10 @@ def emptied(file):
 def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command, damage):
     often(command, folder="whole")
     often(command, "trainer.stop_at=4")
-    newest = Path("run/checkpoints/step_00000004.pt")
+    newest = Path("run/checkpoints/step_00000004.safetensors")
     newest.write_bytes(damage(newest.read_bytes()))
     outcome = often(command, "resume=auto")
-    whole, parts = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "run")
-    )
+    whole, parts = (tensors(name) for name in ("whole", "run"))
     assert outcome.code == 0, outcome.err
     assert "skipped    cannot read the checkpoint" in outcome.out
     assert "resumed    step 2 of" in outcome.out
@@ -165,7 +159,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command
 
 def test_where_no_checkpoint_can_be_read_nothing_starts_afresh(command):
     often(command, "trainer.stop_at=2")
-    Path("run/checkpoints/step_00000002.pt").write_bytes(b"")
+    Path("run/checkpoints/step_00000002.safetensors").write_bytes(b"")
     outcome = often(command, "resume=auto")
     assert outcome.code == 1
     assert (
@@ -216,12 +210,10 @@ def test_what_loss_times_and_verdict_remember_goes_on_exactly(command):
             "train", *RECIPE, *REMEMBERING, "trainer.steps=16", f"hydra.run.dir={name}", *options
         )
         assert outcome.code == 0, outcome.err
-    whole, parts = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in ("whole", "parts")
-    )
+    whole, parts = (tensors(name) for name in ("whole", "parts"))
     assert (whole["loss.u"] != 0).all()
-    assert whole["history.counts"].min() >= 2
-    assert len(whole["verdict.by_time"]) == 4
+    assert whole["history.train_times.counts"].min() >= 2
+    assert len(whole["history.verdict.by_time"]) == 4
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert [row.get("held_out") for row in rows("whole")] == [
@@ -244,15 +236,15 @@ def test_another_loss_starts_with_nothing_remembered(command):
 def test_a_run_that_goes_on_elsewhere_has_no_best_checkpoint_yet(command):
     command("train", *TINY, "trainer.steps=2", "hydra.run.dir=one")
     further = [
-        "resume=one/checkpoints/last.pt",
+        "resume=one/checkpoints/last.safetensors",
         "trainer.steps=4",
         "trainer.stop_at=3",
         "hydra.run.dir=other",
     ]
     outcome = command("train", *TINY, *further)
     assert outcome.code == 0, outcome.err
-    assert "best.pt" not in outcome.out
-    assert not Path("other/checkpoints/best.pt").exists()
+    assert "best.safetensors" not in outcome.out
+    assert not Path("other/checkpoints/best.safetensors").exists()
 
 
 def test_a_row_without_a_step_is_told(command):
@@ -266,8 +258,9 @@ def test_a_row_without_a_step_is_told(command):
 def test_lost_parameters_of_a_loss_are_told(command):
     run = [*TINY, "loss=uncertain", "trainer.steps=2", "hydra.run.dir=run"]
     command("train", *run)
-    path = Path("run/checkpoints/step_00000002.pt")
-    torch.save({**torch.load(path, weights_only=True), "loss": {}}, path)
+    path = Path("run/checkpoints/step_00000002.safetensors")
+    kept = {name: each for name, each in tensors("run").items() if not name.startswith("loss.")}
+    change(path, tensors=kept)
     outcome = command("train", *run, "resume=auto")
     assert (outcome.code, outcome.err) == (
         1,

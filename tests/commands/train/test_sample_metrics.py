@@ -1,4 +1,4 @@
-"""Metrics of samples during training change nothing of the run, and any can choose best.pt."""
+"""Metrics of samples during training change nothing of the run; any can choose the best file."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import TINY, once
 from omegaconf import OmegaConf
-from run_files import flattened, rows
+from run_files import rows, tensors
 
 from ddpm_cli import preflight
 from ddpm_cli.checkpoints import Checkpoint
@@ -53,7 +53,7 @@ def told(folder):
 
 
 def best(folder):
-    return Checkpoint.load(Path(folder, "checkpoints/best.pt")).step
+    return Checkpoint.load(Path(folder, "checkpoints/best.safetensors")).step
 
 
 def same_run(one, other):
@@ -63,10 +63,10 @@ def same_run(one, other):
         [{name: row[name] for name in row.keys() - apart} for row in rows(name)]
         for name in (one, other)
     )
-    found, wanted = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
-    )
-    names = [name for name in wanted if name not in ("verdict.best", "verdict.steps")]
+    found, wanted = (tensors(name) for name in (one, other))
+    names = [
+        name for name in wanted if name not in ("history.verdict.best", "history.verdict.steps")
+    ]
     return losses == expected and all(torch.equal(found[name], wanted[name]) for name in names)
 
 
@@ -128,7 +128,7 @@ def test_the_best_checkpoint_is_by_the_measure_and_not_by_the_held_out_loss(comm
     outcome = train(command, "run", *MEASURES)
     losses = {row["step"]: row["held_out"] for row in rows("run") if "held_out" in row}
     assert (best("run"), min(losses, key=losses.get)) == (8, 10)
-    assert "at step 10; best.pt is of step 8 by kid_pixels, 2\n" in outcome.out
+    assert "at step 10; best.safetensors is of step 8 by kid_pixels, 2\n" in outcome.out
 
 
 def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out_images_are_needed(
@@ -144,7 +144,7 @@ def test_numbers_that_cannot_be_compared_are_forgotten_on_resume_and_no_held_out
         "changed, so that no checkpoint of before is the best: "
         "trainer.best: 'kid_pixels' -> 'fd_pixels'\n" in resumed.out
     )
-    assert "learning   best.pt is of step 8 by fd_pixels, 5\n" in resumed.out
+    assert "learning   best.safetensors is of step 8 by fd_pixels, 5\n" in resumed.out
     assert "the rest is not what it would have been" not in resumed.out
     assert best("run") == 8
 

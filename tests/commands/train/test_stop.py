@@ -16,7 +16,7 @@ def test_ctrl_c_saves_a_checkpoint_and_says_how_to_resume(command, monkeypatch):
     assert outcome.code == 0
     assert "stopped    at step 3 of 9; go on with:" in outcome.out
     assert "resume=auto" in outcome.out
-    assert Checkpoint.load(Path("run/checkpoints/last.pt")).step == 3
+    assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 3
 
 
 def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
@@ -44,7 +44,7 @@ def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeyp
     outcome = command("train", *TINY, "trainer.steps=9", "trainer.log_every=3", "hydra.run.dir=run")
     assert outcome.code == 0
     assert f"stopping after this step ({number.name})" in outcome.out
-    assert Checkpoint.load(Path("run/checkpoints/last.pt")).step == 3
+    assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 3
 
 
 def test_a_checkpoint_of_a_stop_is_never_the_best(command):
@@ -59,5 +59,8 @@ def test_a_checkpoint_of_a_stop_is_never_the_best(command):
     assert command("train", *often, "hydra.run.dir=whole").code == 0
     for options in (["trainer.stop_at=2"], ["trainer.stop_at=6", "resume=auto"], ["resume=auto"]):
         assert command("train", *often, "hydra.run.dir=parts", *options).code == 0
-    best = [Checkpoint.load(Path(name, "checkpoints/best.pt")).step for name in ("whole", "parts")]
+    best = [
+        Checkpoint.load(Path(name, "checkpoints/best.safetensors")).step
+        for name in ("whole", "parts")
+    ]
     assert best[0] == best[1]

@@ -1,5 +1,6 @@
 """Runs on streamed images read on at the right place after a stop, an undo and a way back."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import datasets
 import pytest
 import torch
+from checkpoint_files import change, edit
 from conftest import TINY
-from run_files import flattened, rows
+from run_files import rows, tensors
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import nonfinite
@@ -46,9 +48,7 @@ def shards(tmp_path, monkeypatch):
 
 
 def same(one, other):
-    mine, its = (
-        flattened(Checkpoint.load(Path(name, "checkpoints/last.pt"))) for name in (one, other)
-    )
+    mine, its = (tensors(name) for name in (one, other))
     assert mine.keys() == its.keys()
     return [name for name in mine if not torch.equal(mine[name], its[name])]
 
@@ -73,7 +73,7 @@ def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_worker
     assert [row["loss"] for row in rows("whole")] == [row["loss"] for row in rows("parts")]
     assert "changed, so" not in resumed.out
     assert (
-        Checkpoint.load(Path("parts/checkpoints/last.pt"))
+        Checkpoint.load(Path("parts/checkpoints/last.safetensors"))
         .stream[0]
         .startswith('{"before": 300, "done": ')
     )
@@ -137,10 +137,14 @@ def test_a_run_that_goes_back_reads_again_what_it_read_since(command, monkeypatc
 )
 def test_a_position_that_does_not_fit_is_told_in_one_line(command, text):
     train(command, "trainer.steps=4", "trainer.stop_at=2", "hydra.run.dir=run")
-    path = Path("run/checkpoints/last.pt")
-    torch.save({**torch.load(path, weights_only=True), "stream": [text]}, path)
+    path = Path("run/checkpoints/last.safetensors")
+    change(path, stream=[text])
     refused = command(
-        "train", *RECIPE, "trainer.steps=4", "hydra.run.dir=run", "resume=run/checkpoints/last.pt"
+        "train",
+        *RECIPE,
+        "trainer.steps=4",
+        "hydra.run.dir=run",
+        "resume=run/checkpoints/last.safetensors",
     )
     assert refused.code == 1
     assert [line for line in refused.err.splitlines() if line.startswith("error: the ")] != []
@@ -148,9 +152,8 @@ def test_a_position_that_does_not_fit_is_told_in_one_line(command, text):
 
 @pytest.mark.parametrize("stream", [[5], ["x" * 200_000], [""] * 10_000, "x", {}])
 def test_a_checkpoint_whose_positions_are_no_texts_is_refused(trained, stream):
-    torch.save({**torch.load(trained, weights_only=True), "stream": stream}, "x.pt")
     with pytest.raises(ValueError, match="'stream' "):
-        Checkpoint.load(Path("x.pt"))
+        Checkpoint.load(edit(trained, stream=json.dumps(stream)))
 
 
 def test_another_name_of_a_stream_is_told(command):
@@ -205,9 +208,8 @@ def test_a_checkpoint_whose_position_is_none_is_skipped_for_the_one_before(comma
         "trainer.checkpoint_every=5",
         "hydra.run.dir=run",
     )
-    for name in ("step_00000007.pt", "last.pt"):
-        path = Path("run/checkpoints", name)
-        torch.save({**torch.load(path, weights_only=True), "stream": ["nonsense"]}, path)
+    for name in ("step_00000007.safetensors", "last.safetensors"):
+        change(Path("run/checkpoints", name), stream=["nonsense"])
     resumed = train(command, "trainer.steps=8", "hydra.run.dir=run", "resume=auto")
     assert "'stream' must hold where each process goes on" in resumed.out
     assert "resumed    step 5 of " in resumed.out

@@ -1,0 +1,140 @@
+"""One checkpoint: everything that resuming, sampling and judging a run need."""
+
+import platform
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ddpm_cli.checkpoints.faults import FIELDS, faults, parse_config
+from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
+from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
+from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
+from ddpm_cli.console import fact
+
+WEIGHTS = {"ema": "ema", "raw": "network"}  # the part that holds them
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint.
+
+    config: the recipe. fingerprint: of the training images. rules: the version of the rules that
+    prepare images. shape: [C, H, W] of an image. classes: names of the classes.
+    step: the steps done. steps: the length of the run. skipped: the steps without finite numbers.
+    lr_scale: factor of the LR after a roll-back.
+    tensors: by name, of the parts that were read; they map the file until they are used.
+    optimizer: its state apart from tensors. scaler: state of fp16's scaler, else empty.
+    verdict: how the run learned, in words. stream: the position of each process in a stream.
+    overrides: the overrides as typed, with the user's own folder of YAML files; None if unknown.
+    environment: versions by package. path: the file that was read.
+    """
+
+    config: DictConfig
+    fingerprint: str
+    shape: list[int]
+    classes: list[str]
+    step: int
+    steps: int
+    tensors: Mapping[str, Tensor]
+    skipped: int = 0
+    lr_scale: float = 1.0
+    rules: int = 1
+    optimizer: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+    verdict: str = ""
+    stream: list[str] = field(default_factory=list)
+    overrides: list[str] | None = None
+    config_dir: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    path: Path = Path()
+
+    @classmethod
+    def load(cls, path: Path, parts: Collection[str] = PARTS) -> "Checkpoint":
+        """Read a checkpoint with some parts of its tensors, which are verified.
+
+        Raises ValueError with the file's fault in one line.
+        """
+        if (found := existing_file(path)) != path:
+            fact("checkpoint", f"{path} is {found.name} now, which is read")
+        path = found
+        try:
+            fields, tensors = read_old_file(path) if is_old_file(path) else read_file(path, parts)
+            if fault := next(faults(fields, tensors), None):
+                raise ValueError(fault)
+            config = parse_config(fields["config"])
+        except (DamagedError, OSError, SafetensorError, RuntimeError) as error:
+            damaged = "it is damaged, or no checkpoint, or would run code"
+            why = f" ({error})" if isinstance(error, DamagedError) else ""
+            raise ValueError(f"cannot read the checkpoint {str(path)!r}: {damaged}{why}") from error
+        except ValueError as error:
+            raise ValueError(f"the checkpoint {str(path)!r}: {error}") from error
+        known = {name: fields[name] for name in FIELDS}
+        return cls(**{**known, "config": config}, tensors=tensors, path=path)
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors of a part, by their own names. The part must have been read."""
+        return tensors_of(name, self.tensors)
+
+    def optimizer_state(self) -> dict[str, dict[str, Any]]:
+        """The optimizer's state by parameter."""
+        return join_optimizer(self.tensors, self.optimizer)
+
+
+def existing_file(path: Path) -> Path:
+    """The file of a checkpoint: `last.safetensors` if `last.pt` is named and is not there."""
+    if path.suffix == ".pt" and not path.exists():
+        newer = path.with_suffix(".safetensors")
+        path = newer if newer.is_file() else path
+    if path.is_dir():
+        raise ValueError(
+            f"{str(path)!r} is a folder, not a checkpoint: name a file in it, "
+            "in the folder of a run checkpoints/last.safetensors"
+        )
+    if not path.is_file():
+        raise ValueError(f"there is no checkpoint at {str(path)!r}")
+    if not path.stat().st_size:
+        raise ValueError(f"the checkpoint {str(path)!r} is empty: the file has 0 bytes")
+    return path
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint with tensors in CPU memory. Raises ValueError for bad content."""
+    write_file(path, checked_fields(checkpoint), checkpoint.tensors)
+
+
+def checked_fields(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The fields of a checkpoint's header. Raises ValueError for what no file may hold."""
+    config = OmegaConf.to_yaml(checkpoint.config, resolve=True)
+    fields = {**{name: getattr(checkpoint, name) for name in FIELDS}, "config": config}
+    if fault := next(faults(fields, checkpoint.tensors), None):
+        raise ValueError(fault)
+    return fields
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions by package, and the commit of the sources if they are a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    git = (
+        subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+        if (root / ".git").exists()
+        else ""
+    )
+    versions = {name: version(name) for name in ("ddpm-cli", "torchvision", "datasets", "numpy")}
+    return {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "git": git,
+        "torch": str(torch.__version__),
+        **versions,
+    }

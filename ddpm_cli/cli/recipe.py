@@ -1,0 +1,38 @@
+"""`recipe=CKPT`: the overrides of a checkpoint's run, in place of this argument."""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from ddpm_cli.files import user_path
+
+FROM_THE_USER = ("trust", "--config-dir")  # which no file can give
+
+
+def with_recipe(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the overrides of a recipe before them; an argument wins over a recipe.
+
+    Raises ValueError if the recipe needs modules or YAML files that the user has not named.
+    """
+    named = [each for each in arguments if each.startswith("recipe=")]
+    if not named:
+        return list(arguments)
+    if len(named) > 1:
+        raise ValueError(f"recipe must be one checkpoint, but {len(named)} are given")
+    path = user_path(named[0].removeprefix("recipe=").strip("'\""))
+    checkpoint = import_module("ddpm_cli.checkpoints").Checkpoint.load(path, parts=())
+    typed = import_module("ddpm_cli.reports.reproduce").recipe_overrides(checkpoint)
+    if checkpoint.config_dir:
+        typed = [f"--config-dir={checkpoint.config_dir}", *typed]
+    rest = [each for each in arguments if each not in named]
+    given = {option_of(each) for each in rest}
+    typed = [each for each in typed if option_of(each) not in given]
+    if foreign := [each for each in typed if option_of(each) in FROM_THE_USER]:
+        raise ValueError(f"recipe={path} needs {' '.join(foreign)}, which only you can give")
+    overrides = [each for each in rest if each[0] == "~" or (each[0] != "-" and "=" in each)]
+    flags = [each for each in rest if each not in overrides]  # Hydra wants these in one place
+    return [*flags, *typed, *overrides]
+
+
+def option_of(argument: str) -> str:
+    """The option or group that an argument sets, adds or deletes."""
+    return argument.lstrip("+~").partition("=")[0]
