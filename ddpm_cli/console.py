@@ -4,10 +4,11 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
+from typing import Any, TextIO
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -43,6 +44,48 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
         root.setLevel(level)
         root.handlers = before
         file.close()
+
+
+class Output:
+    """A text stream that goes quiet once its reader has left or its disk is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, or nothing once the stream is closed."""
+        self.attempt(lambda: self.stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self.attempt(self.stream.flush)
+
+    def attempt(self, act: Callable[[], object]) -> None:
+        """Call `act`; if it fails, send this text and all later texts nowhere."""
+        try:
+            act()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def outliving_readers() -> Iterator[None]:
+    """Go on without a word where the reader of the output leaves, as `| head` or a dead `| tee`."""
+    before = sys.stdout, sys.stderr
+    outputs = [each and Output(each) for each in before]  # None where it was closed from the start
+    sys.stdout, sys.stderr = outputs
+    try:
+        yield
+    finally:
+        for each in filter(None, outputs):
+            each.flush()
+        sys.stdout, sys.stderr = before
 
 
 def printable(text: str) -> str:

@@ -23,6 +23,7 @@ from ddpm_cli.cli.messages import USER_ERRORS, one_line
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.console import outliving_readers
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 
 Job: TypeAlias = Callable[[DictConfig, Invocation], object]
@@ -38,6 +39,7 @@ EXTRAS = {  # plugins of Hydra, which are extras of the package with configurati
 }
 
 
+@outliving_readers()
 def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """Compose a configuration, run a job with the configuration, and return the exit code.
 

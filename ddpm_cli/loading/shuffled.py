@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ddpm_cli.data.image_set import ImageSet
 from ddpm_cli.images import Batch, ImageArray, select_images
+from ddpm_cli.parallel.stop_signals import stop_signals
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Bytes, Larger, Pixels, Weights
 
@@ -99,7 +100,7 @@ def batches(
 
 def ignore_signals(worker: int) -> None:
     """Leave requests to stop to the training process, which ends its workers itself."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
 
 

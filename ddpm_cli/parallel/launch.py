@@ -20,7 +20,9 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from ddpm_cli.console import outliving_readers
 from ddpm_cli.parallel.group import EchoError
+from ddpm_cli.parallel.stop_signals import stop_signals
 
 PATIENCE = 300  # seconds, longer than a step and a checkpoint take
 AGENTS = [
@@ -28,7 +30,6 @@ AGENTS = [
 ]
 ECHO = f"{EchoError.__name__}: "
 FINISHED = "finished"
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def process_count(asked: int | str, device: str) -> int:
@@ -80,7 +81,7 @@ def launch_config(count: int, folder: str) -> LaunchConfig:
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
-        signals_to_handle=",".join(each.name for each in SIGNALS),
+        signals_to_handle=",".join(each.name for each in stop_signals()),
         shutdown_timeout=PATIENCE,
         logs_specs=DefaultLogsSpecs(log_dir=folder),
     )
@@ -90,7 +91,8 @@ def run_rank(threads: int, job: Callable[..., object], args: tuple[Any, ...]) ->
     """Call the job in a launched process; a user's error reaches the parent in one line."""
     torch.set_num_threads(threads)
     try:
-        job(*args)
+        with outliving_readers():
+            job(*args)
     except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ValueError(str(error)) from error
 
@@ -138,7 +140,7 @@ def failure_order(failure: ProcessFailure) -> int:
 @contextmanager
 def quiet_agent() -> Iterator[None]:
     """Silence the loggers of torch's agent, and restore the signal handlers afterwards."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in stop_signals()}
     silence = logging.NullHandler()
     for agent in AGENTS:
         agent.propagate = False

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 as a request to stop."""
+"""Ctrl-C, SIGTERM, SIGUSR1 and a closed terminal as a request to stop."""
 
 import logging
 import signal
@@ -8,14 +8,14 @@ from threading import Event
 from typing import Any
 
 from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.parallel.stop_signals import stop_signals
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
-    """Yield an event that Ctrl-C, SIGTERM and SIGUSR1 (SLURM's warning) set.
+    """Yield an event that Ctrl-C, SIGTERM, SIGUSR1 (SLURM's warning) and SIGHUP set.
 
     In a single process, a second Ctrl-C interrupts at once. In one of several processes, repeated
     signals count once, because the terminal and the parent process both send the signal.
@@ -30,7 +30,7 @@ def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
 
-    before = {number: signal.signal(number, request) for number in SIGNALS}
+    before = {number: signal.signal(number, request) for number in stop_signals()}
     try:
         yield stop
     except ValueError as error:

@@ -34,8 +34,10 @@ def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
     assert f"ddpm-train --config-dir={Path('mine').resolve()} " in out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeypatch, number):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_signals_of_schedulers_and_a_closed_terminal_stop_a_run_with_a_checkpoint(
+    command, monkeypatch, number
+):
     monkeypatch.setattr(
         RunLogger,
         "write_numbers",
@@ -45,6 +47,16 @@ def test_the_signals_of_schedulers_stop_a_run_with_a_checkpoint(command, monkeyp
     assert outcome.code == 0
     assert f"stopping after this step ({number.name})" in outcome.out
     assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 3
+
+
+def test_a_hangup_that_nohup_ignores_stops_nothing(command, monkeypatch, request):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
+    monkeypatch.setattr(RunLogger, "write_numbers", lambda *_: signal.raise_signal(signal.SIGHUP))
+    outcome = command("train", *TINY, "trainer.steps=4", "trainer.log_every=2", "hydra.run.dir=run")
+    assert outcome.code == 0
+    assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 4
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_a_checkpoint_of_a_stop_is_never_the_best(command):

@@ -1,0 +1,69 @@
+"""The screen: a reader that leaves ends no command, and what is printed is printable."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.console import Output, logging_to, outliving_readers
+
+COMMAND = [sys.executable, "-m", "ddpm_cli"]
+
+
+def test_a_stream_whose_reader_has_left_goes_quiet():
+    here, there = os.pipe()
+    os.close(here)
+    with os.fdopen(there, "w") as stream:
+        output = Output(stream)
+        for _ in range(3):
+            assert output.write("text") == 4
+            output.flush()
+
+
+def test_a_stream_on_a_full_disk_goes_quiet():
+    with Path("/dev/full").open("w") as stream:
+        output = Output(stream)
+        output.write("text")
+        output.flush()
+        output.write("more")
+        output.flush()
+
+
+def test_the_log_goes_on_without_the_screen(tmp_path, monkeypatch):
+    here, there = os.pipe()
+    os.close(here)
+    with os.fdopen(there, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with outliving_readers(), logging_to(tmp_path / "train.log", aloud=True):
+            logging.getLogger("x").info("first")
+            logging.getLogger("x").info("second")
+    assert "second" in (tmp_path / "train.log").read_text()
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_was_closed_from_the_start_is_no_matter(monkeypatch, closed):
+    monkeypatch.setattr(sys, closed, None)
+    with outliving_readers():
+        print("text")
+        print("text", file=sys.stderr)
+    assert getattr(sys, closed) is None
+
+
+def test_a_run_goes_on_when_its_reader_leaves_and_a_page_of_info_ends_in_silence(tmp_path):
+    run = [*COMMAND, "train", *TINY, "trainer.steps=6", "trainer.log_every=1", "hydra.run.dir=run"]
+    for command in (run, [*COMMAND, "info", "ckpt=run/checkpoints/last.safetensors"]):
+        started = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.stdout.readline()
+        started.stdout.close()
+        errors = started.stderr.read()
+        assert started.wait() == 0
+        assert "Traceback" not in errors and "rror" not in errors
+    assert Checkpoint.load(tmp_path / "run/checkpoints/last.safetensors").step == 6
+    assert "report" in (tmp_path / "run/train.log").read_text()
