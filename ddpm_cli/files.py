@@ -1,4 +1,4 @@
-"""Files, written as a whole, and the text of CSV files."""
+"""The user's paths, files written as a whole, and the text of CSV files."""
 
 import csv
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def user_path(text: str | Path) -> Path:
-    """A path as the user named it, with `~` for a home folder that exists."""
+    """A path as the user typed it, with ~ expanded; ~name stays if there is no such user."""
     return Path(os.path.expanduser(text))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside its target and move it there: no reader ever sees half a file.
 
-    `write` finds an empty file, whose name nobody could foresee.
+    write: gets the path of an empty file with a random name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{secrets.token_hex(8)}-{path.name}")

@@ -15,9 +15,8 @@ def scale_to_length(options: Mapping[str, Any], steps: int) -> dict[str, Any]:
     paced = {name: max(1, math.ceil(share * options[name])) for name in PACED}
     judged = "evaluate_every" if options["best"] == "held_out" else "measure_every"
     for seldom, often in (("checkpoint_every", judged), (judged, "checkpoint_every")):
-        if (
-            options[seldom] % options[often] == 0
-        ):  # best.safetensors must be a checkpoint that was judged
+        # best.safetensors must be a checkpoint that was judged
+        if options[seldom] % options[often] == 0:
             paced[seldom] = paced[often] * options[seldom] // options[often]
     return {
         **paced,

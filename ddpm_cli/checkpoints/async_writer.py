@@ -65,7 +65,7 @@ class AsyncWriter:
             self.copied.set()
         try:
             return write_and_prune(self.folder, copy, last=self.last, every=self.every, best=best)
-        except (OSError, RuntimeError, ValueError) as error:  # a full disk: the first two
+        except (OSError, ValueError) as error:  # a full disk, or content that no file may hold
             return error
 
     def poll(self) -> None:

@@ -28,13 +28,14 @@ class Checkpoint:
     """The content of a checkpoint.
 
     config: the recipe. fingerprint: of the training images. rules: the version of the rules that
-    prepare images. shape: [C, H, W] of an image. classes: names of the classes.
+    prepare images, 1 so far. shape: [C, H, W] of an image. classes: names of the classes.
     step: the steps done. steps: the length of the run. skipped: the steps without finite numbers.
     lr_scale: factor of the LR after a roll-back.
     tensors: by name, of the parts that were read; they map the file until they are used.
     optimizer: its state apart from tensors. scaler: state of fp16's scaler, else empty.
     verdict: how the run learned, in words. stream: the position of each process in a stream.
-    overrides: the overrides as typed, with the user's own folder of YAML files; None if unknown.
+    overrides: the overrides as typed; None if unknown. config_dir: the user's own folder of YAML
+    files; None if there is none.
     environment: versions by package. path: the file that was read.
     """
 
@@ -63,15 +64,18 @@ class Checkpoint:
 
         Raises ValueError with the file's fault in one line.
         """
-        if (found := existing_file(path)) != path:
-            fact("checkpoint", f"{path} is {found.name} now, which is read")
-        path = found
+        named, path = path, existing_file(path)
+        if path != named:
+            fact("checkpoint", f"{named} is {path.name} now, which is read")
         try:
             fields, tensors = read_old_file(path) if is_old_file(path) else read_file(path, parts)
             if fault := next(faults(fields, tensors), None):
                 raise ValueError(fault)
             config = parse_config(fields["config"])
-        except (DamagedError, OSError, SafetensorError, RuntimeError) as error:
+        except OSError as error:
+            why = error.strerror or error
+            raise ValueError(f"cannot read the checkpoint {str(path)!r}: {why}") from error
+        except (DamagedError, SafetensorError, RuntimeError) as error:
             damaged = "it is damaged, or no checkpoint, or would run code"
             why = f" ({error})" if isinstance(error, DamagedError) else ""
             raise ValueError(f"cannot read the checkpoint {str(path)!r}: {damaged}{why}") from error
@@ -90,7 +94,10 @@ class Checkpoint:
 
 
 def existing_file(path: Path) -> Path:
-    """The file of a checkpoint: `last.safetensors` if `last.pt` is named and is not there."""
+    """The file to read: X.safetensors if X.pt is named and not there.
+
+    Raises ValueError if there is none, or nothing in it.
+    """
     if path.suffix == ".pt" and not path.exists():
         newer = path.with_suffix(".safetensors")
         path = newer if newer.is_file() else path

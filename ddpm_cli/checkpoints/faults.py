@@ -38,7 +38,7 @@ OPENING = (
     *(yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken),
 )
 CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
-RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of the right types
+REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of the right types
     f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}": (
         lambda each: all(0 <= number < MAX_STEPS for number in (each["step"], each["steps"]))
     ),
@@ -86,7 +86,7 @@ def faults(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Iterator
         if not isinstance(value, kind) or isinstance(value, bool):
             yield f"{name!r} is missing or not what it should be"
             return
-    for rule, holds in RULES.items():
+    for rule, holds in REQUIREMENTS.items():
         if not holds(fields):
             yield rule.format(**fields)
     for name, tensor in tensors.items():

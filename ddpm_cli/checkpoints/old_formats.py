@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ddpm_cli.checkpoints.plain_pickle import read_pickle
 from ddpm_cli.checkpoints.safetensors_file import (
+    FORMAT,
     LONGEST_NAME,
     MOST_TENSORS,
     DamagedError,
@@ -36,7 +37,7 @@ TYPES = {
     "torch BoolStorage": torch.bool,
 }
 ENCRYPTED = 1
-GROUPS = {
+PARTS_OF = {
     "network": "network",
     "ema": "ema",
     "loss": "loss",
@@ -68,7 +69,7 @@ def read_old_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         why = str(error) if isinstance(error, DamagedError) else "not an archive of ddpm-train"
         raise DamagedError(why) from error
     number = content.get("format") if isinstance(content, dict) else None
-    if type(number) is not int or number < 1:
+    if type(number) is not int or number < 1 or number == FORMAT:  # no archive is of format 5
         raise ValueError("it is not a checkpoint of ddpm-train")
     while number in MIGRATIONS:
         content, number = MIGRATIONS[number](content), number + 1
@@ -81,7 +82,7 @@ def read_old_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def check_archive(archive: zipfile.ZipFile, path: Path) -> str:
-    """The folder in an archive. Refuses one that two readers could see in two ways, or a bomb."""
+    """Check an archive and return its folder. Raises DamagedError if readers could differ."""
     size, members, names = path.stat().st_size, archive.infolist(), archive.namelist()
     with path.open("rb") as file:
         file.seek(max(0, size - END.size - END_64.size))
@@ -146,7 +147,7 @@ def with_stream(content: Content) -> Content:
 
 def with_tensors_by_name(content: Content) -> Content:
     """Format 5 has one table of tensors, and the facts as fields of their own."""
-    groups = {new: dictionary(content, old, Tensor) for old, new in GROUPS.items()}
+    groups = {new: dictionary(content, old, Tensor) for old, new in PARTS_OF.items()}
     optimizer, facts = dictionary(content, "optimizer", dict), dictionary(content, "facts", object)
     states = [dictionary(optimizer, number, object) for number in optimizer]
     if sum(map(len, [*groups.values(), *states])) > MOST_TENSORS:
@@ -162,7 +163,7 @@ def with_tensors_by_name(content: Content) -> Content:
 
 
 def dictionary(content: Mapping[Any, Any], name: Any, kind: type) -> dict[Any, Any]:
-    """A part of a content by short names, or an optimizer's by numbers, with values of a type."""
+    """Check and return a part of a content. Raises ValueError for other keys, values and types."""
     part, key = content.get(name), int if name == "optimizer" else str
     if not isinstance(part, dict) or not all(
         type(each) is key and isinstance(value, kind) and len(str(each)) < LONGEST_NAME

@@ -48,7 +48,7 @@ def read_pickle(text: bytes, storage: Callable[[Any], Tensor]) -> Any:
             stack.append(storage(stack.pop()))
         else:
             args = stack.pop()
-            stack.append(call(stack.pop(), args))
+            stack.append(rebuild(stack.pop(), args))
     (value,) = stack
     return value
 
@@ -79,7 +79,7 @@ def collect(stack: list[Any], name: str, items: list[Any]) -> None:
             stack[-1][key] = value
 
 
-def call(name: Any, args: Any) -> Any:
+def rebuild(name: Any, args: Any) -> Any:
     """The result of one of the two calls in a pickle of tensors."""
     if name == "torch._utils _rebuild_tensor_v2":
         return dense(*args[:4])
@@ -93,6 +93,6 @@ def dense(storage: Tensor, offset: Any, shape: Any, strides: Any) -> Tensor:
     if not (is_counts([offset, *shape]) and is_counts([*strides])):
         raise DamagedError("a tensor has impossible numbers")
     tensor = storage[offset : offset + prod(shape)].view(shape)
-    if tensor.numel() != prod(shape) or tensor.stride() != strides:
+    if tensor.stride() != strides:
         raise DamagedError("a tensor is not dense")
     return tensor

@@ -2,8 +2,8 @@
 
 The header's texts are a checkpoint's fields: the configuration as YAML, other texts as they are,
 and the rest as JSON. `checksums` holds the SHA-256 of each part: of its tensors' bytes, in the
-order of their names. `checksum` is the SHA-256 of the header with this text empty, as JSON with
-sorted keys and without spaces.
+order of their names. `checksum` is the SHA-256 of the whole JSON header, tensors and texts, with
+this text empty: sorted keys, no spaces, other than ASCII as \\uXXXX.
 """
 
 import hashlib
@@ -92,7 +92,8 @@ def read_file(path: Path, parts: Collection[str]) -> tuple[dict[str, Any], dict[
     check_format(number)
     if fields.pop("checksum", None) != header_checksum(header):
         raise DamagedError("the checksum of the header differs")
-    check_format(FORMAT if noise == RANDOMNESS else f"{FORMAT} with other noise")
+    if noise != RANDOMNESS:
+        raise ValueError("its noise is of another version: upgrade ddpm-cli")
     sums = fields.pop("checksums", None)
     for part in parts:
         if not isinstance(sums, dict) or sums.get(part) != checksum(tensors, part):

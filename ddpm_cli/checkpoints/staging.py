@@ -17,7 +17,7 @@ class StagingBuffers:
     buffers: dict[str, Tensor] = field(default_factory=dict)
 
     def copy(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Callable[[], None]]:
-        """Contiguous buffers in place of the tensors, and a call that fills them.
+        """Begin a copy; return its contiguous buffers and a call that completes the copy.
 
         Tensors of a GPU are copied at once, in the order of its stream. The call copies tensors of
         the CPU, which must not change before the call ends.

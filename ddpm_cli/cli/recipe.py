@@ -24,11 +24,11 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     if checkpoint.config_dir:
         typed = [f"--config-dir={checkpoint.config_dir}", *typed]
     rest = [each for each in arguments if each not in named]
-    given = {option_of(each) for each in rest}
-    typed = [each for each in typed if option_of(each) not in given]
+    given = {"--config-dir" if each == "-cd" else option_of(each) for each in rest}
+    typed = [each for each in typed if not given & {option_of(each), group_of(each)}]
     if foreign := [each for each in typed if option_of(each) in FROM_THE_USER]:
         raise ValueError(f"recipe={path} needs {' '.join(foreign)}, which only you can give")
-    overrides = [each for each in rest if each[0] == "~" or (each[0] != "-" and "=" in each)]
+    overrides = [each for each in rest if each[:1] == "~" or (each[:1] != "-" and "=" in each)]
     flags = [each for each in rest if each not in overrides]  # Hydra wants these in one place
     return [*flags, *typed, *overrides]
 
@@ -36,3 +36,8 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
 def option_of(argument: str) -> str:
     """The option or group that an argument sets, adds or deletes."""
     return argument.lstrip("+~").partition("=")[0]
+
+
+def group_of(argument: str) -> str:
+    """The group of an argument's option: another choice of the group has other options."""
+    return option_of(argument).partition(".")[0]

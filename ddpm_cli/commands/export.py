@@ -1,6 +1,5 @@
 """`ddpm-export`: a checkpoint in another format."""
 
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import check_groups, parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import user_path
+from ddpm_cli.parallel import state_by_name
 from ddpm_cli.training.snapshot import parameter_names
 
 SUFFIX = ".safetensors"
@@ -46,23 +46,19 @@ def export(cfg: DictConfig, _: Invocation) -> None:
         raise ValueError(f"out must be a new file, but {str(out)!r} exists")
     with logging_to(None, aloud=True):
         checkpoint = Checkpoint.load(user_path(options.ckpt))
-        names = optimized_names(checkpoint, options.trust)
-        write_checkpoint(out, name_parameters(checkpoint, names))
+        write_checkpoint(out, name_parameters(checkpoint, options.trust))
         fact("exported", out)
 
 
-def name_parameters(checkpoint: Checkpoint, names: Sequence[str]) -> Checkpoint:
+def name_parameters(checkpoint: Checkpoint, trust: list[str]) -> Checkpoint:
     """The checkpoint with names in place of the numbers of parameters in an old optimizer's state.
 
-    names: in the optimizer's order. Raises ValueError if there are more or fewer.
+    Raises ValueError if the state is not of the checkpoint's network and loss.
     """
-    state, numbers = checkpoint.optimizer_state(), [*map(str, range(len(names)))]
-    if state.keys() == {*names}:
+    state = checkpoint.optimizer_state()
+    if not all(map(str.isdecimal, state)):
         return checkpoint
-    if state.keys() != {*numbers}:
-        raise ValueError(f"the optimizer's state is of {len(state)} parameters, not {len(names)}")
-    named = {name: state[number] for name, number in zip(names, numbers, strict=True)}
-    moments, rest = split_optimizer(named)
+    moments, rest = split_optimizer(state_by_name(state, optimized_names(checkpoint, trust)))
     own = {
         name: each for name, each in checkpoint.tensors.items() if not name.startswith("optimizer.")
     }

@@ -30,10 +30,6 @@ class Invocation:
         own = [] if self.config_dir is None else [f"--config-dir={self.config_dir}"]
         return shlex.join(["ddpm-train", *own, *overrides])
 
-    def train_again_command(self, recipe: Sequence[str]) -> str:
-        """The command that trains from the overrides of a recipe, which name no trusted modules."""
-        return self.train_command([*recipe, *self.trusted])
-
     def resume_command(self) -> str:
         """The command that resumes the training run."""
         again = [each for each in self.overrides if not each.startswith(ONE_COMMAND)]

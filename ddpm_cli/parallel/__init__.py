@@ -7,5 +7,6 @@ from ddpm_cli.parallel.state_dicts import (
     load_optimizer,
     network_state,
     optimizer_state,
+    state_by_name,
     unwrap,
 )

@@ -47,7 +47,7 @@ def load_network(network: nn.Module, state: State) -> None:
 
 
 def optimizer_state(optimizer: Optimizer, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The optimizer's state by the name of the parameter; {} for one without a gradient so far.
+    """The optimizer's state by the name of the parameter; {} for one that never got a gradient.
 
     names: of the parameters, in the optimizer's order. The options are left out, because they come
     from the configuration.
@@ -62,13 +62,8 @@ def load_optimizer(optimizer: Optimizer, state: State, names: Sequence[str]) -> 
     state: by the name of the parameter, or by its number in the optimizer.
     A step on `meta` tensors gives the expected names and shapes, which torch itself does not check.
     """
-    numbers = [*map(str, range(len(names)))]
-    if state.keys() not in ({*names}, {*numbers}):
-        raise ValueError(
-            f"the optimizer's state is of {len(state)} parameters, but the network has {len(names)}"
-        )
-    keys = names if state.keys() == {*names} else numbers
-    filled = {number: state[key] for number, key in enumerate(keys) if state[key]}
+    named = state_by_name(state, names)
+    filled = {number: entry for number, entry in enumerate(named.values()) if entry}
     try:
         expected = state_outline(first_step(optimizer)) if filled else {}
         fits = all(each == expected[number] for number, each in state_outline(filled).items())
@@ -83,6 +78,21 @@ def load_optimizer(optimizer: Optimizer, state: State, names: Sequence[str]) -> 
     )
     for parameter, entry in optimizer.state.items():
         entry.update({name: own_copy(moment, parameter) for name, moment in entry.items()})
+
+
+def state_by_name(state: State, names: Sequence[str]) -> dict[str, Any]:
+    """An optimizer's state by the names of its parameters; the old formats number these, in order.
+
+    Raises ValueError if the state is of other parameters.
+    """
+    numbers = [*map(str, range(len(names)))]
+    if state.keys() not in ({*names}, {*numbers}):
+        raise ValueError(
+            f"the optimizer's state, of {len(state)} parameters, is not of the {len(names)}"
+            " parameters of this network and loss"
+        )
+    keys = names if state.keys() == {*names} else numbers
+    return {name: state[key] for name, key in zip(names, keys, strict=True)}
 
 
 def own_copy(moment: Any, parameter: Tensor) -> Any:

@@ -1,6 +1,7 @@
 """The commands that train a checkpoint's run again, resume the run, and sample from it."""
 
 import re
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from ddpm_cli.run_folder.overrides import typed_overrides
 
 GROUP = "|".join(GROUPS)
 RECIPE = re.compile(  # a choice by its name alone, which is no path; an option
-    rf"\+?(?:{GROUP}|experiment)=[\w-]+|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|trust=.*"
+    rf"\+?(?:{GROUP}|experiment)=['\"]?[\w-]+['\"]?|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|trust=.*"
 )
-DEEP = re.compile(r"(?:[\[({][^\[({]*){50}")  # more brackets than options have
+MOST_DEPTH = 20  # of the brackets in an override
 
 
 def train_command(checkpoint: Checkpoint) -> str:
-    """The command that trains a checkpoint's run again, as the user typed it."""
+    """The command that trains a checkpoint's run again, or the reason why there is none."""
     try:
         config_dir = checkpoint.config_dir or own_config_dir()
         return Invocation(Path(), config_dir=config_dir).train_command(recipe_overrides(checkpoint))
@@ -40,13 +41,20 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
     if checkpoint.overrides is not None and not timed:
         typed = [each for each in checkpoint.overrides if not each.startswith(ONE_COMMAND)]
         for each in typed:
-            if not RECIPE.fullmatch(each) or "${" in each or DEEP.search(each):
+            resolves = "${" in each and ":" in each  # as ${oc.env:HOME}
+            if not RECIPE.fullmatch(each) or resolves or depth(each) > MOST_DEPTH:
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
         return typed
     try:
         return derived_overrides(checkpoint)
     except (LookupError, TypeError, ArithmeticError) as error:
         raise ValueError(f"the configuration is of no recipe: {error}") from error
+
+
+def depth(text: str) -> int:
+    """The depth of the brackets in a text."""
+    changes = ((each in "[({") - (each in "])}") for each in text)
+    return max(accumulate(changes), default=0)
 
 
 def derived_overrides(checkpoint: Checkpoint) -> list[str]:

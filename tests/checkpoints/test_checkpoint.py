@@ -148,7 +148,7 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
         ({"config": "seed: 0x" + 4000 * "f"}, "its configuration is not plain text"),
         ({"format": 6}, "its format is 6, but this version reads formats 1 to 5: upgrade ddpm-cli"),
         ({"format": "[5]"}, r"its format is \[5\], but this version reads formats 1 to 5"),
-        ({"randomness": 2}, "its format is 5 with other noise"),
+        ({"randomness": 2}, "its noise is of another version: upgrade ddpm-cli"),
     ],
 )
 def test_contradictions_are_told(saved, fields, told):
@@ -197,7 +197,7 @@ def test_moments_that_are_none_are_told(saved, entry):
 @pytest.mark.parametrize("name", ["optimizer.network.other.exp_avg", "optimizer.0.exp_avg"])
 def test_moments_of_foreign_parameters_are_told(saved, name):
     checkpoint = Checkpoint.load(edit(saved, {name: torch.zeros(1)}))
-    told = "the optimizer's state is of 136 parameters, but the network has 135"
+    told = "the optimizer's state, of 136 parameters, is not of the 135 parameters"
     with pytest.raises(ValueError, match=told):
         snapshot.restore_snapshot(state(), checkpoint)
 

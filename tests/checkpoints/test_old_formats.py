@@ -171,6 +171,7 @@ HOSTILE = {
     "format is a text": content(format="1"),
     "format is true": content(format=True),
     "format 0": content(format=0),
+    "format 5 in an archive": content(format=5, tensors=[1]),
     "no dictionary": lambda path: saved(path, [1, 2]),
     "compressed": zipped(compression=zipfile.ZIP_DEFLATED),
     "recased pickle": zipped(("archive/DATA.PKL", PICKLE), without=("archive/data.pkl",)),

@@ -91,3 +91,23 @@ def test_a_home_folder_that_is_not_there_is_told(command):
         outcome = command(name, f"{option}='~no-such-user/x.safetensors'")
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
         assert "there is no checkpoint at '~no-such-user/x.safetensors'" in outcome.err
+
+
+def test_options_of_a_choice_go_with_the_choice(command):
+    typed = [*TINY, "schedule=sigmoid", "schedule.width=5.0", "trainer.steps=1"]
+    command("train", *typed, "hydra.run.dir=run")
+    where = ["recipe=run/checkpoints/last.safetensors", "hydra.run.dir=again"]
+    outcome = command("train", *where, "schedule=cosine")
+    assert outcome.code == 0, outcome.err
+    config = Checkpoint.load(Path("again/checkpoints/last.safetensors")).config
+    assert config.schedule._target_ == "ddpm_cli.schedules.cosine"
+    assert config.model.network.dim == 8
+
+
+def test_an_option_beside_a_recipe_leaves_its_group(command):
+    command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run")
+    where = ["recipe=run/checkpoints/last.safetensors", "hydra.run.dir=again"]
+    outcome = command("train", *where, "trainer.steps=1")
+    assert outcome.code == 0, outcome.err
+    config = Checkpoint.load(Path("again/checkpoints/last.safetensors")).config
+    assert (config.trainer.steps, config.trainer.batch_size) == (1, 16)

@@ -7,7 +7,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import LAST, Checkpoint, has_best, newest_first, newest_readable
+from ddpm_cli.checkpoints import (
+    LAST,
+    Checkpoint,
+    existing_file,
+    has_best,
+    newest_first,
+    newest_readable,
+)
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
@@ -50,7 +57,7 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
             where = "in the folder that hydra.run.dir=FOLDER names, but none is named"
             raise ValueError(f"resume=auto goes on {where}")
         return newest_readable(newest, load_to_resume) if newest else None
-    path = user_path(resume) if resume else None
+    path = existing_file(user_path(resume)) if resume else None
     if newest:
         inside = path is not None and path.resolve().parent == newest[0].resolve().parent
         if path is None or not inside:
