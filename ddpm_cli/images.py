@@ -1,8 +1,12 @@
 """Images: bytes and floats, arrays of bytes, and any image as bytes of one shape."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from io import BytesIO
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +18,28 @@ from ddpm_cli.shapes import Bytes, Images, Indices, Labels, Pixels
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 LONGEST = 8  # times the wanted length: crop=adm enlarges no more of a very long image
+FORMATS = (  # not PostScript and Windows metafiles, for which Pillow starts other programs
+    *("PNG", "JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "PPM"),
+    *("TGA", "ICO", "ICNS", "PCX", "SGI", "DDS", "QOI", "SPIDER", "XBM", "XPM", "PSD", "IM"),
+)
 BICUBIC = Image.Resampling.BICUBIC
+
+
+@cache
+def known_formats() -> tuple[str, ...]:
+    """The formats of FORMATS that this Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def open_image(file: str | Path | BytesIO) -> Image.Image:
+    """Open an image of a known format, which starts no other program.
+
+    Raises OSError for other files, a FIFO, a socket and a device among them.
+    """
+    if not isinstance(file, BytesIO) and os.path.exists(file) and not os.path.isfile(file):
+        raise OSError(f"{str(file)!r} is not a regular file")
+    return Image.open(file, formats=known_formats())
 
 
 def to_float(images: Bytes) -> Images:

@@ -24,6 +24,7 @@ from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import outliving_readers
+from ddpm_cli.files import user_path
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 
 Job: TypeAlias = Callable[[DictConfig, Invocation], object]
@@ -47,7 +48,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors
-    failures, begun, code = list[BaseException](), list[Path](), 0
+    failures, begun, kept, code = list[BaseException](), list[Path](), named_folders(sys.argv), 0
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
@@ -63,7 +64,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
                 print(f"error: {one_line(error)}", file=sys.stderr)
             return None
         finally:
-            remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+            remove_if_empty(Path(HydraConfig.get().runtime.output_dir), kept)
 
     try:
         expand_arguments(config)
@@ -107,10 +108,16 @@ def plug_in(arguments: Sequence[str]) -> None:
             )
 
 
-def remove_if_empty(folder: Path) -> None:
+def named_folders(arguments: Sequence[str]) -> list[Path]:
+    """The folders that the user has made and named for what the command writes."""
+    names = [each.partition("=")[2].strip("'\"") for each in arguments if each.startswith(FOLDERS)]
+    return [path for name in names if (path := user_path(name).absolute()).is_dir()]
+
+
+def remove_if_empty(folder: Path, kept: Sequence[Path]) -> None:
     """Remove an empty folder, and under outputs/ the folder of its day and outputs/ itself."""
     here = Path.cwd()
-    if folder in (here, *here.parents):
+    if folder.absolute() in (here, *here.parents, *kept):
         return
     with suppress(OSError):
         folder.rmdir()

@@ -44,8 +44,7 @@ class Preparation:
         stored_sides = (math.ceil(side * larger) for side in sides)
         folder = None if self.cache in ("ram", "off") else user_path(self.cache)
         if self.cache == "disk":
-            user = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-            folder = user / "ddpm-cli"
+            folder = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ddpm-cli"
         # the class is frozen
         object.__setattr__(self, "shape", (self.channels, *sides))
         object.__setattr__(self, "stored_shape", (self.channels, *stored_sides))

@@ -290,3 +290,17 @@ def test_help_and_configuration_import_no_torch(arguments, told):
     )
     assert outcome.returncode == 0, outcome.stderr
     assert all(text in outcome.stdout for text in told)
+
+
+@pytest.mark.parametrize("folder", ["made", "a/b"])
+def test_a_failing_command_leaves_the_folder_that_the_user_has_made(command, folder):
+    Path(folder).mkdir(parents=True)
+    for name in ("sample", "evaluate"):
+        assert command(name, "ckpt=missing.pt", f"hydra.run.dir={folder}").code == 1
+        assert Path(folder).is_dir()
+
+
+def test_a_failing_command_leaves_no_folder_of_its_own(command):
+    assert command("sample", "ckpt=missing.pt", "hydra.run.dir=new").code == 1
+    assert command("sample", "ckpt=missing.pt").code == 1
+    assert not list(Path().iterdir())

@@ -1,5 +1,6 @@
 """Files that break other readers become pixels as people see them, or are refused with a reason."""
 
+import os
 import struct
 import zipfile
 import zlib
@@ -102,6 +103,11 @@ UNREADABLE = {
     "empty.png": (b"", "it is no image of a known format"),
     "bomb.png": (bomb(), "Image size (400000000 pixels) exceeds limit of 178956970 pixels"),
     "large.png": (bomb(10_000, colour=0), "image file is truncated"),
+    "postscript.png": (saved(noise(), "eps"), "it is no image of a known format"),
+    "metafile.jpg": (
+        b"\xd7\xcd\xc6\x9a" + bytes(2) + struct.pack("<4hH", 0, 0, 9, 9, 96) + bytes(30),
+        "it is no image of a known format",
+    ),
 }
 
 
@@ -150,6 +156,16 @@ def test_a_dead_link_is_named_with_its_reason(tmp_path):
     assert read(folder(path=str(tmp_path))).unreadable == [
         (f"{tmp_path}/dead.png", "No such file or directory")
     ]
+
+
+def test_a_pipe_and_a_device_are_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "pipe.png").symlink_to("pipe")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "whole.png").write_bytes(saved(noise()))
+    unreadable = read(folder(path=str(tmp_path))).unreadable
+    assert [name.rpartition("/")[2] for name, _ in unreadable] == ["pipe.png", "zero.png"]
+    assert all("is not a regular file" in why for _, why in unreadable)
 
 
 def test_a_bomb_is_refused_by_its_header_before_a_pixel_is_decoded(tmp_path, monkeypatch):

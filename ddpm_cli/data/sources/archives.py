@@ -19,6 +19,7 @@ from ddpm_cli.data.sources.folders import folder_classes, is_image_name
 from ddpm_cli.data.sources.labels import class_numbers, class_order
 from ddpm_cli.data.sources.source import Source, files_version
 from ddpm_cli.files import user_path
+from ddpm_cli.images import open_image
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # a range of shards in the notation of WebDataset
 LARGEST = 2**30  # the most bytes of an image
@@ -40,9 +41,9 @@ def archive(*, path: str) -> Source:
     places, names, reads, texts = zip(*members, strict=True)
     labels, classes = (texts, class_order(texts)) if any(texts) else folder_classes(names)
 
-    def open_image(index: int) -> Image.Image:
+    def open_member(index: int) -> Image.Image:
         try:
-            return Image.open(BytesIO(reads[index]()))
+            return open_image(BytesIO(reads[index]()))
         except OSError:  # its number tells a fault of the image from one of the machine
             raise
         except BROKEN as error:
@@ -50,7 +51,7 @@ def archive(*, path: str) -> Source:
 
     return Source(
         len(members),
-        open_image,
+        open_member,
         lambda index: f"{names[index]!r} in {str(places[index])!r}",
         (lambda: class_numbers(labels, classes)) if classes else None,
         classes,

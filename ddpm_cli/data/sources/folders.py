@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
-from PIL import Image
 
 from ddpm_cli.data.sources.labels import class_numbers, labels_from_file
 from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.images import open_image
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 
@@ -34,7 +34,7 @@ def folder(*, path: str, labels: str | None = None) -> Source:
     files = [os.path.join(root, name) for name in names]
     return Source(
         len(names),
-        lambda index: Image.open(files[index]),
+        lambda index: open_image(files[index]),
         files.__getitem__,
         (lambda: class_numbers(texts, classes)) if classes else None,
         classes,

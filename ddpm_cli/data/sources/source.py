@@ -16,6 +16,7 @@ from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
 
 from ddpm_cli.data.sources.labels import class_numbers, class_order
+from ddpm_cli.images import open_image
 
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 HEAD = 1024  # rows of a stream in memory, for pictures and validation
@@ -90,8 +91,8 @@ def open_cell(image: dict[str, Any] | None) -> PIL.Image.Image:
         raise ValueError("it is null")
     if image["bytes"] is None and "://" in image["path"]:
         with fsspec.open(image["path"], "rb") as file:
-            return PIL.Image.open(BytesIO(file.read()))
-    return PIL.Image.open(BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"])
+            return open_image(BytesIO(file.read()))
+    return open_image(BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"])
 
 
 def cell_name(image: dict[str, Any] | None, index: int) -> str:
