@@ -21,6 +21,7 @@ from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
 GRIDS = 50  # the most grids of samples
 MOST_DRAWS, MOST_NUMBERS, MOST_FLOPS = 4000, 2e8, 2e13  # of a film: noise, pixels, networks
+SMALL = 2**14  # numbers of an image that any network draws in bounded time
 OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # the most bytes in the page
 
 
@@ -61,6 +62,8 @@ def is_affordable(generator: Generator, draws: int) -> bool:
     steps, pixels = generator.steps, math.prod(generator.shape)
     if steps * draws > MOST_DRAWS or steps * pixels > MOST_NUMBERS:
         return False
+    if pixels <= SMALL:  # a count loads a large part of torch
+        return True
     flops = count_flops(generator.denoiser.network, generator.shape) or 0
     return steps * flops / 3 <= MOST_FLOPS  # forward takes a third
 

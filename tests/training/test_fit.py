@@ -69,9 +69,7 @@ def test_options_come_from_the_configuration_and_moments_from_the_state():
 
 def test_the_state_of_other_parameters_is_refused():
     state = fresh()
-    with pytest.raises(
-        ValueError, match="the optimizer's state is of 1 parameters, but the network has"
-    ):
+    with pytest.raises(ValueError, match="the optimizer's state, of 1 parameters, is not of the"):
         load_moments(state, {"0": {"step": torch.tensor(1.0)}})
     with pytest.raises(ValueError, match="the weights do not fit this network"):
         load_network(state.denoiser.network, {})

@@ -36,8 +36,10 @@ def test_the_command_that_goes_on_finds_the_users_own_yaml(command):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_signals_of_schedulers_and_a_closed_terminal_stop_a_run_with_a_checkpoint(
-    command, monkeypatch, number
+    command, monkeypatch, request, number
 ):
+    before = signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup
+    request.addfinalizer(lambda: signal.signal(number, before))
     monkeypatch.setattr(
         RunLogger,
         "write_numbers",
