@@ -2,11 +2,14 @@
 
 import io
 import json
+import re
+import time
 import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pytest
 import safetensors.torch
 import torch
 from omegaconf import OmegaConf
@@ -113,3 +116,20 @@ def archive(members, compression=zipfile.ZIP_STORED):
         for name, content in members:
             written.writestr(name, content)
     return file.getvalue()
+
+
+def assert_refused(path):
+    """A file is refused in one line, within 5 s of CPU and 300 MiB beyond what is in memory."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak of memory starts anew
+    before, began = peak_memory(), time.process_time()
+    with pytest.raises(ValueError, match="checkpoint") as error:
+        Checkpoint.load(path)
+    assert time.process_time() - began < 5
+    assert peak_memory() - before < 300 * 2**20
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def peak_memory():
+    """The peak of this process's resident memory in bytes."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", text)[1])

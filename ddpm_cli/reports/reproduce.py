@@ -17,7 +17,8 @@ from ddpm_cli.run_folder.overrides import typed_overrides
 
 GROUP = "|".join(GROUPS)
 RECIPE = re.compile(  # a choice by its name alone, which is no path; an option
-    rf"\+?(?:{GROUP}|experiment)=['\"]?[\w-]+['\"]?|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|trust=.*"
+    rf"\+?(?:{GROUP}|experiment)=['\"]?[\w-]+['\"]?"
+    rf"|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|trust=.*"
 )
 MOST_DEPTH = 20  # of the brackets in an override
 
