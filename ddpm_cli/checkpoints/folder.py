@@ -32,7 +32,9 @@ def write_and_prune(
     write_checkpoint(path, checkpoint)
     for name in (LAST, BEST) if best else (LAST,):
         write_atomically(path.with_stem(name), lambda partial: link_or_copy(path, partial))
-        (checkpoints / f"{name}{OLD}").unlink(missing_ok=True)
+        before = checkpoints / f"{name}{OLD}"
+        if before.is_file() and before.stat().st_nlink > 1:  # a link; an only copy stays
+            before.unlink()
     path.with_suffix(OLD).unlink(missing_ok=True)
     paths = newest_first(folder)[::-1]
     later = [each for each in paths if each.stem > path.stem]  # damaged, or before a roll-back

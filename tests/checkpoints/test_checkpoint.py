@@ -353,12 +353,24 @@ def test_the_newest_are_kept_and_the_last_is_one_of_them(tmp_path):
 def test_a_run_of_an_old_format_goes_on_in_its_folder(tmp_path):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    for name in ("step_00000001", "step_00000002", "last", "best"):
-        (folder / f"{name}.pt").write_bytes(b"old")
+    for step, link in ((1, "best"), (2, "last")):
+        (folder / f"step_0000000{step}.pt").write_bytes(b"old")
+        (folder / f"{link}.pt").hardlink_to(folder / f"step_0000000{step}.pt")
     checkpoint = snapshot.take_snapshot(state(), CFG, **ABOUT)
     checkpoints.write_and_prune(tmp_path, checkpoint, last=2)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["best.pt", "last.safetensors", "step_00000002.pt", "step_00000003.safetensors"]
     assert checkpoints.has_best(tmp_path)
     checkpoints.write_and_prune(tmp_path, checkpoint, last=2, best=True)
-    assert not (folder / "best.pt").exists()
+    assert (folder / "best.safetensors").exists()
+
+
+def test_an_old_checkpoint_that_is_the_only_copy_is_never_deleted(tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in ("last", "best"):
+        (folder / f"{name}.pt").write_bytes(b"only copy")
+    checkpoint = snapshot.take_snapshot(state(), CFG, **ABOUT)
+    checkpoints.write_and_prune(tmp_path, checkpoint, last=1, best=True)
+    assert {path.read_bytes() for path in folder.glob("*.pt")} == {b"only copy"}
+    assert len([*folder.glob("*.pt")]) == 2
