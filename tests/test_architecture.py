@@ -26,12 +26,13 @@ LEVELS = [  # of rooms, from the top down
     "evaluation training components",
     "samplers losses sweeps",
     "checkpoints run_folder loading metrics denoiser train_times",
+    "image_sets",
     "data networks parallel rendering diffusion schedules seeds images",
     "config console hardware length_scaling",
     "text files even_indices shapes",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
-SHARED_LEVELS = (7, 8)  # whose single files the other rooms of the level may import
+SHARED_LEVELS = (7, 9)  # whose single files the other rooms of the level may import
 DEEPER_COMMANDS = {("doctor", "train")}  # a doctor's checks are the first half of a training run
 
 WORDS = {"between", "even", "speed"}  # end like a participle and are none

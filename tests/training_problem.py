@@ -5,10 +5,10 @@ from functools import partial
 import torch
 
 from ddpm_cli import losses, schedules
-from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.hardware import prepare_for_training
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import distribute, load_optimizer, network_state, optimizer_state

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.data import ImageArray, select_images
-from ddpm_cli.data.cache import tell_unwritable
 from ddpm_cli.files import write_atomically
+from ddpm_cli.image_sets.cache import tell_unwritable
+from ddpm_cli.images import ImageArray, select_images
 from ddpm_cli.metrics import Extractor
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Features, Indices

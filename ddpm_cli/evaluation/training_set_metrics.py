@@ -8,9 +8,10 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.config.overrides import choices
-from ddpm_cli.data import ImageArray, ImageSet
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.even_indices import evenly_spaced
+from ddpm_cli.image_sets import ImageSet
+from ddpm_cli.images import ImageArray
 from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
 from ddpm_cli.metrics.kernel import row_means
 from ddpm_cli.shapes import Features

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from ddpm_cli.data.decoding import UNREADABLE
 from ddpm_cli.files import user_path
+from ddpm_cli.image_sets.decoding import UNREADABLE
 from ddpm_cli.images import open_image, prepare_image, to_float
 from ddpm_cli.shapes import Images, Mask
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ddpm_cli.data.image_set import ImageSet
+from ddpm_cli.image_sets.image_set import ImageSet
 from ddpm_cli.images import Batch, ImageArray, select_images
 from ddpm_cli.parallel.stop_signals import stop_signals
 from ddpm_cli.seeds import Purpose, rng_at

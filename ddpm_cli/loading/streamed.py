@@ -18,10 +18,10 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from numpy.typing import NDArray
 
-from ddpm_cli.data.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
-from ddpm_cli.data.image_set import is_held_out
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import StreamedTable, cell_name, open_cell
+from ddpm_cli.image_sets.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
+from ddpm_cli.image_sets.image_set import is_held_out
 from ddpm_cli.images import prepare_image
 from ddpm_cli.loading.shuffled import Batch, Chance, cut_crop
 from ddpm_cli.seeds import Purpose, rng_at

@@ -7,8 +7,7 @@ from typing import Any, TypeAlias
 import torch
 from torch.nn.functional import interpolate
 
-from ddpm_cli.data import ImageArray, select_images
-from ddpm_cli.images import to_float
+from ddpm_cli.images import ImageArray, select_images, to_float
 from ddpm_cli.shapes import Bytes, Features
 
 Extract: TypeAlias = Callable[[Bytes], Features]

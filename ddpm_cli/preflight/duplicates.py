@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddpm_cli.data.decoding import Hashes, Records
+from ddpm_cli.image_sets.decoding import Hashes, Records
 from ddpm_cli.images import ImageArray, select_images
 from ddpm_cli.shapes import PerImage
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from ddpm_cli.data import ImageSet
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.image_statistics import class_counts
 from ddpm_cli.shapes import Bytes

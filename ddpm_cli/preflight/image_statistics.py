@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddpm_cli.data.decoding import Records
-from ddpm_cli.data.image_set import ImageSet
+from ddpm_cli.image_sets.decoding import Records
+from ddpm_cli.image_sets.image_set import ImageSet
 from ddpm_cli.images import ImageArray
 from ddpm_cli.preflight.duplicates import Places, exact_copies, near_copies
 from ddpm_cli.shapes import Labels

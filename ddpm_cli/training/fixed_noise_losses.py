@@ -16,7 +16,7 @@ from ddpm_cli.train_times import History, stratified
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch
 
 if TYPE_CHECKING:
-    from ddpm_cli.data import ImageSet
+    from ddpm_cli.image_sets import ImageSet
 
 IMAGES, QUARTERS = 32, 4
 

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from ddpm_cli import losses, schedules
 from ddpm_cli.config.build import CONFIG_DIR
-from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.hardware import on_device, prepare_for_training
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, Pointwise

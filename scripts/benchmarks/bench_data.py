@@ -39,7 +39,8 @@ from ddpm_cli import losses
 from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.data import ImageSet, Preparation, decode_source, folder
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import ImageSet, decode_source
 from ddpm_cli.images import to_float
 from ddpm_cli.loading import Batch, BatchDataset, batches
 from ddpm_cli.parallel import ProcessGroup

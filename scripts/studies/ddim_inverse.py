@@ -12,7 +12,8 @@ import torch
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.data import Preparation, digits, load_image_set
+from ddpm_cli.data import Preparation, digits
+from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.images import to_float
 from ddpm_cli.samplers import clip_x0, ddim, inverse
 from ddpm_cli.samplers.grids import even

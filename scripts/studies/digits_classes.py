@@ -15,9 +15,10 @@ from sklearn.svm import SVC
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.data import Preparation, digits, load_image_set
+from ddpm_cli.data import Preparation, digits
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.generator import Noises
+from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.images import to_bytes
 from ddpm_cli.samplers import Grid, clip_x0, ddim, with_guidance, with_label
 from ddpm_cli.shapes import Images, Labels

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ddpm_cli.data import ImageSet, Preparation, digits, load_image_set
+from ddpm_cli.data import Preparation, digits
+from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.rendering.tiles import save_png
 
 METRICS = "metrics=[fd_pixels,fd_lite0,prc_lite0,prc_pixels,copies_pixels,copies_lite0]"

@@ -14,9 +14,10 @@ import torch
 from ddpm_cli import samplers
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.data import Preparation, digits, load_image_set
+from ddpm_cli.data import Preparation, digits
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, frechet_distance, moments
 from ddpm_cli.metrics.features import average_down

@@ -22,7 +22,8 @@ from torch import Tensor
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.components import build_time_sampler, load_denoiser
 from ddpm_cli.config.build import bind_options, build
-from ddpm_cli.data import Preparation, load_image_set
+from ddpm_cli.data import Preparation
+from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import vlb
 from ddpm_cli.seeds import Purpose

@@ -10,7 +10,8 @@ from conftest import TINY
 from PIL import Image
 
 from ddpm_cli import preflight
-from ddpm_cli.data import ImageSet, Preparation, folder, load_image_set
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import ImageSet, load_image_set
 
 PHOTOS = ["data=folder", "data.path=photos", "data.size=16", "hydra.run.dir=out"]
 SKIP = "data.on_error=skip"

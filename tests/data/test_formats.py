@@ -11,18 +11,9 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from ddpm_cli.data import (
-    ImageSet,
-    Preparation,
-    archive,
-    arrays,
-    digits,
-    folder,
-    hub,
-    load_image_set,
-    several,
-)
+from ddpm_cli.data import Preparation, archive, arrays, digits, folder, hub, several
 from ddpm_cli.data.sources.archives import matching_files
+from ddpm_cli.image_sets import ImageSet, load_image_set
 
 GREY = Preparation(size=8, channels=1, flip=False)
 KINDS = {

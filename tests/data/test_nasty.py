@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import Preparation, archive, decode_source, folder
+from ddpm_cli.data import Preparation, archive, folder
+from ddpm_cli.image_sets import decode_source
 from ddpm_cli.images import prepare_image
 
 GREY = 90
@@ -245,7 +246,7 @@ def test_a_kind_of_file_that_is_not_supported_is_an_image_that_cannot_be_read(
     def refused(*_):
         raise NotImplementedError("Unimplemented pixel format")
 
-    monkeypatch.setattr("ddpm_cli.data.decoding.prepare_image", refused)
+    monkeypatch.setattr("ddpm_cli.image_sets.decoding.prepare_image", refused)
     assert (
         decode_source(
             folder(path=str(tmp_path)), Preparation(size=4, channels=1, flip=False)

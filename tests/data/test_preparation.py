@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, arrays, load_image_set
+from ddpm_cli.data import Preparation, arrays
 from ddpm_cli.data.sources.source import rows_source
+from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.images import prepare_image
 
 

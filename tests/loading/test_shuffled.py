@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ddpm_cli.data import ImageSet, Preparation, folder, load_image_set
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.images import CentreCrop
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.loading.shuffled import epoch_order

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_cli.data import Preparation, hub, load_image_set
+from ddpm_cli.data import Preparation, hub
+from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.loading import StreamShare, streamed_batches
 from ddpm_cli.loading import streamed as streaming
 

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from ddpm_cli.data import Preparation, assemble_image_set, decode_source, folder
-from ddpm_cli.data.decoding import RECORD, content_hash, perceptual_hash
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import assemble_image_set, decode_source
+from ddpm_cli.image_sets.decoding import RECORD, content_hash, perceptual_hash
 from ddpm_cli.images import prepare_image
 from ddpm_cli.preflight.duplicates import candidate_pairs, exact_copies, near_copies
 from ddpm_cli.preflight.image_statistics import image_statistics

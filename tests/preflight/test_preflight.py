@@ -12,9 +12,9 @@ from torch import nn
 from training_problem import LABELLED, RECIPE, fresh
 
 from ddpm_cli import losses, preflight, schedules
-from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.preflight import resources

@@ -23,8 +23,8 @@ from training_problem import (
 )
 
 from ddpm_cli import losses
-from ddpm_cli.data import ImageSet
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.parallel import ProcessGroup, load_network, network_state
 from ddpm_cli.train_times import loss_aware

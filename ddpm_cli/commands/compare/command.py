@@ -23,9 +23,9 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
-from ddpm_cli.data import ImageSet
 from ddpm_cli.files import save_text, user_path
 from ddpm_cli.hardware import device_text
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import extract_features, moments
 from ddpm_cli.rendering.tiles import labelled_rows, save_png
 from ddpm_cli.shapes import Bytes

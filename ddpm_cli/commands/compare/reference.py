@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.data import ImageSet, Preparation, load_image_set
+from ddpm_cli.data import Preparation
+from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.metrics import frechet_distance, moments
 from ddpm_cli.shapes import Features
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddpm_cli.data.decoding import Records
+from ddpm_cli.image_sets.decoding import Records
 from ddpm_cli.preflight.image_statistics import ImageStatistics
 from ddpm_cli.rendering.tiles import ImageBytes
 from ddpm_cli.reports.curves import escape_dollars

@@ -10,9 +10,9 @@ import torch
 from ddpm_cli.commands.data.histograms import draw_histograms
 from ddpm_cli.commands.data.subject import DataReport
 from ddpm_cli.commands.data.summary import report_content
-from ddpm_cli.data import select_images
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import save_text
+from ddpm_cli.images import select_images
 from ddpm_cli.rendering.figure import save_figure
 from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
 

@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from ddpm_cli.data import Decoded, ImageSet, Preparation, Source, assemble_image_set, decode_source
+from ddpm_cli.data import Preparation, Source
+from ddpm_cli.image_sets import Decoded, ImageSet, assemble_image_set, decode_source
 from ddpm_cli.preflight.duplicates import Places
 from ddpm_cli.preflight.image_statistics import ImageStatistics, image_statistics
 

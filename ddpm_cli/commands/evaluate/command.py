@@ -26,7 +26,6 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
-from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
@@ -34,6 +33,7 @@ from ddpm_cli.files import save_text
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import PROVENANCE
 from ddpm_cli.hardware import device_text, find_device
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import Copies
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ddpm_cli.data import ImageArray, select_images
+from ddpm_cli.images import ImageArray, select_images
 from ddpm_cli.metrics import Copies
 from ddpm_cli.rendering.tiles import Picture, extend, labelled_rows
 

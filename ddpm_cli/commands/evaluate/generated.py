@@ -10,12 +10,14 @@ from omegaconf import DictConfig
 
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.config.build import bind_options
-from ddpm_cli.data import ImageArray, folder, load_image_set
+from ddpm_cli.data import folder
 from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import provenance
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import ImageStore
+from ddpm_cli.image_sets import load_image_set
+from ddpm_cli.images import ImageArray
 from ddpm_cli.parallel.launch import mark_resumable
 from ddpm_cli.shapes import Bytes, Indices
 

@@ -12,12 +12,13 @@ from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.data import ImageSet, Preparation, load_image_set
-from ddpm_cli.data.image_set import check_labels
+from ddpm_cli.data import Preparation
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.evaluation.bits_per_dim import even_levels
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import user_path
+from ddpm_cli.image_sets import ImageSet, load_image_set
+from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.parallel import ProcessGroup
 
 

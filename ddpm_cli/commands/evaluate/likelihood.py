@@ -15,7 +15,6 @@ from ddpm_cli import checkpoints
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.console import fact
-from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation.bits_per_dim import (
     NoiseAt,
     bound_rates,
@@ -27,6 +26,7 @@ from ddpm_cli.evaluation.bits_per_dim import (
 )
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
 from ddpm_cli.files import csv_text, save_text
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.images import to_float
 from ddpm_cli.losses import normal_cdf, tanh_cdf
 from ddpm_cli.metrics import Number

@@ -10,9 +10,10 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.data import ImageSet, Preparation, StreamedTable
+from ddpm_cli.data import Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.hardware import FlopCount, device_text
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ProcessGroup

@@ -25,8 +25,7 @@ from ddpm_cli.components import (
 from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
-from ddpm_cli.data import ImageSet, Preparation, StreamedTable, load_image_set
-from ddpm_cli.data.image_set import check_labels
+from ddpm_cli.data import Preparation, StreamedTable
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.extractor_config import build_extractors
@@ -40,6 +39,8 @@ from ddpm_cli.hardware import (
     on_device,
     prepare_for_training,
 )
+from ddpm_cli.image_sets import ImageSet, load_image_set
+from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import Loss

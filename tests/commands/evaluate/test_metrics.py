@@ -14,7 +14,8 @@ import torch
 from checkpoint_files import scale
 from PIL import Image
 
-from ddpm_cli.data import Preparation, digits, load_image_set
+from ddpm_cli.data import Preparation, digits
+from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.metrics import Extractor
 from ddpm_cli.rendering.tiles import save_png
 

@@ -12,9 +12,9 @@ from run_files import tensors
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import time_budget
-from ddpm_cli.data import ImageSet
-from ddpm_cli.data.image_set import check_labels
 from ddpm_cli.generation.generator import Generator
+from ddpm_cli.image_sets import ImageSet
+from ddpm_cli.image_sets.image_set import check_labels
 
 CONDITIONAL = [
     *TINY,

@@ -14,9 +14,9 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import loop
 from ddpm_cli.commands.train import sample_metrics as measures
 from ddpm_cli.commands.train.resume import best_metric_changes
-from ddpm_cli.data import ImageSet
 from ddpm_cli.evaluation import training_set_metrics as gauge
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import Extractor, frechet_distance, kernel_distance, moments
 
 MEASURES = [

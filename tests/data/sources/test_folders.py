@@ -4,7 +4,8 @@ import datasets
 import pytest
 from PIL import Image
 
-from ddpm_cli.data import Preparation, folder, load_image_set
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import load_image_set
 
 GREY = Preparation(size=4, channels=1, flip=False)
 TREE = [

@@ -11,8 +11,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ddpm_cli.data import Preparation, digits, folder, hub, load_image_set
+from ddpm_cli.data import Preparation, digits, folder, hub
 from ddpm_cli.data.sources.source import rows_source
+from ddpm_cli.image_sets import load_image_set
 
 GREY = Preparation(size=4, channels=1, flip=False)
 

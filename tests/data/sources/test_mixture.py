@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_cli.data import Preparation, Source, load_image_set, several
-from ddpm_cli.data.image_set import image_weights
+from ddpm_cli.data import Preparation, Source, several
 from ddpm_cli.data.sources.mixture import open_source
+from ddpm_cli.image_sets import load_image_set
+from ddpm_cli.image_sets.image_set import image_weights
 
 GREY = Preparation(size=4, channels=1, flip=False)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ddpm_cli.data.cache import decode_to_disk
-from ddpm_cli.data.decoding import (
+from ddpm_cli.data.preparation import Preparation
+from ddpm_cli.data.sources.source import Source
+from ddpm_cli.image_sets.cache import decode_to_disk
+from ddpm_cli.image_sets.decoding import (
     CORES,
     UNREADABLE,
     Decoded,
@@ -16,8 +18,6 @@ from ddpm_cli.data.decoding import (
     decode_all,
     fault_text,
 )
-from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources.source import Source
 from ddpm_cli.images import prepare_image
 from ddpm_cli.shapes import Bytes, Indices, Pixels
 

@@ -28,7 +28,9 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ddpm_cli.console import fact
-from ddpm_cli.data.decoding import (
+from ddpm_cli.data.preparation import Preparation
+from ddpm_cli.data.sources.source import Source
+from ddpm_cli.image_sets.decoding import (
     CORES,
     PROGRESS,
     RECORD,
@@ -38,8 +40,6 @@ from ddpm_cli.data.decoding import (
     decode_all,
     prefetch,
 )
-from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources.source import Source
 
 VERSION = 1  # the version of an entry's format and of the preparation
 ATTEMPTS = 3  # attempts to build a damaged entry anew

@@ -18,7 +18,8 @@ from filelock import FileLock
 from PIL import Image
 
 from ddpm_cli import console
-from ddpm_cli.data import ImageSet, Preparation, cache, folder, load_image_set
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import ImageSet, cache, load_image_set
 from ddpm_cli.loading import BatchDataset, batches
 
 COUNT = 12
@@ -27,7 +28,8 @@ KINDS = ("ram", "disk", "off", "a folder")
 PROGRAM = """
 import logging, sys, time
 from dataclasses import replace
-from ddpm_cli.data import Preparation, decoding, folder, load_image_set
+from ddpm_cli.data import Preparation, folder
+from ddpm_cli.image_sets import decoding, load_image_set
 decoding.BLOCK = 1
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
 source = folder(path=sys.argv[1])

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddpm_cli.data.decoding import Decoded, Hashes, Records, content_hash
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
-from ddpm_cli.data.storage import decode_source
+from ddpm_cli.image_sets.decoding import Decoded, Hashes, Records, content_hash
+from ddpm_cli.image_sets.storage import decode_source
 from ddpm_cli.images import CentreCrop, ImageArray, ImageSubset, select_images
 from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
