@@ -17,7 +17,7 @@ from PIL import Image
 
 from ddpm_cli.data.sources.folders import folder_classes, is_image_name
 from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data.sources.source import Rules, Source, files_version
 from ddpm_cli.files import user_path
 from ddpm_cli.images import open_image
 
@@ -28,11 +28,12 @@ BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, *BAD_ARCHIVE)
 
 
-def archive(*, path: str) -> Source:
+def archive(*, path: str, rules: Rules = 2) -> Source:
     """All images in an archive, or in several by a pattern, in the order of their names.
 
     Images of compressed tar files are kept in memory. Classes are the texts of KEY.cls beside
     KEY.jpg (as in a WebDataset), if any; else the folders, if there are several.
+    rules: the version of the rules by which images and classes are read.
     """
     files = matching_files(path)
     members = [(file, *member) for file in files for member in image_members(file)]
@@ -56,6 +57,7 @@ def archive(*, path: str) -> Source:
         (lambda: class_numbers(labels, classes)) if classes else None,
         classes,
         lambda: files_version(map(str, files)),
+        rules=rules,
     )
 
 

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data.sources.source import Rules, Source, files_version
 from ddpm_cli.files import user_path
 
 
-def arrays(*, path: str) -> Source:
+def arrays(*, path: str, rules: Rules = 2) -> Source:
     """The images [N, H, W] or [N, H, W, C], uint8 or uint16, of a mapped .npy file or an .npz.
 
     C is 1 (grey), 2 (grey, alpha), 3 (RGB), 4 (RGB, alpha) or 5 (any). uint16 is scaled to 8 bits.
 
     An .npz has images under `images` or `arr_0`, and perhaps classes [N] as whole numbers under
-    `labels` or `arr_1`.
+    `labels` or `arr_1`. rules: the version of the rules by which images and classes are read.
     """
     images, labels = load_array(path)
     values, places = np.unique([] if labels is None else labels, return_inverse=True)
@@ -37,6 +37,7 @@ def arrays(*, path: str) -> Source:
         places.tolist if len(values) else None,
         [str(value) for value in values],
         lambda: files_version([str(user_path(path))]),
+        rules=rules,
     )
 
 

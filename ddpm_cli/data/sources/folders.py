@@ -7,17 +7,18 @@ from pathlib import PurePosixPath
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
 from ddpm_cli.data.sources.labels import class_numbers, labels_from_file
-from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data.sources.source import Rules, Source, files_version
 from ddpm_cli.images import open_image
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
 
 
-def folder(*, path: str, labels: str | None = None) -> Source:
+def folder(*, path: str, labels: str | None = None, rules: Rules = 2) -> Source:
     """All images in a folder and its subfolders; the subfolders' names are the classes.
 
     There are classes if the images lie equally deep in several subfolders. labels: a CSV or JSONL
     file with file_name (relative to the folder) and label, which gives other classes.
+    rules: the version of the rules by which images and classes are read.
     """
     root = os.path.abspath(os.path.expanduser(path))
     if not path or not os.path.isdir(root):
@@ -39,6 +40,7 @@ def folder(*, path: str, labels: str | None = None) -> Source:
         (lambda: class_numbers(texts, classes)) if classes else None,
         classes,
         lambda: files_version(names, root),
+        rules=rules,
     )
 
 

@@ -4,6 +4,7 @@ import glob
 import os
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +15,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from ddpm_cli.data.sources.source import (
+    Rules,
     Source,
     Table,
     files_at,
@@ -40,12 +42,14 @@ def hub(
     image_column: str = "auto",
     label_column: str | None = "auto",
     streaming: bool = False,
+    rules: Rules = 2,
 ) -> Source:
     """A data set of the Hugging Face hub by its name, or a local Parquet or Arrow file or folder.
 
     Columns are found by their types (`auto`; ClassLabel, or `cls` of a WebDataset) unless they are
     named; label_column null drops the labels. A gated or private data set needs a token, from
     HF_TOKEN or `hf auth login`. streaming: training reads the rows and keeps nothing on the disk.
+    rules: the version of the rules by which images and classes are read.
     """
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
@@ -68,7 +72,8 @@ def hub(
         rows = Dataset.load_from_disk(str(path))
     else:
         rows = load_from_hub(name, split, load)
-    return table_source(rows, image_column, label_column, local_path)
+    source = table_source(rows, image_column, label_column, local_path)
+    return replace(source, rules=rules)
 
 
 def load_local(kind: str, path: Path, load: Load) -> Table:

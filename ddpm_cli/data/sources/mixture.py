@@ -14,16 +14,17 @@ from ddpm_cli.data.sources.arrays import arrays
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
 from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.source import Source, hash_parts
+from ddpm_cli.data.sources.source import Rules, Source, hash_parts
 from ddpm_cli.files import user_path
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 
 
-def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
+def several(*, paths: list[str], weights: list[float] | None = None, rules: Rules = 2) -> Source:
     """The images of several paths, one after the other; classes of one name are one class.
 
     weights: the shares of the paths in training, in any unit; null: every image counts alike.
+    rules: the version of the rules by which images and classes are read.
     """
     if not paths:
         raise ValueError("paths must name at least one source, but is []")
@@ -32,7 +33,7 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
     ):
         rule = f"weights must be positive and finite, one for each of the {len(paths)} paths"
         raise ValueError(f"{rule}, but is {weights}")
-    sources = [open_source(path) for path in paths]
+    sources = [open_source(path, rules) for path in paths]
     ends = list(accumulate(source.count for source in sources))
     classes = class_order(name for source in sources for name in source.classes)
 
@@ -59,6 +60,7 @@ def several(*, paths: list[str], weights: list[float] | None = None) -> Source:
         classes,
         lambda: hash_parts(source.version() for source in sources),
         list(zip([source.count for source in sources], weights, strict=True)) if weights else None,
+        rules=rules,
     )
 
 
@@ -73,12 +75,14 @@ def label_names(source: Source) -> list[str | None]:
     return [None if label is None or label < 0 else source.classes[label] for label in labels]
 
 
-def open_source(path: str) -> Source:
+def open_source(path: str, rules: Rules = 2) -> Source:
     """Open a path by its kind: a folder, NumPy files, archives, or else a data set."""
     location = user_path(path)
     is_dataset = any((location / name).is_file() for name in ("state.json", "dataset_info.json"))
     if location.is_dir() and not is_dataset:
-        return folder(path=path)
+        return folder(path=path, rules=rules)
     if location.suffix.lower() in (".npy", ".npz"):
-        return arrays(path=path)
-    return archive(path=path) if ARCHIVES.search(path) or is_pattern(path) else hub(name=path)
+        return arrays(path=path, rules=rules)
+    if ARCHIVES.search(path) or is_pattern(path):
+        return archive(path=path, rules=rules)
+    return hub(name=path, rules=rules)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import fsspec
 import numpy as np
@@ -21,6 +21,7 @@ from ddpm_cli.images import open_image
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 HEAD = 1024  # rows of a stream in memory, for pictures and validation
 Table: TypeAlias = Dataset | IterableDataset
+Rules: TypeAlias = Literal[1, 2]  # versions of the rules by which images are read
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Source:
     without classes. version: a text that changes if an image or the order may have changed. parts:
     the number of images of each of several sources, in order, and the source's share of the
     training images; None if all images count alike. rows: the stream to train on, whose first rows
-    this source holds.
+    this source holds. rules: the version of the rules by which its images are read.
     """
 
     count: int
@@ -52,6 +53,7 @@ class Source:
     version: Callable[[], str]
     parts: Sequence[tuple[int, float]] | None = None
     rows: StreamedTable | None = None
+    rules: Rules = 2
 
 
 def rows_source(rows: Dataset, image: str, label: str | None, local: str | None = None) -> Source:
