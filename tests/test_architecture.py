@@ -28,7 +28,7 @@ LEVELS = [  # of rooms, from the top down
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",
     "data networks parallel rendering diffusion schedules seeds images",
-    "config console hardware length_scaling",
+    "config console hardware length_scaling pixels",
     "text files even_indices shapes",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

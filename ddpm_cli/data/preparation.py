@@ -19,7 +19,8 @@ class Preparation:
     mirror half of the images at random. holdout: the share of images held out of training. cache:
     the location of prepared images: `disk` (the user's cache), a folder, `ram` (each run decodes
     anew), or `off` (each access decodes anew). on_error: whether an unreadable image stops the run
-    or is skipped.
+    or is skipped. range: the values that are black and white in images of more than 8 bits; `auto`:
+    a range that holds all images.
 
     shape, stored_shape: (channels, height, width) of the network's input and of a stored image.
     cache_folder: the folder of prepared images, if they are kept.
@@ -34,6 +35,7 @@ class Preparation:
     holdout: float = 0.0
     cache: str = "ram"
     on_error: Literal["stop", "skip"] = "stop"
+    range: Literal["auto"] | list[float] = "auto"
     shape: tuple[int, ...] = field(init=False)
     stored_shape: tuple[int, ...] = field(init=False)
     cache_folder: Path | None = field(init=False)
@@ -57,6 +59,13 @@ class Preparation:
             raise ValueError(f"{rule}, but is {self.holdout}")
         if not 0 < self.margin <= 1:
             raise ValueError(f"data.margin must be more than 0 and at most 1, but is {self.margin}")
+        if self.range != "auto" and not is_rising_pair(self.range):
+            raise ValueError(f"data.range must be auto or [low, high], but is {self.range}")
         if self.cache not in ("ram", "disk", "off") and os.sep not in self.cache:
             rule = f"data.cache must be ram, disk, off, or a folder (with a {os.sep} in it)"
             raise ValueError(f"{rule}, but is {self.cache!r}")
+
+
+def is_rising_pair(numbers: list[float]) -> bool:
+    """Whether there are two numbers, the first of which is less."""
+    return len(numbers) == 2 and numbers[0] < numbers[1]

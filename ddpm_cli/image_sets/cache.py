@@ -40,8 +40,9 @@ from ddpm_cli.image_sets.decoding import (
     decode_all,
     prefetch,
 )
+from ddpm_cli.shapes import Bytes
 
-VERSION = 1  # the version of an entry's format and of the preparation
+VERSION = 2  # the version of an entry's format and of the preparation
 ATTEMPTS = 3  # attempts to build a damaged entry anew
 DAMAGE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 SPENT = (errno.EDQUOT, errno.ENOSPC, errno.EROFS)
@@ -58,7 +59,8 @@ def decode_to_disk(
     root = preparation.cache_folder
     assert root is not None
     # the name is a hash of all that decides the bytes
-    facts = [VERSION, source.version(), source.count, *preparation.stored_shape, preparation.crop]
+    facts = [VERSION, source.rules, source.version(), source.count, *preparation.stored_shape]
+    facts += [preparation.crop, preparation.range]
     entry = root / hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
     for _ in range(ATTEMPTS):
         with lock_entry(entry, verbose):
@@ -116,12 +118,13 @@ def write_entry(entry: Path, source: Source, preparation: Preparation, verbose: 
     unfinished.mkdir()
     try:
         with (unfinished / "images").open("wb") as file:
+
+            def store(first: int, block: Bytes) -> None:
+                file.seek(first * math.prod(preparation.stored_shape))
+                file.write(block.numpy().data)
+
             records, unreadable = decode_all(
-                source,
-                preparation,
-                lambda first, block: file.write(block.numpy().data),
-                threads=CORES,
-                verbose=verbose,
+                source, preparation, store, threads=CORES, verbose=verbose
             )
             sync(file)
         save_records(unfinished, records, unreadable, time.perf_counter() - began)

@@ -24,7 +24,9 @@ from tqdm import tqdm
 
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
+from ddpm_cli.image_sets.value_ranges import first_ranges, ranges_by_kind
 from ddpm_cli.images import ImageArray, prepare_image, upright_size
+from ddpm_cli.pixels.values import Ranges, image_mode, value_extremes, value_kind
 from ddpm_cli.shapes import Bytes
 
 RECORD = np.dtype(
@@ -38,10 +40,14 @@ RECORD = np.dtype(
         ("low", "u1"),  # the smallest prepared byte
         ("high", "u1"),
         ("plain", "?"),  # of one colour
+        ("least", "<f8"),  # the smallest value of the original, if it has more than 8 bits
+        ("most", "<f8"),  # the greatest
+        ("frames", "<u4"),  # pages of the file
     ]
 )
 VISIBLE = 1  # level of 255; JPEG leaves smaller differences of brightness on a plain ground
 BLOCK = 2**22  # bytes of images that a thread decodes at once
+PAGED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # whose further frames are images of their own
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PROGRESS: dict[str, Any] = {"delay": 2, "leave": False, "dynamic_ncols": True}
 UNSUPPORTED = (ImportError, NotImplementedError)
@@ -81,8 +87,26 @@ def decode_all(
 ) -> tuple[Records, list[tuple[str, str]]]:
     """Decode all images; return records of readable images, and (name, reason) of the others.
 
-    store: a function that takes the images block by block, with the place of the first image.
+    store: a function that takes the images block by block, with the place of the first image. All
+    images are decoded once more if their values have another range than the likely one.
     """
+    decode = partial(decode_images, source, preparation, store, threads=threads, verbose=verbose)
+    likely = first_ranges(preparation, source.rules)
+    records, unreadable = decode(likely)
+    ranges = ranges_by_kind(records, source, preparation)
+    return (records, unreadable) if ranges == likely else decode(ranges)
+
+
+def decode_images(
+    source: Source,
+    preparation: Preparation,
+    store: Callable[[int, Bytes], object],
+    ranges: Ranges | None,
+    *,
+    threads: int,
+    verbose: bool,
+) -> tuple[Records, list[tuple[str, str]]]:
+    """Decode all images with these ranges of values."""
     total, count = source.count, 0
     records: Records = np.zeros(total, dtype=RECORD)
     unreadable: list[tuple[str, str]] = []
@@ -94,7 +118,7 @@ def decode_all(
         ThreadPoolExecutor(threads) as pool,
         catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
     ):
-        decode = partial(decode_block, source, preparation)
+        decode = partial(decode_block, source, preparation, ranges)
         for images, rows, faults in prefetch(pool, decode, blocks, 2 * threads):
             store(count, images)
             records[count : count + len(rows)] = rows
@@ -105,30 +129,47 @@ def decode_all(
 
 
 def decode_block(
-    source: Source, preparation: Preparation, indices: range
+    source: Source, preparation: Preparation, ranges: Ranges | None, indices: range
 ) -> tuple[Bytes, Records, list[tuple[str, str]]]:
     """Decode some images; return the readable ones, their records, and the faults of the others."""
-    shape = preparation.stored_shape
+    shape, crop = preparation.stored_shape, preparation.crop
     readable, rows, faults = [torch.empty(0, *shape, dtype=torch.uint8)], [], []
     for index in indices:
         try:
             image = source.open(index)
-            if isinstance(image, Image.Image):
-                size, mode = upright_size(image), image.mode
-            else:
-                size, mode = image.shape[1::-1], str(image.dtype)
-            readable.append(prepare_image(image, shape, preparation.crop)[None])
-            rows.append((index, *size, mode.encode()))
+            facts = original_facts(image)  # before an image is shrunk or closed
+            pixels = prepare_image(image, shape, crop, ranges=ranges, rules=source.rules)
+            readable.append(pixels[None])
+            rows.append((index, *facts))
         except UNREADABLE as error:
             faults.append((source.name(index), fault_text(error)))
     images, records = torch.cat(readable), np.zeros(len(rows), dtype=RECORD)
-    originals = ["place", "width", "height", "mode"]
+    originals = ["place", "width", "height", "mode", "least", "most", "frames"]
     records[originals] = np.array(rows, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
     records["low"], records["high"] = low.amin(1), high.amax(1)
     records["plain"] = (low == high).all(1)
     return images, records, faults
+
+
+def original_facts(image: Image.Image | NDArray[Any]) -> tuple[int, int, bytes, float, float, int]:
+    """Width, height, mode, least and greatest value, and pages of an image that is not prepared."""
+    mode = image_mode(image)
+    extremes = value_extremes(image) if value_kind(mode) else (0.0, 0.0)
+    if isinstance(image, Image.Image):
+        return *upright_size(image), mode.encode(), *extremes, frame_count(image)
+    return image.shape[1], image.shape[0], mode.encode(), *extremes, 1
+
+
+def frame_count(image: Image.Image) -> int:
+    """The number of pages of a file; 1 if it has no pages, or if they cannot be counted."""
+    if image.format not in PAGED:
+        return 1
+    try:
+        return getattr(image, "n_frames", 1)
+    except UNREADABLE:
+        return 1
 
 
 def fault_text(error: Exception) -> str:

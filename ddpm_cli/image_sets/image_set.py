@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ddpm_cli.console import fact
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.image_sets.decoding import Decoded, Hashes, Records, content_hash
 from ddpm_cli.image_sets.storage import decode_source
+from ddpm_cli.image_sets.value_ranges import set_ranges
 from ddpm_cli.images import CentreCrop, ImageArray, ImageSubset, select_images
 from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
@@ -118,7 +120,21 @@ def load_image_set(
     if faults:
         share = f"{len(faults):,} of {count:,} images"
         log.warning("warning: %s cannot be read and are skipped: %s", share, listed)
+    for label, text in originals_in_words(decoded.records, source, preparation) if verbose else ():
+        fact(label, text)
     return assemble_image_set(decoded, source, preparation)
+
+
+def originals_in_words(
+    records: Records, source: Source, preparation: Preparation
+) -> Iterator[tuple[str, str]]:
+    """The ranges of values and the pages of the originals, unless all have 8 bits and one page."""
+    for values in set_ranges(records, source, preparation):
+        yield "range", str(values)
+    further = records["frames"].astype(np.int64) - 1
+    if files := int((further > 0).sum()):
+        found = f"{files:,} files have {further.sum():,} pages beyond the first"
+        yield "pages", f"{found}, which are left out; data.pages=all reads them"
 
 
 def assemble_image_set(decoded: Decoded, source: Source, preparation: Preparation) -> ImageSet:

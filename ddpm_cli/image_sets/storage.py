@@ -18,7 +18,9 @@ from ddpm_cli.image_sets.decoding import (
     decode_all,
     fault_text,
 )
+from ddpm_cli.image_sets.value_ranges import ranges_by_kind
 from ddpm_cli.images import prepare_image
+from ddpm_cli.pixels.values import Ranges
 from ddpm_cli.shapes import Bytes, Indices, Pixels
 
 
@@ -38,7 +40,9 @@ def decode_source(
         records, unreadable = decode_all(
             source, preparation, lambda first, images: None, threads=threads, verbose=verbose
         )
-        return Decoded(DecodedOnDemand(source, preparation, records), records, unreadable)
+        ranges = ranges_by_kind(records, source, preparation)
+        on_demand = DecodedOnDemand(source, preparation, records, ranges)
+        return Decoded(on_demand, records, unreadable)
     return decode_to_disk(source, preparation, threads=threads, verbose=verbose)
 
 
@@ -69,6 +73,7 @@ class DecodedOnDemand:
     source: Source
     preparation: Preparation
     records: Records
+    ranges: Ranges | None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,7 +91,11 @@ class DecodedOnDemand:
         name, preparation = self.source.name, self.preparation
         try:
             image = prepare_image(
-                self.source.open(place), preparation.stored_shape, preparation.crop
+                self.source.open(place),
+                preparation.stored_shape,
+                preparation.crop,
+                ranges=self.ranges,
+                rules=self.source.rules,
             )
         except UNREADABLE as error:
             raise ValueError(f"cannot read {name(place)} any more: {fault_text(error)}") from error

@@ -22,6 +22,7 @@ from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import StreamedTable, cell_name, open_cell
 from ddpm_cli.image_sets.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
 from ddpm_cli.image_sets.image_set import is_held_out
+from ddpm_cli.image_sets.value_ranges import stream_ranges
 from ddpm_cli.images import prepare_image
 from ddpm_cli.loading.shuffled import Batch, Chance, cut_crop
 from ddpm_cli.seeds import Purpose, rng_at
@@ -137,7 +138,13 @@ class StreamShare:
         index = window.start.before + number
         row = StreamedRow(replace(window.start, done=done + 1), index)
         try:
-            image = prepare_image(open_cell(cell), preparation.stored_shape, preparation.crop)
+            image = prepare_image(
+                open_cell(cell),
+                preparation.stored_shape,
+                preparation.crop,
+                ranges=stream_ranges(preparation, self.rows.rules),
+                rules=self.rows.rules,
+            )
         except UNREADABLE as error:
             return replace(row, fault=f"{cell_name(cell, index)}: {fault_text(error)}")
         if is_held_out(content_hash(image[None]), preparation.holdout)[0]:

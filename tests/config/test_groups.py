@@ -43,6 +43,7 @@ SURFACE = {
     "model.network.block model.network.dim model.network.dim_mults model.network.groups",
     "model.network.convnext_mult model.network.heads model.network.head_dim model.network.dropout",
     "data.size data.channels data.flip data.holdout data.crop data.margin data.cache data.on_error",
+    "data.range",
     "trainer.device trainer.parallel trainer.steps trainer.epochs trainer.stop_at",
     "trainer.batch_size trainer.lr_schedule trainer.warmup trainer.grad_clip trainer.ema",
     "trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",

@@ -223,8 +223,8 @@ def written(path, content):
         (
             arrays,
             "x.npy",
-            np.zeros((2, 4, 4)),
-            r"path must hold images of uint8 or uint16 .* holds float64 \[2, 4, 4\]",
+            np.zeros((2, 4, 4), dtype=complex),
+            r"path must hold images of numbers \[N, H, W\] .* holds complex128 \[2, 4, 4\]",
         ),
         (
             arrays,
@@ -347,14 +347,23 @@ def test_a_tar_that_is_cut_off_is_told(tmp_path, exported):
 @pytest.mark.parametrize(
     ("channels", "mode"), [((), "L"), ((1,), "L"), ((2,), "LA"), ((3,), "RGB"), ((4,), "RGBA")]
 )
-@pytest.mark.parametrize(("kind", "scale"), [("uint8", 1), ("<u2", 257), (">u2", 257)])
-def test_an_array_of_up_to_four_channels_gives_images_of_eight_bits(
-    tmp_path, channels, mode, kind, scale
-):
+def test_an_array_of_up_to_four_channels_gives_images_of_pillow(tmp_path, channels, mode):
     pixels = np.arange(2 * 3 * 5 * int(np.prod(channels))).reshape(2, 3, 5, *channels)
-    image = arrays(path=written(tmp_path / "x.npy", (pixels * scale).astype(kind))).open(1)
+    image = arrays(path=written(tmp_path / "x.npy", pixels.astype(np.uint8))).open(1)
     assert image.mode == mode
     assert np.array_equal(np.asarray(image).ravel(), pixels[1].ravel())
+
+
+@pytest.mark.parametrize("rules", [1, 2])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("kind", "scale"), [("<u2", 257), (">u2", 257)])
+def test_an_array_of_sixteen_bits_gives_the_images_of_its_eight_highest(
+    tmp_path, channels, kind, scale, rules
+):
+    pixels = np.arange(2 * 3 * 5 * channels).reshape(2, 3, 5, channels)
+    source = arrays(path=written(tmp_path / "x.npy", (pixels * scale).astype(kind)), rules=rules)
+    data = load_image_set(source, Preparation(size=[3, 5], channels=channels, flip=False))
+    assert np.array_equal(data.all_images().permute(0, 2, 3, 1), pixels)
 
 
 def test_an_array_of_five_channels_gives_arrays(tmp_path):
@@ -364,11 +373,12 @@ def test_an_array_of_five_channels_gives_arrays(tmp_path):
     assert np.array_equal(found, pixels[1])
 
 
-def test_sixteen_bits_are_rounded_to_the_nearest_of_eight(tmp_path):
+@pytest.mark.parametrize("rules", [1, 2])
+def test_sixteen_bits_are_rounded_to_the_nearest_of_eight(tmp_path, rules):
     pixels = np.array([[[0, 128, 129, 65406, 65407, 65535]]], dtype=np.uint16)
-    assert np.asarray(arrays(path=written(tmp_path / "x.npy", pixels)).open(0)).tolist() == [
-        [0, 0, 1, 254, 255, 255]
-    ]
+    source = arrays(path=written(tmp_path / "x.npy", pixels), rules=rules)
+    data = load_image_set(source, Preparation(size=[1, 6], channels=1, flip=False))
+    assert data.all_images().tolist() == [[[[0, 0, 1, 254, 255, 255]]]]
 
 
 def test_labels_beside_images_of_an_archive_are_classes_in_the_order_of_numbers(tmp_path):

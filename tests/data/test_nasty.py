@@ -243,7 +243,7 @@ def test_a_kind_of_file_that_is_not_supported_is_an_image_that_cannot_be_read(
 ):
     Image.new("L", (4, 4)).save(tmp_path / "1.png")
 
-    def refused(*_):
+    def refused(*_, **__):
         raise NotImplementedError("Unimplemented pixel format")
 
     monkeypatch.setattr("ddpm_cli.image_sets.decoding.prepare_image", refused)

@@ -1,5 +1,6 @@
 """Preparation: every colour mode, size and fault of a file."""
 
+import math
 from io import BytesIO
 
 import datasets
@@ -192,11 +193,30 @@ def published(image, side):
         (10, 12),
         (9, 40),
         (500, 333),
+        (1000, 9),
+        (9, 1000),
+        (2700, 9),
+        (1, 300),
+        (300, 1),
+        (5000, 33),
+        (17, 4000),
     ],
 )
 def test_the_crop_of_adm_is_as_published(size):
     image = photograph(*size)
     assert torch.equal(prepare_image(image, (3, 16, 16), "adm"), published(image, 16))
+
+
+@pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1)])
+def test_the_crop_of_adm_cuts_an_image_first_that_would_not_fit_into_memory(size, monkeypatch):
+    areas, resize = [], Image.Image.resize
+    monkeypatch.setattr(
+        "PIL.Image.Image.resize",
+        lambda image, size, *rest: areas.append(math.prod(size)) or resize(image, size, *rest),
+    )
+    noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    assert prepare_image(Image.fromarray(noise), (1, 64, 64), "adm").shape == (1, 64, 64)
+    assert max(areas) < 64 * 64 * 10
 
 
 def test_the_crop_of_adm_decodes_all_of_a_jpeg():
@@ -254,17 +274,39 @@ def encoded_in_colour():
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
-    "size", [(500, 650), (650, 500), (320, 300), (1000, 300), (257, 256), (1026, 514)]
-)
-def test_a_jpeg_decoded_at_a_reduced_size_is_within_a_few_grey_levels_of_the_whole(size):
+def jpeg(image):
     file = BytesIO()
-    photograph(*size).save(file, "jpeg", quality=90)
+    image.save(file, "jpeg", quality=90)
+    return file
+
+
+def difference(file, side, rules=2):
+    """By how many levels an image that is decoded at a reduced size differs from the whole."""
     whole = Image.open(file)
     whole.load()
-    differences = (
-        prepare_image(Image.open(file), (3, 64, 64)).float()
-        - prepare_image(whole, (3, 64, 64)).float()
-    ).abs()
-    assert differences.mean() < 1
-    assert differences.max() <= 6
+    reduced = prepare_image(Image.open(file), (3, side, side), rules=rules)
+    return (reduced.float() - prepare_image(whole, (3, side, side)).float()).abs()
+
+
+@pytest.mark.parametrize(
+    "size", [(500, 650), (650, 500), (320, 300), (1000, 300), (257, 256), (1026, 514), (1024, 1536)]
+)
+def test_a_jpeg_decoded_at_a_reduced_size_is_within_two_grey_levels_of_the_whole(size):
+    levels = difference(jpeg(photograph(*size)), 64)
+    assert levels.mean() < 0.5
+    assert levels.max() <= 2
+
+
+@pytest.mark.parametrize(("side", "decoded"), [(85, 256), (86, 512), (42, 128), (21, 64), (9, 64)])
+def test_a_jpeg_is_shrunk_while_it_is_decoded_if_three_times_the_wanted_side_remains(side, decoded):
+    image = Image.open(jpeg(photograph(512, 512)))
+    prepare_image(image, (3, side, side))
+    assert image.size == (decoded, decoded)
+
+
+def test_by_the_rules_of_before_a_jpeg_is_shrunk_while_the_wanted_side_remains():
+    file = jpeg(photograph(512, 512, noise=30))
+    image = Image.open(file)
+    prepare_image(image, (3, 64, 64), rules=1)
+    assert image.size == (64, 64)
+    assert difference(file, 64, rules=1).max() > difference(file, 64).max()

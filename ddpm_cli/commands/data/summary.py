@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from ddpm_cli.commands.data.subject import DataReport
+from ddpm_cli.image_sets import originals_in_words
+from ddpm_cli.image_sets.value_ranges import set_ranges
 from ddpm_cli.preflight.image_checks import LEAST
 from ddpm_cli.preflight.image_statistics import ImageStatistics
 from ddpm_cli.preflight.resources import duration_text
@@ -35,6 +37,7 @@ def summary(report: DataReport) -> Lines:
         f"{len(statistics.enlarged):,} {of_all} are smaller than {width:,} x {height:,}",
     )
     yield "modes", ", ".join(f"{name} {images:,}" for name, images in statistics.modes.items())
+    yield from originals_in_words(report.decoded.records, report.source, report.preparation)
     yield from class_lines(statistics)
     yield "one colour", f"{len(statistics.plain):,} {of_all}"
     yield from list_lines(
@@ -96,6 +99,7 @@ def report_content(report: DataReport) -> dict[str, Any]:
         "readable": len(decoded.records),
         "unreadable": [{"name": name, "reason": why} for name, why in decoded.unreadable],
         **statistics,
+        "ranges": list(map(asdict, set_ranges(decoded.records, report.source, report.preparation))),
         "bytes": math.prod(decoded.images.shape),
         "folder": str(decoded.folder) if decoded.folder else None,
         "seconds": round(report.seconds, 1),

@@ -68,7 +68,7 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
     """The images of the folder `generated`, else the images that the checkpoint will draw."""
     options, group = inputs.options, inputs.group
     if (path := options.generated) is not None:
-        preparation = replace(inputs.preparation, crop="center", holdout=0.0)
+        preparation = replace(inputs.preparation, crop="center", holdout=0.0, range="auto")
         source = group.first_then_others(lambda: folder(path=path))
         data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
         if (count := len(data.images)) < 8:

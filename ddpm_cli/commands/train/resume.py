@@ -24,7 +24,9 @@ from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
-SOURCE = "_target_ path name split image_column label cache on_error rules"  # by fingerprint alone
+SOURCE = (  # by fingerprint alone
+    "_target_ path name split image_column label cache on_error rules range"
+)
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in SOURCE.split()))
 STREAM = ("data.name", "data.split")  # not free in a stream: its fingerprint is of a few images
 HOW = "device parallel processes workers microbatch precision compile activation_checkpointing"

@@ -73,7 +73,8 @@ def hub(
     else:
         rows = load_from_hub(name, split, load)
     source = table_source(rows, image_column, label_column, local_path)
-    return replace(source, rules=rules)
+    stream = source.rows and replace(source.rows, rules=rules)
+    return replace(source, rows=stream, rules=rules)
 
 
 def load_local(kind: str, path: Path, load: Load) -> Table:

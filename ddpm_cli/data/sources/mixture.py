@@ -4,8 +4,8 @@ import math
 import re
 from bisect import bisect_right
 from itertools import accumulate
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +41,7 @@ def several(*, paths: list[str], weights: list[float] | None = None, rules: Rule
         part = bisect_right(ends, index)
         return sources[part], index - (ends[part] - sources[part].count)
 
-    def open_image(index: int) -> Image.Image | NDArray[np.uint8]:
+    def open_image(index: int) -> Image.Image | NDArray[Any]:
         source, place = locate_image(index)
         return source.open(place)
 

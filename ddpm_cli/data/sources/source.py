@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any, Literal, TypeAlias
 
 import fsspec
-import numpy as np
 import PIL.Image
 from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
@@ -26,27 +25,31 @@ Rules: TypeAlias = Literal[1, 2]  # versions of the rules by which images are re
 
 @dataclass(frozen=True)
 class StreamedTable:
-    """A streamed data set: its columns of undecoded images and of labels, and its size if known."""
+    """A streamed data set: its columns of undecoded images and of labels, and its size if known.
+
+    rules: the version of the rules by which its images are read.
+    """
 
     table: IterableDataset
     image: str
     label: str | None
     count: int | None
+    rules: Rules = 2
 
 
 @dataclass(frozen=True)
 class Source:
     """Images by their number, opened on demand, with their names in messages.
 
-    open: opens an image, as an array [H, W, C] if no mode of Pillow has its channels. labels: None
-    without classes. version: a text that changes if an image or the order may have changed. parts:
-    the number of images of each of several sources, in order, and the source's share of the
+    open: opens an image, as an array [H, W] or [H, W, C] if no mode of Pillow is like it. labels:
+    None without classes. version: a text that changes if an image or the order may have changed.
+    parts: the number of images of each of several sources, in order, and the source's share of the
     training images; None if all images count alike. rows: the stream to train on, whose first rows
     this source holds. rules: the version of the rules by which its images are read.
     """
 
     count: int
-    open: Callable[[int], PIL.Image.Image | NDArray[np.uint8]]
+    open: Callable[[int], PIL.Image.Image | NDArray[Any]]
     name: Callable[[int], str]
     labels: Callable[[], Sequence[int | None]] | None
     classes: list[str]
