@@ -67,5 +67,5 @@ class Preparation:
 
 
 def is_rising_pair(numbers: list[float]) -> bool:
-    """Whether there are two numbers, the first of which is less."""
-    return len(numbers) == 2 and numbers[0] < numbers[1]
+    """Whether there are two numbers, the first of which is less, at a finite distance."""
+    return len(numbers) == 2 and 0 < numbers[1] - numbers[0] < math.inf

@@ -42,12 +42,10 @@ RECORD = np.dtype(
         ("plain", "?"),  # of one colour
         ("least", "<f8"),  # the smallest value of the original, if it has more than 8 bits
         ("most", "<f8"),  # the greatest
-        ("frames", "<u4"),  # pages of the file
     ]
 )
 VISIBLE = 1  # level of 255; JPEG leaves smaller differences of brightness on a plain ground
 BLOCK = 2**22  # bytes of images that a thread decodes at once
-PAGED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # whose further frames are images of their own
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PROGRESS: dict[str, Any] = {"delay": 2, "leave": False, "dynamic_ncols": True}
 UNSUPPORTED = (ImportError, NotImplementedError)
@@ -144,7 +142,7 @@ def decode_block(
         except UNREADABLE as error:
             faults.append((source.name(index), fault_text(error)))
     images, records = torch.cat(readable), np.zeros(len(rows), dtype=RECORD)
-    originals = ["place", "width", "height", "mode", "least", "most", "frames"]
+    originals = ["place", "width", "height", "mode", "least", "most"]
     records[originals] = np.array(rows, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
@@ -153,23 +151,13 @@ def decode_block(
     return images, records, faults
 
 
-def original_facts(image: Image.Image | NDArray[Any]) -> tuple[int, int, bytes, float, float, int]:
-    """Width, height, mode, least and greatest value, and pages of an image that is not prepared."""
+def original_facts(image: Image.Image | NDArray[Any]) -> tuple[int, int, bytes, float, float]:
+    """Width, height, mode, and least and greatest value of an image that is not prepared."""
     mode = image_mode(image)
     extremes = value_extremes(image) if value_kind(mode) else (0.0, 0.0)
     if isinstance(image, Image.Image):
-        return *upright_size(image), mode.encode(), *extremes, frame_count(image)
-    return image.shape[1], image.shape[0], mode.encode(), *extremes, 1
-
-
-def frame_count(image: Image.Image) -> int:
-    """The number of pages of a file; 1 if it has no pages, or if they cannot be counted."""
-    if image.format not in PAGED:
-        return 1
-    try:
-        return getattr(image, "n_frames", 1)
-    except UNREADABLE:
-        return 1
+        return *upright_size(image), mode.encode(), *extremes
+    return image.shape[1], image.shape[0], mode.encode(), *extremes
 
 
 def fault_text(error: Exception) -> str:

@@ -120,21 +120,9 @@ def load_image_set(
     if faults:
         share = f"{len(faults):,} of {count:,} images"
         log.warning("warning: %s cannot be read and are skipped: %s", share, listed)
-    for label, text in originals_in_words(decoded.records, source, preparation) if verbose else ():
-        fact(label, text)
+    for values in set_ranges(decoded.records, source, preparation) if verbose else ():
+        fact("range", values)
     return assemble_image_set(decoded, source, preparation)
-
-
-def originals_in_words(
-    records: Records, source: Source, preparation: Preparation
-) -> Iterator[tuple[str, str]]:
-    """The ranges of values and the pages of the originals, unless all have 8 bits and one page."""
-    for values in set_ranges(records, source, preparation):
-        yield "range", str(values)
-    further = records["frames"].astype(np.int64) - 1
-    if files := int((further > 0).sum()):
-        found = f"{files:,} files have {further.sum():,} pages beyond the first"
-        yield "pages", f"{found}, which are left out; data.pages=all reads them"
 
 
 def assemble_image_set(decoded: Decoded, source: Source, preparation: Preparation) -> ImageSet:

@@ -34,8 +34,8 @@ class ValueRange:
         text = f"{found}{self.most:g}; {self.black:g} is black, {self.white:g} is white"
         if self.clipped:
             text += f"; {self.clipped:,} images have values beyond, which are clipped"
-        bits = int(self.most).bit_length()
-        if self.kind == "uint16" and self.white == 65535 and 8 < bits < 16:
+        bits = max(8, int(self.most).bit_length())
+        if self.kind == "uint16" and self.white == 65535 and bits < 16:
             remedy = f"data.range=[0,{2**bits - 1}] uses them whole"
             text += f"; values reach {self.most:g} of 65535: {remedy}"
         return text

@@ -163,7 +163,7 @@ def test_twelve_bits_in_sixteen_are_told_and_the_option_uses_them_whole(tmp_path
     assert extremes(source, range=[0, 4095]) == [(0, 255), (1, 187)]
 
 
-@pytest.mark.parametrize(("most", "told"), [(1023, 1023), (9000, 16383), (256, 511)])
+@pytest.mark.parametrize(("most", "told"), [(1023, 1023), (9000, 16383), (256, 511), (99, 255)])
 def test_other_numbers_of_bits_in_sixteen_are_told_too(tmp_path, caplog, most, told):
     caplog.set_level(logging.INFO)
     load_image_set(in_array(tmp_path, [ramp(0, most, np.uint16)]), preparation())
@@ -214,7 +214,7 @@ def test_the_option_is_refused_where_all_images_have_eight_bits(tmp_path, monkey
         load_image_set(source, preparation(range=[0, 4095], cache=cache))
 
 
-@pytest.mark.parametrize("chosen", [[], [1], [1, 1], [5, 2], [1, 2, 3]])
+@pytest.mark.parametrize("chosen", [[], [1], [1, 1], [5, 2], [1, 2, 3], [-1e308, 1e308]])
 def test_a_range_must_rise(chosen):
     with pytest.raises(ValueError, match=r"^data\.range must be auto or \[low, high\], but is \["):
         preparation(range=chosen)
@@ -318,39 +318,14 @@ def test_a_stream_by_the_rules_of_before_scales_each_image_by_itself(tmp_path):
     assert streamed(in_table(tmp_path, images, streaming=True, rules=1)) == [(0, 51), (0, 255)]
 
 
-@pytest.mark.parametrize("kind", ["tiff", "gif", "webp", "png"])
-def test_pages_that_are_left_out_are_counted(tmp_path, caplog, kind):
-    caplog.set_level(logging.INFO)
-    pages = [Image.new("L", (9, 9), 20 * number) for number in range(10)]
+def test_the_report_tells_ranges(command, tmp_path):
     (tmp_path / "set").mkdir()
-    for number in range(2):
-        path = tmp_path / f"set/{number}.{kind}"
-        pages[0].save(path, save_all=True, append_images=pages[1 : 10 - 5 * number])
-    pages[0].save(tmp_path / "set/2.png")
-    data = load_image_set(folder(path=str(tmp_path / "set")), preparation())
-    assert data.records["frames"].tolist() == [10, 5, 1]
-    assert (
-        "pages      2 files have 13 pages beyond the first, which are left out; data.pages=all "
-        "reads them" in caplog.text
-    )
-
-
-def test_files_of_one_page_are_not_worth_a_word(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
-    load_image_set(in_files(tmp_path, [ramp(0, 255, np.uint8)]), preparation())
-    assert "page" not in caplog.text
-
-
-def test_the_report_tells_ranges_and_pages(command, tmp_path):
-    (tmp_path / "set").mkdir()
-    pages = [Image.fromarray(ramp(0, 1.0004, np.float32))] * 3
-    pages[0].save(tmp_path / "set/a.tif", save_all=True, append_images=pages[1:])
-    pages[0].save(tmp_path / "set/b.tif")
+    for name in "ab":
+        Image.fromarray(ramp(0, 1.0004, np.float32)).save(tmp_path / f"set/{name}.tif")
     options = ["data=folder", "data.path=set", "data.size=8", "data.cache=off"]
     outcome = command("data", *options, "hydra.run.dir=out")
     assert outcome.code == 0, outcome.err
     assert "range      float values of 2 images run from 0 to 1.0004; 0 is black, 1 " in outcome.out
-    assert "pages      1 files have 2 pages beyond the first" in outcome.out
     assert '"black": 0' in (tmp_path / "out/data.json").read_text()
     refused = command("data", *options, "data.range=[2,1]", "hydra.run.dir=other")
     assert refused.err == "error: data.range must be auto or [low, high], but is [2, 1]\n"

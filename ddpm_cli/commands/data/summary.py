@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from ddpm_cli.commands.data.subject import DataReport
-from ddpm_cli.image_sets import originals_in_words
 from ddpm_cli.image_sets.value_ranges import set_ranges
 from ddpm_cli.preflight.image_checks import LEAST
 from ddpm_cli.preflight.image_statistics import ImageStatistics
@@ -37,7 +36,8 @@ def summary(report: DataReport) -> Lines:
         f"{len(statistics.enlarged):,} {of_all} are smaller than {width:,} x {height:,}",
     )
     yield "modes", ", ".join(f"{name} {images:,}" for name, images in statistics.modes.items())
-    yield from originals_in_words(report.decoded.records, report.source, report.preparation)
+    for values in set_ranges(report.decoded.records, report.source, report.preparation):
+        yield "range", str(values)
     yield from class_lines(statistics)
     yield "one colour", f"{len(statistics.plain):,} {of_all}"
     yield from list_lines(
