@@ -107,6 +107,35 @@ def test_an_array_of_any_numbers_is_scaled_by_the_range_that_holds_it(
     assert extremes(source, cache=cache)[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("image", "name", "options", "expected"),
+    [
+        (ramp(0, 30_000, np.uint16), "signed.tif", {"tiffinfo": {339: 2}}, (0, 117)),
+        (ramp(0, 65535, np.uint16), "grey.png", {}, (0, 255)),
+        (ramp(0, 65535, np.uint16), "grey.jp2", {"irreversible": False}, (0, 255)),
+        (ramp(0, 65535, np.int32), "grey.pgm", {}, (0, 255)),
+        (ramp(0, 1, np.float32), "grey.pfm", {}, (0, 255)),
+        (ramp(0, 200, np.int32), "integers.tif", {}, (0, 200)),
+    ],
+)
+def test_a_file_of_more_than_8_bits_is_scaled_by_the_range_of_its_numbers(
+    tmp_path, image, name, options, expected
+):
+    (tmp_path / "set").mkdir()
+    Image.fromarray(image).save(tmp_path / "set" / name.replace("pfm", "pgm"), **options)
+    assert extremes(folder(path=str(tmp_path / "set"))) == [expected]
+
+
+def test_negative_numbers_of_a_signed_file_need_the_option(tmp_path):
+    (tmp_path / "set").mkdir()
+    bits = ramp(-300, 300, np.int16).view(np.uint16)
+    Image.fromarray(bits).save(tmp_path / "set/signed.tif", tiffinfo={339: 2})
+    source = folder(path=str(tmp_path / "set"))
+    with pytest.raises(ValueError, match=r"^values run from -300 to 300: data\.range="):
+        load_image_set(source, preparation())
+    assert extremes(source, range=[-300, 300]) == [(0, 255)]
+
+
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize(("first", "white"), [(255, 1), (65535, 255)])
 def test_one_image_of_larger_integers_decides_for_all(source, tmp_path, first, white):
