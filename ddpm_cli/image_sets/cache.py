@@ -41,7 +41,7 @@ from ddpm_cli.image_sets.decoding import (
     prefetch,
 )
 
-VERSION = 1  # the version of an entry's format and of the preparation
+VERSION = 2  # the version of an entry's format and of the preparation
 ATTEMPTS = 3  # attempts to build a damaged entry anew
 DAMAGE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 SPENT = (errno.EDQUOT, errno.ENOSPC, errno.EROFS)

@@ -23,6 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
 from ddpm_cli.data.preparation import Preparation
+from ddpm_cli.data.sources.pages import page_count
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.images import ImageArray, prepare_image, upright_size
 from ddpm_cli.shapes import Bytes
@@ -35,6 +36,7 @@ RECORD = np.dtype(
         ("width", "<i4"),  # of the original
         ("height", "<i4"),
         ("mode", "S8"),
+        ("pages", "<i4"),  # of the original's file
         ("low", "u1"),  # the smallest prepared byte
         ("high", "u1"),
         ("plain", "?"),  # of one colour
@@ -118,11 +120,11 @@ def decode_block(
             else:
                 size, mode = image.shape[1::-1], str(image.dtype)
             readable.append(prepare_image(image, shape, preparation.crop)[None])
-            rows.append((index, *size, mode.encode()))
+            rows.append((index, *size, mode.encode(), page_count(image)))
         except UNREADABLE as error:
             faults.append((source.name(index), fault_text(error)))
     images, records = torch.cat(readable), np.zeros(len(rows), dtype=RECORD)
-    originals = ["place", "width", "height", "mode"]
+    originals = ["place", "width", "height", "mode", "pages"]
     records[originals] = np.array(rows, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)

@@ -19,7 +19,8 @@ from datasets.distributed import split_dataset_by_node
 from numpy.typing import NDArray
 
 from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources.source import StreamedTable, cell_name, open_cell
+from ddpm_cli.data.sources.cells import cell_name
+from ddpm_cli.data.sources.source import StreamedTable
 from ddpm_cli.image_sets.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
 from ddpm_cli.image_sets.image_set import is_held_out
 from ddpm_cli.images import prepare_image
@@ -137,7 +138,8 @@ class StreamShare:
         index = window.start.before + number
         row = StreamedRow(replace(window.start, done=done + 1), index)
         try:
-            image = prepare_image(open_cell(cell), preparation.stored_shape, preparation.crop)
+            opened = self.rows.files.open(cell)
+            image = prepare_image(opened, preparation.stored_shape, preparation.crop)
         except UNREADABLE as error:
             return replace(row, fault=f"{cell_name(cell, index)}: {fault_text(error)}")
         if is_held_out(content_hash(image[None]), preparation.holdout)[0]:
