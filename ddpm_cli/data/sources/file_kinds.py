@@ -55,7 +55,10 @@ def files_left_out(names: Iterable[str], rules: Rules) -> list[tuple[str, str]]:
     counts = Counter(each for each in map(extension, names) if each in known)
     if not counts:
         return []
-    texts = [f"{count:,} {each}" for each, count in counts.most_common()]
+    texts = [
+        f"{count:,} {each}"
+        for each, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    ]
     remedy = " (pip install 'ddpm-cli[heif]' reads HEIC)" * any(each in HEIF for each in counts)
     return [
         (

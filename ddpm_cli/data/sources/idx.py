@@ -4,8 +4,9 @@ import gzip
 import math
 import re
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def is_idx(path: Path) -> bool:
     return zeros == b"\0\0" and kind in KINDS and 1 <= axes <= 4
 
 
-def open_idx(path: Path) -> BinaryIO:
+def open_idx(path: Path) -> BufferedIOBase:
     """Open a file, through gzip if it is gzipped."""
     file = path.open("rb")
     gzipped = file.read(2) == GZIP
@@ -38,7 +39,7 @@ def open_idx(path: Path) -> BinaryIO:
     if not gzipped:
         return file
     file.close()
-    return gzip.open(path)  # type: ignore[return-value]
+    return gzip.GzipFile(path)
 
 
 def load_idx(path: Path) -> NDArray[Any]:
