@@ -13,6 +13,14 @@ def user_path(text: str | Path) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def regular_file(text: str | Path) -> Path:
+    """A path of the user's. Raises OSError if a FIFO, a socket or a device is there."""
+    path = user_path(text)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{str(path)!r} is not a regular file")
+    return path
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside its target and move it there: no reader ever sees half a file.
 

@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -24,14 +26,17 @@ FINENESS = {1: 1, 2: 3}  # times the wanted side: the least of a shrunk JPEG, by
 FORMATS = (  # not PostScript and Windows metafiles, for which Pillow starts other programs
     *("PNG", "JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "PPM"),
     *("TGA", "ICO", "ICNS", "PCX", "SGI", "DDS", "QOI", "SPIDER", "XBM", "XPM", "PSD", "IM"),
+    "HEIF",  # of pillow-heif, if it is installed
 )
 BICUBIC = Image.Resampling.BICUBIC
 
 
 @cache
 def known_formats() -> tuple[str, ...]:
-    """The formats of FORMATS that this Pillow reads."""
+    """The formats of FORMATS that this Pillow reads, HEIF among them if pillow-heif is there."""
     Image.init()
+    if find_spec("pillow_heif"):
+        import_module("pillow_heif").register_heif_opener()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

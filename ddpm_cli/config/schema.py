@@ -75,7 +75,9 @@ def check_values(
                 raise ValueError(f"{prefix}{name} must be given ({type_text(kind)})")
         elif not fits(value := values[name], kind):
             rule = f"must be {rule_text(value, kind)}, but is {yaml_text(value)}"
-            raise ValueError(f"{prefix}{name} {rule}")
+            as_text = isinstance(value, bool | int | float) and fits("", kind)
+            quoting = f" (as a text: '{prefix}{name}=\"...\"')" if as_text else ""
+            raise ValueError(f"{prefix}{name} {rule}{quoting}")
 
 
 def fits(value: Any, kind: Any) -> bool:

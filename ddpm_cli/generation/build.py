@@ -13,6 +13,7 @@ from ddpm_cli.files import user_path
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask
+from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.hardware import prepare_for_sampling
 from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, with_label
@@ -38,6 +39,7 @@ def build_generator(
         needed = "a class-conditional checkpoint (trained with model.conditional=true)"
         raise ValueError(f"label={options.label} needs {needed}; this one is unconditional")
     generator = Generator.from_config(cfg, denoiser, options, shape, checkpoint.classes)
+    tell_label(options.label, checkpoint.classes)
     if options.inpaint is not None and options.mask is not None:
         image = read_image(options.inpaint, shape).to(denoiser.device)
         mask = read_mask(options.mask, shape).to(denoiser.device)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.generation.labels import class_number
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.samplers import (
     Denoise,
@@ -178,20 +179,6 @@ def count_nfe(
 
     deque(sampler(wrap(blank), diffusion, x, times, torch.zeros_like), maxlen=0)
     return sum(sizes)
-
-
-def class_number(label: str | int, classes: Sequence[str]) -> int:
-    """The number of a class that `label` names; if no class has this name, the number itself."""
-    text, numbers = str(label), {name: number for number, name in enumerate(classes)}
-    if text in numbers:
-        return numbers[text]
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
-    known = ", ".join(classes[:20]) + ", ..." * (len(classes) > 20)
-    raise ValueError(
-        f"label must be all, or one of the {len(classes)} classes ({known}) or its number, "
-        f"but is {label!r}"
-    )
 
 
 def start_from_image(

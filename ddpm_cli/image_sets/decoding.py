@@ -23,6 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
 from ddpm_cli.data.preparation import Preparation
+from ddpm_cli.data.sources.pages import page_count
 from ddpm_cli.data.sources.source import Source
 from ddpm_cli.image_sets.value_ranges import first_ranges, ranges_by_kind
 from ddpm_cli.images import ImageArray, prepare_image, upright_size
@@ -37,6 +38,7 @@ RECORD = np.dtype(
         ("width", "<i4"),  # of the original
         ("height", "<i4"),
         ("mode", "S8"),
+        ("pages", "<i4"),  # of the original's file
         ("low", "u1"),  # the smallest prepared byte
         ("high", "u1"),
         ("plain", "?"),  # of one colour
@@ -142,7 +144,7 @@ def decode_block(
         except UNREADABLE as error:
             faults.append((source.name(index), fault_text(error)))
     images, records = torch.cat(readable), np.zeros(len(rows), dtype=RECORD)
-    originals = ["place", "width", "height", "mode", "least", "most"]
+    originals = ["place", "width", "height", "mode", "least", "most", "pages"]
     records[originals] = np.array(rows, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
     low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
@@ -151,13 +153,13 @@ def decode_block(
     return images, records, faults
 
 
-def original_facts(image: Image.Image | NDArray[Any]) -> tuple[int, int, bytes, float, float]:
-    """Width, height, mode, and least and greatest value of an image that is not prepared."""
+def original_facts(image: Image.Image | NDArray[Any]) -> tuple[int, int, bytes, float, float, int]:
+    """Width, height, mode, least and greatest value, and pages of an image that is not prepared."""
     mode = image_mode(image)
     extremes = value_extremes(image) if value_kind(mode) else (0.0, 0.0)
     if isinstance(image, Image.Image):
-        return *upright_size(image), mode.encode(), *extremes
-    return image.shape[1], image.shape[0], mode.encode(), *extremes
+        return *upright_size(image), mode.encode(), *extremes, page_count(image)
+    return image.shape[1], image.shape[0], mode.encode(), *extremes, page_count(image)
 
 
 def fault_text(error: Exception) -> str:

@@ -21,6 +21,7 @@ from ddpm_cli.shapes import Bytes, Indices, Labels, Weights
 
 BLOCK = 1024  # images at once when all images are read
 LISTED = 3  # the most names in a message
+PAGES_REMEDY = "data=folder, archive and several read them with data.pages=all"
 log = logging.getLogger(__name__)
 
 
@@ -120,9 +121,21 @@ def load_image_set(
     if faults:
         share = f"{len(faults):,} of {count:,} images"
         log.warning("warning: %s cannot be read and are skipped: %s", share, listed)
+    for label, text in remarks(decoded, source) if verbose else ():
+        fact(label, text)
     for values in set_ranges(decoded.records, source, preparation) if verbose else ():
         fact("range", values)
     return assemble_image_set(decoded, source, preparation)
+
+
+def remarks(decoded: Decoded, source: Source) -> list[tuple[str, str]]:
+    """What a source leaves out of its files, for the screen."""
+    pages = decoded.records["pages"].astype(np.int64)
+    several, further = int((pages > 1).sum()), int((pages - 1).clip(0).sum())
+    if not several or source.pages == "all":
+        return list(source.remarks)
+    text = f"{several:,} files have {further:,} further pages, which are left out"
+    return [*source.remarks, ("pages", f"{text} ({PAGES_REMEDY})")]
 
 
 def assemble_image_set(decoded: Decoded, source: Source, preparation: Preparation) -> ImageSet:

@@ -19,7 +19,8 @@ from datasets.distributed import split_dataset_by_node
 from numpy.typing import NDArray
 
 from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources.source import StreamedTable, cell_name, open_cell
+from ddpm_cli.data.sources.cells import cell_name
+from ddpm_cli.data.sources.source import StreamedTable
 from ddpm_cli.image_sets.decoding import FAULTS, UNREADABLE, content_hash, fault_text, prefetch
 from ddpm_cli.image_sets.image_set import is_held_out
 from ddpm_cli.image_sets.value_ranges import stream_ranges
@@ -139,7 +140,7 @@ class StreamShare:
         row = StreamedRow(replace(window.start, done=done + 1), index)
         try:
             image = prepare_image(
-                open_cell(cell),
+                self.rows.files.open(cell),
                 preparation.stored_shape,
                 preparation.crop,
                 ranges=stream_ranges(preparation, self.rows.rules),

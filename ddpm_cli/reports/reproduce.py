@@ -11,6 +11,7 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import GROUPS, foreign_modules
 from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
+from ddpm_cli.config.rules import data_rules
 from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
@@ -45,11 +46,17 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
             resolves = "${" in each and ":" in each  # as ${oc.env:HOME}
             if not RECIPE.fullmatch(each) or resolves or depth(each) > MOST_DEPTH:
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
-        return typed
+        return [*typed, *rules_override(checkpoint)]
     try:
-        return derived_overrides(checkpoint)
+        return [*derived_overrides(checkpoint), *rules_override(checkpoint)]
     except (LookupError, TypeError, ArithmeticError) as error:
         raise ValueError(f"the configuration is of no recipe: {error}") from error
+
+
+def rules_override(checkpoint: Checkpoint) -> list[str]:
+    """The override that keeps the rules of images of a run from before rules had versions."""
+    named = OmegaConf.select(checkpoint.config, "data.rules", default=None) is not None
+    return ["data.rules=1"] if data_rules(checkpoint.config) == 1 and not named else []
 
 
 def depth(text: str) -> int:

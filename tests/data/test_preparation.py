@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from ddpm_cli.data import Preparation, arrays
+from ddpm_cli.data.sources.cells import CellFiles
 from ddpm_cli.data.sources.source import rows_source
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.images import prepare_image
@@ -82,7 +83,7 @@ def source(*files):
     rows = datasets.Dataset.from_dict(
         {"image": [{"bytes": file, "path": None} for file in files]}, features=features
     )
-    return rows_source(rows, "image", None)
+    return rows_source(rows, "image", None, CellFiles())
 
 
 def encoded(kind="png"):

@@ -7,6 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.config.build import bind_options, build
+from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.data import Preparation
 from ddpm_cli.image_sets import ImageSet, load_image_set
@@ -20,6 +21,8 @@ def load_reference(
     """The reference images: the data set of the command line, else that of the checkpoint."""
     own = "data" in cfg
     cfg = cfg if own else recipe.copy()
+    if not own and (rules := data_rules(recipe)) is not None:
+        cfg.data.rules = rules
     cfg.trust = trust
     try:
         check_groups(cfg, "data")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from ddpm_cli.commands.data.subject import DataReport
+from ddpm_cli.image_sets.image_set import remarks
 from ddpm_cli.image_sets.value_ranges import set_ranges
 from ddpm_cli.preflight.image_checks import LEAST
 from ddpm_cli.preflight.image_statistics import ImageStatistics
@@ -25,6 +26,7 @@ def summary(report: DataReport) -> Lines:
     )
     of_all = f"of {count:,} images"
     yield "images", f"{count:,} of {report.source.count:,} can be read"
+    yield from remarks(report.decoded, report.source)
     yield from list_lines("unreadable", [f"{name}: {why}" for name, why in bad], LISTED)
     if not count:
         return
@@ -97,6 +99,7 @@ def report_content(report: DataReport) -> dict[str, Any]:
     return {
         "images": report.source.count,
         "readable": len(decoded.records),
+        "remarks": [f"{label} {text}" for label, text in remarks(decoded, report.source)],
         "unreadable": [{"name": name, "reason": why} for name, why in decoded.unreadable],
         **statistics,
         "ranges": list(map(asdict, set_ranges(decoded.records, report.source, report.preparation))),

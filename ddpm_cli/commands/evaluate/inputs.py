@@ -11,6 +11,7 @@ from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
+from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.data import Preparation
 from ddpm_cli.denoiser import Denoiser
@@ -81,6 +82,10 @@ def data_config(
     if preparation.holdout != trained and {*options.parts} != {"all"}:
         rule = f"must be {trained}, as in training, but is {preparation.holdout}"
         raise ValueError(f"data.holdout {rule}; images=all and reference=all need none")
+    before, now = data_rules(recipe), data_rules(source)
+    if before and now and before != now and {*options.parts} != {"all"}:
+        rule = f"must be {before}, as in training, but is {now}"
+        raise ValueError(f"data.rules {rule}; images=all and reference=all need none")
     cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
     return source, replace(preparation, cache=cache)
 

@@ -16,6 +16,7 @@ from ddpm_cli.checkpoints import (
     newest_readable,
 )
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import user_path
@@ -25,7 +26,7 @@ from ddpm_cli.training.trainer import CADENCES
 
 SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
 SOURCE = (  # by fingerprint alone
-    "_target_ path name split image_column label cache on_error rules range"
+    "_target_ path name split image_column label cache on_error pages rules range"
 )
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in SOURCE.split()))
 STREAM = ("data.name", "data.split")  # not free in a stream: its fingerprint is of a few images
@@ -97,12 +98,23 @@ def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: in
     ]
     broken = [f"{key} was {old} and is {new}" for key, old, new in changes if key.startswith(SAME)]
     if checkpoint.fingerprint != data:
-        broken.append("the images are others (their fingerprint differs)")
+        broken.append(
+            f"the images are others (their fingerprint differs{rules_remedy(checkpoint, cfg)})"
+        )
     if broken:
         raise ValueError(f"cannot resume: {'; '.join(broken)}")
     if checkpoint.steps != steps:
         changes.append(("steps in all", str(checkpoint.steps), str(steps)))
     return [f"{key}: {old} -> {new}" for key, old, new in changes]
+
+
+def rules_remedy(checkpoint: Checkpoint, cfg: DictConfig) -> str:
+    """The option that reads the images as the run of before did, if other rules read them now."""
+    before, now = data_rules(checkpoint.config), data_rules(cfg)
+    if None in (before, now) or before == now:
+        return ""
+    remedy = f"data.rules={before} reads images, classes and labels as before"
+    return f": data.rules was {before} and is {now}; {remedy}"
 
 
 def best_metric_changes(old: DictConfig, cfg: DictConfig) -> list[str]:

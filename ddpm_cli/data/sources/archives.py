@@ -1,148 +1,121 @@
 """Images in zip or tar files, read where they lie; nothing is unpacked, no link leads outside."""
 
 import glob
-import lzma
-import os
 import re
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
-from io import BufferedReader, BytesIO
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 
-from ddpm_cli.data.sources.folders import folder_classes, is_image_name
-from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.source import Rules, Source, files_version
+from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
+from ddpm_cli.data.sources.folders import folder_classes
+from ddpm_cli.data.sources.labels import (
+    DATASET_TOOL,
+    Pages,
+    Rules,
+    labels_of_dataset_tool,
+    number_classes,
+)
+from ddpm_cli.data.sources.members import BROKEN, archive_members
+from ddpm_cli.data.sources.pages import source_of_pages
+from ddpm_cli.data.sources.source import Source, files_version
 from ddpm_cli.files import user_path
 from ddpm_cli.images import open_image
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # a range of shards in the notation of WebDataset
-LARGEST = 2**30  # the most bytes of an image
-Member: TypeAlias = tuple[str, Callable[[], bytes]]
-BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, *BAD_ARCHIVE)
 
 
-def archive(*, path: str, rules: Rules = 2) -> Source:
+@dataclass(frozen=True)
+class ArchiveListing:
+    """The images of an archive by name, their labels if it holds any, and its other files."""
+
+    file: Path
+    names: list[str]
+    reads: list[Callable[[], bytes]]
+    labels: Sequence[str | None] | None
+    others: list[str]
+
+
+def archive(*, path: str, pages: Pages = "first", rules: Rules = 2) -> Source:
     """All images in an archive, or in several by a pattern, in the order of their names.
 
     Images of compressed tar files are kept in memory. Classes are the texts of KEY.cls beside
-    KEY.jpg (as in a WebDataset), if any; else the folders, if there are several.
+    KEY.jpg (as in a WebDataset) or the labels of a dataset.json (of NVlabs' dataset_tool), if any;
+    else the folders, if there are several. pages: the pages of a file that are images.
     rules: the version of the rules by which images and classes are read.
     """
     files = matching_files(path)
-    members = [(file, *member) for file in files for member in image_members(file)]
-    if not members:
-        raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none")
-    places, names, reads, texts = zip(*members, strict=True)
-    labels, classes = (texts, class_order(texts)) if any(texts) else folder_classes(names)
-
-    def open_member(index: int) -> Image.Image:
-        try:
-            return open_image(BytesIO(reads[index]()))
-        except OSError:  # its number tells a fault of the image from one of the machine
-            raise
-        except BROKEN as error:
-            raise ValueError(str(error)) from error
-
-    return Source(
-        len(members),
-        open_member,
-        lambda index: f"{names[index]!r} in {str(places[index])!r}",
-        (lambda: class_numbers(labels, classes)) if classes else None,
+    listings = [list_archive(file, rules) for file in files]
+    remarks = files_left_out((name for each in listings for name in each.others), rules)
+    names = [name for each in listings for name in each.names]
+    if not names:
+        more = "".join(f"; {label} {text}" for label, text in remarks)
+        raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none{more}")
+    kept: Sequence[int] = range(len(names))
+    texts: Sequence[str | None]
+    if any(each.labels is not None for each in listings):
+        texts = [text for each in listings for text in each.labels or [None] * len(each.names)]
+    else:
+        kept, texts, more_remarks = folder_classes(names, rules)
+        remarks += more_remarks
+    places = [each.file for each in listings for _ in each.names]
+    reads = [read for each in listings for read in each.reads]
+    numbers, classes = number_classes(texts, rules)
+    source = Source(
+        len(kept),
+        lambda index: open_member(reads[kept[index]]),
+        lambda index: f"{names[kept[index]]!r} in {str(places[kept[index]])!r}",
+        numbers,
         classes,
         lambda: files_version(map(str, files)),
         rules=rules,
+        remarks=remarks,
     )
+    return source if pages == "first" else source_of_pages(source, [names[each] for each in kept])
 
 
-def image_members(file: Path) -> list[tuple[str, Callable[[], bytes], str | None]]:
-    """The images in an archive by name, each with the text of its .cls file."""
+def open_member(read: Callable[[], bytes]) -> Image.Image:
+    """Open the image in a member of an archive."""
     try:
-        # The last of several members of one name counts, as when an archive is unpacked.
-        last = dict(zip_members(file) if zipfile.is_zipfile(file) else tar_members(file))
-        members = sorted(last.items())
-        labels = {
+        return open_image(BytesIO(read()))
+    except OSError:  # its number tells a fault of the image from one of the machine
+        raise
+    except BROKEN as error:
+        raise ValueError(str(error)) from error
+
+
+def list_archive(file: Path, rules: Rules) -> ArchiveListing:
+    """List the images in an archive, with the texts of .cls files or of a dataset.json."""
+    listing = DATASET_TOOL if rules == 2 else None
+    try:
+        members = archive_members(
+            file,
+            lambda name: is_image_name(name, rules) or name.endswith(".cls") or name == listing,
+        )
+        images = {name: read for name, read in members if read and is_image_name(name, rules)}
+        texts = {
             example_key(name): read().decode().strip() or None
             for name, read in members
-            if name.endswith(".cls")
+            if read and name.endswith(".cls")
         }
+        labels: Sequence[str | None] | None = None
+        if any(texts.values()):
+            labels = [texts.get(example_key(name)) for name in images]
+        elif read := dict(members).get(DATASET_TOOL):
+            labels = labels_of_dataset_tool(read(), list(images))
     except BROKEN as error:
         reason = f"{str(file)!r} cannot be read as one: {error}"
         raise ValueError(f"path must be a zip or tar file, but {reason}") from error
-    return [
-        (name, read, labels.get(example_key(name)))
-        for name, read in members
-        if not name.endswith(".cls")
-    ]
+    others = [name for name, read in members if read is None]
+    return ArchiveListing(file, list(images), list(images.values()), labels, others)
 
 
 def example_key(name: str) -> str:
     """The key of an example in a WebDataset: its path up to the first dot of the file's name."""
     folder, _, last = name.rpartition("/")
     return f"{folder}/{last.partition('.')[0]}"
-
-
-def zip_members(file: Path) -> Iterator[Member]:
-    """Yield the images and labels in a zip.
-
-    Each process opens the zip for itself: processes that share a file share its position.
-    """
-    handles = {os.getpid(): zipfile.ZipFile(file)}
-
-    def read_member(member: zipfile.ZipInfo) -> bytes:
-        if os.getpid() not in handles:
-            handles[os.getpid()] = zipfile.ZipFile(file)
-        return handles[os.getpid()].read(member)
-
-    for member in handles[os.getpid()].infolist():
-        if is_wanted(member.filename, member.file_size):
-            yield member.filename, partial(read_member, member)
-
-
-def tar_members(file: Path) -> Iterator[Member]:
-    """Yield the images and labels in a tar."""
-    with tarfile.open(file) as tar:
-        uncompressed = isinstance(tar.fileobj, BufferedReader)
-        for member in tar:
-            if (member.isfile() or member.islnk()) and is_wanted(member.name, member.size):
-                in_place = uncompressed and member.isreg() and not member.issparse()
-                content = None if in_place else tar.extractfile(member)
-                yield (
-                    member.name,
-                    partial(bytes, content.read())
-                    if content
-                    else partial(read_bytes, file, member.offset_data, member.size),
-                )
-        # tarfile takes a damaged header or a truncated file for the end of the archive.
-        stream: Any = tar.fileobj
-        stream.seek(tar.offset)
-        rest = stream.read(2**20)
-        if not rest or any(rest):
-            raise ValueError(f"it is damaged or cut off at byte {tar.offset:,}")
-
-
-def is_wanted(name: str, size: int) -> bool:
-    """Whether a member is a visible image or label. Raises ValueError if it is too large."""
-    *folders, last = PurePosixPath(name).parts or ("",)
-    hidden = last.startswith(".") or any(part.startswith((".", "__")) for part in folders)
-    if hidden or name.endswith("/") or not (is_image_name(last) or last.endswith(".cls")):
-        return False
-    if size > LARGEST:
-        raise ValueError(f"{name!r} in it would take {size:,} bytes, more than {LARGEST:,}")
-    return True
-
-
-def read_bytes(file: Path, start: int, size: int) -> bytes:
-    """Read some bytes of a file."""
-    with file.open("rb") as opened:
-        opened.seek(start)
-        return opened.read(size)
 
 
 def is_pattern(path: str) -> bool:

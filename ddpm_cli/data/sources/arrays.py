@@ -1,15 +1,19 @@
-"""Images in a NumPy file."""
+"""Images in a NumPy or IDX file."""
 
 import zipfile
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources.source import Rules, Source, files_version
-from ddpm_cli.files import user_path
+from ddpm_cli.data.sources.idx import idx_labels_beside, is_idx, load_idx
+from ddpm_cli.data.sources.labels import Rules
+from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.files import regular_file, user_path
 
 
 def arrays(*, path: str, rules: Rules = 2) -> Source:
@@ -18,9 +22,12 @@ def arrays(*, path: str, rules: Rules = 2) -> Source:
     C is 1 (grey), 2 (grey, alpha), 3 (RGB), 4 (RGB, alpha) or 5 (any).
 
     An .npz has images under `images` or `arr_0`, and perhaps classes [N] as whole numbers under
-    `labels` or `arr_1`. rules: the version of the rules by which images and classes are read.
+    `labels` or `arr_1`. An IDX file (MNIST and its kin) may be gzipped; its classes are those of
+    the file train-labels-idx1-ubyte beside train-images-idx3-ubyte, if there is one.
+    rules: the version of the rules by which images and classes are read.
     """
-    images, labels = load_array(path, rules)
+    files = array_files(path)
+    images, labels = load_array(path, files, rules)
     values, places = np.unique([] if labels is None else labels, return_inverse=True)
     pixels = images[..., 0] if images.shape[3:] == (1,) else images
 
@@ -39,15 +46,27 @@ def arrays(*, path: str, rules: Rules = 2) -> Source:
         lambda index: f"image {index} of {path!r}",
         places.tolist if len(values) else None,
         [str(value) for value in values],
-        lambda: files_version([str(user_path(path))]),
+        lambda: files_version(map(str, files)),
         rules=rules,
     )
 
 
-def load_array(path: str, rules: Rules = 2) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Load a file's images, and its labels if any. Raises ValueError if it holds no images."""
+def array_files(path: str) -> list[Path]:
+    """The file of images, and the IDX file of their labels if there is one."""
+    images = user_path(path)
+    labels = idx_labels_beside(images) if is_idx(images) else None
+    return [images, *([labels] if labels else [])]
+
+
+def load_array(
+    path: str, files: Sequence[Path], rules: Rules
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Load the images, and the labels if any. Raises ValueError if there are no images."""
     try:
-        content = np.load(user_path(path), mmap_mode="r", allow_pickle=False)
+        if is_idx(files[0]):
+            content = dict(zip(("images", "labels"), map(load_idx, files), strict=False))
+        else:
+            content = np.load(regular_file(files[0]), mmap_mode="r", allow_pickle=False)
         content = {"images": content} if isinstance(content, np.ndarray) else content
         keys = [
             next((name for name in names if name in content), None)
@@ -56,7 +75,7 @@ def load_array(path: str, rules: Rules = 2) -> tuple[NDArray[Any], NDArray[Any] 
         images, labels = (None if key is None else content[key] for key in keys)
     except (OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = f"{path!r} cannot be read as one: {error}"
-        raise ValueError(f"path must be an .npy or .npz file, but {reason}") from error
+        raise ValueError(f"path must be an .npy, .npz or IDX file, but {reason}") from error
     if images is None or not is_image_array(images, rules):
         numbers = "uint8 or uint16" if rules == 1 else "numbers"
         kinds = f"{numbers} [N, H, W] or [N, H, W, C], C of 1 to 5"

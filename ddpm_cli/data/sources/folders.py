@@ -1,74 +1,111 @@
 """Images in a folder and its subfolders."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path
 
-from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
-
-from ddpm_cli.data.sources.labels import class_numbers, labels_from_file
-from ddpm_cli.data.sources.source import Rules, Source, files_version
+from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
+from ddpm_cli.data.sources.labels import (
+    DATASET_TOOL,
+    Pages,
+    Rules,
+    labels_from_file,
+    labels_of_dataset_tool,
+    number_classes,
+)
+from ddpm_cli.data.sources.pages import source_of_pages
+from ddpm_cli.data.sources.source import Remarks, Source, files_version
+from ddpm_cli.data.sources.walk import FolderWalk
 from ddpm_cli.images import open_image
 
-EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)
+STRAY = 0.2  # the largest share of images beside class folders that does not take the classes away
 
 
-def folder(*, path: str, labels: str | None = None, rules: Rules = 2) -> Source:
-    """All images in a folder and its subfolders; the subfolders' names are the classes.
+def folder(
+    *, path: str, labels: str | None = None, pages: Pages = "first", rules: Rules = 2
+) -> Source:
+    """All images in a folder, its subfolders and linked folders; subfolders' names are the classes.
 
-    There are classes if the images lie equally deep in several subfolders. labels: a CSV or JSONL
-    file with file_name (relative to the folder) and label, which gives other classes.
-    rules: the version of the rules by which images and classes are read.
+    There are classes if the images lie equally deep in several subfolders; a few that lie elsewhere
+    are left out. labels: a CSV or JSONL file with file_name (relative to the folder) and label,
+    which gives other classes, as a dataset.json of NVlabs' dataset_tool does. pages: the pages of a
+    file that are images. rules: the version of the rules by which images and classes are read.
     """
     root = os.path.abspath(os.path.expanduser(path))
     if not path or not os.path.isdir(root):
         raise ValueError(f"path must be a folder, but there is none at {path!r}")
-    try:
-        names = sorted(walk_images(root))
-    except OSError as error:
-        reason = f"{error.filename!r} cannot: {error.strerror}"
-        raise ValueError(f"path must be a folder that can be read, but {reason}") from error
-    if not names:
-        wanted = "images (.jpg, .png, ...), in it or in folders below"
-        raise ValueError(f"path must hold {wanted}, but {path!r} holds none")
-    texts, classes = folder_classes(names) if labels is None else labels_from_file(labels, names)
+    names, remarks = folder_images(path, root, rules)
+    kept: Sequence[int] = range(len(names))
+    listing = Path(root, DATASET_TOOL)
+    texts: Sequence[str | None] | None = None
+    if labels is not None:
+        texts = labels_from_file(labels, names, rules)
+    elif rules == 2 and listing.is_file():
+        texts = labels_of_dataset_tool(listing.read_bytes(), names)
+    if texts is None:
+        kept, texts, more = folder_classes(names, rules)
+        remarks += more
+    numbers, classes = number_classes(texts, rules)
+    names = [names[each] for each in kept]
     files = [os.path.join(root, name) for name in names]
-    return Source(
+    source = Source(
         len(names),
         lambda index: open_image(files[index]),
         files.__getitem__,
-        (lambda: class_numbers(texts, classes)) if classes else None,
+        numbers,
         classes,
         lambda: files_version(names, root),
         rules=rules,
+        remarks=remarks,
     )
+    return source if pages == "first" else source_of_pages(source, names)
 
 
-def walk_images(root: str, inside: str = "") -> Iterator[str]:
-    """Yield the names of the images below a folder, dead links included; follow no folder links."""
-    with os.scandir(os.path.join(root, inside)) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith((".", "__")):
-                    yield from walk_images(root, f"{inside}{entry.name}/")
-            elif is_image_name(entry.name) and (
-                entry.is_file() or (entry.is_symlink() and not entry.is_dir())
-            ):
-                yield inside + entry.name
+def folder_images(path: str, root: str, rules: Rules) -> tuple[list[str], Remarks]:
+    """The names of the images in a folder, in order, and remarks. Raises ValueError without one."""
+    walk = FolderWalk(root)
+    try:
+        every = sorted([*walk.files(), *(walk.linked_files() if rules == 2 else ())])
+    except OSError as error:
+        reason = f"{error.filename!r} cannot: {error.strerror}"
+        raise ValueError(f"path must be a folder that can be read, but {reason}") from error
+    names = [name for name in every if is_image_name(name, rules)]
+    remarks = [*walk.remarks(), *files_left_out(every, rules)]
+    if not names:
+        wanted = "images (.jpg, .png, ...), in it or in folders below"
+        more = "".join(f"; {label} {text}" for label, text in remarks)
+        raise ValueError(f"path must hold {wanted}, but {path!r} holds none{more}")
+    return names, remarks
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a name is the name of a visible image file."""
-    hidden = os.path.basename(name).startswith(".")
-    return not hidden and os.path.splitext(name)[1].lower() in EXTENSIONS
+def folder_classes(
+    names: Sequence[str], rules: Rules
+) -> tuple[Sequence[int], Sequence[str | None], Remarks]:
+    """The places of the images that are read, the folders of these as classes, and remarks.
 
-
-def folder_classes(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The folder name of each image, and the classes.
-
-    There are classes if the images lie equally deep in several folders.
+    There are classes if the images lie equally deep in several folders; a few images at another
+    depth are left out, but with rules=1 no image may lie there.
     """
-    paths = [PurePosixPath(name) for name in names]
-    folders = [path.parent.name for path in paths]
-    equally_deep = len({len(path.parts) for path in paths}) == 1
-    return folders, sorted({*folders}) if equally_deep and len({*folders}) > 1 else []
+    folders = [name.split("/")[:-1] for name in names]
+    depths = Counter(map(len, folders))
+    depth, count = max(depths.items(), key=lambda each: (each[1], each[0]))
+    inside = [place for place, each in enumerate(folders) if len(each) == depth]
+    classes = [folders[place][-1] for place in inside] if depth else []
+    no_classes = range(len(names)), [None] * len(names)
+    if len({*classes}) < 2:
+        return *no_classes, []
+    if len(names) - count <= (STRAY * len(names) if rules == 2 else 0):
+        stray = [name for name, each in zip(names, folders, strict=True) if len(each) != depth]
+        return inside, classes, list(stray_remarks(stray, count))
+    where = ", ".join(f"{each:,} {deep} folders deep" for deep, each in sorted(depths.items()))
+    remark = ("classes", f"none, because the images lie at several depths: {where}")
+    return *no_classes, [remark]
+
+
+def stray_remarks(names: Sequence[str], count: int) -> Iterator[tuple[str, str]]:
+    """Yield the remark on images at another depth, if there are any."""
+    if names:
+        listed = ", ".join([*map(repr, names[:3]), *["..."] * (len(names) > 3)])
+        where = f"at another depth than the {count:,} in folders of classes"
+        yield "left out", f"{len(names):,} images {where}: {listed}"

@@ -4,7 +4,6 @@ import glob
 import os
 import urllib.request
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -14,8 +13,9 @@ from datasets import ClassLabel, Dataset, Image, IterableDataset, Value
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
+from ddpm_cli.data.sources.cells import CellFiles
+from ddpm_cli.data.sources.labels import Rules
 from ddpm_cli.data.sources.source import (
-    Rules,
     Source,
     Table,
     files_at,
@@ -49,6 +49,7 @@ def hub(
     Columns are found by their types (`auto`; ClassLabel, or `cls` of a WebDataset) unless they are
     named; label_column null drops the labels. A gated or private data set needs a token, from
     HF_TOKEN or `hf auth login`. streaming: training reads the rows and keeps nothing on the disk.
+    Cells hold images, or name files of the data set.
     rules: the version of the rules by which images and classes are read.
     """
     if not name:
@@ -64,17 +65,27 @@ def hub(
         if kind not in ("parquet", "arrow") or not path.is_file():
             kinds = "a data set, a folder, or a .parquet or .arrow file that is there"
             raise ValueError(f"name must be {kinds}, but is {name!r}")
-        rows = load_local(kind, path, load)
+        rows, files = load_local(kind, path, load), CellFiles(str(path.parent))
     elif (path / "state.json").is_file():
         if streaming:
             reason = "a saved data set is read where it lies (cache=off keeps no copy)"
             raise ValueError(f"streaming=true does not go with {name!r}: {reason}")
-        rows = Dataset.load_from_disk(str(path))
+        rows, files = Dataset.load_from_disk(str(path)), CellFiles(str(path))
     else:
         rows = load_from_hub(name, split, load)
-    source = table_source(rows, image_column, label_column, local_path)
-    stream = source.rows and replace(source.rows, rules=rules)
-    return replace(source, rows=stream, rules=rules)
+        files = loaded_files(name, rows, local_path, cache_dir)
+    return table_source(rows, image_column, label_column, files, local_path, rules)
+
+
+def loaded_files(name: str, rows: Table, local: str | None, cache_dir: str | None) -> CellFiles:
+    """The files that cells of a data set may name, with those that `datasets` has found itself."""
+    if rows.info.builder_name != "imagefolder":
+        return CellFiles(local, None if local else name)
+    downloads = str(datasets.config.DOWNLOADED_DATASETS_PATH)
+    if local:
+        return CellFiles(local, None, (local, cache_dir or downloads, downloads))
+    repository = os.path.join(constants.HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}")
+    return CellFiles(None, name, (repository, downloads))
 
 
 def load_local(kind: str, path: Path, load: Load) -> Table:
@@ -126,7 +137,12 @@ def is_online() -> bool:
 
 
 def table_source(
-    rows: Table, image_column: str, label_column: str | None, local_path: str | None = None
+    rows: Table,
+    image_column: str,
+    label_column: str | None,
+    files: CellFiles,
+    local_path: str | None,
+    rules: Rules,
 ) -> Source:
     """The source of a table; its columns are found or checked, its images stay undecoded.
 
@@ -151,8 +167,8 @@ def table_source(
         label = find_column(rows, label_column, kinds, is_label_feature)
     rows = rows.cast_column(image, Image(decode=False))
     if isinstance(rows, IterableDataset):
-        return stream_source(rows, image, label)
-    return rows_source(rows, image, label, local_path)
+        return stream_source(rows, image, label, files, rules)
+    return rows_source(rows, image, label, files, local_path, rules)
 
 
 def is_label_feature(feature: object) -> bool:

@@ -3,7 +3,10 @@
 import math
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,19 +14,31 @@ from PIL import Image
 
 from ddpm_cli.data.sources.archives import archive, is_pattern
 from ddpm_cli.data.sources.arrays import arrays
+from ddpm_cli.data.sources.file_kinds import is_image_name
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
-from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.data.sources.source import Rules, Source, hash_parts
+from ddpm_cli.data.sources.idx import is_idx
+from ddpm_cli.data.sources.labels import Pages, Rules, class_numbers, class_order
+from ddpm_cli.data.sources.source import Source, hash_parts
+from ddpm_cli.data.sources.walk import FolderWalk
 from ddpm_cli.files import user_path
 
+SAVED = ("state.json", "dataset_info.json", "dataset_dict.json")
+TABLES = (".parquet", ".arrow")
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 
 
-def several(*, paths: list[str], weights: list[float] | None = None, rules: Rules = 2) -> Source:
+def several(
+    *,
+    paths: list[str],
+    weights: list[float] | None = None,
+    pages: Pages = "first",
+    rules: Rules = 2,
+) -> Source:
     """The images of several paths, one after the other; classes of one name are one class.
 
     weights: the shares of the paths in training, in any unit; null: every image counts alike.
+    pages: the pages of a file in a folder or an archive that are images.
     rules: the version of the rules by which images and classes are read.
     """
     if not paths:
@@ -33,9 +48,16 @@ def several(*, paths: list[str], weights: list[float] | None = None, rules: Rule
     ):
         rule = f"weights must be positive and finite, one for each of the {len(paths)} paths"
         raise ValueError(f"{rule}, but is {weights}")
-    sources = [open_source(path, rules) for path in paths]
+    source = join_sources([open_source(path, pages, rules) for path in paths], rules)
+    counts = [count for count, _ in source.parts or ()]
+    parts = list(zip(counts, weights, strict=True)) if weights else None
+    return replace(source, parts=parts, pages=pages)
+
+
+def join_sources(sources: Sequence[Source], rules: Rules) -> Source:
+    """The images of all sources, one after the other, each source a part of weight 1."""
     ends = list(accumulate(source.count for source in sources))
-    classes = class_order(name for source in sources for name in source.classes)
+    classes = class_order((name for source in sources for name in source.classes), rules)
 
     def locate_image(index: int) -> tuple[Source, int]:
         part = bisect_right(ends, index)
@@ -59,8 +81,9 @@ def several(*, paths: list[str], weights: list[float] | None = None, rules: Rule
         labels if classes else None,
         classes,
         lambda: hash_parts(source.version() for source in sources),
-        list(zip([source.count for source in sources], weights, strict=True)) if weights else None,
+        [(source.count, 1.0) for source in sources],
         rules=rules,
+        remarks=[remark for source in sources for remark in source.remarks],
     )
 
 
@@ -75,14 +98,25 @@ def label_names(source: Source) -> list[str | None]:
     return [None if label is None or label < 0 else source.classes[label] for label in labels]
 
 
-def open_source(path: str, rules: Rules = 2) -> Source:
-    """Open a path by its kind: a folder, NumPy files, archives, or else a data set."""
+def open_source(path: str, pages: Pages = "first", rules: Rules = 2) -> Source:
+    """Open a path by its kind: a folder, NumPy or IDX files, archives, or else a data set."""
     location = user_path(path)
-    is_dataset = any((location / name).is_file() for name in ("state.json", "dataset_info.json"))
-    if location.is_dir() and not is_dataset:
-        return folder(path=path, rules=rules)
-    if location.suffix.lower() in (".npy", ".npz"):
+    if location.is_dir() and not is_dataset(location):
+        return folder(path=path, pages=pages, rules=rules)
+    if location.suffix.lower() in (".npy", ".npz") or is_idx(location):
         return arrays(path=path, rules=rules)
     if ARCHIVES.search(path) or is_pattern(path):
-        return archive(path=path, rules=rules)
+        return archive(path=path, pages=pages, rules=rules)
     return hub(name=path, rules=rules)
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder holds a data set of `datasets`: a saved set, or tables and no images."""
+    if any((folder / name).is_file() for name in SAVED):
+        return True
+    has_tables = False
+    for name in FolderWalk(str(folder)).files():
+        if is_image_name(name, 2):
+            return False
+        has_tables = has_tables or name.endswith(TABLES)
+    return has_tables

@@ -5,35 +5,34 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from io import BytesIO
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-import fsspec
 import PIL.Image
 from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
 
-from ddpm_cli.data.sources.labels import class_numbers, class_order
-from ddpm_cli.images import open_image
+from ddpm_cli.data.sources.cells import CellFiles, cell_name
+from ddpm_cli.data.sources.labels import Pages, Rules, number_classes
 
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 HEAD = 1024  # rows of a stream in memory, for pictures and validation
 Table: TypeAlias = Dataset | IterableDataset
-Rules: TypeAlias = Literal[1, 2]  # versions of the rules by which images are read
+Remarks: TypeAlias = list[tuple[str, str]]  # labels and texts for the screen
 
 
 @dataclass(frozen=True)
 class StreamedTable:
     """A streamed data set: its columns of undecoded images and of labels, and its size if known.
 
-    rules: the version of the rules by which its images are read.
+    files: the files that its cells may name. rules: the version of the rules by which its images
+    are read.
     """
 
     table: IterableDataset
     image: str
     label: str | None
     count: int | None
+    files: CellFiles
     rules: Rules = 2
 
 
@@ -45,7 +44,11 @@ class Source:
     None without classes. version: a text that changes if an image or the order may have changed.
     parts: the number of images of each of several sources, in order, and the source's share of the
     training images; None if all images count alike. rows: the stream to train on, whose first rows
-    this source holds. rules: the version of the rules by which its images are read.
+    this source holds. rules: the version of the rules by which its images are read. pages:
+    the pages of a file that are images. remarks: labels and texts for the screen, such as what is
+    left out.
+
+    Names of images and classes are texts that UTF-8 can write; other bytes are escapes.
     """
 
     count: int
@@ -57,20 +60,44 @@ class Source:
     parts: Sequence[tuple[int, float]] | None = None
     rows: StreamedTable | None = None
     rules: Rules = 2
+    pages: Pages = "first"
+    remarks: Sequence[tuple[str, str]] = ()
+
+    def __post_init__(self) -> None:
+        name = self.name
+        # the class is frozen
+        object.__setattr__(self, "classes", list(map(utf8_text, self.classes)))
+        object.__setattr__(self, "name", lambda index: utf8_text(name(index)))
 
 
-def rows_source(rows: Dataset, image: str, label: str | None, local: str | None = None) -> Source:
+def utf8_text(text: str) -> str:
+    """A text with escapes for what UTF-8 cannot write, such as bytes of a name in Latin-1."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def rows_source(
+    rows: Dataset,
+    image: str,
+    label: str | None,
+    files: CellFiles,
+    local: str | None = None,
+    rules: Rules = 2,
+) -> Source:
     """The source of a data set with a column of undecoded images and perhaps a column of labels.
 
-    The column declares the classes, or its distinct values are the classes. local: path of files.
+    The column declares the classes, or its distinct values are the classes. files: the files that
+    cells may name. local: the path of the data set. No other column is decoded, because its cells
+    may name any file.
     """
+    images = rows.select_columns([image])
 
     def version() -> str:
         cells = rows.data.column(image)
         parts = dict(zip([part.name for part in cells.type], cells.flatten(), strict=True))
         paths = parts["path"].filter(parts["bytes"].is_null()).drop_null().to_pylist()
-        files = files_version([*(files_at(local) if local else ()), *paths])
-        return hash_parts([rows._fingerprint, image, files])
+        local_paths = [path for path in map(files.local_path, paths) if path]
+        stamps = files_version([*(files_at(local) if local else ()), *local_paths])
+        return hash_parts([rows._fingerprint, image, stamps])
 
     labels: Callable[[], Sequence[int | None]] | None = None
     classes: list[str] = []
@@ -78,34 +105,21 @@ def rows_source(rows: Dataset, image: str, label: str | None, local: str | None 
         labels, classes = lambda: rows[label][:], rows.features[label].names
     elif label:
         values = [None if value is None else str(value) for value in rows[label][:]]
-        classes = class_order(values)
-        labels = partial(class_numbers, values, classes)
+        labels, classes = number_classes(values, rules)
     return Source(
         len(rows),
-        lambda index: open_cell(rows[index][image]),
-        lambda index: cell_name(rows[index][image], index),
+        lambda index: files.open(images[index][image]),
+        lambda index: cell_name(images[index][image], index),
         labels,
         classes,
         version,
+        rules=rules,
     )
 
 
-def open_cell(image: dict[str, Any] | None) -> PIL.Image.Image:
-    """Open the image in a cell: bytes, or a path here or elsewhere (`hf://`, `zip://`)."""
-    if image is None or (image["bytes"] is None and image["path"] is None):
-        raise ValueError("it is null")
-    if image["bytes"] is None and "://" in image["path"]:
-        with fsspec.open(image["path"], "rb") as file:
-            return open_image(BytesIO(file.read()))
-    return open_image(BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"])
-
-
-def cell_name(image: dict[str, Any] | None, index: int) -> str:
-    """The name of the image in a cell, for messages."""
-    return (image or {}).get("path") or f"image {index}"
-
-
-def stream_source(rows: IterableDataset, image: str, label: str | None) -> Source:
+def stream_source(
+    rows: IterableDataset, image: str, label: str | None, files: CellFiles, rules: Rules = 2
+) -> Source:
     """The source of the first rows of a stream, with a reference to the other rows."""
     if label and not isinstance(rows.features[label], ClassLabel):
         raise ValueError(
@@ -115,14 +129,15 @@ def stream_source(rows: IterableDataset, image: str, label: str | None) -> Sourc
     table = rows.select_columns([image, label] if label else [image])
     split = (rows.info.splits or {}).get(str(rows.split))
     head = Dataset.from_list(list(table.take(HEAD)), features=table.features)
-    stream = StreamedTable(table, image, label, split.num_examples if split else None)
-    return replace(rows_source(head, image, label), rows=stream)
+    count = split.num_examples if split else None
+    stream = StreamedTable(table, image, label, count, files, rules)
+    return replace(rows_source(head, image, label, files, rules=rules), rows=stream)
 
 
 def hash_parts(parts: Iterable[object]) -> str:
     """A hash of the parts' representations."""
     text = "".join(f"{part!r}\n" for part in parts)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(utf8_text(text).encode(), digest_size=16).hexdigest()
 
 
 def files_version(names: Iterable[str], root: str = "") -> str:

@@ -58,7 +58,7 @@ def test_images_are_in_the_order_of_their_names_as_imagefolder_has_them(tmp_path
     [
         (["a/1.png", "b/1.png"], ["a", "b"]),
         (["x/a/1.png", "y/b/1.png", "y/a/1.png"], ["a", "b"]),
-        (["10/1.png", "9/1.png"], ["10", "9"]),
+        (["10/1.png", "9/1.png", "a10/1.png", "a2/1.png"], ["9", "10", "a2", "a10"]),
         (["1.png", "2.png"], []),
         (["a/1.png", "a/2.png"], []),
         (["a/1.png", "b/c/1.png"], []),
@@ -120,14 +120,12 @@ def test_a_file_may_say_the_labels(tmp_path, name, text):
     assert load_image_set(source, GREY).labels.tolist() == [0, -1, 1]
 
 
-def test_labels_that_are_not_all_numbers_are_in_the_order_of_text(tmp_path):
+@pytest.mark.parametrize(("rules", "classes"), [(1, ["10", "9", "b"]), (2, ["9", "10", "b"])])
+def test_labels_of_numbers_and_text_are_in_their_natural_order(tmp_path, rules, classes):
     tree(tmp_path / "photos", ["1.png", "2.png", "3.png"])
     (tmp_path / "l.csv").write_text("file_name,label\n1.png,b\n2.png,10\n3.png,9\n")
-    assert folder(path=str(tmp_path / "photos"), labels=str(tmp_path / "l.csv")).classes == [
-        "10",
-        "9",
-        "b",
-    ]
+    source = folder(path=str(tmp_path / "photos"), labels=str(tmp_path / "l.csv"), rules=rules)
+    assert (source.classes, labels(source)) == (classes, ["b", "10", "9"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ddpm_cli.data import Preparation, digits, folder, hub
-from ddpm_cli.data.sources.source import rows_source
 from ddpm_cli.image_sets import load_image_set
 
 GREY = Preparation(size=4, channels=1, flip=False)
@@ -223,15 +222,21 @@ def test_a_file_that_was_replaced_is_read_anew_though_it_looks_as_old(tmp_path):
         assert load_image_set(hub(name=str(path)), kept).images[:, 0, 0, 0].tolist() == levels
 
 
-def test_files_that_cells_name_are_part_of_the_version(tmp_path):
-    features = datasets.Features(image=datasets.Image())
-    cells = [{"bytes": None, "path": str(tmp_path / "one.png")}, None]
-    Image.new("L", (4, 4), 10).save(tmp_path / "one.png")
-    rows = datasets.Dataset.from_dict({"image": cells}, features=features).cast_column(
-        "image", datasets.Image(decode=False)
+def naming(path, *names):
+    """A Parquet file whose cells name files."""
+    cells = [None if name is None else {"bytes": None, "path": str(name)} for name in names]
+    features = datasets.Features(
+        image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
     )
-    source = rows_source(rows, "image", None)
+    datasets.Dataset.from_dict({"image": cells}, features=features).to_parquet(path)
+    return hub(name=str(path), image_column="image")
+
+
+def test_files_that_cells_name_are_part_of_the_version(tmp_path):
+    Image.new("L", (4, 4), 10).save(tmp_path / "one.png")
+    source = naming(tmp_path / "set.parquet", "one.png", None)
     before = source.version()
+    assert source.open(0).getpixel((0, 0)) == 10
     Image.new("L", (4, 4), 20).save(tmp_path / "one.png")
     assert source.version() != before
     with pytest.raises(ValueError, match="it is null"):

@@ -114,6 +114,6 @@ def test_a_path_is_opened_by_what_it_is(tmp_path, monkeypatch, path, reader):
     monkeypatch.setattr(
         import_module("ddpm_cli.data.sources.mixture"),
         reader,
-        lambda *, rules, **options: named(*options.values()),
+        lambda *, rules, pages=None, **options: named(*options.values()),
     )
     assert open_source(path).classes == [path]
