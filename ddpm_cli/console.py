@@ -30,7 +30,7 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
     """
     screen = logging.StreamHandler(sys.stdout)
     screen.setFormatter(logging.Formatter("%(message)s"))
-    file = logging.FileHandler(path or os.devnull, delay=True)
+    file = logging.FileHandler(path or os.devnull, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, before = root.level, root.handlers
@@ -53,8 +53,13 @@ class Output:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text, or nothing once the stream is closed."""
-        self.attempt(lambda: self.stream.write(text))
+        """Write a text, or nothing once the stream is closed.
+
+        Characters that the stream's encoding lacks become escapes.
+        """
+        encoding = self.stream.encoding or "utf-8"
+        known = text.encode(encoding, "backslashreplace").decode(encoding)
+        self.attempt(lambda: self.stream.write(known))
         return len(text)
 
     def flush(self) -> None:

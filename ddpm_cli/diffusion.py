@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddpm_cli.hardware import to_device
 from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 
 
@@ -25,8 +26,8 @@ def broadcast_like(coefficient: Coefficient, like: Images) -> Fitted:
 
 
 def to_device_of(tensor: Tensor, like: Tensor) -> Tensor:
-    """Move a CPU tensor to the device of `like` without a synchronisation."""
-    return (tensor.pin_memory() if like.is_cuda else tensor).to(like.device, non_blocking=True)
+    """Move a CPU tensor to the device of `like`, on CUDA without a synchronisation."""
+    return to_device(tensor.pin_memory() if like.is_cuda else tensor, like.device)
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def save_text(path: Path, text: str) -> None:
-    """Write a text file."""
-    write_atomically(path, lambda partial: partial.write_text(text))
+    """Write a text file in UTF-8."""
+    write_atomically(path, lambda partial: partial.write_bytes(text.encode()))
+
+
+def load_text(path: Path) -> str:
+    """Read a text file in UTF-8; other bytes become U+FFFD."""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def append_text(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from ddpm_cli.files import user_path
+from ddpm_cli.files import load_text, user_path
 from ddpm_cli.shapes import AlphaBar, Betas
 
 MOST = 4000  # numbers of a file; every checkpoint holds them
@@ -97,7 +97,7 @@ def listed(*, path: str, quantity: Literal["alpha_bar", "betas"] = "alpha_bar") 
     An alpha_bar_0 of 1 may come first. Raises ValueError for other files.
     """
     try:
-        words = re.split(r"[\s,;\[\]]+", user_path(path).read_text())
+        words = re.split(r"[\s,;\[\]]+", load_text(user_path(path)))
         values = torch.tensor([float(word) for word in words if word], dtype=torch.float64)
     except (OSError, ValueError) as error:
         raise ValueError(

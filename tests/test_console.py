@@ -25,6 +25,17 @@ def test_a_stream_whose_reader_has_left_goes_quiet():
             output.flush()
 
 
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [("ascii", "gr\\xfcn \\u65e5"), ("latin-1", "grün \\u65e5"), ("utf-8", "grün 日")],
+)
+def test_characters_that_the_screen_lacks_become_escapes(tmp_path, encoding, printed):
+    path = tmp_path / "screen.txt"
+    with path.open("w", encoding=encoding) as stream:
+        Output(stream).write("grün 日")
+    assert path.read_text(encoding) == printed
+
+
 def test_a_stream_on_a_full_disk_goes_quiet():
     with Path("/dev/full").open("w") as stream:
         output = Output(stream)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ddpm_cli.files import save_text, user_path
+from ddpm_cli.files import load_text, save_text, user_path
 
 
 def test_a_link_that_waits_for_the_file_is_not_followed(tmp_path):
@@ -14,6 +14,18 @@ def test_a_link_that_waits_for_the_file_is_not_followed(tmp_path):
     assert (tmp_path / "victim").read_text() == "precious"
     assert (tmp_path / "a.txt").read_text() == "new"
     assert not (tmp_path / "a.txt").is_symlink()
+
+
+@pytest.mark.parametrize("text", ["grün\n日本\n", "a\r\nb", ""])
+def test_a_text_has_the_same_bytes_on_every_system(tmp_path, text):
+    save_text(tmp_path / "a.txt", text)
+    assert (tmp_path / "a.txt").read_bytes() == text.encode("utf-8")
+    assert load_text(tmp_path / "a.txt") == text.replace("\r\n", "\n")
+
+
+def test_bytes_that_are_no_text_are_read_as_a_sign_of_that(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"a\xffb")
+    assert load_text(tmp_path / "a.txt") == "a\ufffdb"
 
 
 def test_a_file_has_the_mode_of_any_new_file(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import torch
@@ -134,7 +135,7 @@ def environment() -> dict[str, str]:
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     git = (
         subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
-        if (root / ".git").exists()
+        if (root / ".git").exists() and which("git")
         else ""
     )
     versions = {name: version(name) for name in ("ddpm-cli", "torchvision", "datasets", "numpy")}

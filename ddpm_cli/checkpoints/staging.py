@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ddpm_cli.hardware import copies_asynchronously
+
 
 @dataclass
 class StagingBuffers:
@@ -25,7 +27,7 @@ class StagingBuffers:
         copies = {name: self.buffer_of(name, tensor) for name, tensor in tensors.items()}
         for name, tensor in tensors.items():
             if tensor.device.type != "cpu":
-                copies[name].copy_(tensor, non_blocking=tensor.is_cuda)
+                copies[name].copy_(tensor, non_blocking=copies_asynchronously(tensor.device))
         devices = {tensor.device for tensor in tensors.values() if tensor.is_cuda}
         events = [record_event(device) for device in devices]
 

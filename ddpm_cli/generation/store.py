@@ -17,7 +17,7 @@ from PIL import Image
 
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
-from ddpm_cli.files import csv_text, save_text, write_atomically
+from ddpm_cli.files import csv_text, load_text, save_text, write_atomically
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
 
@@ -54,7 +54,7 @@ class ImageStore:
         save_text(self.folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
         path = self.folder / INDEX
         if path.exists() and (self.png or self.npz):  # a killed process may leave half a row
-            save_text(path, path.read_text().rpartition("\n")[0] + "\n")
+            save_text(path, load_text(path).rpartition("\n")[0] + "\n")
         elif self.png or self.npz:
             save_text(path, csv_text([COLUMNS]))
 
@@ -64,7 +64,7 @@ class ImageStore:
         if not path.exists():
             return {}
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(load_text(path))
         except ValueError as error:
             raise ValueError(
                 f"{str(path)!r} cannot be read ({error}); name another folder"
@@ -86,7 +86,7 @@ class ImageStore:
         )
         return {
             int(row["index"]): row
-            for row in csv.DictReader(path.read_text().split("\n")[:-1])
+            for row in csv.DictReader(load_text(path).split("\n")[:-1])
             if list(row) == COLUMNS
             and row["index"].isdecimal()
             and None not in row.values()
@@ -127,5 +127,5 @@ class ImageStore:
             if self.png:
                 save_png(self.folder / name, image.numpy())
             rows.append([index, label, name, *([batch, row] if self.npz else ["", ""])])
-        with (self.folder / INDEX).open("a") as file:
+        with (self.folder / INDEX).open("a", encoding="utf-8") as file:
             file.write(csv_text(rows))  # one write, so that rows of processes do not mix

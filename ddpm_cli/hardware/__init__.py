@@ -2,12 +2,15 @@
 
 from ddpm_cli.hardware.devices import (
     AsyncScalar,
+    copies_asynchronously,
     device_text,
     find_device,
     is_out_of_memory,
     memory_fault,
+    to_device,
 )
 from ddpm_cli.hardware.flops import FlopCount, count_flops, measure_peak
+from ddpm_cli.hardware.memory import free_memory, peak_memory, total_memory
 from ddpm_cli.hardware.precision import (
     TYPES,
     Precision,

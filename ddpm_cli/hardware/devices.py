@@ -75,11 +75,24 @@ def memory_fault(network: nn.Module, device: torch.device) -> str:
     return f"{fault}; choose a smaller network, as by a smaller model.network.dim"
 
 
+def copies_asynchronously(device: torch.device) -> bool:
+    """Whether a copy to or from a device may end after the call.
+
+    torch keeps a tensor's memory until the copy has ended on CUDA alone; on MPS it does not.
+    """
+    return device.type == "cuda"
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device, without waiting if that is safe."""
+    return tensor.to(device, non_blocking=copies_asynchronously(device))
+
+
 class AsyncScalar:
     """Numbers on their way from a device: `read` waits for the numbers, not for later work."""
 
     def __init__(self, numbers: Tensor) -> None:
-        self.numbers = numbers.to("cpu", non_blocking=numbers.is_cuda)
+        self.numbers = numbers.to("cpu", non_blocking=copies_asynchronously(numbers.device))
         self.arrival: torch.cuda.Event | None = None
         if numbers.is_cuda:
             self.arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]

@@ -147,8 +147,8 @@ def decode_block(
     originals = ["place", "width", "height", "mode", "least", "most", "pages"]
     records[originals] = np.array(rows, dtype=records[originals].dtype)
     records["word"], records["look"] = content_hash(images), perceptual_hash(images)
-    low, high = images.flatten(2).amin(2), images.flatten(2).amax(2)
-    records["low"], records["high"] = low.amin(1), high.amax(1)
+    low, high = images.flatten(2).amin(2).numpy(), images.flatten(2).amax(2).numpy()
+    records["low"], records["high"] = low.min(1), high.max(1)
     records["plain"] = (low == high).all(1)
     return images, records, faults
 

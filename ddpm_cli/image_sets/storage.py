@@ -1,13 +1,13 @@
 """The storage of prepared images: on the disk, in memory, or nowhere."""
 
 import math
-import os
 from dataclasses import dataclass
 
 import torch
 
 from ddpm_cli.data.preparation import Preparation
 from ddpm_cli.data.sources.source import Source
+from ddpm_cli.hardware import total_memory
 from ddpm_cli.image_sets.cache import decode_to_disk
 from ddpm_cli.image_sets.decoding import (
     CORES,
@@ -52,7 +52,7 @@ def decode_to_memory(
     """Decode the images into memory."""
     count, shape = source.count, preparation.stored_shape
     needed = copies * count * math.prod(shape) / 2**30
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    memory = total_memory() / 2**30
     if needed > 0.8 * memory:
         sizes = f"take {needed:.1f} GiB, and this machine has {memory:.1f}"
         remedy = "choose data.cache=disk or a smaller data.size"

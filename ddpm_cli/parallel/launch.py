@@ -21,6 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ddpm_cli.console import outliving_readers
+from ddpm_cli.files import load_text
 from ddpm_cli.parallel.group import EchoError
 from ddpm_cli.parallel.stop_signals import stop_signals
 
@@ -33,9 +34,15 @@ FINISHED = "finished"
 
 
 def process_count(asked: int | str, device: str) -> int:
-    """The number of processes to launch: `auto` is one for each GPU."""
+    """The number of processes to launch: `auto` is one for each GPU, and one on Windows.
+
+    Raises ValueError for several processes on Windows, which has no signals to stop them.
+    """
     if asked == "auto":
-        return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
+        has_gpus = device in ("auto", "cuda") and sys.platform != "win32"
+        return max(1, torch.cuda.device_count()) if has_gpus else 1
+    if int(asked) > 1 and sys.platform == "win32":
+        raise ValueError(f"processes must be 1 on Windows, but is {asked}")
     return int(asked)
 
 
@@ -100,7 +107,7 @@ def run_rank(threads: int, job: Callable[..., object], args: tuple[Any, ...]) ->
 def unfinished_reason(folder: Path) -> str:
     """The reason why processes did not finish after a signal."""
     reports = [
-        json.loads(path.read_text())["message"]["message"] for path in folder.rglob("error.json")
+        json.loads(load_text(path))["message"]["message"] for path in folder.rglob("error.json")
     ]
     causes = [text for kind, text in map(split_failure, reports) if kind == "ValueError"]
     return next(iter(causes), "stopped before there was anything to save")

@@ -1,9 +1,7 @@
 """Checks that memory and disk suffice for a run, and an estimate of its time."""
 
 import math
-import resource
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -34,28 +32,6 @@ def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Fi
         text = f"memory of {device}: {sizes}"
         remedy = f"{REMEDY}, or a smaller network"
         yield Finding("ok", text) if needed <= free else Finding("warning", f"{text}: {remedy}")
-
-
-def peak_memory(device: torch.device, reset: bool = False) -> int:
-    """The most bytes in use on the device since the start, or on a GPU since the last reset."""
-    if device.type == "cuda":
-        if reset:
-            torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def free_memory(device: torch.device) -> int | None:
-    """The free bytes of the device; None if the number is unknown."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    path = Path("/proc/meminfo")
-    if device.type != "cpu" or not path.is_file():
-        return None
-    lines = (line for line in path.read_text().splitlines() if line.startswith("MemAvailable"))
-    return next((1024 * int(line.split()[1]) for line in lines), None)
 
 
 def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) -> Iterator[Finding]:

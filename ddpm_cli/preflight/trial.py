@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.hardware import is_out_of_memory
+from ddpm_cli.hardware import is_out_of_memory, peak_memory
 from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.preflight.finding import Finding
-from ddpm_cli.preflight.resources import REMEDY, peak_memory
+from ddpm_cli.preflight.resources import REMEDY
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
 from ddpm_cli.training.fit import backward, noise_for_training

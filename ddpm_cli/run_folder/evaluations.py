@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.files import append_text
+from ddpm_cli.files import append_text, load_text
 from ddpm_cli.run_folder.layout import EVALUATIONS, HYDRA
 from ddpm_cli.run_folder.numbers import Numbers
 from ddpm_cli.run_folder.rows import json_rows
@@ -59,7 +59,7 @@ def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> N
         return
     path = run / EVALUATIONS
     try:
-        text = path.read_text(errors="replace") if path.exists() else ""
+        text = load_text(path) if path.exists() else ""
         old = set(text.splitlines())
         new = "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in old)
         append_text(path, "\n" * (bool(text) and not text.endswith("\n")) + new)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.files import save_text
+from ddpm_cli.files import load_text, save_text
 
 NAME = "run.json"
 LARGEST = 2**20  # the most bytes of a file that is read
@@ -47,7 +47,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """Read the facts in a folder; return {} if no facts can be read."""
     path = folder / NAME
     try:
-        text = path.read_text(errors="replace") if path.stat().st_size <= LARGEST else "{}"
+        text = load_text(path) if path.stat().st_size <= LARGEST else "{}"
         facts = json.loads(text)
     except (OSError, ValueError, RecursionError):
         return {}

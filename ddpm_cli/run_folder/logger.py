@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ddpm_cli.files import append_text, save_text
+from ddpm_cli.files import append_text, load_text, save_text
 from ddpm_cli.rendering.tiles import Picture, save_png
 from ddpm_cli.run_folder.layout import INCIDENTS, METRICS, SAMPLES, TENSORBOARD
 
@@ -115,7 +115,7 @@ def cut_rows(path: Path, step: int) -> None:
     """
     if not path.is_file():
         return
-    rows = [row for row in path.read_text().splitlines(keepends=True) if row.endswith("\n")]
+    rows = [row for row in load_text(path).splitlines(keepends=True) if row.endswith("\n")]
     kept = []
     for row in rows:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ddpm_cli.files import load_text
 from ddpm_cli.run_folder.layout import METRICS
 
 LARGEST = 1e100  # the largest number that can be drawn
@@ -17,7 +18,7 @@ def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
     A null is NaN. So is a number too large to draw. Raises ValueError for a row without a step.
     """
     path = folder / METRICS
-    lines = path.read_text(errors="replace").rstrip("\n").split("\n") if path.is_file() else [""]
+    lines = load_text(path).rstrip("\n").split("\n") if path.is_file() else [""]
     for place, line in enumerate(lines, 1):
         try:
             row = json.loads(line, parse_int=float)
@@ -41,7 +42,7 @@ def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
 def json_rows(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file, one on each line; other lines, as half a row, are skipped."""
     rows = []
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
+    for line in load_text(path).splitlines() if path.is_file() else []:
         try:
             rows.append(json.loads(line))
         except (ValueError, RecursionError):

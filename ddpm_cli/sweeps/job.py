@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ddpm_cli.files import save_text
+from ddpm_cli.files import load_text, save_text
 from ddpm_cli.run_folder.evaluations import last_evaluations
 from ddpm_cli.run_folder.numbers import Numbers, last_and_lowest
 
@@ -49,7 +49,7 @@ class Job:
         if not path.exists():
             return None
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(load_text(path))
             number, overrides = int(content["number"]), [str(each) for each in content["overrides"]]
             state = STATES[STATES.index(content["state"])]
             job = cls(folder, number, overrides, state, str(content["error"]), content["value"])

@@ -12,7 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.files import save_text
+from ddpm_cli.files import load_text, save_text
 from ddpm_cli.sweeps.job import STATE, Job, is_first_process, is_running
 
 COMMAND, MANIFEST = "sweep.json", "manifest.json"
@@ -95,7 +95,7 @@ def read_sweep(folder: Path) -> Sweep:
     if not path.is_file():
         raise ValueError(f"there is no sweep in {str(folder)!r}: it has no {COMMAND}")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(load_text(path))
         typed = {name: [str(each) for each in content[name]] for name in ("overrides", "hydra")}
         own, cwd = content["config_dir"], str(content["cwd"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:

@@ -4,6 +4,7 @@ import torch
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import to_device_of
+from ddpm_cli.hardware import to_device
 from ddpm_cli.images import Batch, to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
@@ -30,7 +31,7 @@ def noise_batch(
     offset_noise: scale of more noise, constant over a channel, in the target too (Guttenberg 2023).
     input_perturbation: scale of more noise in x_t that the target lacks (Ning et al. 2023, alg. 1).
     """
-    x0 = to_float(batch.images.to(device, non_blocking=True))
+    x0 = to_float(to_device(batch.images, device))
     mine = slice(batch.first, batch.first + len(x0))
     all_t, weight = times or uniform(
         keyed_uniforms(seed, Purpose.TIMES, step, mine.stop), History(denoiser.diffusion)
@@ -43,7 +44,7 @@ def noise_batch(
     label = batch.labels if denoiser.conditional else None
     if label is not None:
         kept = keyed_uniforms(seed, Purpose.LABELS, step, mine.stop)[mine] >= label_dropout
-        label = label.to(device, non_blocking=True).where(to_device_of(kept, x0), -1)
+        label = to_device(label, device).where(to_device_of(kept, x0), -1)
     perturbation: Images | float = 0.0
     if input_perturbation:
         perturbation = input_perturbation * keyed_normal(x0, seed, Purpose.PERTURBATION, step, mine)

@@ -128,6 +128,7 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
         ({"shape": [8, 8]}, "'shape' must be three numbers"),
         ({"classes": [1]}, "'classes' must be names of at most 200 characters"),
         ({"classes": ["x" * 201]}, "'classes' must be names of at most 200 characters"),
+        ({"classes": ["gr\udcfcn"]}, "'classes' must be names of at most 200 characters"),
         ({"classes": ["x"] * 70_000}, "'classes' must be names of at most 200 characters"),
         ({"skipped": 4}, "'skipped' must be at least 0 and at most the step, 3, but is 4"),
         ({"lr_scale": 0.0}, "'lr_scale' must be between 0 and 1"),

@@ -60,3 +60,10 @@ def test_a_mistake_of_ours_keeps_its_traceback(capsys):
 )
 def test_auto_is_a_process_for_each_gpu(asked, device, count):
     assert process_count(asked, device) == count
+
+
+@pytest.mark.parametrize(("platform", "count"), [("linux", 4), ("darwin", 4), ("win32", 1)])
+def test_auto_is_one_process_on_windows(monkeypatch, platform, count):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("sys.platform", platform)
+    assert process_count("auto", "cuda") == count

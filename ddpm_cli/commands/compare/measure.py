@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
 from hydra import compose
@@ -79,19 +78,19 @@ def measure_settings(
     with tqdm(total=steps, unit=" steps", dynamic_ncols=True) as bar:
         for setting in settings:
             bar.set_description(setting_title(setting.name, setting.generator.steps))
-            result, images = measure_setting(setting, inputs, bar)
+            result, images = measure_setting(setting, inputs, bar.update)
             log.info("%s", align([*known, result.cells], right=NUMBERS)[-1])
             yield result, images[: options.columns]
 
 
 def measure_setting(
-    setting: Setting, inputs: ComparisonInputs, bar: "tqdm[Any]"
+    setting: Setting, inputs: ComparisonInputs, advance: Callable[[int], object]
 ) -> tuple[SettingResult, Bytes]:
     """Draw images with one setting and measure them; only the drawing is timed."""
     generator, options = setting.generator, inputs.options
     with count_batches(inputs.denoiser.network) as sizes:
         since = time.perf_counter()
-        images = torch.cat(list(draw_batches(generator, options.n, options.batch, bar)))
+        images = torch.cat(list(draw_batches(generator, options.n, options.batch, advance)))
         seconds = time.perf_counter() - since
     features = extract_features(inputs.extract, images)
     distance = frechet_distance(inputs.reference, moments(features))
@@ -111,11 +110,11 @@ def count_batches(network: nn.Module) -> Iterator[list[int]]:
 
 
 def draw_batches(
-    generator: Generator, n: int, batch_size: int, bar: "tqdm[Any]"
+    generator: Generator, n: int, batch_size: int, advance: Callable[[int], object]
 ) -> Iterator[Bytes]:
-    """Draw the first n images, and yield them batch by batch."""
+    """Draw the first n images, and yield them batch by batch; `advance` counts the steps."""
     for first in range(0, n, batch_size):
         states = generator.trajectory(range(first, min(first + batch_size, n)))
         for place, images in enumerate(states):
-            bar.update(place > 0)
+            advance(place > 0)
         yield to_bytes(images).cpu()

@@ -12,6 +12,7 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import count_nfe
+from ddpm_cli.hardware import free_memory
 from ddpm_cli.preflight import Finding
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.samplers import Grid
@@ -43,7 +44,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     trial = preflight.run_trial(trainer, state, run.loss, run.share[state.step], seed, run.group)
     yield from trial.findings
     if not any(finding.level == "error" for finding in trial.findings):
-        free = preflight.free_memory(state.denoiser.device)
+        free = free_memory(state.denoiser.device)
         yield from preflight.check_memory(state, trial.memory, free)
         costs = cadence_costs(run, trial.seconds, few.images)
         yield from preflight.estimate_time(state, trainer, end, trial.seconds, costs)

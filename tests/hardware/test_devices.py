@@ -1,0 +1,50 @@
+"""Copies between devices: only CUDA keeps the memory of a tensor until its copy has ended."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+import ddpm_cli
+from ddpm_cli.diffusion import to_device_of
+from ddpm_cli.hardware import AsyncScalar, copies_asynchronously, to_device
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """Copies to devices that this machine may lack, by their device and whether they wait."""
+    done = []
+
+    def to(tensor, device, *, non_blocking=False):
+        done.append((torch.device(device).type, not non_blocking))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("device", "waits"), [("mps", True), ("cpu", True), ("xpu", True), ("cuda:1", False)]
+)
+def test_a_copy_from_a_temporary_waits_except_on_cuda(copies, device, waits):
+    assert copies_asynchronously(torch.device(device)) is not waits
+    to_device(torch.ones(2), torch.device(device))
+    assert copies == [(torch.device(device).type, waits)]
+
+
+def test_coefficients_and_numbers_of_a_loss_wait_for_their_copy(copies):
+    to_device_of(torch.ones(2), torch.zeros(2, device="meta"))
+    assert AsyncScalar(torch.ones(2)).read() == [1, 1]
+    assert copies == [("meta", True), ("cpu", True)]
+
+
+def test_no_other_file_decides_whether_a_copy_waits():
+    root = Path(ddpm_cli.__file__).parent
+    answers = {
+        ast.unparse(node.value)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "non_blocking"
+    }
+    assert all(each.startswith("copies_asynchronously(") for each in answers), answers
