@@ -83,9 +83,7 @@ def gaussian_reverse(diffusion, variance):
         )
         ends = torch.zeros_like(x).double(), torch.ones_like(x).double()
         small, large = (diffusion.log_variance(t, s, end, end) for end in ends)
-        return replace(
-            denoise(x, t), variance_interpolation=(step.log() - small) / (large - small)
-        )
+        return replace(denoise(x, t), variance_interpolation=(step.log() - small) / (large - small))
 
     return estimate
 

@@ -120,6 +120,18 @@ def test_every_sampler_draws(command, trained, sampler):
         (["sampler.eta=nan"], "sampler.eta must be a finite number, but is nan"),
         (["n=0"], "n must be at least 1, but is 0"),
         (["n=many"], "n must be int, but is 'many'"),
+        (["indices=[]"], "indices must be of images, from 0 on, but are []"),
+        (["indices=[3,-1]"], "indices must be of images, from 0 on, but are [3, -1]"),
+        (["indices=3"], "indices must be a list of int or null, but is 3"),
+        (["indices=[3]", "n=5"], "n=5 has no effect with indices"),
+        (
+            ["indices=[0,1]", "interpolate=[1,2]"],
+            "indices=[0, 1] has no effect with interpolate, whose images are the first n",
+        ),
+        (
+            ["sampler=heun", "sampler.churn_noise=1.01"],
+            "sampler.churn_min, churn_max and churn_noise have no effect without sampler.churn",
+        ),
         (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
         (["grid=false"], "grid, png, npz and film are all false: nothing would be written"),
         (
@@ -138,7 +150,7 @@ def test_every_sampler_draws(command, trained, sampler):
         (
             ["steps=10"],
             "steps is not an option; there are batch, ckpt, compile, device, film, grid, "
-            "guidance, guidance_interval, guide, inpaint, "
+            "guidance, guidance_interval, guide, indices, inpaint, "
             "interpolate, label, mask, n, npz, png, precision, processes, quantile, resample, "
             "sampler, seed, start, strength, threshold, "
             "trust, weights",
