@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from ddpm_cli.config.schema import at_least, refuse_idle
+from ddpm_cli.evaluation.metric_registry import full_names
 from ddpm_cli.generation.options import STEERING, GenerationOptions
 
 GIVEN = "with generated, whose images are there"
@@ -46,6 +47,7 @@ class Options:
         at_least(self, samples=8, nll_steps=1, batch=1, seed=0, processes=1)
         if not self.metrics:
             raise ValueError("metrics must name at least one: nothing would be measured")
+        full_names(self.metrics)  # refuses what is no metric
         if "nll" not in self.metrics:
             refuse_idle(self, "nll nll_cdf nll_steps images n", "without metrics=[nll]")
         elif self.nll != "ode":
