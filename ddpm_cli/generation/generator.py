@@ -85,15 +85,8 @@ class Generator:
         classes: Sequence[str],
         guide: Denoise | None = None,
     ) -> "Generator":
-        """A generator with the sampler and the times of the node `sampler`.
-
-        Raises ValueError for a label that the model does not know.
-        """
-        if options.label is not None and not denoiser.conditional:
-            needed = "a class-conditional checkpoint (trained with model.conditional=true)"
-            raise ValueError(f"label={options.label} needs {needed}; this one is unconditional")
-        if options.label not in (None, "all"):
-            class_number(options.label, classes)
+        """A generator with the sampler and the times of the node `sampler`."""
+        check_label(options.label, denoiser, classes)
         sampler, grid = bind(cfg, "sampler"), bind_options(Grid, cfg.sampler)()
         node: Any = OmegaConf.to_container(cfg.sampler, resolve=True)
         times = grid.times(denoiser.diffusion)
@@ -188,6 +181,15 @@ def count_nfe(
 
     deque(sampler(wrap(blank), diffusion, x, times, torch.zeros_like), maxlen=0)
     return sum(sizes)
+
+
+def check_label(label: str | int | None, denoiser: Denoiser, classes: Sequence[str]) -> None:
+    """Refuse a label that the model does not know."""
+    if label is not None and not denoiser.conditional:
+        needed = "a class-conditional checkpoint (trained with model.conditional=true)"
+        raise ValueError(f"label={label} needs {needed}; this one is unconditional")
+    if label not in (None, "all"):
+        class_number(label, classes)
 
 
 def class_number(label: str | int, classes: Sequence[str]) -> int:

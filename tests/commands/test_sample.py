@@ -30,6 +30,20 @@ def test_the_screen_says_what_is_sampled_with_what(command, trained):
     assert re.search(r"written    .*out/grid.png", out)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sample", ["n=1"]),
+        ("evaluate", ["metrics=[kid_pixels]", "samples=8", "sampler.steps=2"]),
+        ("compare", ["samplers=[ddim]", "steps=[2]", "n=4"]),
+    ],
+)
+def test_the_screen_names_the_checkpoint_that_was_read(command, trained, name, options):
+    out = command(name, f"ckpt={trained.with_suffix('.pt')}", *options, "hydra.run.dir=out").out
+    assert f"checkpoint {trained}: step 4, ema weights" in out
+    assert "last.pt: " not in out
+
+
 def test_every_form_of_output(command, trained):
     outcome = command(
         "sample",

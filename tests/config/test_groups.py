@@ -120,8 +120,8 @@ def test_the_surface_of_ddpm_train_is_frozen(composed):
 def test_the_surface_of_ddpm_sample_is_frozen(composed):
     own = {*config.options_of(SampleOptions), *config.options_of(GenerationOptions)}
     expected = {
-        *"ckpt n indices batch seed weights device processes grid png npz film trust precision".split(),
-        *"compile label guidance guidance_interval guide".split(),
+        *"ckpt n indices batch seed weights device processes grid png npz film trust".split(),
+        *"precision compile label guidance guidance_interval guide".split(),
         *"threshold quantile start strength inpaint mask resample interpolate".split(),
     }
     assert own == expected

@@ -20,7 +20,7 @@ from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.generation.build import load_guide
-from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.generator import Generator, check_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, extract_features, frechet_distance, moments
@@ -58,6 +58,7 @@ def build_settings(
 ) -> Iterator[Setting]:
     """Yield every setting, once its options are checked and one step of one image succeeds."""
     shape, classes = checkpoint.shape, checkpoint.classes
+    check_label(generation.label, denoiser, classes)
     guide = load_guide(generation, denoiser, shape, classes, options.device, options.trust)
     for name in options.samplers:
         cfg = compose("sample", [f"sampler={name}"])

@@ -459,7 +459,7 @@ def test_images_of_a_class_are_compared_with_that_class(command, conditional):
 @pytest.mark.parametrize(("reference", "count"), [("held_out", 72), ("all", 1797)])
 def test_a_class_is_taken_from_the_part_that_is_asked_for(command, conditional, reference, count):
     few = ["metrics=[fd_pixels]", f"reference={reference}"]
-    outcome, found = judged(command, conditional, *few, "label='7'")
+    _, found = judged(command, conditional, *few, "label='7'")
     of_class = re.search(rf" (\d+) class 7 {reference} \|", found["numbers"][0]["protocol"])
     assert count / 20 < int(of_class[1]) < count / 5
     _, whole = judged(command, conditional, *few, "label=all", folder="whole")
