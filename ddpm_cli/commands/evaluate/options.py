@@ -78,7 +78,9 @@ def refuse_idle_drawing(
     if options.generated is None and not options.only_nll:
         return
     where = ONLY_NLL if options.only_nll else GIVEN
-    names = ["precision", *(name for name in STEERING if options.only_nll or name != "label")]
+    names = ["precision", *STEERING]
+    if not options.only_nll and generation.label != "all":
+        names.remove("label")
     refuse_idle(generation, " ".join(names), where)
     for override in overrides:
         if override.lstrip("+").startswith(("sampler=", "sampler.")):

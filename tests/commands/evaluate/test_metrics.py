@@ -119,6 +119,15 @@ def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeyp
     assert " | halves-0, 10 splits | n 16 | " in found["numbers"][0]["protocol"]
 
 
+def test_fewer_images_than_splits_have_no_inception_score(command, trained, monkeypatch):
+    known = Extractor("known-0", lambda images: images.flatten(1).float(), lambda rows: rows)
+    monkeypatch.setattr("ddpm_cli.evaluation.extractor_config.build", lambda *_: known)
+    own = *ALL, "metrics=[is_pixels]", "samples=9", "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={trained}", *own)
+    told = "is takes at least 10 images, one for each split, but has 9"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
+
+
 def test_a_run_keeps_the_numbers_of_its_checkpoints_and_none_twice(command, trained):
     for folder in ("out", "again"):
         _, found = judged(command, trained, "metrics=[prc_pixels]", folder=folder)
@@ -427,6 +436,7 @@ def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, traine
         (["generated=few", "precision=bf16"], "precision='bf16' has no effect with generated, "),
         (["generated=few", "threshold=none"], "threshold='none' has no effect with generated, "),
         (["generated=few", "label=3", "guidance=2"], "guidance=2 has no effect with generated, "),
+        (["generated=few", "label=all"], "label='all' has no effect with generated, whose images "),
         (["generated=few", "sampler.eta=1"], "sampler.eta=1 has no effect with generated, "),
         (["generated=few", "label=rose"], "label must be all, or one of the 10 classes "),
     ],
