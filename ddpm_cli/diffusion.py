@@ -136,11 +136,14 @@ class GaussianDiffusion:
         """log of the reverse variance, from beta-tilde (interpolation 0) to beta (1).
 
         Nichol & Dhariwal 2021, eq. 15. beta-tilde is 0 at s = 0: like the codes of both papers,
-        the method takes beta-tilde of the step (2, 1) instead.
+        the method takes beta-tilde of the step (2, 1) instead, which is there the variance of every
+        fixed interpolation.
         """
         t, s = torch.as_tensor(t, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
         clean = s == 0
         before = t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))
         small, large = self.posterior_variance(*before).log(), self.variance(t, s).log()
+        if isinstance(variance_interpolation, float):
+            large = torch.where(clean, small, large)
         spread = broadcast_like(large - small, like)
         return broadcast_like(small, like) + variance_interpolation * spread

@@ -81,10 +81,9 @@ def gaussian_reverse(diffusion, variance):
             diffusion.posterior_variance(t, s)
             + unsure * diffusion.alpha_bar_at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
         )
-        small, large = (diffusion.log_variance(t, s, end, x.double()) for end in (0.0, 1.0))
-        return replace(
-            denoise(x, t), variance_interpolation=float((step.log() - small) / (large - small))
-        )
+        ends = torch.zeros_like(x).double(), torch.ones_like(x).double()
+        small, large = (diffusion.log_variance(t, s, end, end) for end in ends)
+        return replace(denoise(x, t), variance_interpolation=(step.log() - small) / (large - small))
 
     return estimate
 

@@ -83,8 +83,20 @@ def test_the_log_variance_runs_from_beta_tilde_to_beta(t, s):
     )
 
 
-def test_the_last_step_borrows_the_variance_of_the_one_before():
-    assert LINEAR.log_variance(1, 0, 0.0, ONE).exp().item() == pytest.approx(5.453187661e-5)
+@pytest.mark.parametrize("fixed", [0.0, 1.0])
+def test_the_last_step_borrows_the_variance_of_the_one_before(fixed):
+    assert LINEAR.log_variance(1, 0, fixed, ONE).exp().item() == pytest.approx(5.453187661e-5)
+
+
+def test_a_learned_variance_of_the_last_step_reaches_beta_as_in_the_codes_of_its_authors():
+    assert LINEAR.log_variance(1, 0, ONE, ONE).exp().item() == pytest.approx(1e-4)
+
+
+def test_of_several_times_the_last_step_alone_borrows_its_variance():
+    t, one = torch.tensor([1, 2, 1000]), torch.ones(3, 1, 1, 1, dtype=torch.float64)
+    found = LINEAR.log_variance(t, t - 1, 1.0, one).exp().flatten()
+    expected = [5.453187661e-5, *(LINEAR.variance(each, each - 1).item() for each in (2, 1000))]
+    assert found.tolist() == pytest.approx(expected)
 
 
 def test_a_vector_of_times_is_one_time_per_image():

@@ -75,7 +75,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
         lost = isinstance(error, RuntimeError) and type(error).__module__.startswith(LAUNCHERS)
         if full or not (lost or isinstance(error, USER_ERRORS)):
             raise
-        print(f"error: {LOST if lost else one_line(error)}", file=sys.stderr)
+        print(f"error: {LOST if lost else one_line(error, config)}", file=sys.stderr)
         code = 1
     finally:
         os.environ["HYDRA_FULL_ERROR"] = str(int(full))

@@ -4,6 +4,7 @@ import inspect
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -24,7 +25,7 @@ from ddpm_cli.config.values import yaml_text
 
 
 def parse_options(
-    cfg: DictConfig, options: type[T], *, groups: Sequence[str] = (), beside: Sequence[type] = ()
+    cfg: DictConfig, options: type[T], *, groups: Sequence[str] = (), beside: Options | None = None
 ) -> T:
     """Check a whole configuration once, and return the options at its top level.
 
@@ -32,8 +33,7 @@ def parse_options(
     Raises ValueError that names the first bad option, its value, and what is allowed.
     """
     check_groups(cfg, *groups)
-    allowed = {name: each for kind in (options, *beside) for name, each in options_of(kind).items()}
-    check_values(cfg, "", allowed, groups)
+    check_values(cfg, "", {**options_of(options), **(beside or {})}, groups)
     return bind_options(options, cfg)()
 
 
@@ -128,6 +128,13 @@ def at_least(options: object, **lowest: int) -> None:
     for name, low in lowest.items():
         if isinstance(number := getattr(options, name), int | float) and number < low:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
+
+
+def refuse_idle(options: Any, names: str, where: str) -> None:
+    """Refuse options of a dataclass that differ from their defaults where they have no effect."""
+    for field in fields(options):
+        if field.name in names.split() and (value := getattr(options, field.name)) != field.default:
+            raise ValueError(f"{field.name}={yaml_text(value)} has no effect {where}")
 
 
 def option_differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -1,9 +1,12 @@
 """Draw the images that are missing in a folder, batch by batch, and store the images."""
 
 import hashlib
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
@@ -21,20 +24,22 @@ BAR: dict[str, Any] = {"unit": " images", "dynamic_ncols": True, "bar_format": F
 def draw_missing(
     generator: Generator,
     store: ImageStore,
-    n: int,
+    wanted: Sequence[int],
     batch_size: int,
     finished: set[int],
-    shown: int,
+    shown: Collection[int],
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
-    """Draw and store the missing images of n; return this process's images of the first `shown`.
+    """Draw and store the wanted images that are missing; return this process's images of `shown`.
 
-    A batch with a missing image is drawn whole, so that an image is the same to the last bit.
+    A batch with a missing image is drawn whole, so that an image is the same to the last bit. The
+    batches of a range are stored whole, other images one by one.
     """
-    every = [range(first, min(first + batch_size, n)) for first in range(0, n, batch_size)]
-    batches = [batch for batch in every if not finished.issuperset(batch)]
-    before, steps, pixels = n - sum(map(len, batches)), generator.steps, dict[int, Pixels]()
-    with tqdm(total=n, initial=before, disable=group.rank > 0, **BAR) as bar:
+    every, missing = batches_with(wanted, batch_size), set(wanted) - finished
+    batches = [batch for batch in every if not missing.isdisjoint(batch)]
+    total = sum(map(len, every))
+    before, steps, pixels = total - sum(map(len, batches)), generator.steps, dict[int, Pixels]()
+    with tqdm(total=total, initial=before, disable=group.rank > 0, **BAR) as bar:
         for place in group.work_queue(len(batches)):
             batch = batches[place]
             begun = before + sum(map(len, batches[:place]))  # other processes may still draw them
@@ -45,13 +50,40 @@ def draw_missing(
                     f"images must be finite, but {wrong} of {batch.start} to {batch.stop - 1} "
                     f"are not (precision={generator.options.precision})"
                 )
-            labels, drawn = generator.labels(batch), to_bytes(images).cpu()
-            numbers = [] if labels is None else labels.tolist()
-            names = [generator.classes[number] for number in numbers] or [""] * len(batch)
-            store.write(batch, names, drawn)
-            pixels |= {i: image for i, image in zip(batch, drawn, strict=True) if i < shown}
-        bar.update(n - bar.n)
+            drawn = dict(zip(batch, to_bytes(images).cpu(), strict=True))
+            single = [[index] for index in batch if index in missing]
+            for part in [batch] if isinstance(wanted, range) else single:
+                bytes_of_part = torch.stack([drawn[index] for index in part])
+                store.write(part, class_names(generator, part), bytes_of_part)
+            pixels |= {index: image for index, image in drawn.items() if index in shown}
+        bar.update(total - bar.n)
     return pixels
+
+
+def batches_with(indices: Sequence[int], batch_size: int) -> list[range]:
+    """The batches with any of these images, as a run of all images draws them.
+
+    A range from 0 is a run of its own, whose last batch may be smaller.
+    """
+    end = indices.stop if isinstance(indices, range) else sys.maxsize
+    firsts = sorted({index // batch_size * batch_size for index in indices})
+    return [range(first, min(first + batch_size, end)) for first in firsts]
+
+
+def class_names(generator: Generator, indices: Sequence[int]) -> list[str]:
+    """The names of the classes of these images, or empty names."""
+    labels = generator.labels(indices)
+    if labels is None:
+        return [""] * len(indices)
+    return [generator.classes[number] for number in labels.tolist()]
+
+
+def file_hash(text: str) -> str:
+    """The hash of a checkpoint, an image or a mask that the user names."""
+    path = user_path(text)
+    path = checkpoints.existing_file(path) if path.suffix == ".pt" else path
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict[str, Any]:
@@ -62,13 +94,7 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
     for place, end in enumerate(options["interpolate"] or ()):
         if isinstance(end, str):
             files[f"interpolate[{place}]"] = end
-    hashes = dict[str, str]()
-    for name, text in files.items():
-        path = user_path(text)
-        if name in ("ckpt", "guide"):
-            path = checkpoints.existing_file(path)
-        with path.open("rb") as file:
-            hashes[f"{name} (sha256)"] = hashlib.file_digest(file, "sha256").hexdigest()
+    hashes = {f"{name} (sha256)": file_hash(text) for name, text in files.items()}
     settings = {
         **options,
         **hashes,

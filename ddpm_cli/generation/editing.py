@@ -57,12 +57,18 @@ def diffuse_again(
     return broadcast_like(kept.sqrt(), x_s) * x_s + broadcast_like((1 - kept).sqrt(), x_s) * noise
 
 
-def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Images:
-    """The x_T from which DDIM draws an image, by DDIM's inverse; the image is taken for x_1."""
-    *_, noise = inverse(
-        denoise, diffusion, image, even(diffusion, min(INVERSION, diffusion.steps))[::-1], rounds=2
-    )
-    return noise
+def inversion_steps(diffusion: GaussianDiffusion) -> int:
+    """The steps of an inversion."""
+    return min(INVERSION, diffusion.steps) - 1
+
+
+def invert_image(denoise: Denoise, diffusion: GaussianDiffusion, image: Images) -> Iterator[Images]:
+    """Yield the way to the x_T from which DDIM draws an image, by DDIM's inverse.
+
+    The image is taken for x_1.
+    """
+    times = even(diffusion, inversion_steps(diffusion) + 1)[::-1]
+    return inverse(denoise, diffusion, image, times, rounds=2)
 
 
 def interpolate_noise(one: Noises, other: Noises, fractions: PerImage) -> Noises:

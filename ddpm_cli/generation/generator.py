@@ -84,11 +84,14 @@ class Generator:
         options: GenerationOptions,
         shape: Sequence[int],
         classes: Sequence[str],
+        guide: Denoise | None = None,
     ) -> "Generator":
         """A generator with the sampler and the times of the node `sampler`."""
+        check_label(options.label, denoiser, classes)
         sampler, grid = bind(cfg, "sampler"), bind_options(Grid, cfg.sampler)()
         node: Any = OmegaConf.to_container(cfg.sampler, resolve=True)
-        return cls(denoiser, options, sampler, grid.times(denoiser.diffusion), shape, classes, node)
+        times = grid.times(denoiser.diffusion)
+        return cls(denoiser, options, sampler, times, shape, classes, node, guide)
 
     def trajectory(
         self,
@@ -148,7 +151,7 @@ class Generator:
     def steps(self) -> int:
         """The steps of the sampler for one image."""
         steps = len(self.times) - 1
-        return steps if self.image is None else round(self.options.strength * steps)
+        return steps if self.image is None else steps_from_image(self.options.strength, steps)
 
     @cached_property
     def nfe(self) -> int:
@@ -181,6 +184,15 @@ def count_nfe(
     return sum(sizes)
 
 
+def check_label(label: str | int | None, denoiser: Denoiser, classes: Sequence[str]) -> None:
+    """Refuse a label that the model does not know."""
+    if label is not None and not denoiser.conditional:
+        needed = "a class-conditional checkpoint (trained with model.conditional=true)"
+        raise ValueError(f"label={label} needs {needed}; this one is unconditional")
+    if label not in (None, "all"):
+        class_number(label, classes)
+
+
 def start_from_image(
     diffusion: GaussianDiffusion,
     times: Sequence[float],
@@ -193,8 +205,13 @@ def start_from_image(
     strength: the share of the steps to take; 0 returns the image, 1 starts from noise alone.
     """
     x, steps = image.expand_as(noise), len(times) - 1
-    skipped = steps - round(strength * steps)
+    skipped = steps - steps_from_image(strength, steps)
     if skipped == 0:
         return noise, times
     x = x if skipped == steps else diffusion.add_noise(x, noise, times[skipped])
     return x, times[skipped:]
+
+
+def steps_from_image(strength: float, steps: int) -> int:
+    """The steps of a sampler from a start image; strength 1 alone takes all and forgets it."""
+    return steps if strength == 1 else min(round(strength * steps), steps - 1)

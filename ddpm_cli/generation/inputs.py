@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 from ddpm_cli.files import user_path
 from ddpm_cli.image_sets.decoding import UNREADABLE
-from ddpm_cli.images import open_image, prepare_image, to_float
+from ddpm_cli.images import open_image, prepare_image, to_float, upright_size
 from ddpm_cli.shapes import Images, Mask
 
 WHITE = 128  # the darkest grey that counts as white in a mask
@@ -27,6 +28,25 @@ def read_image(path: str, shape: Sequence[int]) -> Images:
     return to_float(prepare_image(load_image(path), tuple(shape))[None])
 
 
-def read_mask(path: str, shape: Sequence[int]) -> Mask:
-    """Read where a mask is white: [1, 1, H, W], cropped and resized like an image."""
-    return prepare_image(load_image(path), (1, *shape[1:]))[None] >= WHITE
+def read_mask(path: str, of: str, shape: Sequence[int]) -> Mask:
+    """Read where a mask is white: [1, 1, H, W], cropped and resized like the image in `of`.
+
+    If some of its pixels are transparent, the mask is white where it is opaque. Raises ValueError
+    if its proportions are not the image's, or if it paints nothing or everything.
+    """
+    mask, image = ImageOps.exif_transpose(load_image(path)), upright_size(load_image(of))
+    (width, height), rounded = mask.size, max(sum(mask.size), sum(image)) / 2
+    if abs(width * image[1] - height * image[0]) > rounded:
+        rule = f"the proportions of {of!r}, {image[0]} x {image[1]}"
+        raise ValueError(f"mask must have {rule}, but {path!r} is {width} x {height}")
+    if mask.has_transparency_data:
+        alpha = mask.convert("RGBA").getchannel("A")
+        mask = alpha if np.ptp(np.asarray(alpha)) else mask.convert("RGB")
+    grey = prepare_image(mask, (1, *shape[1:]))[None]
+    white = grey >= WHITE
+    if white.all() or not white.any():
+        rule = "mask must be white where it paints and black elsewhere"
+        amount = "everything" if white.all() else "nothing"
+        levels = f"its greys run from {int(grey.min())} to {int(grey.max())} of 255"
+        raise ValueError(f"{rule}, but {path!r} paints {amount}: {levels}")
+    return white

@@ -3,8 +3,11 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from ddpm_cli.config.schema import at_least
+from ddpm_cli.config.build import Options, options_of
+from ddpm_cli.config.schema import at_least, refuse_idle
 from ddpm_cli.hardware import Precision
+
+STEERING = ("label", "guidance", "guidance_interval", "guide", "threshold", "quantile")
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,26 @@ class GenerationOptions:
             raise ValueError(f"interpolate must be two seeds, at least 0, or images, but is {ends}")
         if ends and self.label == "all":
             raise ValueError("interpolate takes one label, but it is all")
+        self.refuse_idle_options()
+
+    @property
+    def summary(self) -> str:
+        """The label and the guidance in words."""
+        away = f" away from {self.guide}" if self.guide else ""
+        return f"{self.label}, guidance {self.guidance:g}{away}"
+
+    def refuse_idle_options(self) -> None:
+        """Refuse options that change no image beside the others."""
+        if self.start is None:
+            refuse_idle(self, "strength", "without start=IMAGE")
+        if self.inpaint is None:
+            refuse_idle(self, "resample", "without inpaint=IMAGE")
+        if self.threshold != "dynamic":
+            refuse_idle(self, "quantile", "without threshold=dynamic")
+        if self.interpolate is not None:
+            refuse_idle(self, "seed", "with interpolate")
+
+
+def shared_options(*names: str) -> Options:
+    """The options of these names, which other commands than ddpm-sample take too."""
+    return {name: each for name, each in options_of(GenerationOptions).items() if name in names}

@@ -22,6 +22,8 @@ from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
 
 PROVENANCE, INDEX = "samples.json", "index.csv"
+GRID, FILM = "grid.png", ("film.png", "film_x0.png", "film.gif")
+PICTURES = (GRID, *FILM)  # of many images
 COLUMNS = ["index", "label", "png", "npz", "row"]
 
 
@@ -82,7 +84,11 @@ class ImageStore:
         if not kinds or not path.exists():
             return {}
         is_whole = cache(
-            lambda name: (file := self.folder / name).is_file() and file.stat().st_size > 0
+            lambda name: (
+                (file := self.folder / name).is_file()
+                and file.stat().st_size > 0
+                and file.resolve().is_relative_to(self.folder.resolve())
+            )
         )
         return {
             int(row["index"]): row

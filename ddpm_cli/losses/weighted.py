@@ -2,7 +2,10 @@
 
 The parameterisation turns the weight into a weight on the output. The error is weighted before
 its distance is taken, so one weight serves every distance, and a loss is equal for eps, x0, v.
+Where the SNR is 0, every such weight is 0 and 1 takes its place, as in the code of Hang et al.
 """
+
+import torch
 
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import broadcast_like
@@ -43,6 +46,7 @@ def weighted_distance(
     denoiser: Denoiser, batch: Noised, on_x0: Coefficient, name: DistanceName
 ) -> PerImage:
     """The distance of output and target times the root of a weight on the squared error of x_0."""
+    on_x0 = torch.where(denoiser.diffusion.snr(batch.t) > 0, on_x0, 1.0)
     root = broadcast_like(on_x0.sqrt(), batch.x_t) * denoiser.error_scale(batch.t, batch.x_t)
 
     def distance(output: Images, target: Images, *, reduction: str) -> Images:

@@ -31,9 +31,7 @@ def heun(
     if the level lies between churn_min and churn_max (S_tmin, S_tmax; null: no limit).
     churn_noise: the scale of the added noise (S_noise).
     """
-    if not 0 <= churn <= MOST_CHURN or churn_noise < 0:
-        rule = "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0"
-        raise ValueError(f"{rule}, but they are {churn} and {churn_noise}")
+    check_churn(churn, churn_min, churn_max, churn_noise)
     for t, s in pairwise(times):
         level, highest = diffusion.level(t), math.inf if churn_max is None else churn_max
         if churn and level.isfinite() and churn_min <= level <= highest:
@@ -48,6 +46,16 @@ def heun(
             euler = 0.5 * (euler + straight + broadcast_like(1 - now / then, x) * slope)
         x = euler
         yield x
+
+
+def check_churn(churn: float, low: float, high: float | None, scale: float) -> None:
+    """Refuse churn that is too large, and options of churn without churn."""
+    if not 0 <= churn <= MOST_CHURN or scale < 0:
+        rule = "sampler.churn must be between 0 and sqrt(2) - 1, and churn_noise at least 0"
+        raise ValueError(f"{rule}, but they are {churn} and {scale}")
+    if not churn and (low, high, scale) != (0, None, 1):
+        rule = "sampler.churn_min, churn_max and churn_noise"
+        raise ValueError(f"{rule} have no effect without sampler.churn")
 
 
 def add_churn(

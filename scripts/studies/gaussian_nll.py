@@ -68,8 +68,9 @@ def oracle(diffusion: GaussianDiffusion, between: float | None) -> Denoise:
             diffusion.posterior_variance(t, s)
             + unsure * diffusion.alpha_bar_at(s) * (diffusion.variance(t, s) / (1 - alpha_bar)) ** 2
         )
-        small, large = (diffusion.log_variance(t, s, end, x) for end in (0.0, 1.0))
-        own = ((step.log() - small) / (large - small)).expand_as(x)
+        ends = torch.zeros_like(x), torch.ones_like(x)
+        small, large = (diffusion.log_variance(t, s, end, x) for end in ends)
+        own = (step.log() - small) / (large - small)
         return Estimate(x, (x.flatten(1) @ gain.T).view_as(x), own if between is None else between)
 
     return denoise

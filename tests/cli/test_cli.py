@@ -234,6 +234,21 @@ def test_a_path_that_hydra_cannot_read_is_told_how_to_be_quoted(command):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "told"),
+    [
+        ("report", "moved", "'moved'; did you mean run=moved?"),
+        ("report", "moved run", "'moved run'; did you mean 'run='\"'\"'moved run'\"'\"''?"),
+        ("sample", "some/last.pt", "'some/last.pt'; did you mean ckpt=some/last.pt?"),
+        ("train", "abc", "'abc'"),
+    ],
+)
+def test_a_value_without_its_option_is_told_with_the_option(command, name, argument, told):
+    outcome = command(name, argument)
+    expected = f"error: arguments are OPTION=VALUE, but one is {told}\n"
+    assert (outcome.code, outcome.err) == (1, expected)
+
+
 def test_a_yaml_file_with_a_mistake_in_it_is_told_in_one_line(command):
     Path("mine/model").mkdir(parents=True)
     Path("mine/model/wrong.yaml").write_text("network: {dim: 3\n")

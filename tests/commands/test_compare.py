@@ -193,10 +193,68 @@ def test_images_that_are_gone_are_told_in_one_line(command, trained):
     assert not Path("out").exists()
 
 
+def test_a_class_is_drawn_with_guidance_and_compared_with_that_class(command, conditional):
+    of = [f"ckpt={conditional}", "label=3"]
+    outcome = command("compare", *of, "guidance=2", "threshold=dynamic", *FEW)
+    assert outcome.code == 0, outcome.err
+    assert "reference  183 images of label=3 alone, 64 features of each\n" in outcome.out
+    assert "label      3, guidance 2\n" in outcome.out
+    assert [float(row["evaluations"]) for row in rows()] == [4, 6, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluations"),
+    [
+        (["label=3"], 2),
+        (["label=3", "guidance=2"], 4),
+        (["label=3", "guidance=2", "guidance_interval=[0,10]"], 3),
+        (["label=3", "guidance=2", "guide={guide}"], 4),
+        (["guidance=0.5", "guide={guide}"], 4),
+        (["threshold=none"], 2),
+    ],
+)
+def test_the_contact_sheet_shows_what_ddpm_sample_draws_with_the_same_options(
+    command, conditional, trained, options, evaluations
+):
+    of = [f"ckpt={conditional}", *(each.format(guide=trained) for each in options), "n=4"]
+    few = ["samplers=[ddim]", "steps=[2]", "columns=2", "hydra.run.dir=out"]
+    outcome = command("compare", *of, *few)
+    assert outcome.code == 0, outcome.err
+    command("sample", *of, "sampler.steps=2", "npz=true", "hydra.run.dir=drawn")
+    sheet = np.asarray(Image.open("out/contact.png"))
+    image = np.load("drawn/npz/00000000.npz")["arr_0"][1, :, :, 0]
+    assert np.array_equal(sheet[2:50:6, -50:-2:6, 0], image)
+    assert float(rows()[0]["evaluations"]) == evaluations
+
+
+def test_all_labels_are_compared_with_all_images(command, conditional):
+    outcome = command("compare", f"ckpt={conditional}", "label=all", *FEW)
+    assert "reference  1,797 images, 64 features of each\n" in outcome.out
+
+
+def test_a_class_needs_a_reference_with_classes(command, conditional):
+    Path("photos").mkdir()
+    [Image.new("L", (8, 8), 40 * index).save(f"photos/{index}.png") for index in range(5)]
+    own = ["data=folder", "data.path=photos", "data.size=8", "data.channels=1", "label=3"]
+    outcome = command("compare", f"ckpt={conditional}", *FEW, *own)
+    known = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    told = f"label=3: the classes of the reference must be the checkpoint's, {known}, but are none"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         (["samplers=[ddim,euler]"], "samplers must be among "),
+        (
+            ["label=3"],
+            "label=3 needs a class-conditional checkpoint (trained with model.conditional=true); "
+            "this one is unconditional",
+        ),
+        (["guidance=2"], "guidance=2 needs label=CLASS or guide=CKPT"),
+        (["quantile=0.9"], "quantile=0.9 has no effect without threshold=dynamic"),
+        (["guidance=2", "guide=none.pt"], "there is no checkpoint at 'none.pt'"),
+        (["+start=a.png"], "start is not an option; "),
         (
             ["samplers=[]"],
             "samplers and steps must each name at least one: nothing would be compared",

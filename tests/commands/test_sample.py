@@ -30,6 +30,20 @@ def test_the_screen_says_what_is_sampled_with_what(command, trained):
     assert re.search(r"written    .*out/grid.png", out)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sample", ["n=1"]),
+        ("evaluate", ["metrics=[kid_pixels]", "samples=8", "sampler.steps=2"]),
+        ("compare", ["samplers=[ddim]", "steps=[2]", "n=4"]),
+    ],
+)
+def test_the_screen_names_the_checkpoint_that_was_read(command, trained, name, options):
+    out = command(name, f"ckpt={trained.with_suffix('.pt')}", *options, "hydra.run.dir=out").out
+    assert f"checkpoint {trained}: step 4, ema weights" in out
+    assert "last.pt: " not in out
+
+
 def test_every_form_of_output(command, trained):
     outcome = command(
         "sample",
@@ -120,6 +134,18 @@ def test_every_sampler_draws(command, trained, sampler):
         (["sampler.eta=nan"], "sampler.eta must be a finite number, but is nan"),
         (["n=0"], "n must be at least 1, but is 0"),
         (["n=many"], "n must be int, but is 'many'"),
+        (["indices=[]"], "indices must be of images, from 0 on, but are []"),
+        (["indices=[3,-1]"], "indices must be of images, from 0 on, but are [3, -1]"),
+        (["indices=3"], "indices must be a list of int or null, but is 3"),
+        (["indices=[3]", "n=5"], "n=5 has no effect with indices"),
+        (
+            ["indices=[0,1]", "interpolate=[1,2]"],
+            "indices=[0, 1] has no effect with interpolate, whose images are the first n",
+        ),
+        (
+            ["sampler=heun", "sampler.churn_noise=1.01"],
+            "sampler.churn_min, churn_max and churn_noise have no effect without sampler.churn",
+        ),
         (["weights=last"], "weights must be one of ema, raw, but is 'last'"),
         (["grid=false"], "grid, png, npz and film are all false: nothing would be written"),
         (
@@ -138,7 +164,7 @@ def test_every_sampler_draws(command, trained, sampler):
         (
             ["steps=10"],
             "steps is not an option; there are batch, ckpt, compile, device, film, grid, "
-            "guidance, guidance_interval, guide, inpaint, "
+            "guidance, guidance_interval, guide, indices, inpaint, "
             "interpolate, label, mask, n, npz, png, precision, processes, quantile, resample, "
             "sampler, seed, start, strength, threshold, "
             "trust, weights",

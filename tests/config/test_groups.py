@@ -21,7 +21,7 @@ from ddpm_cli.commands.train.command import Options as TrainOptions
 from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.config.build import target_of
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
 from ddpm_cli.loading import Batch
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import Purpose
@@ -121,8 +121,8 @@ def test_the_surface_of_ddpm_train_is_frozen(composed):
 def test_the_surface_of_ddpm_sample_is_frozen(composed):
     own = {*config.options_of(SampleOptions), *config.options_of(GenerationOptions)}
     expected = {
-        *"ckpt n batch seed weights device processes grid png npz film trust precision".split(),
-        *"compile label guidance guidance_interval guide".split(),
+        *"ckpt n indices batch seed weights device processes grid png npz film trust".split(),
+        *"precision compile label guidance guidance_interval guide".split(),
         *"threshold quantile start strength inpaint mask resample interpolate".split(),
     }
     assert own == expected
@@ -134,9 +134,28 @@ def test_the_surface_of_ddpm_sample_is_frozen(composed):
 
 
 def test_the_surface_of_ddpm_compare_is_frozen(composed):
-    own = set(config.options_of(CompareOptions))
-    assert own == set("ckpt samplers steps n batch seed weights device columns trust".split())
+    own = {*config.options_of(CompareOptions), *STEERING}
+    assert own == {
+        *"ckpt samplers steps n batch seed weights device columns trust".split(),
+        *"label guidance guidance_interval guide threshold quantile".split(),
+    }
     assert options(OmegaConf.to_container(composed("compare"))) == own | {"features.side"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("sample", [SampleOptions, GenerationOptions]),
+        ("eval", [EvalOptions, GenerationOptions]),
+        ("compare", [GenerationOptions]),
+    ],
+)
+def test_defaults_in_python_are_those_of_the_files(composed, name, kinds):
+    cfg = OmegaConf.to_container(composed(name))
+    parameters = {each: one for kind in kinds for each, one in config.options_of(kind).items()}
+    defaults = {each: one.default for each, one in parameters.items() if one.default != one.empty}
+    shared = defaults.keys() & cfg.keys()
+    assert {each: cfg[each] for each in shared} == {each: defaults[each] for each in shared}
 
 
 def test_the_surface_of_ddpm_plot_is_frozen(composed):
@@ -146,9 +165,9 @@ def test_the_surface_of_ddpm_plot_is_frozen(composed):
 
 
 def test_the_surface_of_ddpm_eval_is_frozen(composed):
-    own = set(config.options_of(EvalOptions))
+    own = {*config.options_of(EvalOptions), *STEERING, "precision"}
     assert own == {
-        *"samples generated png label guidance guidance_interval threshold quantile".split(),
+        *"samples generated png label guidance guidance_interval guide threshold quantile".split(),
         *"precision reference ckpt metrics nll nll_cdf nll_steps images n batch seed".split(),
         *"weights device processes trust".split(),
     }
@@ -187,7 +206,7 @@ ABSENT = {
 @pytest.mark.parametrize(("group", "choice"), FEATURES)
 def test_all_features_are_rows_of_numbers(composed, group, choice):
     cfg = composed("compare", f"{group}={choice}", "ckpt=there")
-    config.parse_options(cfg, CompareOptions, groups=[group])
+    config.parse_options(cfg, CompareOptions, groups=[group], beside=shared_options(*STEERING))
     with suppress(*ABSENT.get(choice, [])):
         found = config.build(cfg, group, torch.device("cpu")).extract(
             torch.zeros(3, 1, 8, 8, dtype=torch.uint8)

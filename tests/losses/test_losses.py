@@ -27,7 +27,7 @@ from ddpm_cli.losses import (
     tanh_cdf,
     vlb,
 )
-from ddpm_cli.schedules import cosine, linear
+from ddpm_cli.schedules import cosine, linear, with_zero_snr
 
 LINEAR, COSINE = GaussianDiffusion.from_betas(linear()), GaussianDiffusion.from_betas(cosine())
 SIMPLE = pytest.mark.parametrize(
@@ -273,6 +273,16 @@ def test_the_weights_of_p2_are_those_of_its_paper_times_what_turns_the_output_in
     of_eps = {"eps": SNR**0, "x0": SNR, "v": SNR / (1 + SNR)}[predicts]
     found = p2(oracle(LINEAR, batch, error=1.0, predicts=predicts), batch, gamma=0.5, k=2.0)
     torch.testing.assert_close(found, of_eps / (2 + SNR) ** 0.5)
+
+
+@pytest.mark.parametrize("predicts", ["x0", "v"])
+@pytest.mark.parametrize("loss", [min_snr, partial(min_snr, gamma=1.0), p2, partial(p2, k=2.0)])
+def test_the_time_without_signal_weighs_one(loss, predicts):
+    silent = GaussianDiffusion.from_betas(with_zero_snr(linear()))
+    batch = Noised.at(silent, *bytes_and_noise(2), torch.tensor([1000, 500]))
+    last, middle = loss(oracle(silent, batch, error=1.0, predicts=predicts), batch).tolist()
+    assert last == pytest.approx(1)
+    assert 0 < middle < 1
 
 
 @pytest.mark.parametrize(

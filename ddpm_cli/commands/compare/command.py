@@ -10,7 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
-from ddpm_cli.commands.compare.reference import distance_between_halves, load_reference, shape_text
+from ddpm_cli.commands.compare.reference import (
+    distance_between_halves,
+    load_reference,
+    reference_part,
+    shape_text,
+)
 from ddpm_cli.commands.compare.tradeoff import (
     SettingResult,
     cheapest_setting,
@@ -18,12 +23,13 @@ from ddpm_cli.commands.compare.tradeoff import (
     tradeoff_csv,
 )
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.config.build import build
+from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import save_text, user_path
+from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
 from ddpm_cli.hardware import device_text
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import extract_features, moments
@@ -40,23 +46,25 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     Every option is checked before the first image is drawn.
     """
     groups = ["features", *["data"] * ("data" in cfg)]
-    options, folder = parse_options(cfg, Options, groups=groups), invocation.folder
+    options = parse_options(cfg, Options, groups=groups, beside=shared_options(*STEERING))
+    generation, folder = bind_options(GenerationOptions, cfg)(), invocation.folder
     check_sampler_names(options.samplers)
     checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[options.weights]])
     shape = checkpoint.shape
     denoiser = load_denoiser(
         checkpoint, weights=options.weights, device=options.device, trust=options.trust
     )
-    settings = list(build_settings(options, denoiser, shape))
+    settings = list(build_settings(options, generation, denoiser, checkpoint))
     extract = build(cfg, "features", denoiser.device).extract
     extract(torch.zeros(1, *shape, dtype=torch.uint8))
     with logging_to(None, aloud=True):
         data = load_reference(cfg, checkpoint.config, options.trust, shape)
-    features = extract_features(extract, data.images)
+        part = reference_part(data, checkpoint, generation.label)
+    features = extract_features(extract, part.images)
     reference, floor = moments(features), distance_between_halves(features)
     inputs = ComparisonInputs(options, denoiser, shape, extract, reference, floor)
     with logging_to(folder / "compare.log", aloud=True):
-        log_comparison(inputs, checkpoint, data, "data" in cfg)
+        log_comparison(inputs, generation, checkpoint, data, part, "data" in cfg)
         save_text(folder / "compare.yaml", OmegaConf.to_yaml(cfg))
         write_comparison(folder, floor, list(measure_settings(settings, inputs)))
 
@@ -70,14 +78,22 @@ def check_sampler_names(samplers: Sequence[str]) -> None:
 
 
 def log_comparison(
-    inputs: ComparisonInputs, checkpoint: Checkpoint, data: ImageSet, others: bool
+    inputs: ComparisonInputs,
+    generation: GenerationOptions,
+    checkpoint: Checkpoint,
+    data: ImageSet,
+    part: ImageSet,
+    others: bool,
 ) -> None:
     """Log what is compared, and what makes the distances less reliable."""
     options, dimensions = inputs.options, len(inputs.reference.mean)
     fact("device", device_text(inputs.denoiser.device))
     model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"
-    fact("checkpoint", f"{options.ckpt}: step {checkpoint.step:,}, {model}")
-    fact("reference", f"{len(data.images):,} images, {dimensions:,} features of each")
+    fact("checkpoint", f"{checkpoint.path}: step {checkpoint.step:,}, {model}")
+    only = f" of label={generation.label} alone" * (part is not data)
+    fact("reference", f"{len(part.images):,} images{only}, {dimensions:,} features of each")
+    if generation.label is not None or generation.guide is not None:
+        fact("label", generation.summary)
     floor = f"{inputs.floor:.3f} from one another"
     fact("halves", f"{floor}, which no model can be expected to beat")
     if not others and not data.matches(checkpoint.fingerprint):

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -13,15 +13,18 @@ from omegaconf import OmegaConf
 from torch import nn
 from tqdm import tqdm
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.generator import Generator
+from ddpm_cli.denoiser import Denoiser, Estimate
+from ddpm_cli.generation.build import load_guide
+from ddpm_cli.generation.generator import Generator, check_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Moments, extract_features, frechet_distance, moments
-from ddpm_cli.shapes import Bytes, Features
+from ddpm_cli.samplers import Denoise
+from ddpm_cli.shapes import Bytes, Features, Images, Labels, Time
 from ddpm_cli.text import align
 
 COLUMNS = ("sampler", "steps", "evaluations", "seconds", "distance")
@@ -49,9 +52,13 @@ class ComparisonInputs:
     floor: float
 
 
-def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -> Iterator[Setting]:
+def build_settings(
+    options: Options, generation: GenerationOptions, denoiser: Denoiser, checkpoint: Checkpoint
+) -> Iterator[Setting]:
     """Yield every setting, once its options are checked and one step of one image succeeds."""
-    drawing = GenerationOptions(seed=options.seed, weights=options.weights)
+    shape, classes = checkpoint.shape, checkpoint.classes
+    check_label(generation.label, denoiser, classes)
+    guide = load_guide(generation, denoiser, shape, classes, options.device, options.trust)
     for name in options.samplers:
         cfg = compose("sample", [f"sampler={name}"])
         OmegaConf.set_struct(cfg, False)
@@ -60,7 +67,7 @@ def build_settings(options: Options, denoiser: Denoiser, shape: Sequence[int]) -
             cfg.sampler.steps = steps
             try:
                 check_groups(cfg, "sampler")
-                generator = Generator.from_config(cfg, denoiser, drawing, shape, ())
+                generator = Generator.from_config(cfg, denoiser, generation, shape, classes, guide)
                 list(islice(generator.trajectory([0]), 2))
             except ValueError as error:
                 raise ValueError(f"{name} with steps={steps}: {error}") from error
@@ -90,7 +97,9 @@ def measure_setting(
     generator, options = setting.generator, inputs.options
     with count_batches(inputs.denoiser.network) as sizes:
         since = time.perf_counter()
-        images = torch.cat(list(draw_batches(generator, options.n, options.batch, advance)))
+        guide = generator.guide and count_calls(generator.guide, sizes)
+        counted = replace(generator, guide=guide)
+        images = torch.cat(list(draw_batches(counted, options.n, options.batch, advance)))
         seconds = time.perf_counter() - since
     features = extract_features(inputs.extract, images)
     distance = frechet_distance(inputs.reference, moments(features))
@@ -107,6 +116,16 @@ def count_batches(network: nn.Module) -> Iterator[list[int]]:
         yield sizes
     finally:
         hook.remove()
+
+
+def count_calls(guide: Denoise, sizes: list[int]) -> Denoise:
+    """A guide that adds the size of every batch to a list."""
+
+    def counted(x_t: Images, t: Time, *label: Labels | None) -> Estimate:
+        sizes.append(len(x_t))
+        return guide(x_t, t, *label)
+
+    return counted
 
 
 def draw_batches(

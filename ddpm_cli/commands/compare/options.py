@@ -8,7 +8,7 @@ from ddpm_cli.config.schema import at_least
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `ddpm-compare`, apart from its features and its data.
+    """The options of `ddpm-compare`, apart from its features, its data and guidance.
 
     ckpt: the checkpoint. samplers: names of samplers. steps: numbers of steps, or `all`. n: images
     to draw with every setting. batch: images at a time; the batch size does not change the images.

@@ -6,13 +6,18 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.data import Preparation
+from ddpm_cli.evaluation.classes import images_of_class
+from ddpm_cli.generation.labels import class_number
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.metrics import frechet_distance, moments
 from ddpm_cli.shapes import Features
+
+FEWEST = 4  # images that have two halves
 
 
 def load_reference(
@@ -32,13 +37,27 @@ def load_reference(
             raise ValueError(f"they are of {size}, the checkpoint's of {shape_text(shape)}")
         cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
         data = load_image_set(build(cfg, "data"), replace(preparation, cache=cache))
-        if len(data.images) < 4:
-            raise ValueError(f"two halves take at least 4, but there are {len(data.images)}")
+        if (count := len(data.images)) < FEWEST:
+            raise ValueError(f"two halves take at least {FEWEST}, but there are {count}")
         return data
     except (ValueError, OSError) as error:
         raise ValueError(
             f"no images to measure against ({error}); data=... names others"
         ) from error
+
+
+def reference_part(data: ImageSet, checkpoint: Checkpoint, label: str | int | None) -> ImageSet:
+    """The reference images of the class that is drawn; all images if no single class is drawn."""
+    if label in (None, "all"):
+        return data
+    if data.labels is None or data.classes != checkpoint.classes:
+        known, own = ", ".join(checkpoint.classes), ", ".join(data.classes) or "none"
+        rule = f"the classes of the reference must be the checkpoint's, {known}, but are {own}"
+        raise ValueError(f"label={label}: {rule}")
+    part = images_of_class(data, data, class_number(label, data.classes))
+    if (count := len(part.images)) < FEWEST:
+        raise ValueError(f"label={label}: two halves take at least {FEWEST}, but there are {count}")
+    return part
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -20,17 +20,17 @@ from ddpm_cli.commands.evaluate.compute import (
 from ddpm_cli.commands.evaluate.generated import open_store
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, likelihood_images, load_inputs
 from ddpm_cli.commands.evaluate.likelihood import measure_likelihood, method_text
-from ddpm_cli.commands.evaluate.options import Options
+from ddpm_cli.commands.evaluate.options import Options, refuse_idle_drawing
 from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
-from ddpm_cli.console import fact, logging_to
+from ddpm_cli.console import fact, logging_to, printable
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
 from ddpm_cli.files import save_text
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
 from ddpm_cli.generation.store import PROVENANCE
 from ddpm_cli.hardware import device_text, find_device
 from ddpm_cli.image_sets import ImageSet
@@ -45,8 +45,11 @@ log = logging.getLogger(__name__)
 def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     """Measure a model and write the results; return False if the user stopped the command."""
     groups = ["sampler", *["data"] * ("data" in cfg)]
-    options = parse_options(cfg, Options, groups=groups)
-    bind_options(GenerationOptions, cfg)()  # refuses what ddpm-sample refuses
+    options = parse_options(
+        cfg, Options, groups=groups, beside=shared_options("precision", *STEERING)
+    )
+    generation = bind_options(GenerationOptions, cfg)()
+    refuse_idle_drawing(options, generation, invocation.overrides)
     folder, named = invocation.folder, invocation.folder_is_named
     cfg.metrics = metrics = metric_registry.full_names(options.metrics)
     options, nodes = replace(options, metrics=metrics), feature_nodes(metrics)
@@ -97,14 +100,18 @@ def log_evaluation(
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     total = f"{len(parts['all'].images):,}"
     fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
-    fact("checkpoint", f"{options.ckpt}: step {checkpoint.step:,}, {options.weights} weights")
+    fact("checkpoint", f"{checkpoint.path}: step {checkpoint.step:,}, {options.weights} weights")
     if run:
-        generated, part = run.generated, parts[options.reference]
+        generated, part = run.generated, parts[inputs.reference]
         fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
+        if generated.resized:
+            log.warning("warning: %s", printable(generated.resized))
         if finished:
             there = min(finished, options.samples)
             fact("resumed", f"{there:,} of {options.samples:,} images are there")
-        reference = f"reference={options.reference}"
+        label = inputs.generation.label
+        only = f", label={label} alone" * (inputs.reference != options.reference)
+        reference = f"reference={options.reference}{only}"
         fact("reference", f"{len(part.images):,} of {total} images, {reference}")
     if likely:
         fact("images", f"{len(likely.images):,} of {total}, images={options.images}")
@@ -130,7 +137,7 @@ def write_evaluation(
     checkpoint, folder = inputs.checkpoint, inputs.folder
     rows = [result.row(checkpoint.step) for result in results]
     content = {
-        "ckpt": inputs.options.ckpt,
+        "ckpt": str(checkpoint.path),
         "step": checkpoint.step,
         "numbers": rows,
         "protocols": {

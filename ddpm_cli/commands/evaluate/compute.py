@@ -18,6 +18,7 @@ from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
 from ddpm_cli.generation.draw import draw_missing
 from ddpm_cli.metrics import Copies
+from ddpm_cli.metrics.inception_score import SPLITS
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Features
 
@@ -43,7 +44,7 @@ def build_evaluation(
     Raises ValueError if a part is missing.
     """
     options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
-    for name in dict.fromkeys(options.parts):
+    for name in dict.fromkeys([*options.parts, inputs.reference]):
         if (count := len(parts[name].images)) <= metric_registry.NEIGHBOURS:
             raise ValueError(
                 f"the {name} images must be more than {metric_registry.NEIGHBOURS} "
@@ -60,6 +61,9 @@ def build_evaluation(
                 f"but {name} has none"
             )
     generated = prepare_generated(cfg, inputs)
+    count = len(generated.images)
+    if count < SPLITS and any(metric.startswith("is_") for metric in metrics):
+        raise ValueError(f"is takes at least {SPLITS} images, one for each split, but has {count}")
     images = {name: part.images for name, part in parts.items()} | {"generated": generated.images}
     fingerprints = {name: part.fingerprint for name, part in parts.items()}
     folder = inputs.preparation.cache_folder
@@ -72,13 +76,13 @@ def draw_and_extract(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey,
     options, group, drawn = run.inputs.options, run.inputs.group, run.generated.drawn
     if drawn is not None:
         n, batch_size = options.samples, options.batch
-        draw_missing(drawn.generator, drawn.store, n, batch_size, finished, 0, group)
+        draw_missing(drawn.generator, drawn.store, range(n), batch_size, finished, (), group)
         group.all_gather(None)  # each process waits until all images are drawn
     held_out = len(run.inputs.parts["held_out"].images)
     keys = [
         key
         for metric in run.metrics
-        for key in metric_registry.required_features(metric, options.reference, held_out)
+        for key in metric_registry.required_features(metric, run.inputs.reference, held_out)
     ]
     features = {key: run.cache.features(key) for key in dict.fromkeys(keys)}
     for metric in [name for name in run.metrics if name.startswith("fd_")]:
@@ -115,25 +119,26 @@ def compute_numbers(
             save_png(path, copies_sheet(copies[metric], run.generated.images, training))
             fact("written", path)
         else:
-            reference = run.inputs.options.reference
+            reference = run.inputs.reference
             numbers = metric_registry.metric_numbers(metric, features, reference, extractor)
-        protocol = metric_protocol(run, metric, extractor.name)
+        splits = f", {SPLITS} splits" * metric.startswith("is_")
+        protocol = metric_protocol(run, metric, extractor.name + splits)
         results += [MetricResult(name, number, protocol) for name, number in numbers.items()]
     return results, copies
 
 
 def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
     """The protocol of the numbers of a metric."""
-    options, generated, cache = run.inputs.options, run.generated, run.cache
-    held_out = len(run.inputs.parts["held_out"].images)
-    keys = metric_registry.required_features(metric, options.reference, held_out)
+    inputs, generated, cache = run.inputs, run.generated, run.cache
+    held_out = len(inputs.parts["held_out"].images)
+    keys = metric_registry.required_features(metric, inputs.reference, held_out)
     parts = dict.fromkeys(key.of for key in keys if key.of != "generated")
     against = ", ".join(
         f"{cache.fingerprints[part][:10]} {len(cache.images[part]):,} {part}" for part in parts
     )
     drawing: dict[str, Any] = {"seed": None, "weights": "", "precision": ""}
     if generated.drawn is not None:
-        drawing = {name: getattr(options, name) for name in drawing}
+        drawing = {name: getattr(inputs.generation, name) for name in drawing}
     return Protocol(
         metric=metric,
         by=by,

@@ -5,23 +5,24 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
-from ddpm_cli.config.build import bind_options
-from ddpm_cli.data import folder
 from ddpm_cli.generation.build import build_generator
-from ddpm_cli.generation.draw import provenance
+from ddpm_cli.generation.draw import file_hash, provenance
 from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import STEERING, GenerationOptions
 from ddpm_cli.generation.store import ImageStore
+from ddpm_cli.generation.stored_images import generated_source
 from ddpm_cli.image_sets import load_image_set
+from ddpm_cli.image_sets.decoding import RECORD
 from ddpm_cli.images import ImageArray
 from ddpm_cli.parallel.launch import mark_resumable
 from ddpm_cli.shapes import Bytes, Indices
 
-STEERING = ("label", "guidance", "guidance_interval", "threshold", "quantile")
+FEWEST = 8  # images that can be judged
 
 
 @dataclass(frozen=True)
@@ -55,28 +56,22 @@ class DrawnImages:
 class GeneratedImages:
     """Images to be judged, [N, C, H, W] by index, and how they were made.
 
-    drawn: the same images if this command draws them; None if they are read from a folder.
+    drawn: the same images if this command draws them; None if they are read. resized: which of the
+    images that are read had another size.
     """
 
     images: ImageArray
     sampler: str
     steering: str
     drawn: DrawnImages | None
+    resized: str = ""
 
 
 def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedImages:
     """The images of the folder `generated`, else the images that the checkpoint will draw."""
-    options, group = inputs.options, inputs.group
-    if (path := options.generated) is not None:
-        preparation = replace(inputs.preparation, crop="center", holdout=0.0, range="auto")
-        source = group.first_then_others(lambda: folder(path=path))
-        data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
-        if (count := len(data.images)) < 8:
-            raise ValueError(
-                f"generated must hold at least 8 images, but there are {count} in {path!r}"
-            )
-        return GeneratedImages(data.images, f"folder {data.fingerprint[:10]}", "", None)
-    generation, idle = bind_options(GenerationOptions, cfg)(), GenerationOptions()
+    options, generation = inputs.options, inputs.generation
+    if options.generated is not None:
+        return read_generated(options.generated, inputs)
     generator = build_generator(
         cfg,
         generation,
@@ -91,9 +86,34 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
     name = own.pop("_target_").rpartition(".")[2]
     own.pop("steps", None)
     values = {name: getattr(generation, name) for name in STEERING}
-    steering = {name: value for name, value in values.items() if value != getattr(idle, name)}
+    if generation.guide is not None:
+        values["guide"] = file_hash(generation.guide)[:10]
+    idle = vars(GenerationOptions())
+    steering = {name: value for name, value in values.items() if value != idle[name]}
     sampler = f"{name} {generator.steps} steps, {options_text(own)}"
     return GeneratedImages(drawn, sampler, options_text(steering), drawn)
+
+
+def read_generated(path: str, inputs: EvaluationInputs) -> GeneratedImages:
+    """The images in a folder or a file, and which of them had another size."""
+    group = inputs.group
+    preparation = replace(inputs.preparation, crop="center", holdout=0.0, range="auto")
+    source = group.first_then_others(lambda: generated_source(path))
+    if (count := source.count) < FEWEST:
+        raise ValueError(
+            f"generated must hold at least {FEWEST} images, but there are {count} in {path!r}"
+        )
+    data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
+    height, width = preparation.shape[1:]
+    records = data.records if data.records is not None else np.empty(0, RECORD)
+    others = records[(records["width"] != width) | (records["height"] != height)]
+    resized = ""
+    if len(others):
+        first = others[0]
+        name, size = source.name(first["place"]), f"{first['width']} x {first['height']}"
+        share = f"{len(others):,} of {len(data.images):,} generated images"
+        resized = f"{share} are resized to {width} x {height}, such as {name!r}, {size}"
+    return GeneratedImages(data.images, f"folder {data.fingerprint[:10]}", "", None, resized)
 
 
 def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]:
@@ -106,7 +126,8 @@ def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]
     options, finished = inputs.options, set[int]()
     if inputs.group.rank == 0:
         n, batch_size = options.samples, options.batch
-        drawn.store.open(provenance(drawn.generator, options.ckpt, n, batch_size))
+        ckpt = str(inputs.checkpoint.path)
+        drawn.store.open(provenance(drawn.generator, ckpt, n, batch_size))
         mark_resumable()
         finished = set(drawn.store.read_rows())
     return inputs.group.broadcast(finished)

@@ -13,11 +13,15 @@ from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
+from ddpm_cli.console import printable
 from ddpm_cli.data import Preparation
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.evaluation.bits_per_dim import even_levels
+from ddpm_cli.evaluation.classes import images_of_class
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import user_path
+from ddpm_cli.generation.labels import class_number
+from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.parallel import ProcessGroup
@@ -25,12 +29,17 @@ from ddpm_cli.parallel import ProcessGroup
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """A checkpoint, its denoiser, all images, the data's parts by name, and the results' folder."""
+    """A checkpoint, its denoiser, the data's parts by name, and the results' folder.
+
+    reference: the part that generated images are compared with.
+    """
 
     options: Options
+    generation: GenerationOptions
     checkpoint: Checkpoint
     denoiser: Denoiser
     parts: Mapping[str, ImageSet]
+    reference: str
     preparation: Preparation
     folder: Path
     group: ProcessGroup
@@ -54,8 +63,16 @@ def load_inputs(
             raise ValueError(f"data: classes must be the checkpoint's, {known}, but are {own}")
         check_labels(data)
     training, held_out = data.split(preparation.holdout)
-    parts = {"training": training, "held_out": held_out, "all": data}
-    return EvaluationInputs(options, checkpoint, denoiser, parts, preparation, folder, group)
+    parts: dict[str, ImageSet] = {"training": training, "held_out": held_out, "all": data}
+    reference: str = options.reference
+    generation = bind_options(GenerationOptions, cfg)()
+    if generation.label not in (None, "all"):
+        number = class_number(generation.label, data.classes)
+        reference = printable(f"class {data.classes[number]} {options.reference}")
+        parts[reference] = images_of_class(data, parts[options.reference], number)
+    return EvaluationInputs(
+        options, generation, checkpoint, denoiser, parts, reference, preparation, folder, group
+    )
 
 
 def data_config(

@@ -1,46 +1,44 @@
 """The options of ddpm-eval."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from ddpm_cli.config.schema import at_least
-from ddpm_cli.hardware import Precision
+from ddpm_cli.config.schema import at_least, refuse_idle
+from ddpm_cli.evaluation.metric_registry import full_names
+from ddpm_cli.generation.options import STEERING, GenerationOptions
+
+GIVEN = "with generated, whose images are there"
+ONLY_NLL = "with metrics=[nll], which draws no images"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `ddpm-eval`, apart from its data and its sampler.
+    """The options of `ddpm-eval`, apart from its data, its sampler and the options of the images.
 
     metrics: nll, and names such as fd_pixels. samples: images to draw. png: write the images as
-    files too. generated: a folder of images to judge instead. label, guidance, guidance_interval,
-    threshold, quantile, precision: as in `ddpm-sample`. reference: the part of the data to compare
-    with. nll: the variational bound, or the probability flow in nll_steps steps. nll_cdf: the CDF
-    of the decoder. images: the part of the data for nll. n: images of the part; null: all. batch:
-    images at a time. seed: the seed of the noise. weights: the EMA's (ema) or the network's last
-    (raw). processes: processes that share the work; auto: one for each GPU.
+    files too. generated: a folder or file of images to judge instead. reference: the part of the
+    data to compare with. nll: the variational bound, or the probability flow in nll_steps steps.
+    nll_cdf: the CDF of the decoder. images: the part of the data for nll. n: images of the part;
+    null: all. batch: images at a time. seed: the seed of the noise. weights: the EMA's (ema) or the
+    network's last (raw). processes: processes that share the work; auto: one for each GPU.
     """
 
     _: KW_ONLY
     ckpt: str
     metrics: list[str]
-    samples: int
-    generated: str | None
-    png: bool
-    label: str | int | None
-    guidance: float
-    guidance_interval: list[float] | None
-    threshold: Literal["static", "dynamic", "none"]
-    quantile: float
-    precision: Precision
-    reference: Literal["training", "held_out", "all"]
-    nll: Literal["bound", "ode"]
-    nll_cdf: Literal["exact", "tanh"]
-    nll_steps: int
-    images: Literal["held_out", "training", "all"]
-    n: int | None
+    samples: int = 1024
+    generated: str | None = None
+    png: bool = False
+    reference: Literal["training", "held_out", "all"] = "training"
+    nll: Literal["bound", "ode"] = "bound"
+    nll_cdf: Literal["exact", "tanh"] = "exact"
+    nll_steps: int = 100
+    images: Literal["held_out", "training", "all"] = "held_out"
+    n: int | None = None
     batch: int
-    seed: int
-    weights: Literal["ema", "raw"]
+    seed: int = 0
+    weights: Literal["ema", "raw"] = "ema"
     device: str
     processes: int | Literal["auto"]
     trust: list[str]
@@ -49,11 +47,21 @@ class Options:
         at_least(self, samples=8, nll_steps=1, batch=1, seed=0, processes=1)
         if not self.metrics:
             raise ValueError("metrics must name at least one: nothing would be measured")
-        if self.generated is not None and (self.png or self.label is not None):
-            raise ValueError(
-                "png and label are for images that are drawn, "
-                "but those of generated=FOLDER are taken as they are"
-            )
+        full_names(self.metrics)  # refuses what is no metric
+        if "nll" not in self.metrics:
+            refuse_idle(self, "nll nll_cdf nll_steps images n", "without metrics=[nll]")
+        elif self.nll != "ode":
+            refuse_idle(self, "nll_steps", "without nll=ode")
+        if self.only_nll:
+            refuse_idle(self, "samples generated png reference", ONLY_NLL)
+        if self.generated is not None:
+            own = "samples png" if "nll" in self.metrics else "samples png seed weights"
+            refuse_idle(self, own, GIVEN)
+
+    @property
+    def only_nll(self) -> bool:
+        """Whether no images are judged."""
+        return set(self.metrics) == {"nll"}
 
     @property
     def parts(self) -> list[str]:
@@ -61,3 +69,19 @@ class Options:
         parts = {"nll": [self.images], "copies": [self.reference, "training"]}
         families = [name.partition("_")[0] for name in self.metrics]
         return [part for family in families for part in parts.get(family, [self.reference])]
+
+
+def refuse_idle_drawing(
+    options: Options, generation: GenerationOptions, overrides: Sequence[str]
+) -> None:
+    """Refuse options of the images to draw if none are drawn; a label also names the reference."""
+    if options.generated is None and not options.only_nll:
+        return
+    where = ONLY_NLL if options.only_nll else GIVEN
+    names = ["precision", *STEERING]
+    if not options.only_nll and generation.label != "all":
+        names.remove("label")
+    refuse_idle(generation, " ".join(names), where)
+    for override in overrides:
+        if override.lstrip("+").startswith(("sampler=", "sampler.")):
+            raise ValueError(f"{override} has no effect {where}")

@@ -2,32 +2,34 @@
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
-from ddpm_cli.config.build import bind_options
+from ddpm_cli.config.build import bind_options, options_of
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.schema import parse_options
+from ddpm_cli.config.schema import parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import user_path
 from ddpm_cli.generation.build import build_generator
-from ddpm_cli.generation.draw import draw_missing, provenance
+from ddpm_cli.generation.draw import class_names, draw_missing, provenance
+from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.generation.store import INDEX, ImageStore
+from ddpm_cli.generation.store import GRID, INDEX, ImageStore
 from ddpm_cli.hardware import device_text, find_device
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
-from ddpm_cli.rendering.tiles import grid, labelled_rows, save_png
+from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
 from ddpm_cli.shapes import Pixels
 
 LOG = "sample.log"
@@ -38,15 +40,16 @@ SHOWN, COLUMNS = 256, 10  # images in a grid, and in a row of a grid whose rows 
 class Options:
     """The options of `ddpm-sample`, apart from its sampler and the options of the images.
 
-    ckpt: the checkpoint. n: images to draw. batch: images at a time, or auto. device: auto, cpu,
-    cuda, cuda:N or mps. processes: processes that share the images; auto: one for each GPU.
-    compile: compile the network. grid, png, npz, film: the outputs to write. trust: the user's own
-    modules that targets may name.
+    ckpt: the checkpoint. n: images to draw, from image 0 on. indices: the images to draw instead.
+    batch: images at a time, or auto. device: auto, cpu, cuda, cuda:N or mps. processes: processes
+    that share the images; auto: one for each GPU. compile: compile the network. grid, png, npz,
+    film: the outputs to write. trust: the user's own modules that targets may name.
     """
 
     _: KW_ONLY
     ckpt: str
-    n: int
+    n: int = 64
+    indices: list[int] | None = None
     batch: int | Literal["auto"]
     device: str
     processes: int | Literal["auto"]
@@ -64,13 +67,24 @@ class Options:
                 raise ValueError(f"{name} must be at least 1{either}, but is {getattr(self, name)}")
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")
+        if self.indices is not None:
+            refuse_idle(self, "n", "with indices")
+            if not self.indices or min(self.indices) < 0:
+                raise ValueError(f"indices must be of images, from 0 on, but are {self.indices}")
+
+    @property
+    def wanted(self) -> Sequence[int]:
+        """The indices of the images to draw."""
+        return range(self.n) if self.indices is None else sorted(set(self.indices))
 
 
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     """Draw images from a checkpoint into a folder; return False if the user stopped the command."""
-    options = parse_options(cfg, Options, groups=["sampler"], beside=[GenerationOptions])
+    options = parse_options(cfg, Options, groups=["sampler"], beside=options_of(GenerationOptions))
     generation = bind_options(GenerationOptions, cfg)()
-    count = min(options.n, process_count(options.processes, options.device))
+    if generation.interpolate is not None:
+        refuse_idle(options, "indices", "with interpolate, whose images are the first n")
+    count = min(len(options.wanted), process_count(options.processes, options.device))
     args = OmegaConf.to_container(cfg), options, generation, invocation.folder
     named, folder = invocation.folder_is_named, invocation.folder
     try:
@@ -102,22 +116,14 @@ def sample_in_process(
             device=options.device,
             trust=options.trust,
             compiled=options.compile,
+            verbose=group.rank == 0,
         )
-        shown = grid_count(generator, options)
+        shown = grid_indices(generator, options)
         store = ImageStore(folder, options.png, options.npz)
         batch_size, rows = 0, dict[int, dict[str, str]]()
         if group.rank == 0:
-            batch_size = (
-                options.batch
-                if options.batch != "auto"
-                else choose_batch_size(generator, options.n, store)
-            )
-            store.open(provenance(generator, options.ckpt, options.n, batch_size))
-            if group.count > 1 and (store.png or store.npz):
-                mark_resumable()
-            rows = store.read_rows()
-            log_sampling(generator, checkpoint.step, options, batch_size, len(rows), group)
-        old = {index: rows[index] for index in range(shown) if index in rows}
+            batch_size, rows = open_folder(store, generator, checkpoint, options, group)
+        old = {index: rows[index] for index in shown if index in rows}
         images = store.images(old) if old else {}
         batch_size, finished = group.broadcast((batch_size, set(rows)))
         images |= draw_images(generator, store, options, batch_size, finished, shown, group)
@@ -127,24 +133,48 @@ def sample_in_process(
     return True
 
 
-def grid_count(generator: Generator, options: Options) -> int:
-    """The number of images in the grid: the first images, equally many of every class.
+def open_folder(
+    store: ImageStore,
+    generator: Generator,
+    checkpoint: Checkpoint,
+    options: Options,
+    group: ProcessGroup,
+) -> tuple[int, dict[int, dict[str, str]]]:
+    """Open the store, and return the batch size and the rows of the wanted images in it.
+
+    Raises ValueError if the folder holds images of other settings.
+    """
+    n, batch_size = len(options.wanted), options.batch
+    if batch_size == "auto":
+        batch_size = choose_batch_size(generator, n, store)
+    store.open(provenance(generator, str(checkpoint.path), n, batch_size))
+    if group.count > 1 and (store.png or store.npz):
+        mark_resumable()
+    rows = store.read_rows()
+    rows = {index: rows[index] for index in options.wanted if index in rows}
+    log_sampling(generator, checkpoint, options, batch_size, len(rows), group)
+    return batch_size, rows
+
+
+def grid_indices(generator: Generator, options: Options) -> Sequence[int]:
+    """The images in the grid: the first images, equally many of every class.
 
     Raises ValueError if the grid is the only output and does not hold all images.
     """
     rows = len(generator.classes) if generator.options.label == "all" else 1
-    most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(options.n / rows))
-    if options.n > most and options.grid and not (options.png or options.npz):
+    n = len(options.wanted)
+    most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(n / rows))
+    if n > most and options.grid and not (options.png or options.npz):
         raise ValueError(
-            f"a grid shows the first {most} images, but n is {options.n}: "
+            f"a grid shows the first {most} images, but n is {n}: "
             "add png=true or npz=true for the others"
         )
-    return min(options.n, most) if options.grid else 0
+    return options.wanted[:most] if options.grid else []
 
 
 def log_sampling(
     generator: Generator,
-    step: int,
+    checkpoint: Checkpoint,
     options: Options,
     batch_size: int,
     finished: int,
@@ -154,16 +184,19 @@ def log_sampling(
     drawing, size = generator.options, "x".join(map(str, generator.shape))
     device = device_text(generator.denoiser.device, processes=group.count)
     fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
-    model = f"step {step:,}, {drawing.weights} weights, images of {size}"
-    fact("checkpoint", f"{options.ckpt}: {model}")
+    model = f"step {checkpoint.step:,}, {drawing.weights} weights, images of {size}"
+    fact("checkpoint", f"{checkpoint.path}: {model}")
     sampler = generator.sampler_node["_target_"].rpartition(".")[2]
     cost = f"{generator.nfe:,} network evaluations an image"
     fact("sampler", f"{sampler}, {generator.steps:,} steps, {cost}, seed {drawing.seed}")
     if drawing.label is not None or drawing.guide is not None:
-        away = f" away from {drawing.guide}" if drawing.guide else ""
-        fact("label", f"{drawing.label}, guidance {drawing.guidance:g}{away}")
+        fact("label", drawing.summary)
+    if isinstance(generator.sampler, Inpainting):
+        fact(
+            "inpaint", f"{float(generator.sampler.mask.float().mean()):.0%} of the image is painted"
+        )
     if finished:
-        fact("resumed", f"{min(finished, options.n):,} of {options.n:,} images are there")
+        fact("resumed", f"{finished:,} of {len(options.wanted):,} images are there")
 
 
 def draw_images(
@@ -172,12 +205,12 @@ def draw_images(
     options: Options,
     batch_size: int,
     finished: set[int],
-    shown: int,
+    shown: Sequence[int],
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
-    """Draw the missing images; return the first `shown` images in the first process."""
-    n = options.n if shown or store.png or store.npz else 0
-    mine = draw_missing(generator, store, n, batch_size, finished, shown, group)
+    """Draw the missing images; return the images in `shown` in the first process."""
+    wanted = options.wanted if shown or store.png or store.npz else []
+    mine = draw_missing(generator, store, wanted, batch_size, finished, shown, group)
     parts = group.gather(mine)
     return {index: image for part in parts for index, image in part.items()}
 
@@ -193,13 +226,11 @@ def write_outputs(
     yield from (folder / name for name, asked in files.items() if asked)
     if options.grid:
         images = torch.stack([shown[index] for index in sorted(shown)]).numpy()
-        classes = generator.classes if generator.options.label == "all" else []
-        rows = [
-            (name, images[place :: len(classes)])
-            for place, name in enumerate(classes)
-            if place < len(images)
-        ]
-        save_png(folder / "grid.png", labelled_rows(rows) if rows else grid(images))
-        yield folder / "grid.png"
+        rows = list[tuple[str, ImageBytes]]()
+        if generator.options.label == "all":
+            names = np.array(class_names(generator, sorted(shown)))
+            rows = [(name, images[names == name]) for name in generator.classes if name in names]
+        save_png(folder / GRID, labelled_rows(rows) if rows else grid(images))
+        yield folder / GRID
     if options.film:
-        yield from write_film(generator, options.n, folder)
+        yield from write_film(generator, options.wanted, folder)

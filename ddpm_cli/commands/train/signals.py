@@ -19,7 +19,13 @@ def stop_on_signals(group: ProcessGroup) -> Iterator[Event]:
 
     In a single process, a second Ctrl-C interrupts at once. In one of several processes, repeated
     signals count once, because the terminal and the parent process both send the signal.
+    Raises ValueError in a thread that receives no signals.
     """
+    if not stop_signals():
+        raise ValueError(
+            "a run is stopped by signals, which only the main thread of a process receives: "
+            "from another thread, start ddpm-train as a process, by subprocess.run"
+        )
     stop, alone = Event(), group.count == 1
 
     def request(number: int, frame: Any) -> None:

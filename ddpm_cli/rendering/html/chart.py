@@ -1,6 +1,5 @@
 """Curves as a drawing inside the page, in the page's own colours and letters."""
 
-import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from markupsafe import Markup, escape
 
 from ddpm_cli.console import printable
+from ddpm_cli.rendering.figure import import_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ IDS = re.compile(rf' id="(?:{PARTS})_\d+"')
 
 def chart(lines: Mapping[str, Line], *, over: str, alt: str) -> Markup:
     """A chart of lines by name over the axis `over`; a gap is NaN, `alt` the text for readers."""
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # its info is about fonts
+    import_matplotlib()
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,14 @@ NAMES = [
 
 def judged(command, ckpt, *options, folder="out"):
     outcome = command("evaluate", f"ckpt={ckpt}", *ALL, *options, f"hydra.run.dir={folder}")
+    assert outcome.code == 0, outcome.err
+    return outcome, json.loads(Path(folder, "eval.json").read_text())
+
+
+def given(command, ckpt, path, *options, folder="out"):
+    """How images in a folder or a file are judged."""
+    own = "metrics=[fd_pixels,copies]", f"generated={path}", *options
+    outcome = command("evaluate", f"ckpt={ckpt}", *own, f"hydra.run.dir={folder}")
     assert outcome.code == 0, outcome.err
     return outcome, json.loads(Path(folder, "eval.json").read_text())
 
@@ -108,7 +117,16 @@ def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeyp
     monkeypatch.setattr("ddpm_cli.evaluation.extractor_config.build", lambda *_: parted)
     _, found = judged(command, trained, "metrics=[is_pixels,fd_pixels]")
     assert 1 <= numbers(found)["is_pixels"][0] <= 8
-    assert " | halves-0 | n 16 | " in found["numbers"][0]["protocol"]
+    assert " | halves-0, 10 splits | n 16 | " in found["numbers"][0]["protocol"]
+
+
+def test_fewer_images_than_splits_have_no_inception_score(command, trained, monkeypatch):
+    known = Extractor("known-0", lambda images: images.flatten(1).float(), lambda rows: rows)
+    monkeypatch.setattr("ddpm_cli.evaluation.extractor_config.build", lambda *_: known)
+    own = *ALL, "metrics=[is_pixels]", "samples=9", "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={trained}", *own)
+    told = "is takes at least 10 images, one for each split, but has 9"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
 
 
 def test_a_run_keeps_the_numbers_of_its_checkpoints_and_none_twice(command, trained):
@@ -170,7 +188,7 @@ def test_images_as_files_give_the_same_figures_and_are_those_of_ddpm_sample(comm
     own = "metrics=[fd_pixels,copies]"
     _, plain = judged(command, trained, own)
     _, png = judged(command, trained, own, "png=true", folder="png")
-    _, found = judged(command, trained, own, "generated=png/png", folder="found")
+    _, found = given(command, trained, "png/png", own, folder="found")
     command(
         "sample",
         f"ckpt={trained}",
@@ -263,12 +281,10 @@ def test_training_images_are_copies_and_held_out_ones_are_not(command, trained, 
     training, held_out = (
         saved(part, name) for part, name in zip(parts, ("training", "held_out"), strict=True)
     )
-    outcome, found = judged(command, trained, "metrics=[copies]", f"generated={training}")
+    outcome, found = given(command, trained, training, "metrics=[copies]")
     assert numbers(found)["copies_pixels"][0] == 1
     assert outcome.out.count("the model copies") == 1
-    outcome, found = judged(
-        command, trained, "metrics=[copies]", f"generated={held_out}", folder="other"
-    )
+    outcome, found = given(command, trained, held_out, "metrics=[copies]", folder="other")
     assert numbers(found)["copies_pixels"][0] <= 0.06
     assert "no more than images that it never saw" in outcome.out
     assert not (trained.parents[1] / "evaluations.jsonl").exists()
@@ -280,7 +296,7 @@ def test_mirrored_copies_are_found_and_shown_as_they_are(command, trained, parts
         save_png(Path(f"mirrored/{index}.png"), image.flip(-1).numpy())
         for index, image in enumerate(parts[0].all_images()[:40])
     ]
-    _, found = judged(command, trained, "metrics=[copies]", "generated=mirrored")
+    _, found = given(command, trained, "mirrored", "metrics=[copies]")
     assert numbers(found)["copies_pixels"][0] == 1
     sheet = np.asarray(Image.open("out/copies_pixels.png"))[2:50]
     pair = sheet[:, -100:]
@@ -371,13 +387,13 @@ def test_one_that_was_killed_finds_the_same_to_the_last_digit(command, trained):
             "model.conditional=true); this one is unconditional",
         ),
         (["guidance=2"], "guidance=2 needs label=CLASS or guide=CKPT"),
-        (["generated=nowhere"], "path must be a folder, but there is none at 'nowhere'"),
-        (["generated=few"], "generated must hold at least 8 images, but there are 3 in 'few'"),
-        (
-            ["generated=few", "png=true"],
-            "png and label are for images that are drawn, but those of generated=FOLDER are "
-            "taken as they are",
-        ),
+        (["generated=few"], "samples=16 has no effect with generated, whose images are there"),
+        (["n=5"], "n=5 has no effect without metrics=[nll]"),
+        (["nll=ode"], "nll='ode' has no effect without metrics=[nll]"),
+        (["images=all"], "images='all' has no effect without metrics=[nll]"),
+        (["quantile=0.9"], "quantile=0.9 has no effect without threshold=dynamic"),
+        (["guide=none.pt"], "guide and guidance_interval have no effect at guidance=1; try "),
+        (["guide=none.pt", "guidance=2"], "there is no checkpoint at 'none.pt'"),
         (
             ["sampler.steps=2000"],
             "sampler.steps must be between 1 and 1000, the schedule's steps, but is 2000",
@@ -404,6 +420,168 @@ def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, traine
     )
     assert outcome.err.startswith(f"error: {told}")
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["generated=nowhere"], "path must be a folder, but there is none at 'nowhere'"),
+        (["generated=few"], "generated must hold at least 8 images, but there are 3 in 'few'"),
+        (["generated=grids"], "generated must hold at least 8 images, but there are 0 in 'grids'"),
+        (["generated=few", "png=true"], "png=true has no effect with generated, whose images are "),
+        (
+            ["generated=few", "seed=1"],
+            "seed=1 has no effect with generated, whose images are there",
+        ),
+        (["generated=few", "weights=raw"], "weights='raw' has no effect with generated, whose "),
+        (["generated=few", "precision=bf16"], "precision='bf16' has no effect with generated, "),
+        (["generated=few", "threshold=none"], "threshold='none' has no effect with generated, "),
+        (["generated=few", "label=3", "guidance=2"], "guidance=2 has no effect with generated, "),
+        (["generated=few", "label=all"], "label='all' has no effect with generated, whose images "),
+        (["generated=few", "sampler.eta=1"], "sampler.eta=1 has no effect with generated, "),
+        (["generated=few", "label=rose"], "label must be all, or one of the 10 classes "),
+    ],
+)
+def test_bad_images_to_judge_are_told_in_one_line_and_nothing_is_written(
+    command, trained, options, told
+):
+    Path("few").mkdir()
+    [Image.new("L", (8, 8), index).save(f"few/{index}.png") for index in range(3)]
+    Path("grids").mkdir()
+    [Image.new("L", (8, 8)).save(f"grids/{name}.png") for name in ("grid", "film", "film_x0")]
+    own = "metrics=[fd_pixels]", *options, "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={trained}", *own)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert outcome.err.startswith(f"error: {told}")
+    assert not Path("out").exists()
+
+
+def test_images_of_a_class_are_compared_with_that_class(command, conditional):
+    outcome, found = judged(command, conditional, "label=3", "guidance=2")
+    reference = re.search(r"reference  (\d+) of 1,797 images, (.*)\n", outcome.out)
+    assert 150 < int(reference[1]) < 200
+    assert reference[2] == "reference=training, label=3 alone"
+    protocols = {row["metric"]: row["protocol"] for row in found["numbers"]}
+    for metric in ("fd_pixels", "kid_pixels", "recall_pixels"):
+        assert f" {reference[1]} class 3 training | n 16 | " in protocols[metric]
+    assert " 1,725 training, " in protocols["copies_pixels"]
+
+
+@pytest.mark.parametrize(("reference", "count"), [("held_out", 72), ("all", 1797)])
+def test_a_class_is_taken_from_the_part_that_is_asked_for(command, conditional, reference, count):
+    few = ["metrics=[fd_pixels]", f"reference={reference}"]
+    _, found = judged(command, conditional, *few, "label='7'")
+    of_class = re.search(rf" (\d+) class 7 {reference} \|", found["numbers"][0]["protocol"])
+    assert count / 20 < int(of_class[1]) < count / 5
+    _, whole = judged(command, conditional, *few, "label=all", folder="whole")
+    assert f" {count:,} {reference} | " in whole["numbers"][0]["protocol"]
+
+
+def test_given_images_of_a_class_are_compared_with_that_class(command, trained, parts):
+    saved(parts[0].subset((parts[0].labels == 4).nonzero().flatten()), "fours")
+    few = "metrics=[fd_pixels,prc_pixels]"
+    _, own = given(command, trained, "fours", few, "label=4")
+    _, others = given(command, trained, "fours", few, "label=5", folder="others")
+    _, every = given(command, trained, "fours", few, folder="every")
+    distances = [numbers(found)["fd_pixels"][0] for found in (own, others, every)]
+    assert distances[0] < 1e-3 < min(distances[1:])
+    assert numbers(own)["recall_pixels"][0] == 1 > numbers(every)["recall_pixels"][0]
+
+
+def test_a_class_of_too_few_images_is_told(command, conditional):
+    Path("photos").mkdir()
+    for index in range(20):
+        folder = Path(f"photos/{index % 10 if index < 12 else 0}")
+        folder.mkdir(exist_ok=True)
+        Image.effect_noise((8, 8), 60).save(folder / f"{index}.png")
+    own = ["data=folder", "data.path=photos", "data.size=8", "data.channels=1", "label=3"]
+    options = *own, "reference=all", "metrics=[kid_pixels]", "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={conditional}", *options)
+    told = "the class 3 all images must be more than 3 to be compared with, but are 1"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
+
+
+@pytest.fixture
+def samples(command, trained):
+    """Twelve samples of the tiny checkpoint in every form, beside a grid and a film."""
+    every = ["png=true", "npz=true", "film=true", "batch=5"]
+    outcome = command(
+        "sample", f"ckpt={trained}", "n=12", "sampler.steps=2", *every, "hydra.run.dir=drawn"
+    )
+    assert outcome.code == 0, outcome.err
+    images = [np.load(path)["arr_0"] for path in sorted(Path("drawn/npz").iterdir())]
+    np.savez("all.npz", arr_0=np.concatenate(images))
+    np.save("all.npy", np.concatenate(images))
+    shutil.copytree("drawn", "copied")
+    Path("copied/index.csv").unlink()
+    shutil.rmtree("copied/npz")
+    shutil.copytree("drawn", "arrays")
+    shutil.rmtree("arrays/png")
+    command(
+        "sample", f"ckpt={trained}", "n=12", "sampler.steps=2", "npz=true", "hydra.run.dir=arrays_2"
+    )
+
+
+def test_what_ddpm_sample_writes_is_judged_alike_in_any_form(command, trained, samples):
+    forms = "drawn drawn/png drawn/npz copied arrays arrays_2 all.npz all.npy".split()
+    outcomes = {form: given(command, trained, form, folder=f"of {form[-8:]}") for form in forms}
+    wholes = {json.dumps(found["numbers"]) for _, found in outcomes.values()}
+    assert len(wholes) == 1
+    assert " | n 12 | " in wholes.pop()
+    assert "left out   film.gif, film.png, film_x0.png, grid.png: pictures of many images\n" in (
+        outcomes["copied"][0].out
+    )
+    assert not any("resized" in outcome.out for outcome, _ in outcomes.values())
+
+
+@pytest.mark.parametrize("form", ["photos", "large.npz"])
+def test_images_of_another_size_are_told(command, trained, form):
+    Path("photos").mkdir()
+    images = [Image.effect_noise((8 + 8 * (index > 8), 8), 60) for index in range(12)]
+    [image.save(f"photos/{index:02d}.png") for index, image in enumerate(images)]
+    np.savez("large.npz", arr_0=np.zeros((9, 16, 8), np.uint8))
+    told = {
+        "photos": "warning: 3 of 12 generated images are resized to 8 x 8, such as '",
+        "large.npz": 'warning: 9 of 9 generated images are resized to 8 x 8, such as "image 0 of',
+    }
+    outcome, _ = given(command, trained, form, "metrics=[kid_pixels]")
+    assert told[form] in outcome.out
+    assert told[form] in Path("out/eval.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"mu": np.zeros(4), "sigma": np.eye(4)}, "but 'given.npz' holds ['mu', 'sigma']"),
+        ({"arr_0": np.zeros((9, 8, 8, 6), np.uint8)}, "but 'given.npz' holds uint8 [9, 8, 8, 6]"),
+    ],
+)
+def test_arrays_that_are_no_images_are_told(command, trained, content, told):
+    np.savez("given.npz", **content)
+    own = "metrics=[kid_pixels]", "generated=given.npz", "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={trained}", *own)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert told in outcome.err
+
+
+def test_an_index_names_no_files_outside_its_folder(command, trained, samples):
+    shutil.copytree("drawn/png", "elsewhere")
+    rows = [f"{index},,../elsewhere/{index:08d}.png,,\n" for index in range(12)]
+    Path("copied/index.csv").write_text("index,label,png,npz,row\n" + "".join(rows))
+    shutil.rmtree("copied/png")
+    own = "metrics=[kid_pixels]", "generated=copied", "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={trained}", *own)
+    told = "generated must hold at least 8 images, but there are 0 in 'copied'"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
+
+
+def test_guides_of_other_weights_are_other_protocols(command, conditional, trained):
+    few = ["metrics=[kid_pixels]", "label=3", "guidance=2"]
+    _, one = judged(command, conditional, *few, f"guide={trained}")
+    _, plain = judged(command, conditional, *few, folder="plain")
+    steering = re.search(r"\| (label 3, .*?) \|", one["numbers"][0]["protocol"])[1]
+    assert re.fullmatch(r"label 3, guidance 2, guide [0-9a-f]{10}", steering)
+    assert numbers(one) != numbers(plain)
 
 
 def test_nothing_is_told_to_be_copied_among_too_few_images(command, trained):
