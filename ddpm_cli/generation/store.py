@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import csv_text, save_text, write_atomically
@@ -23,6 +25,11 @@ from ddpm_cli.shapes import Bytes, Pixels
 
 PROVENANCE, INDEX = "samples.json", "index.csv"
 COLUMNS = ["index", "label", "png", "npz", "row"]
+NUMBER, LONGEST, MOST_BYTES = re.compile("[0-9]{1,12}"), 5000, 2**30  # of an index, a row, the file
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, SyntaxError, BadZipFile),
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class ImageStore:
         if not path.exists():
             return {}
         try:
-            content = json.loads(path.read_text())
+            content = plain_json(bounded_text(path))
         except ValueError as error:
             raise ValueError(
                 f"{str(path)!r} cannot be read ({error}); name another folder"
@@ -81,14 +88,13 @@ class ImageStore:
         kinds, path = ["png"] * self.png + ["npz"] * self.npz, self.folder / INDEX
         if not kinds or not path.exists():
             return {}
-        is_whole = cache(
-            lambda name: (file := self.folder / name).is_file() and file.stat().st_size > 0
-        )
+        is_whole = cache(lambda name: is_inside(name) and has_content(self.folder / name))
+        lines = bounded_text(path, MOST_BYTES).split("\n")[:-1]
         return {
             int(row["index"]): row
-            for row in csv.DictReader(path.read_text().split("\n")[:-1])
+            for row in csv.DictReader(line for line in lines if len(line) <= LONGEST)
             if list(row) == COLUMNS
-            and row["index"].isdecimal()
+            and NUMBER.fullmatch(row["index"])
             and None not in row.values()
             and all(is_whole(row[kind]) for kind in kinds)
         }
@@ -103,9 +109,9 @@ class ImageStore:
                 image: NDArray[np.uint8] = (
                     arrays(name)[int(row["row"])]
                     if self.npz
-                    else np.array(Image.open(self.folder / name))
+                    else np.array(Image.open(self.folder / name, formats=["PNG"]))
                 )
-            except (OSError, ValueError, LookupError, SyntaxError, BadZipFile) as error:
+            except UNREADABLE as error:
                 raise ValueError(
                     f"cannot read {str(self.folder / name)!r}: {error}; "
                     "remove it, and its images are drawn again"
@@ -129,3 +135,13 @@ class ImageStore:
             rows.append([index, label, name, *([batch, row] if self.npz else ["", ""])])
         with (self.folder / INDEX).open("a") as file:
             file.write(csv_text(rows))  # one write, so that rows of processes do not mix
+
+
+def is_inside(name: str) -> bool:
+    """Whether a path leads to a place below the folder from which it leads."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def has_content(file: Path) -> bool:
+    """Whether a file is there, and not empty."""
+    return file.is_file() and file.stat().st_size > 0
