@@ -1,10 +1,12 @@
 """The table of commands; the module of a command is imported when it is called."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -109,9 +111,9 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
         return last_and_lowest(invocation.folder)[1].get(best)
 
     plain, number = hydra_cfg.sweeper._target_.endswith(".BasicSweeper"), hydra_cfg.job.num
-    overrides = list(invocation.overrides)
+    job, sweep = (run, invocation.folder, number, [*invocation.overrides]), hydra_cfg.sweep.dir
     value = run_or_skip_job(
-        run, invocation.folder, number, overrides, worded=one_line, retried=plain
+        *job, sweep=Path(os.path.abspath(sweep)), worded=one_line, retried=plain
     )
     if value is None and not plain:
         missing = f"job {number} has no {best} in its metrics.jsonl, which the sweeper needs"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ddpm_cli.console import printable
 from ddpm_cli.rendering.tiles import GAP, ImageBytes, labelled_rows, save_png
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, option_value
-from ddpm_cli.run_folder.pictures import PREVIEWS, sample_grids
+from ddpm_cli.run_folder.pictures import PREVIEWS, read_pngs, sample_grids
 from ddpm_cli.sweeps import Job
 
 
@@ -40,13 +41,14 @@ def grid_images(run: Curves) -> ImageBytes:
     columns = math.ceil(math.sqrt(count))
     path = [*sample_grids(run.folder).values()][-1]
     try:
-        picture = np.asarray(Image.open(path).convert("RGB"))[GAP:, GAP:]
+        (data,) = read_pngs([path]).values()
+        picture = np.asarray(Image.open(BytesIO(data)).convert("RGB"))[GAP:, GAP:]
         images = rearrange(
             picture,
             "(row h) (column w) c -> (row column) c h w",
             row=math.ceil(count / columns),
             column=columns,
         )
-    except (OSError, EinopsError, Image.DecompressionBombError) as error:
+    except (ValueError, EinopsError) as error:
         raise ValueError(f"{str(path)!r} is no grid of samples") from error
     return images[:count, :, :-GAP, :-GAP]
