@@ -85,7 +85,10 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
 
 
 def expand_arguments(config: str) -> None:
-    """Put the overrides of a recipe into the command line, and our parts in Hydra's places."""
+    """Put a recipe and the home folder into the command line, and our parts in Hydra's places."""
+    for place, each in enumerate(sys.argv):
+        if each.startswith("--config-dir=~"):
+            sys.argv[place] = f"--config-dir={user_path(each.partition('=')[2])}"
     if config == "train":
         sys.argv[1:] = with_recipe(sys.argv[1:])
     plug_in(sys.argv)

@@ -15,6 +15,9 @@ MOST_BYTES = 2**22  # of a file of facts
 # of YAML: characters, levels, and tokens; more than any configuration has
 MOST_CHARACTERS, MOST_DEPTH, MOST_TOKENS = 2**17, 50, 20_000
 MOST_DIGITS = 19  # of a whole number
+REPLACEMENT = "\ufffd"  # stands for bytes that are no text
+NOT_YAML = (OmegaConfBaseException, yaml.YAMLError, AssertionError, LookupError, RecursionError)
+NOT_PLAIN = "not YAML of plain values, or too long, or nested too deep"
 FOREIGN_TOKENS = (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)
 OPENING = (
     *(yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken),
@@ -54,17 +57,17 @@ def plain_yaml(text: str, is_fit: Callable[[str], bool] = lambda word: True) -> 
     """
     try:
         cfg = OmegaConf.create(text) if is_plain_yaml(text, is_fit) else None
-    except (OmegaConfBaseException, yaml.YAMLError, LookupError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())[:200]) from error
+    except NOT_YAML as error:
+        raise ValueError(" ".join(str(error).split())[:200] or NOT_PLAIN) from error
     if cfg is None:
-        raise ValueError("not YAML of plain values, or too long, or nested too deep")
+        raise ValueError(NOT_PLAIN)
     return cfg
 
 
 def is_plain_yaml(text: str, is_fit: Callable[[str], bool]) -> bool:
     """Whether a text is YAML of a bounded number of plain values, not nested deep."""
     depth = 0
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MOST_CHARACTERS or REPLACEMENT in text:
         return False
     for count, token in enumerate(yaml.scan(text)):
         depth += isinstance(token, OPENING) - isinstance(token, CLOSING)

@@ -52,6 +52,15 @@ def test_a_home_folder_of_nobody_is_refused(command, trained, name):
     assert not list(Path.cwd().glob("~*"))
 
 
+def test_the_home_folder_may_hold_the_users_own_configurations(command, home):
+    (home / "mine/schedule").mkdir(parents=True)
+    text = "_target_: ddpm_cli.schedules.cosine\nsteps: 20\n"
+    (home / "mine/schedule/short.yaml").write_text(text)
+    outcome = command("train", "--config-dir=~/mine", *SHORT, "schedule=short", "hydra.run.dir=run")
+    assert outcome.code == 0, outcome.err
+    assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).config.schedule.steps == 20
+
+
 @pytest.fixture
 def photos(tmp_path):
     (tmp_path / "photos").mkdir()

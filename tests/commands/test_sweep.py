@@ -279,6 +279,17 @@ def test_addresses_are_percent_encoded_paths(command, two, name, address):
     assert f'<a href="{address}">' in Path("sweep/report.html").read_text()
 
 
+@pytest.mark.parametrize("size", [(42, 42), (10_002, 5002)])
+def test_samples_that_are_together_too_large_for_a_sheet_are_told(command, two, monkeypatch, size):
+    monkeypatch.setattr("ddpm_cli.commands.sweep.pictures.MOST_PIXELS", 10_000)
+    Path("sweep/0/samples").mkdir()
+    Image.new("RGB", size).save("sweep/0/samples/step_00000004.png")
+    outcome = command("sweep", "show=sweep")
+    assert outcome.code == 0
+    told = "is no grid of samples" if size[0] > 42 else "the samples need more than 10,000 pixels"
+    assert "cannot write sweep/contact.png" in outcome.out and told in outcome.out
+
+
 def test_a_picture_of_another_format_is_no_grid(command, two):
     Path("sweep/0/samples").mkdir()
     Image.new("RGB", (42, 42)).save("sweep/0/samples/step_00000004.png", "TIFF")

@@ -23,8 +23,10 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         "x: [" + "1," * 10_001 + "]",
         "x: [1",
         "x: ${",
+        "5",
+        "x: \ufffd",
     ],
-    ids="laughs self self-in-map deep deep-maps tag long many half grammar".split(),
+    ids="laughs self map deep maps tag long many half grammar number bytes".split(),
 )
 def test_yaml_that_is_not_plain_is_refused(text):
     with pytest.raises(ValueError, match=r".") as error:
