@@ -36,7 +36,7 @@ def register_callback() -> None:
 
 def expand_home(config: DictConfig, key: str) -> None:
     """Expand ~ in a folder of Hydra, also for the jobs of a sweep, which compose anew."""
-    text = str(OmegaConf.select(config, key))
+    text = str(OmegaConf.select(config, key, throw_on_resolution_failure=False))
     if not text.startswith("~"):
         return
     folder = user_path(text)
@@ -53,8 +53,9 @@ def check_launcher(launcher: DictConfig) -> None:
             "error: hydra/launcher=submitit_slurm needs SLURM, but there is no sbatch here: start "
             "it where sbatch is, or use hydra/launcher=submitit_local or hydra/launcher=joblib"
         )
-    for name in ("n_jobs", "tasks_per_node"):
-        try:
-            check_processes(f"hydra.launcher.{name}", int(launcher.get(name) or 1))
-        except ValueError as error:
-            raise SystemExit(f"error: {error}") from None
+    counts = {name: launcher.get(name) for name in ("n_jobs", "tasks_per_node")}
+    try:
+        for name, count in counts.items():
+            check_processes(f"hydra.launcher.{name}", count if isinstance(count, int) else 1)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None

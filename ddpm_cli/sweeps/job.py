@@ -55,11 +55,8 @@ class Job:
         try:
             content = plain_json(bounded_text(path))
             number, overrides = int(content["number"]), short_texts(content["overrides"])
-            state, (error,) = (
-                STATES[STATES.index(content["state"])],
-                short_texts([content["error"]]),
-            )
-            value = content["value"]
+            state, value = STATES[STATES.index(content["state"])], content["value"]
+            (error,) = short_texts([content["error"]])
             if not (value is None or is_drawable(value)):
                 raise ValueError("its value is no number")
             return cls(folder, number, overrides, state, error, value).with_numbers()

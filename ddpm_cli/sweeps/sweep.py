@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.plain_text import bounded_text, plain_json
@@ -90,8 +90,7 @@ class Started(Callback):
 def check_direction(config: DictConfig) -> None:
     """Refuse a search by Optuna that does not minimize the one number of a job."""
     asked = OmegaConf.select(config, "hydra.sweeper.direction", default="minimize")
-    directions = [asked] if isinstance(asked, str) else list(asked)
-    if directions != ["minimize"]:
+    if (asked if isinstance(asked, ListConfig) else [asked]) != ["minimize"]:
         best = OmegaConf.select(config, "trainer.best")
         raise SystemExit(
             "error: hydra.sweeper.direction must be minimize, because a job returns one number, "

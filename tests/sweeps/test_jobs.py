@@ -340,6 +340,7 @@ def test_a_sweep_keeps_options_as_they_were_said_interpolations_and_all(tmp_path
         ("maximize", "'maximize'"),
         (["maximize"], "['maximize']"),
         (["minimize", "maximize"], "['minimize', 'maximize']"),
+        (2, "2"),
     ],
 )
 def test_a_search_for_other_than_one_lowest_number_is_refused(direction, shown):
