@@ -18,20 +18,28 @@ log = logging.getLogger(__name__)
 
 
 def fact(label: str, text: object) -> None:
-    """Log one fact in printable characters, with its label in a column of its own."""
-    log.info("%s", printable(f"{label:<{LABEL}} {text}"))
+    """Log one fact, with its label in a column of its own."""
+    log.info("%s", f"{label:<{LABEL}} {text}")
+
+
+class PrintableFormatter(logging.Formatter):
+    """A formatter of messages in printable characters, which later handlers get too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.msg, record.args = printable(record.getMessage()), ()
+        return super().format(record)
 
 
 @contextmanager
 def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Iterator[None]:
-    """Log to the screen and to the file at `path`, if there is one.
+    """Log to the screen and to the file at `path`, if there is one, in printable characters.
 
     aloud: whether this process logs; only the first process does. notes: further handlers.
     """
     screen = logging.StreamHandler(sys.stdout)
-    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.setFormatter(PrintableFormatter("%(message)s"))
     file = logging.FileHandler(path or os.devnull, encoding="utf-8", delay=True)
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, before = root.level, root.handlers
     root.handlers = [screen, file, *notes] if aloud else [logging.NullHandler()]

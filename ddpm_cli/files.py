@@ -3,7 +3,7 @@
 import csv
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -47,9 +47,9 @@ def load_text(path: Path) -> str:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add a text to a file, all of it or nothing."""
+    """Add a text to a file, all of it or nothing; a link is not followed. Raises OSError."""
     content = text.encode()
-    with path.open("ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=open_unlinked) as file:
         size = file.tell()
         try:
             if file.write(content) < len(content):
@@ -57,6 +57,25 @@ def append_text(path: Path, text: str) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def open_unlinked(path: str, flags: int) -> int:
+    """Open a file, not through a symbolic link, and without waiting for the reader of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def folders_with(folder: Path, name: str) -> Iterator[Path]:
+    """The folders below a folder, at any depth, that hold a file of this name.
+
+    A folder that holds the file is not searched further, nor is a link.
+    """
+    waiting = [folder]
+    for each in waiting:
+        for below in sorted(path for path in each.iterdir() if path.is_dir()):
+            if (below / name).is_file():
+                yield below
+            elif not below.is_symlink():
+                waiting.append(below)
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -10,7 +10,8 @@ import pytest
 from conftest import TINY
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.console import Output, logging_to, outliving_readers
+from ddpm_cli.console import Output, fact, logging_to, outliving_readers
+from ddpm_cli.run_folder.facts import RunFacts
 
 COMMAND = [sys.executable, "-m", "ddpm_cli"]
 
@@ -54,6 +55,31 @@ def test_the_log_goes_on_without_the_screen(tmp_path, monkeypatch):
             logging.getLogger("x").info("first")
             logging.getLogger("x").info("second")
     assert "second" in (tmp_path / "train.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("\x1b[31mred\x07.png", "\\x1b[31mred\\x07.png"),
+        (
+            "a\n2026-01-01 00:00:00,000 WARNING x: y.png",
+            "a\\n2026-01-01 00:00:00,000 WARNING x: y.png",
+        ),
+        ("\u202egnp.exe\udc80\u2028", "\\u202egnp.exe\\udc80\\u2028"),
+    ],
+)
+def test_names_are_escaped_on_the_screen_in_the_log_and_in_the_facts(
+    tmp_path, capsys, name, escaped
+):
+    facts = RunFacts(tmp_path)
+    with logging_to(tmp_path / "train.log", True, facts):
+        facts.begin({})
+        logging.getLogger("x").warning("warning: %s cannot be read", name)
+        fact("class", name)
+    shown, logged = capsys.readouterr().out, (tmp_path / "train.log").read_text()
+    assert shown == f"warning: {escaped} cannot be read\nclass      {escaped}\n"
+    assert [line.partition(": ")[2] for line in logged.splitlines()] == shown.splitlines()
+    assert facts.warnings == [f"{escaped} cannot be read"]
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 from torch import Tensor
 
 from ddpm_cli.checkpoints.safetensors_file import DTYPES
+from ddpm_cli.config.plain_text import plain_yaml
 from ddpm_cli.seeds import MAX_STEPS
 
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -32,13 +31,7 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")  # a byte that is no text in a file's
 # more than any run has: pixels along a side; entries of a list; characters of a class's name, of a
 # value, of a configuration, and of all texts in a list
 SIDE, COUNT, NAME, WORD, TEXT, SUM = 4096, 2**16, 200, 3000, 2**17, 2**22
-MOST_DEPTH, MOST_TOKENS, MOST_OVERRIDES = 50, 20_000, 500
-FOREIGN_TOKENS = (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)
-OPENING = (
-    *(yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken),
-    *(yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken),
-)
-CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+MOST_OVERRIDES = 500
 REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of the right types
     f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}": (
         lambda each: all(0 <= number < MAX_STEPS for number in (each["step"], each["steps"]))
@@ -123,23 +116,9 @@ def is_finite(tensor: Tensor) -> bool:
 def parse_config(text: str) -> DictConfig:
     """Parse a checkpoint's configuration: printable text without interpolation, tags or aliases."""
     try:
-        plain = len(text) <= TEXT and is_plain_yaml(text)
-        cfg = OmegaConf.create(text) if plain else None
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError, LookupError, RecursionError):
+        cfg = plain_yaml(text, lambda word: len(word) <= WORD and not FOREIGN.search(word))
+    except ValueError:
         cfg = None
     if not isinstance(cfg, DictConfig):
         raise ValueError("its configuration is not plain text that can be read")
     return cfg
-
-
-def is_plain_yaml(text: str) -> bool:
-    """Whether a text is YAML of a bounded number of plain values, not nested deep."""
-    depth = 0
-    for count, token in enumerate(yaml.scan(text)):
-        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
-        if isinstance(token, FOREIGN_TOKENS) or depth > MOST_DEPTH or count > MOST_TOKENS:
-            return False
-        word = token.value if isinstance(token, yaml.ScalarToken) else ""
-        if len(word) > WORD or FOREIGN.search(word):
-            return False
-    return True

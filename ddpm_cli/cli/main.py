@@ -1,10 +1,12 @@
 """The table of commands; the module of a command is imported when it is called."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -109,10 +111,9 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
         return last_and_lowest(invocation.folder)[1].get(best)
 
     plain, number = hydra_cfg.sweeper._target_.endswith(".BasicSweeper"), hydra_cfg.job.num
-    overrides = list(invocation.overrides)
-    value = run_or_skip_job(
-        run, invocation.folder, number, overrides, worded=one_line, retried=plain
-    )
+    overrides, sweep = list(invocation.overrides), Path(os.path.abspath(hydra_cfg.sweep.dir))
+    kind = {"sweep": sweep, "worded": one_line, "retried": plain}
+    value = run_or_skip_job(run, invocation.folder, number, overrides, **kind)
     if value is None and not plain:
         missing = f"job {number} has no {best} in its metrics.jsonl, which the sweeper needs"
         raise ValueError(f"{missing} (see trainer.evaluate_every)")

@@ -19,11 +19,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
+from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.console import outliving_readers
+from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.files import user_path
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 
@@ -84,10 +85,14 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
 
 
 def expand_arguments(config: str) -> None:
-    """Put the overrides of a recipe into the command line, and our files in the plugins' places."""
+    """Put a recipe and the home folder into the command line, and our parts in Hydra's places."""
+    for place, each in enumerate(sys.argv):
+        if each.startswith("--config-dir=~"):
+            sys.argv[place] = f"--config-dir={user_path(each.partition('=')[2])}"
     if config == "train":
         sys.argv[1:] = with_recipe(sys.argv[1:])
     plug_in(sys.argv)
+    register_callback()
 
 
 def plug_in(arguments: Sequence[str]) -> None:
@@ -129,9 +134,11 @@ def remove_if_empty(folder: Path, kept: Sequence[Path]) -> None:
 def read_invocation(cfg: DictConfig) -> Invocation:
     """Read how the command was called, and allow imports of its trusted modules from this folder.
 
+    The working directory is the caller's, also with hydra.job.chdir: paths are typed from there.
     Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
     """
     hydra_cfg = HydraConfig.get()
+    os.chdir(hydra_cfg.runtime.cwd)
     typed, sources = list(hydra_cfg.overrides.task), hydra_cfg.runtime.config_sources
     if trust := cfg.get("trust"):
         if not any(each.startswith("trust=") for each in typed):
@@ -155,5 +162,5 @@ def report_sweep(folder: Path) -> bool:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return False
     if not done:
-        print(f"go on with:\n  {resume_command(read_sweep(folder))}")
+        print(f"go on with:\n  {printable(resume_command(read_sweep(folder)))}")
     return done

@@ -1,5 +1,6 @@
 """`recipe=CKPT`: the overrides of a checkpoint's run, in place of this argument."""
 
+import shlex
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -27,7 +28,8 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     given = {"--config-dir" if each == "-cd" else option_of(each) for each in rest}
     typed = [each for each in typed if not given & {option_of(each), group_of(each)}]
     if foreign := [each for each in typed if option_of(each) in FROM_THE_USER]:
-        raise ValueError(f"recipe={path} needs {' '.join(foreign)}, which only you can give")
+        needed = shlex.join(foreign)
+        raise ValueError(f"recipe={path} needs {needed}, which only you can give")
     overrides = [each for each in rest if each[:1] == "~" or (each[:1] != "-" and "=" in each)]
     flags = [each for each in rest if each not in overrides]  # Hydra wants these in one place
     return [*flags, *typed, *overrides]

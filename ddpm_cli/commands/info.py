@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
-from ddpm_cli.console import logging_to, printable
+from ddpm_cli.console import logging_to
 from ddpm_cli.files import user_path
 from ddpm_cli.reports.reproduce import train_command
 
@@ -25,12 +25,12 @@ class Options:
 
 
 def info(cfg: DictConfig, _: Invocation) -> None:
-    """Log the content of the checkpoint in printable characters."""
+    """Log the content of the checkpoint."""
     path = user_path(parse_options(cfg, Options).ckpt)
     with logging_to(None, aloud=True):
         checkpoint = Checkpoint.load(path)
         for line in checkpoint_lines(checkpoint):
-            log.info("%s", printable(line))
+            log.info("%s", line)
 
 
 def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:

@@ -60,7 +60,7 @@ def plot(cfg: DictConfig, _: Invocation) -> None:
     metrics = [name for panel in panels for name in panel]
     with logging_to(None, aloud=True):
         for line in curve_table(runs, metrics, options.smooth):
-            log.info("%s", printable(line))
+            log.info("%s", line)
         fact("written", out)
 
 

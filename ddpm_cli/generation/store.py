@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import csv_text, load_text, save_text, write_atomically
@@ -25,6 +27,11 @@ PROVENANCE, INDEX = "samples.json", "index.csv"
 GRID, FILM = "grid.png", ("film.png", "film_x0.png", "film.gif")
 PICTURES = (GRID, *FILM)  # of many images
 COLUMNS = ["index", "label", "png", "npz", "row"]
+NUMBER, LONGEST, MOST_BYTES = re.compile("[0-9]{1,12}"), 5000, 2**30  # of an index, a row, the file
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, SyntaxError, BadZipFile),
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class ImageStore:
         if not path.exists():
             return {}
         try:
-            content = json.loads(load_text(path))
+            content = plain_json(bounded_text(path))
         except ValueError as error:
             raise ValueError(
                 f"{str(path)!r} cannot be read ({error}); name another folder"
@@ -83,18 +90,13 @@ class ImageStore:
         kinds, path = ["png"] * self.png + ["npz"] * self.npz, self.folder / INDEX
         if not kinds or not path.exists():
             return {}
-        is_whole = cache(
-            lambda name: (
-                (file := self.folder / name).is_file()
-                and file.stat().st_size > 0
-                and file.resolve().is_relative_to(self.folder.resolve())
-            )
-        )
+        is_whole = cache(lambda name: is_content_of(self.folder, self.folder / name))
+        lines = bounded_text(path, MOST_BYTES).split("\n")[:-1]
         return {
             int(row["index"]): row
-            for row in csv.DictReader(load_text(path).split("\n")[:-1])
+            for row in csv.DictReader(line for line in lines if len(line) <= LONGEST)
             if list(row) == COLUMNS
-            and row["index"].isdecimal()
+            and NUMBER.fullmatch(row["index"])
             and None not in row.values()
             and all(is_whole(row[kind]) for kind in kinds)
         }
@@ -109,9 +111,9 @@ class ImageStore:
                 image: NDArray[np.uint8] = (
                     arrays(name)[int(row["row"])]
                     if self.npz
-                    else np.array(Image.open(self.folder / name))
+                    else np.array(Image.open(self.folder / name, formats=["PNG"]))
                 )
-            except (OSError, ValueError, LookupError, SyntaxError, BadZipFile) as error:
+            except UNREADABLE as error:
                 raise ValueError(
                     f"cannot read {str(self.folder / name)!r}: {error}; "
                     "remove it, and its images are drawn again"
@@ -135,3 +137,9 @@ class ImageStore:
             rows.append([index, label, name, *([batch, row] if self.npz else ["", ""])])
         with (self.folder / INDEX).open("a", encoding="utf-8") as file:
             file.write(csv_text(rows))  # one write, so that rows of processes do not mix
+
+
+def is_content_of(folder: Path, file: Path) -> bool:
+    """Whether a file is there, not empty, and in a folder, also behind links."""
+    inside = file.resolve().is_relative_to(folder.resolve())
+    return inside and file.is_file() and file.stat().st_size > 0

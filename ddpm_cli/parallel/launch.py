@@ -20,7 +20,8 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ddpm_cli.console import outliving_readers
+from ddpm_cli.config.process_limit import check_processes
+from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.files import load_text
 from ddpm_cli.parallel.group import EchoError
 from ddpm_cli.parallel.stop_signals import stop_signals
@@ -33,16 +34,18 @@ ECHO = f"{EchoError.__name__}: "
 FINISHED = "finished"
 
 
-def process_count(asked: int | str, device: str) -> int:
+def process_count(asked: int | str, device: str, option: str = "processes") -> int:
     """The number of processes to launch: `auto` is one for each GPU, and one on Windows.
 
-    Raises ValueError for several processes on Windows, which has no signals to stop them.
+    Raises ValueError if the `option` asks for more than this machine can hold, or for several on
+    Windows, which has no signals to stop them.
     """
     if asked == "auto":
         has_gpus = device in ("auto", "cuda") and sys.platform != "win32"
         return max(1, torch.cuda.device_count()) if has_gpus else 1
     if int(asked) > 1 and sys.platform == "win32":
-        raise ValueError(f"processes must be 1 on Windows, but is {asked}")
+        raise ValueError(f"{option} must be 1 on Windows, but is {asked}")
+    check_processes(option, int(asked))
     return int(asked)
 
 
@@ -69,7 +72,7 @@ def run_in_processes(
             elastic_launch(launch_config(count, folder), run_rank)(threads, job, args)
         except SignalException:
             if not list(Path(folder).rglob(FINISHED)):
-                print(f"error: {unfinished_reason(Path(folder))}", file=sys.stderr)
+                print(f"error: {printable(unfinished_reason(Path(folder)))}", file=sys.stderr)
                 raise KeyboardInterrupt from None
             return False
         except ChildFailedError as error:
@@ -127,7 +130,8 @@ def failure_text(error: ChildFailedError) -> str:
     kind, text = split_failure(failure.message["message"])
     if kind == "ValueError":
         return text
-    print(failure.message["extraInfo"]["py_callstack"], file=sys.stderr)
+    for line in failure.message["extraInfo"]["py_callstack"].split("\n"):
+        print(printable(line), file=sys.stderr)
     return f"process {rank} failed: {kind}: {text}"
 
 

@@ -14,6 +14,7 @@ from ddpm_cli.files import write_atomically
 
 ImageBytes: TypeAlias = UInt8[np.ndarray, "_ _ _ _"]  # images, channels, rows, columns
 Picture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # channels, rows, columns
+LONGEST = 200  # characters of a label
 GREY, GAP = 128, 2  # the colour and the width of gaps between and around tiles
 
 
@@ -29,7 +30,11 @@ def grid(images: ImageBytes, columns: int | None = None, tile: int = 48) -> Pict
 
 
 def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Picture:
-    """A row of images at the right of each label, as in a grid; grey fills the shorter rows."""
+    """A row of images at the right of each label, as in a grid; grey fills the shorter rows.
+
+    A long label is cut.
+    """
+    rows = [(label[:LONGEST], images) for label, images in rows]
     strips = [mosaic(images, None, tile) for _, images in rows]
     font = ImageFont.load_default(max(12, min(each.shape[1] for each in strips) // 3))
     margin = math.ceil(max(font.getlength(label) for label, _ in rows)) + 12

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Panel: TypeAlias = tuple[str, ...]  # metrics on the same axes, the second metric dashed
 Over: TypeAlias = Literal["step", "images"]
+LONGEST = 200  # characters of a label
 CYCLE = 10  # colours in Matplotlib's own order; more runs take colours from a colour map
 
 
@@ -63,7 +64,8 @@ def draw_panels(
         axes.grid(alpha=0.3)
     every[-1].set_xlabel(over)
     lines = [Line2D([], [], color=colour) for colour in colours]
-    labels, columns = list(map(escape_dollars, runs)), max(1, 100 // (8 + max(map(len, runs))))
+    texts = [label[:LONGEST] for label in runs]
+    labels, columns = list(map(escape_dollars, texts)), max(1, 100 // (8 + max(map(len, texts))))
     figure.legend(lines, labels, loc="outside upper center", ncols=columns)
 
 

@@ -1,27 +1,19 @@
 """The commands that train a checkpoint's run again, resume the run, and sample from it."""
 
-import re
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.build import GROUPS, foreign_modules
+from ddpm_cli.config.build import foreign_modules
 from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
+from ddpm_cli.config.recipe import is_recipe
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
-
-GROUP = "|".join(GROUPS)
-RECIPE = re.compile(  # a choice by its name alone, which is no path; an option
-    rf"\+?(?:{GROUP}|experiment)=['\"]?[\w-]+['\"]?"
-    rf"|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|trust=.*"
-)
-MOST_DEPTH = 20  # of the brackets in an override
 
 
 def train_command(checkpoint: Checkpoint) -> str:
@@ -43,8 +35,7 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
     if checkpoint.overrides is not None and not timed:
         typed = [each for each in checkpoint.overrides if not each.startswith(ONE_COMMAND)]
         for each in typed:
-            resolves = "${" in each and ":" in each  # as ${oc.env:HOME}
-            if not RECIPE.fullmatch(each) or resolves or depth(each) > MOST_DEPTH:
+            if not (is_recipe(each) or each.startswith("trust=")):
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
         return [*typed, *rules_override(checkpoint)]
     try:
@@ -57,12 +48,6 @@ def rules_override(checkpoint: Checkpoint) -> list[str]:
     """The override that keeps the rules of images of a run from before rules had versions."""
     named = OmegaConf.select(checkpoint.config, "data.rules", default=None) is not None
     return ["data.rules=1"] if data_rules(checkpoint.config) == 1 and not named else []
-
-
-def depth(text: str) -> int:
-    """The depth of the brackets in a text."""
-    changes = ((each in "[({") - (each in "])}") for each in text)
-    return max(accumulate(changes), default=0)
 
 
 def derived_overrides(checkpoint: Checkpoint) -> list[str]:

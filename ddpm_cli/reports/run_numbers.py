@@ -11,12 +11,12 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.rendering.html import chart
 from ddpm_cli.run_folder.curves import Curves
-from ddpm_cli.run_folder.evaluations import protocol_warning
-from ddpm_cli.run_folder.layout import EVALUATIONS, INCIDENTS
+from ddpm_cli.run_folder.evaluations import evaluation_rows, protocol_warning
+from ddpm_cli.run_folder.layout import INCIDENTS
 from ddpm_cli.run_folder.rows import json_rows
 from ddpm_cli.training.verdict import Verdict
 
-LISTED = 20  # the most rows of a table
+LISTED, EVALUATED = 20, 1000  # the most rows of a table, and of evaluations
 METRICS = ("metric", "step", "value", "low", "high", "protocol_id")  # columns of an evaluation
 SKIPPED = ("step", "loss", "grad_norm", "weight_norm", "lr")  # columns of an incident
 
@@ -93,8 +93,8 @@ def number_table(curves: Curves) -> dict[str, Sequence[Any]]:
 
 def evaluation_table(folder: Path) -> dict[str, Any]:
     """The numbers of `ddpm-eval` with their intervals and protocols."""
-    known = {"metric", "step", "protocol", "protocol_id"}
-    rows = [row for row in json_rows(folder / EVALUATIONS) if known <= row.keys()]
+    known = {"step", "protocol_id"}
+    rows = [row for row in evaluation_rows(folder) if known <= row.keys()][-EVALUATED:]
     last = {tuple(str(row[key]) for key in ("metric", "step", "protocol_id")): row for row in rows}
     return {
         "evaluations": [[row.get(key) for key in METRICS] for row in last.values()],

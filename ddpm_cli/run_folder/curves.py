@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from ddpm_cli.config.overrides import ABSENT, NOT_THE_RECIPE, override_value
+from ddpm_cli.config.plain_text import bounded_text, plain_yaml
 from ddpm_cli.config.schema import option_differences
+from ddpm_cli.files import folders_with
 from ddpm_cli.run_folder.layout import HYDRA, METRICS
 from ddpm_cli.run_folder.rows import metric_rows
 
@@ -67,27 +69,35 @@ def config_path(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read the configuration of a run as plain values; return {} if the file is missing."""
+    """Read the configuration of a run as plain values; return {} if the file is missing.
+
+    Raises ValueError for what no run writes, as aliases.
+    """
     path = config_path(folder)
-    config = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    try:
+        text = bounded_text(path) if path.is_file() else ""
+        config = OmegaConf.to_container(plain_yaml(text))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not the configuration of a run: {error}") from error
     return {str(name): node for name, node in config.items()} if isinstance(config, dict) else {}
 
 
 def run_folders(path: Path) -> list[Path]:
-    """The folder of a run, or the folders of a sweep's runs in numerical order."""
+    """The folder of a run, or the folders of all runs below a folder in numerical order."""
     if not path.is_dir():
         raise ValueError(f"runs must be folders, but there is none at {str(path)!r}")
     if (path / METRICS).is_file():
         return [path]
-    runs = sorted((each.parent for each in path.glob(f"*/{METRICS}")), key=natural_order)
+    runs = sorted(folders_with(path, METRICS), key=natural_order)
     if not runs:
-        raise ValueError(f"there is no {METRICS} in {str(path)!r}, nor in a folder in it")
+        raise ValueError(f"there is no {METRICS} in {str(path)!r}, nor in a folder below it")
     return runs
 
 
 def natural_order(folder: Path) -> list[str | int]:
-    """A folder's name, split so that its numbers compare as numbers."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", folder.name)]
+    """A folder's path, split so that its numbers compare as numbers."""
+    parts = re.split(r"(\d{1,9})", str(folder))
+    return [int(part) if part.isdecimal() else part for part in parts]
 
 
 def curve_labels(runs: Sequence[Curves]) -> list[str]:

@@ -6,22 +6,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.files import append_text, load_text
+from ddpm_cli.config.plain_text import bounded_text
+from ddpm_cli.files import append_text
 from ddpm_cli.run_folder.layout import EVALUATIONS, HYDRA
 from ddpm_cli.run_folder.numbers import Numbers
-from ddpm_cli.run_folder.rows import json_rows
+from ddpm_cli.run_folder.rows import is_drawable, json_rows
 
+MOST_BYTES = 2**24  # of the file
+LONGEST = {"metric": 200, "protocol": 3000}  # characters of a text
 log = logging.getLogger(__name__)
 
 
 def last_evaluations(folder: Path) -> tuple[Numbers, dict[str, str]]:
     """The last number of every evaluated metric, and the protocol of each number."""
-    numbers, protocols = dict[str, float](), dict[str, str]()
-    for row in json_rows(folder / EVALUATIONS):
-        if {"metric", "value", "protocol"} <= row.keys() and isinstance(row["value"], int | float):
-            metric = str(row["metric"])
-            numbers[metric], protocols[metric] = row["value"], str(row["protocol"])
-    return numbers, protocols
+    rows = [row for row in evaluation_rows(folder) if is_drawable(row["value"])]
+    numbers = {row["metric"]: row["value"] for row in rows}
+    return numbers, {row["metric"]: row["protocol"] for row in rows}
+
+
+def evaluation_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's evaluations that hold a metric, its value and its protocol."""
+    return [
+        row
+        for row in json_rows(folder / EVALUATIONS, MOST_BYTES)
+        if "value" in row
+        and all(
+            isinstance(row.get(name), str) and len(row[name]) <= most
+            for name, most in LONGEST.items()
+        )
+    ]
 
 
 def protocol_warning(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -51,7 +64,7 @@ def protocol_difference(metric: str, texts: Sequence[str]) -> str:
 def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append new rows to the evaluations of a checkpoint's run, if the run has a folder.
 
-    A folder that cannot be written to causes only a warning.
+    A folder that cannot be written to, or a file that is a link, causes only a warning.
     """
     parent = checkpoint.parent
     run = parent.parent if parent.name == "checkpoints" else parent
@@ -59,12 +72,12 @@ def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> N
         return
     path = run / EVALUATIONS
     try:
-        text = load_text(path) if path.exists() else ""
+        text = bounded_text(path, MOST_BYTES) if path.is_file() else ""
         old = set(text.splitlines())
         new = "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in old)
         append_text(path, "\n" * (bool(text) and not text.endswith("\n")) + new)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         log.warning(
             "warning: cannot write into %s: %s; the numbers stand in eval.json alone", path, reason
         )

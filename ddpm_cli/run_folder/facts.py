@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.files import load_text, save_text
+from ddpm_cli.config.plain_text import bounded_text, plain_json
+from ddpm_cli.files import save_text
 
 NAME = "run.json"
-LARGEST = 2**20  # the most bytes of a file that is read
 
 
 class RunFacts(logging.Handler):
@@ -47,8 +47,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """Read the facts in a folder; return {} if no facts can be read."""
     path = folder / NAME
     try:
-        text = load_text(path) if path.stat().st_size <= LARGEST else "{}"
-        facts = json.loads(text)
-    except (OSError, ValueError, RecursionError):
+        facts = plain_json(bounded_text(path)) if path.is_file() else {}
+    except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

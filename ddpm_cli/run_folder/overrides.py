@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import yaml
+from omegaconf import OmegaConf
 
+from ddpm_cli.config.plain_text import bounded_text, plain_yaml
 from ddpm_cli.run_folder.layout import HYDRA
 
 
@@ -11,8 +12,9 @@ def typed_overrides(folder: Path) -> list[str]:
     """Read the overrides as typed, the last of equal overrides; return [] if the file is bad."""
     path = folder / HYDRA / "overrides.yaml"
     try:
-        content = yaml.safe_load(path.read_bytes()) if path.is_file() else []
-    except (yaml.YAMLError, ValueError, RecursionError):
+        text = bounded_text(path) if path.is_file() else ""
+        content = OmegaConf.to_container(plain_yaml(text))
+    except ValueError:
         return []
     texts = [each for each in content if isinstance(each, str)] if isinstance(content, list) else []
-    return [*reversed(dict.fromkeys(reversed(texts)))]  # YAML can name one text a million times
+    return [*reversed(dict.fromkeys(reversed(texts)))]

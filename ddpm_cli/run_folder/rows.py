@@ -1,28 +1,31 @@
 """Rows of JSON, one on each line: numbers of a run, or any objects."""
 
-import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.files import load_text
+from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.run_folder.layout import METRICS
 
 LARGEST = 1e100  # the largest number that can be drawn
+MOST_BYTES, MOST_ROWS = 2**28, 2_000_000  # of a file
+LONGEST, MOST_NAMES, NAME = 2**20, 100, 200  # characters of a row; metrics; characters of a metric
 
 
 def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
     """Yield the numbers of each row of a run, without texts and without an unfinished last row.
 
-    A null is NaN. So is a number too large to draw. Raises ValueError for a row without a step.
+    A null is NaN. So is a number too large to draw. Raises ValueError for a row without a step, and
+    for more names than a run has.
     """
-    path = folder / METRICS
-    lines = load_text(path).rstrip("\n").split("\n") if path.is_file() else [""]
+    path, names = folder / METRICS, set[str]()
+    lines = read_lines(path, MOST_BYTES)
     for place, line in enumerate(lines, 1):
         try:
-            row = json.loads(line, parse_int=float)
-        except (ValueError, RecursionError):
+            row = plain_json(line, float)
+        except ValueError:
             row = None
             if place == len(lines):
                 return
@@ -32,6 +35,11 @@ def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
                 f"line {place} of {str(path)!r} must be a JSON object with a step and numbers, "
                 f"but is {line[:40]!r}"
             )
+        if not row.keys() <= names:
+            names |= row.keys()
+            if len(names) > MOST_NAMES or max(map(len, names)) > NAME:
+                limits = f"{MOST_NAMES} names of at most {NAME} characters"
+                raise ValueError(f"{str(path)!r} must have at most {limits}")
         yield {
             name: value if value is not None and abs(value) < LARGEST else math.nan
             for name, value in row.items()
@@ -39,12 +47,28 @@ def metric_rows(folder: Path) -> Iterator[dict[str, float]]:
         }
 
 
-def json_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one on each line; other lines, as half a row, are skipped."""
+def json_rows(path: Path, most: int = MOST_BYTES) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one on each line; other lines, as half a row, are skipped.
+
+    Raises ValueError for a file of more than `most` bytes.
+    """
     rows = []
-    for line in load_text(path).splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError):
-            continue
+    for line in read_lines(path, most):
+        with suppress(ValueError):
+            rows.append(plain_json(line))
     return [row for row in rows if isinstance(row, dict)]
+
+
+def read_lines(path: Path, most: int) -> list[str]:
+    """Read the lines of a file; a missing file has one empty line. Raises ValueError for limits."""
+    lines = (bounded_text(path, most) if path.is_file() else "").rstrip("\n").split("\n")
+    if len(lines) > MOST_ROWS or max(map(len, lines)) > LONGEST:
+        limits = f"{MOST_ROWS:,} rows of at most {LONGEST:,} characters"
+        raise ValueError(f"{str(path)!r} must have at most {limits}")
+    return lines
+
+
+def is_drawable(value: Any) -> bool:
+    """Whether a value is a number that can be drawn, or NaN."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and not abs(value) >= LARGEST

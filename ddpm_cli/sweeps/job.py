@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,12 +10,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ddpm_cli.files import load_text, save_text
+from ddpm_cli.config.plain_text import bounded_text, plain_json
+from ddpm_cli.console import printable
+from ddpm_cli.files import folders_with, save_text
 from ddpm_cli.run_folder.evaluations import last_evaluations
 from ddpm_cli.run_folder.numbers import Numbers, last_and_lowest
+from ddpm_cli.run_folder.rows import is_drawable
 
 STATE, LOCK = "job.json", "job.lock"
 STATES = ("running", "done", "failed", "stopped")
+MOST_TEXTS, LONGEST = 500, 2**17  # overrides of a command, and their characters
 PATIENCE = 2  # seconds; a check whether a job is alive holds its lock for a moment
 
 
@@ -46,15 +50,17 @@ class Job:
         Raises ValueError for a broken file.
         """
         path = folder / STATE
-        if not path.exists():
+        if not path.is_file():
             return None
         try:
-            content = json.loads(load_text(path))
-            number, overrides = int(content["number"]), [str(each) for each in content["overrides"]]
-            state = STATES[STATES.index(content["state"])]
-            job = cls(folder, number, overrides, state, str(content["error"]), content["value"])
-            return job.with_numbers()
-        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+            content = plain_json(bounded_text(path))
+            number, overrides = int(content["number"]), short_texts(content["overrides"])
+            state, value = STATES[STATES.index(content["state"])], content["value"]
+            (error,) = short_texts([content["error"]])
+            if not (value is None or is_drawable(value)):
+                raise ValueError("its value is no number")
+            return cls(folder, number, overrides, state, error, value).with_numbers()
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise ValueError(
                 f"{str(path)!r} or the numbers beside it are not those of a job: {error}"
             ) from error
@@ -79,20 +85,35 @@ class Job:
         return dict.fromkeys(self.lowest, "the lowest as it trained") | self.protocols
 
 
+def short_texts(values: Sequence[Any]) -> list[str]:
+    """The texts of a list. Raises ValueError for more or longer texts than a sweep has."""
+    texts = [str(each) for each in values]
+    if len(texts) > MOST_TEXTS or sum(map(len, texts)) > LONGEST:
+        raise ValueError(f"more than {MOST_TEXTS} texts, or {LONGEST:,} characters")
+    return texts
+
+
 def run_or_skip_job(
     job: Callable[[bool], float | None],
     folder: Path,
     number: int,
     overrides: list[str],
+    *,
+    sweep: Path,
     worded: Callable[[BaseException], str],
     retried: bool,
 ) -> float | None:
     """Run a job unless it is done, record its state in its folder, and return its value.
 
-    job: a function of whether the job is resumed. worded: the text of an error in one line.
+    job: a function of whether the job is resumed. sweep: the folder of the sweep, which the job's
+    folder must lie in. worded: the text of an error in one line.
     retried: whether to run a failed job again after later jobs have begun. Raises ValueError if the
     job runs in another process, or if the folder holds a different job.
     """
+    if sweep not in folder.parents:
+        raise ValueError(
+            f"hydra.sweep.subdir must lead into {str(sweep)!r}, not to {str(folder)!r}"
+        )
     with hold_lock(folder, number):
         before = Job.read(folder)
         if before and (before.number, before.overrides) != (number, overrides):
@@ -103,9 +124,9 @@ def run_or_skip_job(
                 f"{str(folder)!r} holds another command's job; name another folder"
             )
         if before and before.state == "done":
-            print(f"job        {number} is done already, in {folder}")
+            print(printable(f"job        {number} is done already, in {folder}"))
             return before.value
-        if before and before.state == "failed" and not retried and has_later_job(folder, number):
+        if before and before.state == "failed" and not retried and has_later_job(sweep, number):
             raise ValueError(
                 f"job {number} failed before, and stays so, for the sampler learned from that: "
                 f"{before.error}"
@@ -161,7 +182,9 @@ def hold_lock(folder: Path, number: int) -> Iterator[None]:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process holds a job's lock."""
+    """Whether a process holds a job's lock; a link is no lock."""
+    if (folder / LOCK).is_symlink():
+        return False
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -171,7 +194,12 @@ def is_running(folder: Path) -> bool:
     return False
 
 
-def has_later_job(folder: Path, number: int) -> bool:
+def has_later_job(sweep: Path, number: int) -> bool:
     """Whether a job with a higher number has begun."""
-    jobs = (Job.read(path.parent) for path in folder.parent.glob(f"*/{STATE}"))
-    return any(job is not None and job.number > number for job in jobs)
+    return any(job.number > number for job in read_jobs(sweep))
+
+
+def read_jobs(sweep: Path) -> list[Job]:
+    """Read the jobs below a sweep's folder, at any depth, by number."""
+    jobs = (Job.read(folder) for folder in folders_with(sweep, STATE))
+    return sorted((job for job in jobs if job), key=lambda job: job.number)

@@ -3,25 +3,37 @@
 import json
 import os
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.files import load_text, save_text
-from ddpm_cli.sweeps.job import STATE, Job, is_first_process, is_running
+from ddpm_cli.config.plain_text import bounded_text, plain_json
+from ddpm_cli.config.recipe import is_recipe
+from ddpm_cli.config.values import yaml_text
+from ddpm_cli.files import save_text
+from ddpm_cli.sweeps.effects import given_options
+from ddpm_cli.sweeps.job import Job, is_first_process, is_running, read_jobs, short_texts
 
 COMMAND, MANIFEST = "sweep.json", "manifest.json"
 OWN = ("hydra.sweep.dir=", "hydra.mode=")  # set anew whenever a sweep is resumed
-NUMBER = r"[-+]?\d[\d.]*(e[-+]?\d+)?"
-ELSEWHERE = re.compile(r"[^=.@]*(@[^=]*)?=.*(\.\.|\$)", re.DOTALL)  # a choice outside its folder
-HARMLESS = re.compile(
+MOST_JOBS, MOST_COLUMNS = 10_000, 500  # of a sweep; of its table: options and metrics
+LAUNCHER = (
+    "n_jobs batch_size verbose timeout_min signal_delay_s max_num_timeout array_parallelism "
+    "cpus_per_task gpus_per_node mem_gb tasks_per_node nodes"
+)
+SWEEPER = "n_trials n_jobs max_failure_rate max_batch_size sampler.seed sampler.n_startup_trials"
+NAMES = [f"launcher.{each}" for each in LAUNCHER.split()]
+NAMES += [f"sweeper.{each}" for each in SWEEPER.split()]
+OF_HYDRA = re.compile(  # what a sweep's own file may say of Hydra: choices by name, and numbers
     r"hydra/(launcher|sweeper|sweeper/sampler)=\w+"
-    rf"|hydra\.(launcher|sweeper)\.[\w.]+=({NUMBER}|null|true|false)"
+    rf"|hydra\.({'|'.join(map(re.escape, NAMES))})=([-+]?\d[\d.]*(e[-+]?\d+)?|null|true|false)"
+    r"|hydra\.sweeper\.direction=minimize"
 )
 BEGUN: ContextVar[list[Path] | None] = ContextVar(
     "folders of sweeps; None: no record", default=None
@@ -48,7 +60,11 @@ class Started(Callback):
     """A callback of Hydra that writes a sweep's command into its folder before its jobs begin."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Refuse another sweep's folder by SystemExit, because Hydra only warns of other errors."""
+        """Refuse a search that no job can serve, and another sweep's folder.
+
+        A refusal is a SystemExit, because Hydra only warns of other errors.
+        """
+        check_direction(config)
         begun = BEGUN.get()
         if begun is None or not is_first_process():
             return
@@ -69,6 +85,17 @@ class Started(Callback):
             )
         begun.append(sweep.folder)
         save_command(sweep)
+
+
+def check_direction(config: DictConfig) -> None:
+    """Refuse a search by Optuna that does not minimize the one number of a job."""
+    asked = OmegaConf.select(config, "hydra.sweeper.direction", default="minimize")
+    if (asked if isinstance(asked, ListConfig) else [asked]) != ["minimize"]:
+        best = OmegaConf.select(config, "trainer.best")
+        raise SystemExit(
+            "error: hydra.sweeper.direction must be minimize, because a job returns one number, "
+            f"the lowest {best} (trainer.best), but is {yaml_text(asked)}"
+        )
 
 
 def sweep_of_config(config: DictConfig) -> Sweep:
@@ -95,23 +122,38 @@ def read_sweep(folder: Path) -> Sweep:
     if not path.is_file():
         raise ValueError(f"there is no sweep in {str(folder)!r}: it has no {COMMAND}")
     try:
-        content = json.loads(load_text(path))
-        typed = {name: [str(each) for each in content[name]] for name in ("overrides", "hydra")}
+        content = plain_json(bounded_text(path))
+        typed = {name: short_texts(content[name]) for name in ("overrides", "hydra")}
         own, cwd = content["config_dir"], str(content["cwd"])
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{str(path)!r} is not the command of a sweep") from error
-    jobs = []
-    for each in folder.glob(f"*/{STATE}"):
-        if job := Job.read(each.parent):
-            is_killed = job.state == "running" and not is_running(job.folder)
-            jobs.append(replace(job, state="killed") if is_killed else job)
-    jobs.sort(key=lambda job: job.number)
+    jobs = [
+        replace(job, state="killed")
+        if job.state == "running" and not is_running(job.folder)
+        else job
+        for job in read_jobs(folder)
+    ]
+    check_size(folder, jobs)
     return Sweep(folder, **typed, config_dir=own and str(own), cwd=cwd, jobs=jobs)
+
+
+def check_size(folder: Path, jobs: Sequence[Job]) -> None:
+    """Refuse more jobs, options and metrics than a table can show."""
+    columns = {name for job in jobs for name in (*given_options(job), *job.lowest, *job.measured)}
+    for name, count, most in (
+        ("jobs", len(jobs), MOST_JOBS),
+        ("options and metrics", len(columns), MOST_COLUMNS),
+    ):
+        if count > most:
+            raise ValueError(f"{str(folder)!r} has {count:,} {name}; a sweep has at most {most:,}")
 
 
 def save_manifest(sweep: Sweep) -> None:
     """Write the command and the state of all jobs."""
-    jobs = [{"folder": job.folder.name, **job.content()} for job in sweep.jobs]
+    folders = [job.folder.relative_to(sweep.folder).as_posix() for job in sweep.jobs]
+    jobs = [
+        {"folder": folder, **job.content()} for folder, job in zip(folders, sweep.jobs, strict=True)
+    ]
     content = {"overrides": sweep.overrides, "hydra": sweep.hydra, "jobs": jobs}
     save_text(sweep.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
@@ -122,12 +164,9 @@ def resume_command(sweep: Sweep) -> str:
 
 
 def doubts(sweep: Sweep) -> list[str]:
-    """The overrides that only the file names and that may run code or act in another folder."""
+    """What of the command needs trust: all but choices, options of groups, and a few of Hydra."""
     typed = [*sweep.overrides, *sweep.hydra]
-    words = {each: {*re.split(r"\W+", each.partition("=")[0])} for each in typed}
-    special = [each for each in typed if {"hydra", "trust"} & words[each]]
-    doubtful = [each for each in special if not HARMLESS.fullmatch(each)]
-    doubtful += [each for each in typed if ELSEWHERE.match(each)]
+    doubtful = [each for each in typed if not (is_recipe(each) or OF_HYDRA.fullmatch(each))]
     doubtful += [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)
     return doubtful + [f"to run in {sweep.cwd!r}"] * (sweep.cwd != os.getcwd())
 

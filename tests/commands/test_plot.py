@@ -232,7 +232,7 @@ def test_labels_are_no_formulas_and_reach_the_screen_in_printable_characters(com
         ),
         (["runs=a"], "runs must be a list of str, but is 'a'"),
         (["runs=[none]"], "runs must be folders, but there is none at 'none'"),
-        (["runs=[bare]"], "there is no metrics.jsonl in 'bare', nor in a folder in it"),
+        (["runs=[bare]"], "there is no metrics.jsonl in 'bare', nor in a folder below it"),
         (["runs=[a,empty]"], "'empty/metrics.jsonl' has no rows"),
         (["runs=[torn]"], "'torn/metrics.jsonl' has no rows"),
         (

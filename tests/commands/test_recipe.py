@@ -46,7 +46,7 @@ def test_a_recipe_of_an_old_checkpoint_follows_from_its_configuration(command):
 @pytest.mark.parametrize(
     ("stored", "told"),
     [
-        (["trust=[os]"], "needs trust=[os], which only you can give"),
+        (["trust=[os]"], "needs 'trust=[os]', which only you can give"),
         (["hydra.run.dir=/tmp/x"], "the override 'hydra.run.dir=/tmp/x' is of no recipe"),
         (["+hydra.searchpath=[x]"], "the override '+hydra.searchpath=[x]' is of no recipe"),
         (["--multirun"], "the override '--multirun' is of no recipe"),

@@ -133,9 +133,8 @@ def two(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / "metrics.jsonl").write_text(json.dumps({"step": 4, "loss": 1.0}) + "\n")
         (folder / "evaluations.jsonl").write_text(json.dumps(row) + "\n")
-        run_or_skip_job(
-            lambda going_on: None, folder, job, [f"seed={job + 1}"], worded=str, retried=True
-        )
+        kind = {"sweep": folder.parent, "worded": str, "retried": True}
+        run_or_skip_job(lambda going_on: None, folder, job, [f"seed={job + 1}"], **kind)
 
 
 def test_a_sweep_is_shown_by_any_metric_and_evaluations_of_other_protocols_are_told_apart(
@@ -244,6 +243,57 @@ def test_every_plugin_takes_its_configuration(command, choice):
     outcome = command("train", f"hydra/{choice}", "--cfg", "hydra")
     assert outcome.code == 0, outcome.err
     assert "hydra_plugins." in outcome.out
+
+
+def test_a_search_with_two_objectives_is_refused_before_its_first_job(command):
+    space = ["trainer.optimizer.lr=interval(1e-4,1e-2)", "hydra.sweep.dir=sweep"]
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.direction=[minimize,minimize]"]
+    outcome = command("train", "-m", *SHORT, *space, *search)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: hydra.sweeper.direction must be minimize, because")
+    assert not Path("sweep").exists()
+
+
+def test_jobs_in_folders_of_folders_are_in_the_table_and_on_the_page(command):
+    said = [*SHORT, "seed=1,2", "trainer.ema=0.9", "hydra.sweep.subdir=${seed}/${trainer.ema}"]
+    outcome = command("train", "-m", *said, "hydra.sweep.dir=sweep")
+    assert outcome.code == 0, outcome.err
+    assert '<a href="2/0.9/report.html">' in Path("sweep/report.html").read_text()
+    assert command("plot", "runs=[sweep]").code == 0
+    again = command("sweep", "resume=sweep", "trust=true")
+    assert again.out.count("is done already") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("javascript:alert(1)", "javascript%3Aalert%281%29/report.html"),
+        ("https:host", "https%3Ahost/report.html"),
+        ("a#b?c%41", "a%23b%3Fc%2541/report.html"),
+    ],
+)
+def test_addresses_are_percent_encoded_paths(command, two, name, address):
+    Path("sweep/0").rename(Path("sweep", name))
+    Path("sweep", name, "report.html").write_text("x")
+    assert command("sweep", "show=sweep").code == 0
+    assert f'<a href="{address}">' in Path("sweep/report.html").read_text()
+
+
+@pytest.mark.parametrize("size", [(42, 42), (10_002, 5002)])
+def test_samples_that_are_together_too_large_for_a_sheet_are_told(command, two, monkeypatch, size):
+    monkeypatch.setattr("ddpm_cli.commands.sweep.pictures.MOST_PIXELS", 10_000)
+    Path("sweep/0/samples").mkdir()
+    Image.new("RGB", size).save("sweep/0/samples/step_00000004.png")
+    outcome = command("sweep", "show=sweep")
+    assert outcome.code == 0
+    told = "is no grid of samples" if size[0] > 42 else "the samples need more than 10,000 pixels"
+    assert "cannot write sweep/contact.png" in outcome.out and told in outcome.out
+
+
+def test_a_picture_of_another_format_is_no_grid(command, two):
+    Path("sweep/0/samples").mkdir()
+    Image.new("RGB", (42, 42)).save("sweep/0/samples/step_00000004.png", "TIFF")
+    assert "step_00000004.png' is no grid of samples" in command("sweep", "show=sweep").out
 
 
 @pytest.mark.slow

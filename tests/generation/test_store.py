@@ -275,3 +275,28 @@ def test_several_processes_that_are_stopped_say_how_to_go_on_and_do(trained, ask
     again = started(trained, *options, output=subprocess.PIPE)
     assert "images are there" in again.communicate(timeout=120)[0]
     assert (again.returncode, len(png("two"))) == (0, 200)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "0,,/etc/hostname,,",
+        "0,,../outside.png,,",
+        "0,,png/../../outside.png,,",
+        "9" * 5000 + ",,png/0.png,,",
+        f"0,{'x' * 200_000},png/0.png,,",
+    ],
+)
+def test_an_index_from_a_stranger_leads_to_no_file_outside(tmp_path, row):
+    folder = tmp_path / "store"
+    (folder / "png").mkdir(parents=True)
+    for path in (folder / "png/0.png", tmp_path / "outside.png"):
+        Image.new("L", (8, 8)).save(path)
+    (folder / "index.csv").write_text(f"{','.join(COLUMNS)}\n1,,png/0.png,,\n{row}\n")
+    assert list(ImageStore(folder, True, False).read_rows()) == [1]
+
+
+def test_an_image_of_another_format_is_told(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "0.png", "TIFF")
+    with pytest.raises(ValueError, match=r"cannot read .*0\.png.* its images are drawn again"):
+        ImageStore(tmp_path, True, False).images({0: {"png": "0.png"}})

@@ -268,7 +268,7 @@ def test_overrides_that_cannot_be_read_are_left_out(command, trained, text):
     )
 
 
-def test_overrides_that_would_not_fit_the_memory_are_written_once(command, trained):
+def test_overrides_that_would_not_fit_the_memory_are_left_out(command, trained):
     lists = [f"a{place}: &a{place} [{','.join([f'*a{place - 1}'] * 9)}]" for place in range(1, 30)]
     save_text(Path("trained/.hydra/overrides.yaml"), "{a0: &a0 text, " + ", ".join(lists) + "}")
     written_anew(command)
@@ -276,7 +276,7 @@ def test_overrides_that_would_not_fit_the_memory_are_written_once(command, train
         Path("trained/.hydra/overrides.yaml"),
         f"[&a {'seed=1' * 10_000}, {','.join(['*a'] * 1000)}, [*a]]",
     )
-    assert written_anew(command).count("seed=1seed=1seed=1 ") == 1
+    assert "seed=1seed=1" not in written_anew(command)
 
 
 def test_rows_without_time_have_no_speed(command, trained):

@@ -1,6 +1,7 @@
 """The jobs of a sweep: what stands in their folders after any end, and what is done with it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ from ddpm_cli.sweeps import (
     swept_options,
 )
 from ddpm_cli.sweeps import job as jobs
-from ddpm_cli.sweeps.sweep import save_command, sweep_of_config
+from ddpm_cli.sweeps.job import has_later_job
+from ddpm_cli.sweeps.sweep import check_direction, save_command, save_manifest, sweep_of_config
 
 
 @pytest.fixture
@@ -37,7 +39,8 @@ def swept_by(folder, overrides=(), hydra=(), config_dir=None, cwd=None):
 
 
 def run(folder, job, *overrides, number=0, retried=True):
-    return run_or_skip_job(job, folder, number, list(overrides), worded=str, retried=retried)
+    kind = {"sweep": folder.parent, "worded": str, "retried": retried}
+    return run_or_skip_job(job, folder, number, list(overrides), **kind)
 
 
 def fails(going_on):
@@ -183,8 +186,86 @@ def test_many_numbers_are_told_by_thirds():
     ]
 
 
+def test_jobs_are_found_at_any_depth_and_named_by_their_path(tmp_path):
+    save_command(swept_by(tmp_path))
+    for number, name in enumerate(("1/0.9/x", "1/0.99/x", "2")):
+        (tmp_path / name).mkdir(parents=True)
+        run_or_skip_job(
+            lambda going_on: 1.0,
+            tmp_path / name,
+            number,
+            [f"seed={number}"],
+            sweep=tmp_path,
+            worded=str,
+            retried=False,
+        )
+    found = read_sweep(tmp_path)
+    save_manifest(found)
+    jobs = json.loads((tmp_path / "manifest.json").read_text())["jobs"]
+    assert [each["folder"] for each in jobs] == ["1/0.9/x", "1/0.99/x", "2"]
+    assert has_later_job(tmp_path, 1) and not has_later_job(tmp_path, 2)
+
+
+@pytest.mark.parametrize("subdir", [".", "..", "../elsewhere"])
+def test_a_job_outside_the_sweeps_folder_is_refused(tmp_path, subdir):
+    sweep = tmp_path / "sweep"
+    folder = Path(os.path.abspath(sweep / subdir))
+    told = f"hydra.sweep.subdir must lead into '{sweep}', not to '{folder}'"
+    with pytest.raises(ValueError, match=told):
+        run_or_skip_job(fails, folder, 0, [], sweep=sweep, worded=str, retried=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": 10**400},
+        {"value": "1"},
+        {"value": [1.0]},
+        {"value": 1e200},
+        {"overrides": ["seed=1"] * 501},
+        {"overrides": ["x" * 2**18]},
+        {"error": "x" * 2**18},
+        {"state": ["done"]},
+    ],
+)
+def test_a_job_from_a_stranger_has_limits(folder, change):
+    run(folder, lambda going_on: 1.0)
+    content = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps(content | change))
+    with pytest.raises(ValueError, match=r"job\.json'.* not those of a job"):
+        read_sweep(folder.parent)
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "1e300", "true", '"1"', "null"])
+def test_an_evaluation_that_is_no_number_in_the_range_is_skipped(folder, value):
+    row = '{"metric": "loss", "protocol": "p", "value": %s}\n'
+    (folder / "evaluations.jsonl").write_text(row % "2.5" + row % value)
+    assert run(folder, lambda going_on: 1.0) == 1.0
+    assert Job.read(folder).measured == {"loss": 2.5}
+
+
+def test_a_sweep_of_more_options_and_metrics_than_a_table_shows_is_refused(folder):
+    run(folder, lambda going_on: 1.0, *(f"trainer.x{place}=1" for place in range(499)))
+    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 1, "held_out": 2}\n')
+    with pytest.raises(ValueError, match="has 501 options and metrics; a sweep has at most 500"):
+        read_sweep(folder.parent)
+
+
+def test_a_lock_that_is_a_link_is_not_opened(folder):
+    (folder / "victim").write_text("precious")
+    (folder / "job.lock").symlink_to(folder / "victim")
+    assert not jobs.is_running(folder)
+    assert (folder / "victim").read_text() == "precious"
+
+
 HARMLESS = [
     "data.path=../photos",
+    "model=resnet,'convnext'",
+    "loss=choice(l1, l2)",
+    "trainer.optimizer.lr=tag(log, interval(1e-4, 1e-2))",
+    "trainer.log_every=${trainer.steps}",
+    "~trainer.optimizer.fused",
+    "+experiment=digits_conditional",
     "hydra/launcher=joblib",
     "hydra.launcher.n_jobs=4",
     "hydra/sweeper/sampler=random",
@@ -205,6 +286,17 @@ DOUBTFUL = [
     "model=resnet,../../tmp/mine",
     "data@data='..'/mine",
     "schedule=${oc.env:MINE}",
+    "data.path=${oc.env:HOME}",
+    "data.path=${${seed}.env:HOME}",
+    "resume=elsewhere.safetensors",
+    "unknown=1",
+    "x.y=1",
+    "hydra.launcher.partition=gpu",
+    "hydra.launcher.unknown=1",
+    "hydra.sweeper.direction=maximize",
+    "hydra.sweep.subdir=1",
+    "seed=1\nseed=2",
+    "model.x=" + "[" * 30,
 ]
 
 
@@ -239,6 +331,31 @@ def test_a_sweep_keeps_options_as_they_were_said_interpolations_and_all(tmp_path
     hydra = {"overrides": said, "sweep": {"dir": str(tmp_path)}, "runtime": {"config_sources": []}}
     found = sweep_of_config(OmegaConf.create({"hydra": hydra, "trainer": {"steps": 2}}))
     assert (found.overrides, found.hydra) == (said["task"], ["hydra/launcher=joblib"])
+
+
+@pytest.mark.parametrize(
+    ("direction", "shown"),
+    [
+        (["minimize", "minimize"], "['minimize', 'minimize']"),
+        ("maximize", "'maximize'"),
+        (["maximize"], "['maximize']"),
+        (["minimize", "maximize"], "['minimize', 'maximize']"),
+        (2, "2"),
+    ],
+)
+def test_a_search_for_other_than_one_lowest_number_is_refused(direction, shown):
+    config = {"hydra": {"sweeper": {"direction": direction}}, "trainer": {"best": "fd_pixels"}}
+    with pytest.raises(SystemExit) as refusal:
+        check_direction(OmegaConf.create(config))
+    assert refusal.value.code == (
+        "error: hydra.sweeper.direction must be minimize, because a job returns one number, "
+        f"the lowest fd_pixels (trainer.best), but is {shown}"
+    )
+
+
+@pytest.mark.parametrize("sweeper", [{}, {"direction": "minimize"}, {"direction": ["minimize"]}])
+def test_a_search_for_the_lowest_number_goes_on(sweeper):
+    check_direction(OmegaConf.create({"hydra": {"sweeper": sweeper}}))
 
 
 def test_a_flag_is_never_an_override(tmp_path):

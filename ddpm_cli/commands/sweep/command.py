@@ -80,13 +80,13 @@ def show_sweep(folder: Path, metric: str | None) -> bool:
     }
     with logging_to(None, aloud=True):
         for line in sweep_lines(current, best):
-            log.info("%s", printable(line))
+            log.info("%s", line)
         for name, write in files.items():
             try:
                 write(folder / name)
                 fact("written", folder / name)
             except (OSError, ValueError) as error:
-                log.warning("%s", printable(f"warning: cannot write {folder / name}: {error}"))
+                log.warning("warning: cannot write %s: %s", folder / name, error)
     return bool(jobs) and all(job.state == "done" for job in jobs)
 
 

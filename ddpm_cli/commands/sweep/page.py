@@ -1,9 +1,7 @@
 """The page of a sweep: report.html in its folder."""
 
 from dataclasses import astuple
-from os import fsencode
 from pathlib import Path
-from urllib.parse import quote
 
 from ddpm_cli.commands.sweep.tables import protocol_differences, sort_jobs
 from ddpm_cli.config.invocation import Invocation
@@ -43,7 +41,7 @@ def write_sweep_page(sweep: Sweep, metric: str, path: Path) -> None:
             for job in jobs
         ],
         links=[
-            f"{quote(fsencode(job.folder.name))}/{REPORT}" * (job.folder / REPORT).is_file()
+            f"{job.folder.relative_to(sweep.folder)}/{REPORT}" * (job.folder / REPORT).is_file()
             for job in jobs
         ],
         protocol_warning=protocol_differences(sweep.jobs),

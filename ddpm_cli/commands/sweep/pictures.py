@@ -1,7 +1,8 @@
 """Curves and contact sheet of a sweep."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from PIL import Image
 
 from ddpm_cli.commands.sweep.page import CONTACT, CURVES
 from ddpm_cli.console import printable
-from ddpm_cli.rendering.tiles import GAP, ImageBytes, labelled_rows, save_png
+from ddpm_cli.rendering.tiles import GAP, ImageBytes, Picture, labelled_rows, save_png
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, option_value
-from ddpm_cli.run_folder.pictures import PREVIEWS, sample_grids
+from ddpm_cli.run_folder.pictures import PREVIEWS, read_pngs, sample_grids
 from ddpm_cli.sweeps import Job
+
+TILE, MOST_PIXELS = 48, 2**28  # the least pixels a side of an image; pixels of the contact sheet
 
 
 def sweep_pictures(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
@@ -27,10 +30,21 @@ def sweep_pictures(jobs: Sequence[Job]) -> dict[str, Callable[[Path], object]]:
         CURVES: lambda path: draw_curves(runs, None, path, smooth=1, over="step")
     }
     if sampled:
-        pictures[CONTACT] = lambda path: save_png(
-            path, labelled_rows([(label, grid_images(run)) for label, run in sampled.items()])
-        )
+        pictures[CONTACT] = lambda path: save_png(path, contact_sheet(sampled))
     return pictures
+
+
+def contact_sheet(sampled: Mapping[str, Curves]) -> Picture:
+    """The last samples of runs by label. Raises ValueError if they are too large for one sheet."""
+    rows, height, width = [], 0, 0
+    for label, run in sampled.items():
+        rows.append((label, images := grid_images(run)))
+        count, _, high, wide = images.shape
+        zoom = max(1, math.ceil(TILE / min(high, wide)))
+        height, width = height + high * zoom, max(width, count * wide * zoom)
+        if height * width > MOST_PIXELS:
+            raise ValueError(f"the samples need more than {MOST_PIXELS:,} pixels")
+    return labelled_rows(rows, TILE)
 
 
 def grid_images(run: Curves) -> ImageBytes:
@@ -40,13 +54,14 @@ def grid_images(run: Curves) -> ImageBytes:
     columns = math.ceil(math.sqrt(count))
     path = [*sample_grids(run.folder).values()][-1]
     try:
-        picture = np.asarray(Image.open(path).convert("RGB"))[GAP:, GAP:]
+        (data,) = read_pngs([path]).values()
+        picture = np.asarray(Image.open(BytesIO(data)).convert("RGB"))[GAP:, GAP:]
         images = rearrange(
             picture,
             "(row h) (column w) c -> (row column) c h w",
             row=math.ceil(count / columns),
             column=columns,
         )
-    except (OSError, EinopsError, Image.DecompressionBombError) as error:
+    except (ValueError, EinopsError) as error:
         raise ValueError(f"{str(path)!r} is no grid of samples") from error
     return images[:count, :, :-GAP, :-GAP]

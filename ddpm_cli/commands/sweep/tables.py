@@ -11,6 +11,7 @@ from ddpm_cli.sweeps import Job, Sweep, by_rank, effects, given_options, swept_o
 from ddpm_cli.text import align
 
 LONG = re.compile(r"-?\d*\.\d{5,}(e-?\d+)?")  # a number with many digits
+LONGEST = 200  # characters of a cell
 EFFECTS = ("option", "value", "jobs", "mean", "lowest", "highest")
 
 
@@ -55,9 +56,11 @@ def option_texts(job: Job, options: Sequence[str]) -> list[str]:
 
 
 def short_text(value: object) -> str:
-    """The text of a value; a long number is rounded to few digits."""
-    is_long = isinstance(value, float) or LONG.fullmatch(str(value))
-    return f"{float(str(value)):.4g}" if is_long else str(value)
+    """The text of a value; a long number is rounded to few digits, and a long text is cut."""
+    text = str(value)
+    if isinstance(value, float) or LONG.fullmatch(text):
+        return f"{float(text):.4g}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def jobs_csv(jobs: Sequence[Job], metric: str) -> str:

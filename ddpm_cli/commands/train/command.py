@@ -13,10 +13,11 @@ from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.run import run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
-from ddpm_cli.commands.train.setup import set_up_run
+from ddpm_cli.commands.train.setup import check_batch_share, set_up_run
 from ddpm_cli.commands.train.signals import stop_on_signals
 from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.process_limit import check_processes
 from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
@@ -97,5 +98,8 @@ def train(
         }
     features = sample_metric_nodes(cfg) if cfg.trainer.measures else {}
     ddp, args = cfg.trainer.parallel == "ddp", (plain, invocation, features)
-    count = process_count(cfg.trainer.processes, cfg.trainer.device) if ddp else 1
+    asked, device = cfg.trainer.processes, cfg.trainer.device
+    count = process_count(asked, device, "trainer.processes") if ddp else 1
+    check_processes("trainer.workers", count * cfg.trainer.workers)
+    check_batch_share(cfg.trainer.batch_size, count)
     return run_in_processes(count, job, *args, folder_is_named=invocation.folder_is_named)

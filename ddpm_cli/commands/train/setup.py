@@ -84,9 +84,14 @@ def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
     if count > 1 and trainer.processes not in ("auto", 1, group.here, count):
         allowed = f"auto where torchrun has started {count}"
         raise ValueError(f"trainer.processes must be {allowed}, but is {trainer.processes}")
-    if trainer.batch_size < count:
+    check_batch_share(trainer.batch_size, count)
+
+
+def check_batch_share(batch_size: int, count: int) -> None:
+    """Refuse a batch that has no image for some of `count` processes."""
+    if batch_size < count:
         allowed = f"at least {count}, the processes there are"
-        raise ValueError(f"trainer.batch_size must be {allowed}, but is {trainer.batch_size}")
+        raise ValueError(f"trainer.batch_size must be {allowed}, but is {batch_size}")
 
 
 def build_run(

@@ -1,7 +1,10 @@
 """Pages that open from disk: templates of Jinja, each beside the code that fills it."""
 
 import math
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -11,6 +14,7 @@ from ddpm_cli.files import write_atomically
 from ddpm_cli.rendering.html.pictures import image_source
 
 PACKAGE = Path(__file__).parents[2]
+SCRIPT = Markup(Path(__file__).with_name("page.js").read_text(encoding="utf-8"))
 
 
 def save_page(path: Path, template: str, **content: object) -> None:
@@ -33,6 +37,16 @@ def cell_text(value: object) -> object:
     return f"{value:,}" if isinstance(value, int) else value
 
 
+def address(path: str) -> str:
+    """The address of a file by its path from the page's folder."""
+    return quote(f"{'./' * path.startswith('/')}{path}".encode(errors="surrogateescape"))
+
+
+def digest(script: str) -> str:
+    """The hash by which a page's policy allows a script."""
+    return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
+
+
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(PACKAGE),
     autoescape=True,
@@ -41,4 +55,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(cell_text=cell_text, image_source=image_source)
+ENVIRONMENT.filters.update(
+    address=address, cell_text=cell_text, digest=digest, image_source=image_source
+)
+ENVIRONMENT.globals["script"] = SCRIPT

@@ -1,5 +1,7 @@
 """The pieces of a page: escaped, told in words, and as small as they must be."""
 
+import base64
+import hashlib
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -153,6 +155,30 @@ def test_a_table_has_names_of_rows_and_numbers_by_which_it_is_sorted():
 
 def test_a_gap_in_a_table_is_an_empty_cell():
     assert "<td></td>" in rendered("{{ html.table(['a', 'b'], [['c', none]], 'Gaps') }}")
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("javascript:alert(1)/a.html", "javascript%3Aalert%281%29/a.html"),
+        ("a#b?c%41/é", "a%23b%3Fc%2541/%C3%A9"),
+        ("\udcff\n", "%FF%0A"),
+        ("/etc/x", ".//etc/x"),
+    ],
+)
+def test_an_address_is_a_relative_path_without_a_meaning_of_its_own(path, address):
+    table = "{{ html.table(['a'], [['x']], 'caption', [path]) }}"
+    assert Read(rendered(table, path=path)).of("a")[0]["href"] == address
+
+
+def test_only_the_script_of_the_page_is_allowed_by_its_hash():
+    text = page("a title", [])
+    (policy,) = (each["content"] for each in Read(text).of("meta") if "http-equiv" in each)
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    assert rules["script-src"] == f"'sha256-{allowed}'"
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
 
 
 def test_of_a_slider_the_last_picture_is_seen_without_a_script():

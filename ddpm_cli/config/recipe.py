@@ -1,0 +1,25 @@
+"""The overrides that a file may give without trust: choices of groups, and options of groups."""
+
+import re
+from itertools import accumulate
+
+from ddpm_cli.config.build import GROUPS
+
+GROUP = "|".join(GROUPS)
+CHOICE = r"['\"]?[\w-]+['\"]?"  # by its name alone, which is no path
+RECIPE = re.compile(
+    rf"\+?(?:{GROUP}|experiment)=(?:{CHOICE}(?:,{CHOICE})*|choice\({CHOICE}(?:,\s*{CHOICE})*\))"
+    rf"|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*"
+)
+MOST_DEPTH = 20  # of brackets
+
+
+def is_recipe(override: str) -> bool:
+    """Whether an override is a choice or an option of a group, or the seed.
+
+    A value that resolves what is outside the configuration, or is nested deep, is of no recipe.
+    """
+    changes = ((each in "[({") - (each in "])}") for each in override)
+    is_deep = max(accumulate(changes), default=0) > MOST_DEPTH
+    resolves = "${" in override and ":" in override  # as ${oc.env:HOME}
+    return bool(RECIPE.fullmatch(override)) and not is_deep and not resolves
