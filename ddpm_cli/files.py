@@ -3,6 +3,7 @@
 import csv
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable
 from io import StringIO
 from pathlib import Path
@@ -44,6 +45,15 @@ def append_text(path: Path, text: str) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def remove_contents(folder: Path) -> None:
+    """Remove all that a folder holds."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

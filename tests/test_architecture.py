@@ -28,7 +28,7 @@ LEVELS = [  # of rooms, from the top down
     "checkpoints run_folder loading metrics denoiser train_times",
     "data networks parallel rendering diffusion schedules seeds images",
     "config console hardware length_scaling",
-    "text files even_indices shapes",
+    "text files even_indices shapes process",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 SHARED_LEVELS = (7, 8)  # whose single files the other rooms of the level may import
@@ -65,6 +65,8 @@ OWNERS = {  # where the name of a file may stand, by the name
     "manifest.json": "sweeps",
     "job.json": "sweeps",
     "job.lock": "sweeps",
+    ".{}.lock": "process",
+    ".{}.owner": "process",
 }
 
 

@@ -25,6 +25,7 @@ from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import outliving_readers
 from ddpm_cli.files import user_path
+from ddpm_cli.process.stop_signals import ending_in_order
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 
 Job: TypeAlias = Callable[[DictConfig, Invocation], object]
@@ -41,6 +42,7 @@ EXTRAS = {  # plugins of Hydra, which are extras of the package with configurati
 
 
 @outliving_readers()
+@ending_in_order()
 def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """Compose a configuration, run a job with the configuration, and return the exit code.
 
