@@ -8,6 +8,9 @@ from multiprocessing import parent_process
 from threading import Event
 from types import FrameType
 
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
 from ddpm_cli.parallel.group import ProcessGroup
 from ddpm_cli.parallel.launch import mark_begun
 from ddpm_cli.process.stop_signals import UNSAVED, NothingToSaveError, stop_signals
@@ -25,12 +28,25 @@ class StopRequest(Event):
     def __init__(self, *, alone: bool) -> None:
         super().__init__()
         self.alone, self.has_begun = alone, False
+        self.hooks: list[RemovableHandle] = []
+
+    def watch(self, network: nn.Module) -> None:
+        """Let a signal end the backward pass, one call that may take minutes, until `begin`.
+
+        Python sees a signal between two hooks.
+        """
+        for each in network.parameters():
+            if each.requires_grad:
+                hook = each.register_post_accumulate_grad_hook(lambda _: None)  # type: ignore[no-untyped-call]
+                self.hooks.append(hook)
 
     def begin(self) -> None:
         """Set the event at the next signal, because from now on there is a step to save."""
         if not self.has_begun:
             self.has_begun = True
             mark_begun()
+            for hook in self.hooks:
+                hook.remove()
             for number in stop_signals():
                 signal.signal(number, self.request)
 

@@ -102,7 +102,7 @@ def refusal_text(folder: Path, written: Written, owner: Owner | None, error: OSE
     """Why a folder cannot be written to, and what remains to be done."""
     if not isinstance(error, Timeout | FileExistsError):
         return f"{str(folder)!r} must be a folder that can be written to: {error.strerror}"
-    busy = f"the {written} in {str(folder)!r} is being written by {owner or 'another process'}"
+    busy = f"{owner or 'another process'} is writing the {written} in {str(folder)!r}"
     end = "" if isinstance(error, Timeout) else f" ({LIFETIME} s after its last sign of life)"
     return f"{busy}; wait until it has ended{end}, or stop it"
 

@@ -25,7 +25,8 @@ def is_refused(command, written, folder, *arguments):
     with writer_lock(Path(folder), written):
         outcome = command(*arguments)
     where = str(Path(folder).resolve())
-    assert outcome.err.startswith(f"error: the {written} in {where!r} is being written by process ")
+    assert outcome.err.startswith("error: process ")
+    assert f") is writing the {written} in {where!r}; wait until it has ended" in outcome.err
     assert outcome.err.count("\n") == 1
     return outcome.code == 1 and contents(folder) == before
 

@@ -65,6 +65,7 @@ def train_in_process(
             stop_on_signals(group) as stop,
         ):
             run = set_up_run(cfg, invocation, group, features)
+            stop.watch(run.state.denoiser.network)
             if run.trainer.measures and group.rank == 0:
                 prepare_sample_metrics(run)
             run_checks(run)
