@@ -3,6 +3,7 @@
 import csv
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -76,6 +77,15 @@ def folders_with(folder: Path, name: str) -> Iterator[Path]:
                 yield below
             elif not below.is_symlink():
                 waiting.append(below)
+
+
+def remove_contents(folder: Path) -> None:
+    """Remove all that a folder holds."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

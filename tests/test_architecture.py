@@ -29,7 +29,7 @@ LEVELS = [  # of rooms, from the top down
     "image_sets",
     "data networks parallel rendering diffusion schedules seeds images",
     "config console hardware length_scaling pixels",
-    "text files even_indices shapes",
+    "text files even_indices shapes process",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 SHARED_LEVELS = (7, 9)  # whose single files the other rooms of the level may import
@@ -66,6 +66,8 @@ OWNERS = {  # where the name of a file may stand, by the name
     "manifest.json": "sweeps",
     "job.json": "sweeps",
     "job.lock": "sweeps",
+    ".{}.lock": "process",
+    ".{}.owner": "process",
 }
 
 

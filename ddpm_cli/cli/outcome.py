@@ -26,6 +26,7 @@ from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.files import user_path
+from ddpm_cli.process.stop_signals import ending_in_order
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 
 Job: TypeAlias = Callable[[DictConfig, Invocation], object]
@@ -42,6 +43,7 @@ EXTRAS = {  # plugins of Hydra, which are extras of the package with configurati
 
 
 @outliving_readers()
+@ending_in_order()
 def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """Compose a configuration, run a job with the configuration, and return the exit code.
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ddpm_cli.image_sets.image_set import ImageSet
 from ddpm_cli.images import Batch, ImageArray, select_images
-from ddpm_cli.parallel.stop_signals import stop_signals
+from ddpm_cli.process.stop_signals import stop_signals
 from ddpm_cli.seeds import Purpose, rng_at
 from ddpm_cli.shapes import Bytes, Larger, Pixels, Weights
 

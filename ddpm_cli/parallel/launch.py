@@ -24,14 +24,14 @@ from ddpm_cli.config.process_limit import check_processes
 from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.files import load_text
 from ddpm_cli.parallel.group import EchoError
-from ddpm_cli.parallel.stop_signals import stop_signals
+from ddpm_cli.process.stop_signals import UNSAVED, NothingToSaveError, stop_signals
 
 PATIENCE = 300  # seconds, longer than a step and a checkpoint take
 AGENTS = [
     logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")
 ]
 ECHO = f"{EchoError.__name__}: "
-FINISHED = "finished"
+BEGUN, FINISHED = "begun", "finished"
 
 
 def process_count(asked: int | str, device: str, option: str = "processes") -> int:
@@ -56,7 +56,7 @@ def run_in_processes(
 
     One process returns the job's result. Several return True, or False after a signal. Raises
     ValueError with the message of the process that failed first. Raises KeyboardInterrupt if a
-    process could not stop after a signal.
+    process could not stop after a signal, NothingToSaveError if none had begun.
     """
     launched = dist.is_torchelastic_launched()
     if launched and int(os.environ["WORLD_SIZE"]) > 1 and not folder_is_named:
@@ -73,7 +73,8 @@ def run_in_processes(
         except SignalException:
             if not list(Path(folder).rglob(FINISHED)):
                 print(f"error: {printable(unfinished_reason(Path(folder)))}", file=sys.stderr)
-                raise KeyboardInterrupt from None
+                has_begun = list(Path(folder).rglob(BEGUN))
+                raise (KeyboardInterrupt if has_begun else NothingToSaveError) from None
             return False
         except ChildFailedError as error:
             raise ValueError(failure_text(error)) from None
@@ -113,13 +114,23 @@ def unfinished_reason(folder: Path) -> str:
         json.loads(load_text(path))["message"]["message"] for path in folder.rglob("error.json")
     ]
     causes = [text for kind, text in map(split_failure, reports) if kind == "ValueError"]
-    return next(iter(causes), "stopped before there was anything to save")
+    return next(iter(causes), UNSAVED)
+
+
+def mark_begun() -> None:
+    """Record that the run has begun, so that a stop does not remove its folder."""
+    mark_launch(BEGUN)
 
 
 def mark_resumable() -> None:
     """Record that the run can be resumed from its stored state if it is stopped now."""
+    mark_launch(FINISHED)
+
+
+def mark_launch(name: str) -> None:
+    """Leave a mark for the parent process, if a parent launched this process."""
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        Path(report).with_name(FINISHED).touch()
+        Path(report).with_name(name).touch()
 
 
 def failure_text(error: ChildFailedError) -> str:

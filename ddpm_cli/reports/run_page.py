@@ -1,5 +1,6 @@
 """The page of a run: report.html in its folder."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ddpm_cli.checkpoints import LAST, Checkpoint, newest_first, newest_readable
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import FAILURES
+from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.html import save_page
 from ddpm_cli.reports import run_numbers, run_pictures
 from ddpm_cli.reports.reproduce import run_commands
@@ -24,12 +26,22 @@ WRONG = (*FAILURES, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
-    """Write the page of the run in a folder, from its newest checkpoint that can be read."""
+    """Write the page of the run in a folder, from its newest checkpoint that can be read.
+
+    Raises ValueError if there is no checkpoint, or if another process writes the page.
+    """
     if not (paths := newest_first(folder)):
         raise ValueError(
             "run must be the folder of a training run, "
             f"but there is no checkpoint in {str(folder / 'checkpoints')!r}"
         )
+    with writer_lock(folder, "report"):
+        write_page(folder, paths, device, trust)
+    return folder / REPORT
+
+
+def write_page(folder: Path, paths: Sequence[Path], device: str, trust: list[str]) -> None:
+    """Draw and write the page; `paths` are the checkpoints, the newest first."""
     checkpoint = newest_readable(paths, read_for_page)
     checkpoint.config.trust = trust
     denoiser = load_denoiser(checkpoint, weights="ema", device=device, trust=trust)
@@ -52,4 +64,3 @@ def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
         **run_numbers.evaluation_table(folder),
         **run_numbers.incident_table(folder),
     )
-    return folder / REPORT

@@ -80,6 +80,7 @@ class Verdict:
             "training": self.training,
             "best": best,
             "by_time": self.by_time,
+            "latest": torch.tensor(self.latest or (), dtype=torch.float64),
         }
 
     @classmethod
@@ -88,6 +89,7 @@ class Verdict:
         if not state:
             return cls()
         mine = cls(held_out=torch.zeros(1, dtype=torch.float64)).state_dict()
+        state = {"latest": mine["latest"], **state}  # which older checkpoints lack
         fits = tensor_kinds(mine) == tensor_kinds(state)
         fits = fits and (len(state["steps"]), state["by_time"].shape[1]) == (3, LEVELS)
         word, since, best_step = state["steps"].tolist() if fits else (-1, 0, 0)
@@ -96,9 +98,12 @@ class Verdict:
             and 0 <= since <= step
             and 0 <= best_step <= step
             and len(state["best"]) == (best_step > 0)
+            and len(state["latest"]) in (0, 3)
+            and all(0 <= number <= step for number in state["latest"][:1])
         ):
             raise ValueError("the checkpoint's verdict on its run is invalid")
         value = state["best"].tolist()[0] if len(state["best"]) else math.inf
+        latest = state["latest"].tolist()
         return cls(
             word,
             since,
@@ -106,6 +111,7 @@ class Verdict:
             state["training"].clone(),
             BestCheckpoint(value, best_step),
             state["by_time"].clone(),
+            (int(latest[0]), latest[1], latest[2]) if latest else None,
         )
 
 

@@ -16,7 +16,7 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints import checkpoint as checkpoint_file
 from ddpm_cli.hardware import memory
 from ddpm_cli.parallel import launch
-from ddpm_cli.parallel.stop_signals import stop_signals
+from ddpm_cli.process.stop_signals import stop_signals
 
 MODULES = ("resource", "pwd", "grp", "termios")
 SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGALRM", "SIGKILL", "SIGCHLD")

@@ -94,10 +94,18 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
     verdict.best.candidate = 30, 2.3
     verdict.best.update(30)
     again = Verdict.from_state_dict(verdict.state_dict(), 30)
+    assert verdict.summary() == again.summary()
     losses = (NOISE + 2.4, NOISE + 1.5)
     assert verdict.judge(40, *losses, 10) == again.judge(40, *losses, 10)
     assert verdict.summary() == again.summary()
     assert Verdict.from_state_dict({}, 0).state_dict() == Verdict().state_dict() == {}
+
+
+def test_a_verdict_of_a_checkpoint_without_the_latest_losses_is_read():
+    state = judged([3, 2], [3, 2]).state_dict()
+    del state["latest"]
+    again = Verdict.from_state_dict(state, 20)
+    assert (again.since, again.latest) == (20, None)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +121,9 @@ def test_a_verdict_that_comes_back_goes_on_as_it_was():
         {"more": torch.zeros(1)},
         {"best": torch.tensor([1.0, 2.0], dtype=torch.float64)},
         {"by_time": torch.zeros(2, 3)},
+        {"latest": torch.tensor([10.0, 1.0], dtype=torch.float64)},
+        {"latest": torch.tensor([11.0, 1.0, 1.0], dtype=torch.float64)},
+        {"latest": torch.tensor([math.nan, 1.0, 1.0], dtype=torch.float64)},
     ],
 )
 def test_what_is_no_verdict_is_refused(change):

@@ -37,6 +37,7 @@ from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import Copies
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import process_count, run_in_processes
+from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.run_folder.evaluations import append_evaluations
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,11 @@ def evaluate_in_process(
     The first process computes the numbers, in `threads` threads.
     """
     cfg = OmegaConf.create(plain)
-    with join_group(find_device(options.device)) as group:
+    with (
+        join_group(find_device(options.device)) as group,
+        writer_lock(folder, "evaluation", first=group.rank == 0),
+        writer_lock(folder, "images", first=group.rank == 0 and options.generated is None),
+    ):
         with logging_to(None, group.rank == 0):
             inputs = load_inputs(cfg, options, folder, group)
             likely = likelihood_images(inputs) if "nll" in options.metrics else None

@@ -29,6 +29,7 @@ from ddpm_cli.generation.store import GRID, INDEX, ImageStore
 from ddpm_cli.hardware import device_text, find_device
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
+from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
 from ddpm_cli.shapes import Pixels
 
@@ -105,6 +106,7 @@ def sample_in_process(
     """Sample in this process, which may be one of a group; the first process shows the images."""
     with (
         join_group(find_device(options.device)) as group,
+        writer_lock(folder, "images", first=group.rank == 0),
         logging_to(folder / LOG, group.rank == 0),
     ):
         checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[generation.weights]])
@@ -123,8 +125,7 @@ def sample_in_process(
         batch_size, rows = 0, dict[int, dict[str, str]]()
         if group.rank == 0:
             batch_size, rows = open_folder(store, generator, checkpoint, options, group)
-        old = {index: rows[index] for index in shown if index in rows}
-        images = store.images(old) if old else {}
+        images = store.images({index: rows[index] for index in shown if index in rows})
         batch_size, finished = group.broadcast((batch_size, set(rows)))
         images |= draw_images(generator, store, options, batch_size, finished, shown, group)
         if group.rank == 0:

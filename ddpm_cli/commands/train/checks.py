@@ -41,6 +41,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     yield from preflight.check_disk(run.folder, state, trainer, end)
     if state.step >= end:
         return
+    fact("checking", "one step on this machine ...")
     trial = preflight.run_trial(trainer, state, run.loss, run.share[state.step], seed, run.group)
     yield from trial.findings
     if not any(finding.level == "error" for finding in trial.findings):

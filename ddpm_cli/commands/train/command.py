@@ -1,33 +1,39 @@
 """`ddpm-train`: options, processes, and the course of a run in one of them."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.checkpoints import newest_first
 from ddpm_cli.commands.train.checks import run_checks
 from ddpm_cli.commands.train.finish import ending_with_report, finish_run
 from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
-from ddpm_cli.commands.train.run import run_texts
+from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
 from ddpm_cli.commands.train.setup import check_batch_share, set_up_run
-from ddpm_cli.commands.train.signals import stop_on_signals
 from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.process_limit import check_processes
 from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
-from ddpm_cli.files import save_text
+from ddpm_cli.files import remove_contents, save_text
 from ddpm_cli.hardware import find_device
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
+from ddpm_cli.parallel.stop_request import stop_on_signals
+from ddpm_cli.process.stop_signals import NothingToSaveError
+from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.run_folder.facts import RunFacts
 from ddpm_cli.run_folder.layout import HYDRA, LOG
 from ddpm_cli.schedules import Ending
+from ddpm_cli.sweeps.job import is_first_process
 
 
 @dataclass(frozen=True)
@@ -53,31 +59,40 @@ def train_in_process(
     """Train in this process, which may be one of a group; return False if the user stopped it."""
     cfg, folder = OmegaConf.create(plain), invocation.folder
     device, facts = find_device(cfg.trainer.device), RunFacts(folder)
-    with (
-        join_group(device) as group,
-        logging_to(folder / LOG, group.rank == 0, facts),
-        stop_on_signals(group) as stop,
-    ):
-        run = set_up_run(cfg, invocation, group, features)
-        if run.trainer.measures and group.rank == 0:
-            prepare_sample_metrics(run)
-        run_checks(run)
-        if group.rank == 0:
-            save_text(folder / HYDRA / "config.yaml", OmegaConf.to_yaml(cfg))
-            overrides = yaml.safe_dump(list(invocation.overrides))
-            save_text(folder / HYDRA / "overrides.yaml", overrides)
-            facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
-        run.logger.open(run.state.step)
-        write_data_pictures(run)
-        with ending_with_report(run):
-            with run.writer.thread:
-                train_loop(run, stop)
-                finish_run(run, stop, invocation)
+    with join_group(device) as group:
+        with (
+            writer_lock(folder, "training", first=group.rank == 0),
+            logging_to(folder / LOG, group.rank == 0, facts),
+            stop_on_signals(group) as stop,
+        ):
+            run = set_up_run(cfg, invocation, group, features)
+            stop.watch(run.state.denoiser.network)
+            if run.trainer.measures and group.rank == 0:
+                prepare_sample_metrics(run)
+            run_checks(run)
             if group.rank == 0:
-                mark_resumable()
+                begin_folder(run, facts)
+            run.logger.open(run.state.step)
+            write_data_pictures(run)
+            with ending_with_report(run):
+                with run.writer.thread:
+                    train_loop(run, stop)
+                    stop.begin()  # where no step was left
+                    finish_run(run, stop, invocation)
+                if group.rank == 0:
+                    mark_resumable()
         if stop.is_set() and group.count > 1:
             exit_now()
     return not stop.is_set()
+
+
+def begin_folder(run: Run, facts: RunFacts) -> None:
+    """Write the configuration and the description of a run into its folder."""
+    invocation = run.invocation
+    save_text(run.folder / HYDRA / "config.yaml", OmegaConf.to_yaml(run.cfg))
+    overrides = yaml.safe_dump(list(invocation.overrides))
+    save_text(run.folder / HYDRA / "overrides.yaml", overrides)
+    facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
 
 
 def train(
@@ -102,4 +117,18 @@ def train(
     count = process_count(asked, device, "trainer.processes") if ddp else 1
     check_processes("trainer.workers", count * cfg.trainer.workers)
     check_batch_share(cfg.trainer.batch_size, count)
-    return run_in_processes(count, job, *args, folder_is_named=invocation.folder_is_named)
+    folder, named = invocation.folder, invocation.folder_is_named
+    is_new = not any(folder.iterdir())
+    try:
+        return run_in_processes(count, job, *args, folder_is_named=named)
+    except NothingToSaveError:
+        if is_new and is_first_process():
+            remove_unbegun_run(folder)
+        raise
+
+
+def remove_unbegun_run(folder: Path) -> None:
+    """Remove what a run without a step has written, unless another launch writes there."""
+    with suppress(ValueError), writer_lock(folder, "training"):
+        if not newest_first(folder):
+            remove_contents(folder)

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any, TypeAlias
 
 import torch
@@ -16,6 +15,7 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.commands.train.validation import validate
 from ddpm_cli.parallel import AnyRankFlag, ProcessGroup
+from ddpm_cli.parallel.stop_request import StopRequest
 from ddpm_cli.training import Progress, fit
 from ddpm_cli.training.fixed_noise_losses import QUARTERS
 
@@ -30,7 +30,7 @@ class RowInterval:
     since: float = field(default_factory=time.perf_counter)
 
 
-def train_loop(run: Run, stop: Event) -> None:
+def train_loop(run: Run, stop: StopRequest) -> None:
     """Train until the end or a request to stop; roll back once if the numbers stay bad."""
     total, silent = run.steps, run.group.rank > 0
     with tqdm(
@@ -42,7 +42,7 @@ def train_loop(run: Run, stop: Event) -> None:
             bar.refresh()
 
 
-def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
+def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     """Train, and act at each cadence; return False after too many bad steps in a row."""
     trainer, state, interval = run.trainer, run.state, RowInterval()
     guard, stop_anywhere = NonFiniteGuard(state, run.logger, run.group), AnyRankFlag(run.group)
@@ -60,6 +60,7 @@ def run_steps(run: Run, bar: Bar, stop: Event) -> bool:
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
     steps = fit(trainer, state, batches, run.loss, **length, group=run.group)
     for progress in steps:
+        stop.begin()
         step, last = progress.step, progress.step == run.steps
         guard.follow(progress)
         run.writer.poll()

