@@ -26,6 +26,9 @@ def one_line(error: BaseException) -> str:
         text = f"{cause.full_key} is not an option; {near}"
     elif text.startswith("Could not override") and (group := text.split("'")[1]) in TARGET_PREFIXES:
         text = f"{group} is not an option; {suggestion(group, [])}"
+    elif isinstance(error, UnicodeEncodeError):
+        near = error.object[max(0, error.start - 40) : error.end + 40]
+        text = f"a path or an option must be text in UTF-8, but is {near!r}"
     elif isinstance(error, OverrideParseException):
         text = f"{text.partition(' See ')[0]} ({QUOTING})"
     return printable(text)[:LONGEST]

@@ -55,14 +55,15 @@ def archive(*, path: str, pages: Pages = "first", rules: Rules = 2) -> Source:
         raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none{more}")
     kept: Sequence[int] = range(len(names))
     texts: Sequence[str | None]
-    if any(each.labels is not None for each in listings):
+    folders = all(each.labels is None for each in listings)
+    if not folders:
         texts = [text for each in listings for text in each.labels or [None] * len(each.names)]
     else:
         kept, texts, more_remarks = folder_classes(names, rules)
         remarks += more_remarks
     places = [each.file for each in listings for _ in each.names]
     reads = [read for each in listings for read in each.reads]
-    numbers, classes = number_classes(texts, rules)
+    numbers, classes = number_classes(texts, rules, folders=folders)
     source = Source(
         len(kept),
         lambda index: open_member(reads[kept[index]]),

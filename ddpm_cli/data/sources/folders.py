@@ -43,10 +43,10 @@ def folder(
         texts = labels_from_file(labels, names, rules)
     elif rules == 2 and listing.is_file():
         texts = labels_of_dataset_tool(listing.read_bytes(), names)
-    if texts is None:
+    if folders := texts is None:
         kept, texts, more = folder_classes(names, rules)
         remarks += more
-    numbers, classes = number_classes(texts, rules)
+    numbers, classes = number_classes(texts, rules, folders=folders)
     names = [names[each] for each in kept]
     files = [os.path.join(root, name) for name in names]
     source = Source(

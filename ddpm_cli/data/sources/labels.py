@@ -20,15 +20,17 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 DIGITS = re.compile(r"([0-9]{1,20})")
 
 
-def class_order(labels: Iterable[str | None], rules: Rules) -> list[str]:
+def class_order(labels: Iterable[str | None], rules: Rules, *, folders: bool = False) -> list[str]:
     """The distinct labels in their natural order: 1, 2, 10, and a2 before a10.
 
     Labels that Unicode counts as equal (NFC) are one class. With rules=1, labels are in the order
-    of text unless all are whole numbers.
+    of text, but for whole numbers that are no names of folders.
     """
     distinct = sorted(
         {label if rules == 1 else nfc(label) for label in labels if label is not None}
     )
+    if rules == 1 and folders:
+        return distinct
     if all(map(WHOLE.fullmatch, distinct)):
         return sorted(distinct, key=int)
     return distinct if rules == 1 else sorted(distinct, key=natural_key)
@@ -54,10 +56,10 @@ def class_numbers(labels: Iterable[str | None], classes: Sequence[str]) -> list[
 
 
 def number_classes(
-    labels: Sequence[str | None], rules: Rules
+    labels: Sequence[str | None], rules: Rules, *, folders: bool = False
 ) -> tuple[Callable[[], list[int | None]] | None, list[str]]:
     """A function that returns the numbers of the labels' classes, if there are any; the classes."""
-    classes = class_order(labels, rules)
+    classes = class_order(labels, rules, folders=folders)
     return partial(class_numbers, labels, classes) if classes else None, classes
 
 

@@ -68,6 +68,12 @@ def test_folders_of_one_depth_are_classes_where_there_are_several(tmp_path, file
     assert folder(path=str(tree(tmp_path, files))).classes == classes
 
 
+def test_folders_of_numbers_are_classes_in_the_order_of_numbers(tmp_path):
+    path = str(tree(tmp_path, ["2/1.png", "10/1.png", "1/1.png", "-3/1.png"]))
+    assert folder(path=path).classes == ["-3", "1", "2", "10"]
+    assert folder(path=path, rules=1).classes == ["-3", "1", "10", "2"]
+
+
 def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(tmp_path):
     (tree(tmp_path, ["1.png"]) / "dead.png").symlink_to("nowhere")
     with pytest.raises(ValueError, match=r"cannot read .*/dead.png: .*No such file"):
