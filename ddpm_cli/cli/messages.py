@@ -39,6 +39,9 @@ def one_line(error: BaseException, config: str = "") -> str:
         ]
         advice = f"; did you mean {' or '.join(meant)}?" * bool(meant)
         text = f"arguments are OPTION=VALUE, but one is {error.override!r}{advice}"
+    elif isinstance(error, UnicodeEncodeError):
+        near = error.object[max(0, error.start - 40) : error.end + 40]
+        text = f"a path or an option must be text in UTF-8, but is {near!r}"
     elif isinstance(error, OverrideParseException):
         text = f"{text.partition(' See ')[0]} ({QUOTING})"
     return printable(text)[:LONGEST]

@@ -78,6 +78,9 @@ def check_values(
             as_text = isinstance(value, bool | int | float) and fits("", kind)
             quoting = f" (as a text: '{prefix}{name}=\"...\"')" if as_text else ""
             raise ValueError(f"{prefix}{name} {rule}{quoting}")
+        elif not is_utf8(value):
+            rule = f"must be text in UTF-8, but is {value!r}"
+            raise ValueError(f"{prefix}{name} {rule}; give a path such a name by a link (ln -s)")
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -97,6 +100,12 @@ def fits(value: Any, kind: Any) -> bool:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
         return number and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
+
+
+def is_utf8(value: Any) -> bool:
+    """Whether texts can be written as UTF-8; bytes of a file's name in Latin-1 cannot."""
+    texts = value if isinstance(value, list) else [value]
+    return not any("\ud800" <= letter <= "\udfff" for text in texts for letter in str(text))
 
 
 def rule_text(value: Any, kind: Any) -> str:

@@ -4,8 +4,11 @@ import os
 from unicodedata import normalize
 
 import pytest
+from conftest import TINY
 from PIL import Image
 
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.cli.messages import one_line
 from ddpm_cli.data import Preparation, folder, several
 from ddpm_cli.image_sets import load_image_set
 
@@ -166,3 +169,46 @@ def test_a_file_of_labels_that_is_a_fifo_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "l.csv")
     with pytest.raises(ValueError, match=r"l\.csv' is not a regular file"):
         folder(path=str(tmp_path / "set"), labels=str(tmp_path / "l.csv"))
+
+
+LATIN = [b"gr\xfcn", b"\xe9t\xe9"]
+
+
+def photos_in_latin(root):
+    """Class folders whose names are in Latin-1, with two images each."""
+    for level, name in enumerate(LATIN):
+        os.makedirs(os.fsencode(root) + b"/" + name)
+        for number in range(2):
+            path = os.fsdecode(os.fsencode(root) + b"/" + name + b"/\xb0%d.png" % number)
+            Image.new("L", (8, 8), 100 * level + number).save(path)
+
+
+def test_a_report_and_a_run_name_classes_that_are_not_in_utf8(command, tmp_path):
+    photos_in_latin(tmp_path / "set")
+    data = ["data=folder", "data.path=set", "data.size=8", "data.channels=1", "data.cache=off"]
+    report = command("data", *data, "hydra.run.dir=out")
+    assert report.code == 0, report.err
+    assert "(gr\\udcfcn)" in report.out
+    own = ["model.conditional=true", "trainer.batch_size=2", "trainer.steps=2", "data.holdout=0"]
+    run = command("train", *TINY, *data, *own, "hydra.run.dir=run")
+    assert run.code == 0, run.err
+    checkpoint = Checkpoint.load(tmp_path / "run/checkpoints/last.safetensors", parts=())
+    assert checkpoint.classes == ["gr\\udcfcn", "\\udce9t\\udce9"]
+
+
+@pytest.mark.parametrize("option", ["data.path", "data.labels"])
+def test_an_option_that_is_not_in_utf8_is_refused_before_anything_is_read(command, option):
+    outcome = command("data", "data=folder", "data.path=x", f"{option}='gr\udcfcn'")
+    assert (outcome.code, outcome.err) == (
+        1,
+        f"error: {option} must be text in UTF-8, but is 'gr\\udcfcn'; "
+        "give a path such a name by a link (ln -s)\n",
+    )
+
+
+def test_a_path_that_is_not_in_utf8_is_told_in_one_line():
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "/home/gr\udcfcn".encode()
+    assert one_line(caught.value) == (
+        r"a path or an option must be text in UTF-8, but is '/home/gr\udcfcn'"
+    )
