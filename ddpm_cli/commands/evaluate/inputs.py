@@ -67,6 +67,8 @@ def load_inputs(
     reference: str = options.reference
     generation = bind_options(GenerationOptions, cfg)()
     if generation.label not in (None, "all"):
+        if data.labels is None:
+            raise ValueError(f"label={generation.label} needs images with classes to compare with")
         number = class_number(generation.label, data.classes)
         reference = printable(f"class {data.classes[number]} {options.reference}")
         parts[reference] = images_of_class(data, parts[options.reference], number)

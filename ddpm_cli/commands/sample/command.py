@@ -193,9 +193,8 @@ def log_sampling(
     if drawing.label is not None or drawing.guide is not None:
         fact("label", drawing.summary)
     if isinstance(generator.sampler, Inpainting):
-        fact(
-            "inpaint", f"{float(generator.sampler.mask.float().mean()):.0%} of the image is painted"
-        )
+        share = float(generator.sampler.mask.float().mean())
+        fact("inpaint", f"{share:.0%} of the image is painted")
     if finished:
         fact("resumed", f"{finished:,} of {len(options.wanted):,} images are there")
 

@@ -612,3 +612,13 @@ def test_an_extractor_may_be_ones_own(command, trained):
     found = json.loads(Path("out/eval.json").read_text())
     assert list(numbers(found)) == ["fd_coarse", "fd_coarse_infinity"]
     assert "| pixels-2 |" in found["numbers"][0]["protocol"]
+
+
+def test_a_label_needs_images_with_classes(command, trained):
+    Path("photos").mkdir()
+    [Image.effect_noise((8, 8), 60).save(f"photos/{index}.png") for index in range(20)]
+    own = ["data=folder", "data.path=photos", "data.size=8", "data.channels=1", "reference=all"]
+    few = *own, "label=3", "metrics=[kid_pixels]", "generated=photos", "hydra.run.dir=out"
+    outcome = command("evaluate", f"ckpt={trained}", *few)
+    told = "label=3 needs images with classes to compare with"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
