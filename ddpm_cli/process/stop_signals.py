@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType
 
 NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")  # Ctrl-C, kill, SLURM's warning, no terminal
@@ -31,12 +32,16 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let every signal that asks to stop interrupt the command as Ctrl-C does."""
+    """Let every signal that asks to stop interrupt the command as Ctrl-C does.
+
+    Python lets only the main thread handle signals.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    own = [number for number in stop_signals() if number != signal.SIGINT]
+    numbers = stop_signals() if current_thread() is main_thread() else []
+    own = [number for number in numbers if number != signal.SIGINT]
     before = {number: signal.signal(number, interrupt) for number in own}
     try:
         yield

@@ -122,13 +122,16 @@ def train(
     try:
         return run_in_processes(count, job, *args, folder_is_named=named)
     except NothingToSaveError:
-        if is_new and is_first_process():
-            remove_unbegun_run(folder)
+        if is_first_process():
+            clean_up(folder, is_new=is_new)
         raise
 
 
-def remove_unbegun_run(folder: Path) -> None:
-    """Remove what a run without a step has written, unless another launch writes there."""
+def clean_up(folder: Path, *, is_new: bool) -> None:
+    """Remove the lock of processes that died, and what a run without a step has written.
+
+    is_new: whether the folder was empty before. A folder that another launch writes stays.
+    """
     with suppress(ValueError), writer_lock(folder, "training"):
-        if not newest_first(folder):
+        if is_new and not newest_first(folder):
             remove_contents(folder)

@@ -7,6 +7,8 @@ import pytest
 from conftest import TINY
 
 from ddpm_cli.commands.train import checks, loop
+from ddpm_cli.commands.train.command import clean_up
+from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.run_folder.logger import RunLogger
 
 NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP]
@@ -68,6 +70,18 @@ def test_what_the_folder_held_before_stays(command, monkeypatch, trained, stop):
     assert command(*again, "hydra.run.dir=notes").code == 130
     assert {path: path.read_bytes() for path in Path("trained/checkpoints").iterdir()} == before
     assert Path("notes/why.txt").read_text() == "mine"
+
+
+def test_a_folder_that_another_launch_has_begun_to_write_stays(command):
+    with writer_lock(Path(), "training"):
+        Path("train.log").touch()
+        clean_up(Path(), is_new=True)
+        assert Path("train.log").exists()
+
+
+def test_a_folder_that_another_launch_has_trained_in_meanwhile_stays(command, trained):
+    clean_up(Path("trained"), is_new=True)
+    assert trained.exists()
 
 
 def test_a_stop_during_the_first_step_of_a_sweeps_job_stops_the_sweep(command, monkeypatch):
