@@ -81,7 +81,7 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the batches from step `start` on, which `workers` processes prepare ahead.
 
-    pin: in pinned memory, for a GPU.
+    pin: in pinned memory, for a GPU. Raises ValueError if the machine starts no such processes.
     """
     loader = DataLoader(
         stream,
@@ -95,7 +95,11 @@ def batches(
         generator=torch.Generator(),
         pin_memory=pin,
     )
-    return iter(loader)
+    try:
+        return iter(loader)
+    except OSError as error:
+        rule = f"trainer.workers={workers} needs processes with shared memory (/dev/shm)"
+        raise ValueError(f"{rule}, but: {error.strerror}; choose trainer.workers=0") from error
 
 
 def ignore_signals(worker: int) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 import ddpm_cli
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints import checkpoint as checkpoint_file
+from ddpm_cli.checkpoints.async_writer import write_and_prune
 from ddpm_cli.hardware import memory
 from ddpm_cli.parallel import launch
 from ddpm_cli.process.stop_signals import stop_signals
@@ -53,6 +55,21 @@ def test_a_run_trains_goes_on_samples_and_is_judged_without_what_windows_lacks(w
     judge = ["metrics=[fd_pixels]", "samples=8", "sampler.steps=3", "hydra.run.dir=judged"]
     assert command("evaluate", LAST, *judge).code == 0
     assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 6
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists open files")
+def test_a_run_that_goes_on_maps_no_checkpoint_while_it_writes_another(command, monkeypatch):
+    open_files = []  # which Windows does not replace
+
+    def write(*arguments, **options):
+        open_files.extend(re.findall(r"\S+\d\.safetensors", Path("/proc/self/maps").read_text()))
+        return write_and_prune(*arguments, **options)
+
+    run = [*TINY, "hydra.run.dir=run", "trainer.checkpoint_every=2", "trainer.keep_last=1"]
+    assert command("train", *run, "trainer.steps=2").code == 0
+    monkeypatch.setattr("ddpm_cli.checkpoints.async_writer.write_and_prune", write)
+    assert command("train", *run, "trainer.steps=4", "resume=auto").code == 0
+    assert open_files == []
 
 
 def test_signals_that_the_system_lacks_stop_nothing(windows):

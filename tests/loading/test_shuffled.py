@@ -1,5 +1,8 @@
 """The stream: order and flips as functions of (seed, position)."""
 
+import errno
+import os
+import re
 from dataclasses import replace
 from itertools import islice
 
@@ -9,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from ddpm_cli.data import Preparation, folder
 from ddpm_cli.image_sets import ImageSet, load_image_set
@@ -86,6 +90,17 @@ def test_workers_prepare_the_same_batches_and_leave_the_global_generator_alone()
     before = torch.get_rng_state()
     assert indices(5, workers=2, flip=True) == indices(5)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EAGAIN])
+def test_workers_that_the_machine_does_not_start_are_told(monkeypatch, number):
+    def start(loader):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(DataLoader, "__iter__", start)
+    rule = "trainer.workers=2 needs processes with shared memory (/dev/shm)"
+    with pytest.raises(ValueError, match=re.escape(f"{rule}, but: {os.strerror(number)}; choose")):
+        stream(workers=2)
 
 
 def test_seeds_give_orders_of_their_own():
