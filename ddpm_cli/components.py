@@ -15,7 +15,7 @@ from ddpm_cli.config.build import REFUSALS, bind, bind_options, build
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.hardware import find_device, is_out_of_memory, memory_fault, on_device
+from ddpm_cli.hardware import find_device, is_out_of_memory, memory_fault, on_device, total_memory
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import load_network
 from ddpm_cli.schedules import Ending, with_zero_snr
@@ -50,15 +50,17 @@ def build_denoiser(
     if conditional and not classes:
         raise ValueError(WITHOUT_CLASSES)
     sizes = channels, outputs, classes if conditional else 0
+    with torch.device("meta"):  # takes no memory
+        outline = build(cfg, "model.network", *sizes)
+    fault = f"model.network: {memory_fault(outline, torch.device('cpu'))}"
+    if sum(each.nbytes for each in outline.parameters()) > total_memory():
+        raise ValueError(fault)
     try:
         network = build(cfg, "model.network", *sizes)
     except ValueError as error:
         if not is_out_of_memory(error.__cause__):
             raise
-        with torch.device("meta"):  # takes no memory
-            outline = build(cfg, "model.network", *sizes)
-        fault = memory_fault(outline, torch.device("cpu"))
-        raise ValueError(f"model.network: {fault}") from error
+        raise ValueError(fault) from error
     return build(cfg, "model", diffusion, network)
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from omegaconf import DictConfig
@@ -17,13 +17,14 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.files import user_path
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, inversion_steps, invert_image
 from ddpm_cli.generation.generator import Generator, Noises
-from ddpm_cli.generation.inputs import read_image, read_mask
+from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
 from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.hardware import prepare_for_sampling
 from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, with_label
 from ddpm_cli.shapes import Images
 
+Read: TypeAlias = Callable[[str], Images]  # reads the image of a file
 BAR: dict[str, Any] = {"unit": " steps", "dynamic_ncols": True, "leave": False}
 
 
@@ -43,6 +44,7 @@ def build_generator(
     n: the images that an interpolation has. verbose: whether to show the progress of inversions.
     """
     shape = checkpoint.shape
+    read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
     network = prepare_for_sampling(denoiser.network, options.precision, compiled=compiled)
     denoiser = replace(denoiser, network=network)
@@ -51,15 +53,15 @@ def build_generator(
     generator = Generator.from_config(cfg, denoiser, options, shape, classes, guide)
     tell_label(options.label, classes)
     if options.inpaint is not None and options.mask is not None:
-        image = read_image(options.inpaint, shape).to(denoiser.device)
+        image = read(options.inpaint).to(denoiser.device)
         mask = read_mask(options.mask, options.inpaint, shape).to(denoiser.device)
         sampler = Inpainting(generator.sampler, image, mask, options.resample)
         generator = replace(generator, sampler=sampler)
     if options.start is not None:
-        image = read_image(options.start, shape).to(denoiser.device)
+        image = read(options.start).to(denoiser.device)
         generator = replace(generator, image=image)
     if options.interpolate is not None:
-        interpolation = interpolation_noise(generator, options.interpolate, n, verbose)
+        interpolation = interpolation_noise(generator, options.interpolate, n, read, verbose)
         generator = replace(generator, interpolation=interpolation)
     check_generator(generator)
     return generator
@@ -106,7 +108,7 @@ def load_guide(
 
 
 def interpolation_noise(
-    generator: Generator, ends: Sequence[int | str], n: int, verbose: bool
+    generator: Generator, ends: Sequence[int | str], n: int, read: Read, verbose: bool
 ) -> Callable[[Sequence[int]], Noises]:
     """The noise of images between two ends: image 0 has the first end's, image n - 1 the other's.
 
@@ -114,7 +116,7 @@ def interpolation_noise(
     """
     if n < 2:
         raise ValueError(f"interpolate needs n of at least 2, but it is {n}")
-    first, last = (interpolation_end(generator, end, verbose) for end in ends)
+    first, last = (interpolation_end(generator, end, read, verbose) for end in ends)
     device = generator.denoiser.device
 
     def noises(indices: Sequence[int]) -> Noises:
@@ -125,13 +127,13 @@ def interpolation_noise(
 
 
 def interpolation_end(
-    generator: Generator, end: int | str, verbose: bool
+    generator: Generator, end: int | str, read: Read, verbose: bool
 ) -> Callable[[int], Noises]:
     """The noise of an end for a batch of any size; an image is inverted at the first batch."""
     shape, denoiser = generator.shape, generator.denoiser
     if isinstance(end, int):
         return lambda count: Noises.keyed(shape, end, [0] * count, denoiser.device)
-    image, labels = read_image(end, shape).to(denoiser.device), generator.labels([0])
+    image, labels = read(end).to(denoiser.device), generator.labels([0])
     denoise = clip_x0(denoiser if labels is None else with_label(denoiser, labels))
 
     @cache

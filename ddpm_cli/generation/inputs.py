@@ -1,13 +1,16 @@
 """The images and masks whose files the user names."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image, ImageOps
 
 from ddpm_cli.files import user_path
 from ddpm_cli.image_sets.decoding import UNREADABLE
 from ddpm_cli.images import open_image, prepare_image, to_float, upright_size
+from ddpm_cli.pixels.values import RANGES, Range
 from ddpm_cli.shapes import Images, Mask
 
 WHITE = 128  # the darkest grey that counts as white in a mask
@@ -23,9 +26,26 @@ def load_image(path: str) -> Image.Image:
     return image
 
 
-def read_image(path: str, shape: Sequence[int]) -> Images:
-    """Read an image [1, C, H, W] in [-1, 1], cropped and resized as for training."""
-    return to_float(prepare_image(load_image(path), tuple(shape))[None])
+def read_image(path: str, shape: Sequence[int], values: Range | None = None) -> Images:
+    """Read an image [1, C, H, W] in [-1, 1], cropped and resized as for training.
+
+    values: the values of black and white in images of more than 8 bits; None: by the image itself.
+    """
+    ranges = None if values is None else dict.fromkeys(RANGES, values)
+    try:
+        return to_float(prepare_image(load_image(path), tuple(shape), ranges=ranges)[None])
+    except ValueError as error:
+        raise ValueError(f"cannot use the image {path!r}: {error}") from error
+
+
+def trained_range(config: DictConfig) -> Range | None:
+    """The values of black and white by which a model's images were read; None if not given."""
+    values = OmegaConf.select(config, "data.range", default=None)
+    try:
+        low, high = map(float, values)
+    except (TypeError, ValueError):
+        return None
+    return (low, high) if -math.inf < low < high < math.inf else None
 
 
 def read_mask(path: str, of: str, shape: Sequence[int]) -> Mask:
