@@ -12,6 +12,7 @@ from torch.amp import GradScaler
 
 from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
+from ddpm_cli.checkpoints.faults import COUNT, NAME, are_texts
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.time_budget import steps_that_fit
@@ -155,6 +156,11 @@ def load_images(
     conditional = cfg.model.get("conditional", False)
     if conditional and not source.classes:  # known before any decoding
         raise ValueError(WITHOUT_CLASSES)
+    if not are_texts(source.classes, NAME):  # no checkpoint could hold them
+        limits = f"at most {COUNT:,} with names of at most {NAME} characters"
+        longest = max(source.classes, key=len)
+        held = f"{len(source.classes):,}, one of {len(longest):,} characters: {longest[:20]!r} ..."
+        raise ValueError(f"data: classes must be {limits}, but are {held}")
     data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
     if len(set(group.all_gather(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")

@@ -8,7 +8,7 @@ from functools import cache
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image, features
 
-from ddpm_cli.data.sources.labels import Rules
+from ddpm_cli.data.sources.labels import Remarks, Rules
 from ddpm_cli.images import known_formats
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)  # with rules=1
@@ -38,9 +38,8 @@ def readable_extensions(rules: Rules) -> frozenset[str]:
 
 def is_image_name(name: str, rules: Rules) -> bool:
     """Whether a name is the name of a visible image file."""
-    return not os.path.basename(name).startswith(".") and extension(name) in readable_extensions(
-        rules
-    )
+    hidden = os.path.basename(name).startswith(".")
+    return not hidden and extension(name) in readable_extensions(rules)
 
 
 def extension(name: str) -> str:
@@ -48,21 +47,13 @@ def extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def files_left_out(names: Iterable[str], rules: Rules) -> list[tuple[str, str]]:
+def files_left_out(names: Iterable[str], rules: Rules) -> Remarks:
     """The remark on pictures and films among these names that are not read, if there are any."""
     readable = readable_extensions(rules)
     known = (OTHERS | EXTENSIONS | {*HEIF, ".avif", ".avifs"}) - readable
     counts = Counter(each for each in map(extension, names) if each in known)
-    if not counts:
-        return []
-    texts = [
-        f"{count:,} {each}"
-        for each, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))
-    ]
+    by_count = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    kinds = ", ".join(f"{count:,} {each}" for each, count in by_count)
     remedy = " (pip install 'ddpm-cli[heif]' reads HEIC)" * any(each in HEIF for each in counts)
-    return [
-        (
-            "left out",
-            f"{counts.total():,} files of kinds that are not read: {', '.join(texts)}{remedy}",
-        )
-    ]
+    text = f"{counts.total():,} files of kinds that are not read: {kinds}{remedy}"
+    return [("left out", text)] if counts else []

@@ -2,21 +2,22 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
 from ddpm_cli.data.sources.labels import (
     DATASET_TOOL,
     Pages,
+    Remarks,
     Rules,
     labels_from_file,
     labels_of_dataset_tool,
     number_classes,
 )
 from ddpm_cli.data.sources.pages import source_of_pages
-from ddpm_cli.data.sources.source import Remarks, Source, files_version
-from ddpm_cli.data.sources.walk import FolderWalk
+from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data.sources.walk import FolderWalk, listed_names
 from ddpm_cli.images import open_image
 
 STRAY = 0.2  # the largest share of images beside class folders that does not take the classes away
@@ -95,17 +96,11 @@ def folder_classes(
     no_classes = range(len(names)), [None] * len(names)
     if len({*classes}) < 2:
         return *no_classes, []
-    if len(names) - count <= (STRAY * len(names) if rules == 2 else 0):
-        stray = [name for name, each in zip(names, folders, strict=True) if len(each) != depth]
-        return inside, classes, list(stray_remarks(stray, count))
-    where = ", ".join(f"{each:,} {deep} folders deep" for deep, each in sorted(depths.items()))
+    stray = [name for name, each in zip(names, folders, strict=True) if len(each) != depth]
+    if len(stray) <= (STRAY * len(names) if rules == 2 else 0):
+        where = f"images at another depth than the {count:,} in folders of classes"
+        remark = ("left out", f"{len(stray):,} {where}: {listed_names(stray)}")
+        return inside, classes, [remark] if stray else []
+    where = ", ".join(f"{each:,} at depth {deep}" for deep, each in sorted(depths.items()))
     remark = ("classes", f"none, because the images lie at several depths: {where}")
     return *no_classes, [remark]
-
-
-def stray_remarks(names: Sequence[str], count: int) -> Iterator[tuple[str, str]]:
-    """Yield the remark on images at another depth, if there are any."""
-    if names:
-        listed = ", ".join([*map(repr, names[:3]), *["..."] * (len(names) > 3)])
-        where = f"at another depth than the {count:,} in folders of classes"
-        yield "left out", f"{len(names):,} images {where}: {listed}"

@@ -14,8 +14,10 @@ from unicodedata import normalize
 from ddpm_cli.files import regular_file, user_path
 
 Rules: TypeAlias = Literal[1, 2]  # versions of the rules by which images are read
+Remarks: TypeAlias = list[tuple[str, str]]  # labels and texts for the screen
 Pages: TypeAlias = Literal["first", "all"]  # the pages of a file that are images
 DATASET_TOOL = "dataset.json"  # the labels of a set that NVlabs' dataset_tool has written
+LARGEST_LISTING = 2**27  # bytes
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 DIGITS = re.compile(r"([0-9]{1,20})")
 
@@ -97,6 +99,8 @@ def labels_of_dataset_tool(content: bytes, names: Sequence[str]) -> list[str | N
 
     Its labels are null, or a list of pairs of a name and a whole number.
     """
+    if len(content) > LARGEST_LISTING:
+        raise ValueError(f"{DATASET_TOOL} must be of at most {LARGEST_LISTING:,} bytes")
     try:
         listed = json.loads(content)["labels"]
         pairs = [] if listed is None else [(nfc(str(name)), label) for name, label in listed]

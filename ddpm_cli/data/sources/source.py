@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import PIL.Image
@@ -12,12 +12,11 @@ from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
 
 from ddpm_cli.data.sources.cells import CellFiles, cell_name
-from ddpm_cli.data.sources.labels import Pages, Rules, number_classes
+from ddpm_cli.data.sources.labels import Pages, Remarks, Rules, number_classes
 
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 HEAD = 1024  # rows of a stream in memory, for pictures and validation
 Table: TypeAlias = Dataset | IterableDataset
-Remarks: TypeAlias = list[tuple[str, str]]  # labels and texts for the screen
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Source:
     rows: StreamedTable | None = None
     rules: Rules = 2
     pages: Pages = "first"
-    remarks: Sequence[tuple[str, str]] = ()
+    remarks: Remarks = field(default_factory=list)
 
     def __post_init__(self) -> None:
         name = self.name

@@ -1,32 +1,33 @@
 """The files below a folder and below the folders that links in it name, each folder once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+LISTED = 3  # the most names in a remark
 
 
 @dataclass(frozen=True)
 class FolderWalk:
     """A walk through a folder.
 
-    links: names of links to folders, to be followed. seen: devices and numbers of folders.
+    links: names of links to folders, to be followed. seen: the real paths of folders.
     loops: the links that lead to a folder that is read already, or that holds the link.
     special: FIFOs, sockets and devices.
     """
 
     root: str
     links: list[str] = field(default_factory=list)
-    seen: set[tuple[int, int]] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
 
     def files(self, inside: str = "") -> Iterator[str]:
         """Yield the names of files in visible folders, dead links included; follow no link."""
-        status = os.stat(os.path.join(self.root, inside))
-        if (key := (status.st_dev, status.st_ino)) in self.seen:
-            self.loops.append(inside)
+        if (path := os.path.realpath(os.path.join(self.root, inside))) in self.seen:
+            self.loops.append(inside.removesuffix("/"))
             return
-        self.seen.add(key)
+        self.seen.add(path)
         with os.scandir(os.path.join(self.root, inside)) as entries:
             for entry in entries:
                 name = inside + entry.name
@@ -61,9 +62,14 @@ class FolderWalk:
 
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield what is not read."""
-        if self.loops:
-            why = "it holds the link, or is read already"
-            yield "left out", f"{len(self.loops):,} linked folders ({self.loops[0]!r}, ...): {why}"
-        if self.special:
-            names = f"{len(self.special):,} that are no regular files ({self.special[0]!r}, ...)"
-            yield "left out", names
+        for names, why in (
+            (self.loops, "links to folders that hold the link or are read already"),
+            (self.special, "files that are no regular files"),
+        ):
+            if names:
+                yield "left out", f"{len(names):,} {why}: {listed_names(names)}"
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """The first names of many."""
+    return ", ".join([*map(repr, names[:LISTED]), *["..."] * (len(names) > LISTED)])

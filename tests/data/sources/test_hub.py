@@ -138,7 +138,10 @@ def test_files_that_are_no_data_set_are_told(tmp_path):
         hub(name=str(tmp_path / "set.parquet"))
 
 
-@pytest.mark.parametrize(("values", "classes"), [([10, 9], ["9", "10"]), (["b", "a"], ["a", "b"])])
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [([10, 9], ["9", "10"]), (["b", "a"], ["a", "b"]), (["a10", "a2"], ["a2", "a10"])],
+)
 def test_a_column_of_numbers_or_text_may_be_labels(rows, tmp_path, values, classes):
     rows.remove_columns("note").add_column("note", values).to_parquet(tmp_path / "set.parquet")
     source = hub(name=str(tmp_path / "set.parquet"), label_column="note")

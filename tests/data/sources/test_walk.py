@@ -61,7 +61,8 @@ def test_a_link_to_itself_to_a_parent_or_to_a_folder_of_the_set_is_read_once(tmp
     (tmp_path / "set/a/again").symlink_to(target)
     source = folder(path=str(tmp_path / "set"))
     assert names(source, tmp_path / "set") == ["a/1.png", "a/b/2.png"]
-    assert texts(source)[0].startswith("left out 1 linked folders ('a/again")
+    why = "links to folders that hold the link or are read already"
+    assert texts(source) == [f"left out 1 {why}: 'a/again'"]
 
 
 def test_two_links_that_hold_each_other_end(tmp_path):
@@ -76,7 +77,7 @@ def test_a_fifo_is_named_and_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     source = folder(path=str(tmp_path))
     assert source.count == 1
-    assert texts(source) == ["left out 1 that are no regular files ('pipe.png', ...)"]
+    assert texts(source) == ["left out 1 files that are no regular files: 'pipe.png'"]
 
 
 @pytest.mark.parametrize("stray", ["preview.png", "cat/deeper/1.png"])
@@ -97,7 +98,7 @@ def test_many_images_at_another_depth_are_kept_and_their_number_is_told(tmp_path
     assert (source.count, source.classes) == (5, [])
     assert texts(source) == [
         "classes none, because the images lie at several depths: "
-        "1 0 folders deep, 3 1 folders deep, 1 2 folders deep"
+        "1 at depth 0, 3 at depth 1, 1 at depth 2"
     ]
 
 
@@ -211,4 +212,18 @@ def test_a_path_that_is_not_in_utf8_is_told_in_one_line():
         "/home/gr\udcfcn".encode()
     assert one_line(caught.value) == (
         r"a path or an option must be text in UTF-8, but is '/home/gr\udcfcn'"
+    )
+
+
+@pytest.mark.parametrize("name", [b"x" * 201, b"\xe9" * 34])
+def test_a_class_whose_name_no_checkpoint_could_hold_is_refused_before_the_training(
+    command, tmp_path, name
+):
+    photos_in_latin(tmp_path / "set")
+    os.rename(os.fsencode(tmp_path) + b"/set/gr\xfcn", os.fsencode(tmp_path) + b"/set/" + name)
+    outcome = command("train", *TINY, "data=folder", "data.path=set", "hydra.run.dir=run")
+    assert outcome.code == 1
+    assert outcome.err.startswith(
+        "error: data: classes must be at most 65,536 with names of at most 200 characters, "
+        f"but are 2, one of {201 if name[0] == 120 else 204} characters: "
     )
