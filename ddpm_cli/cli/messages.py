@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ddpm_cli.config import CONFIG_DIR, TARGET_PREFIXES, suggestion
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import printable
+from ddpm_cli.files import load_text
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 QUOTING = "a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"'"
@@ -50,5 +51,5 @@ def one_line(error: BaseException, config: str = "") -> str:
 def required_options(config: str) -> list[str]:
     """The options of a command that have no default."""
     path = CONFIG_DIR / f"{config}.yaml"
-    options = yaml.safe_load(path.read_text()) if config else {}
+    options = yaml.safe_load(load_text(path)) if config else {}
     return [name for name, value in options.items() if value == "???"]

@@ -94,7 +94,7 @@ def claim(lock: FileLock, sign: Path, owner: Owner) -> None:
     if not (is_dead or is_ours) and sign_age(sign, Path(lock.lock_file)) < LIFETIME:
         raise FileExistsError
     sign.unlink(missing_ok=True)
-    with sign.open("x") as file:  # fails if another process was quicker
+    with sign.open("x", encoding="utf-8") as file:  # fails if another process was quicker
         json.dump(asdict(owner), file)
 
 
