@@ -13,6 +13,8 @@ from typing import Any, TextIO
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ddpm_cli.files import open_unlinked
+
 LABEL = 10  # the width of the column of labels
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,13 @@ class PrintableFormatter(logging.Formatter):
         return super().format(record)
 
 
+class LogFile(logging.FileHandler):
+    """A handler that appends to a file of its own, not to another file behind a link."""
+
+    def _open(self) -> Any:
+        return open(self.baseFilename, "a", encoding="utf-8", opener=open_unlinked)
+
+
 @contextmanager
 def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Iterator[None]:
     """Log to the screen and to the file at `path`, if there is one, in printable characters.
@@ -38,7 +47,7 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
     """
     screen = logging.StreamHandler(sys.stdout)
     screen.setFormatter(PrintableFormatter("%(message)s"))
-    file = logging.FileHandler(path or os.devnull, encoding="utf-8", delay=True)
+    file = LogFile(path or os.devnull, delay=True)
     file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, before = root.level, root.handlers

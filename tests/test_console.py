@@ -104,3 +104,15 @@ def test_a_run_goes_on_when_its_reader_leaves_and_a_page_of_info_ends_in_silence
         assert "Traceback" not in errors and "rror" not in errors
     assert Checkpoint.load(tmp_path / "run/checkpoints/last.safetensors").step == 6
     assert "report" in (tmp_path / "run/train.log").read_text()
+
+
+@pytest.mark.parametrize("there", ["a link", "a pipe"])
+def test_a_log_is_not_written_through_a_link_or_into_a_pipe(tmp_path, there):
+    (tmp_path / "victim").write_text("precious")
+    if there == "a link":
+        (tmp_path / "train.log").symlink_to(tmp_path / "victim")
+    else:
+        os.mkfifo(tmp_path / "train.log")
+    with pytest.raises(OSError, match=r"train\.log"), logging_to(tmp_path / "train.log", True):
+        fact("device", "cpu")
+    assert (tmp_path / "victim").read_text() == "precious"
