@@ -13,6 +13,8 @@ from typing import Any, TextIO
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ddpm_cli.text import encodable_text
+
 LABEL = 10  # the width of the column of labels
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ def fact(label: str, text: object) -> None:
 
 
 class PrintableFormatter(logging.Formatter):
-    """A formatter of messages in printable characters, which later handlers get too."""
+    """A formatter of messages in printable characters; later handlers get the same messages."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.msg, record.args = printable(record.getMessage()), ()
@@ -66,8 +68,7 @@ class Output:
         Characters that the stream's encoding lacks become escapes.
         """
         encoding = self.stream.encoding or "utf-8"
-        known = text.encode(encoding, "backslashreplace").decode(encoding)
-        self.attempt(lambda: self.stream.write(known))
+        self.attempt(lambda: self.stream.write(encodable_text(text, encoding)))
         return len(text)
 
     def flush(self) -> None:
