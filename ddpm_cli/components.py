@@ -44,23 +44,29 @@ def build_denoiser(
     Raises ValueError if the denoiser needs labels and there are no classes, or with the network's
     size if the memory is too small.
     """
+    with torch.device("meta"):  # takes no memory
+        outline = assemble_denoiser(cfg, diffusion, shape, classes).network
+    fault = f"model.network: {memory_fault(outline, torch.device('cpu'))}"
+    if sum(each.nbytes for each in outline.parameters()) > total_memory():
+        raise ValueError(fault)
+    try:
+        return assemble_denoiser(cfg, diffusion, shape, classes)
+    except ValueError as error:
+        if not is_out_of_memory(error.__cause__):
+            raise
+        raise ValueError(fault) from error
+
+
+def assemble_denoiser(
+    cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int
+) -> Denoiser:
+    """The denoiser on the default device, whose memory is not measured."""
     channels = shape[0]
     outputs = 2 * channels if cfg.model.get("variance") == "learned" else channels
     conditional = cfg.model.get("conditional", False)
     if conditional and not classes:
         raise ValueError(WITHOUT_CLASSES)
-    sizes = channels, outputs, classes if conditional else 0
-    with torch.device("meta"):  # takes no memory
-        outline = build(cfg, "model.network", *sizes)
-    fault = f"model.network: {memory_fault(outline, torch.device('cpu'))}"
-    if sum(each.nbytes for each in outline.parameters()) > total_memory():
-        raise ValueError(fault)
-    try:
-        network = build(cfg, "model.network", *sizes)
-    except ValueError as error:
-        if not is_out_of_memory(error.__cause__):
-            raise
-        raise ValueError(fault) from error
+    network = build(cfg, "model.network", channels, outputs, classes if conditional else 0)
     return build(cfg, "model", diffusion, network)
 
 
@@ -98,7 +104,7 @@ def load_denoiser(
         check_groups(config, "schedule", "model")
         diffusion = build_diffusion(config)
         with torch.device("meta"):
-            outline = build_denoiser(config, diffusion, shape, classes).network
+            outline = assemble_denoiser(config, diffusion, shape, classes).network
         load_network(outline, {name: tensor.to("meta") for name, tensor in state.items()})
         denoiser = build_denoiser(config, diffusion, shape, classes)
     except UNBUILDABLE as error:

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any, TextIO
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ddpm_cli.files import open_unlinked
+from ddpm_cli.text import encodable_text
 
 LABEL = 10  # the width of the column of labels
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def fact(label: str, text: object) -> None:
 
 
 class PrintableFormatter(logging.Formatter):
-    """A formatter of messages in printable characters, which later handlers get too."""
+    """A formatter of messages in printable characters; later handlers get the same messages."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.msg, record.args = printable(record.getMessage()), ()
@@ -75,8 +76,7 @@ class Output:
         Characters that the stream's encoding lacks become escapes.
         """
         encoding = self.stream.encoding or "utf-8"
-        known = text.encode(encoding, "backslashreplace").decode(encoding)
-        self.attempt(lambda: self.stream.write(known))
+        self.attempt(lambda: self.stream.write(encodable_text(text, encoding)))
         return len(text)
 
     def flush(self) -> None:
@@ -98,16 +98,23 @@ class Output:
 
 @contextmanager
 def outliving_readers() -> Iterator[None]:
-    """Go on without a word where the reader of the output leaves, as `| head` or a dead `| tee`."""
+    """Go on without a word where the reader of the output leaves, as `| head` or a dead `| tee`.
+
+    An output that was closed from the start goes nowhere; no file takes its number.
+    """
     before = sys.stdout, sys.stderr
-    outputs = [each and Output(each) for each in before]  # None where it was closed from the start
-    sys.stdout, sys.stderr = outputs
-    try:
-        yield
-    finally:
-        for each in filter(None, outputs):
-            each.flush()
-        sys.stdout, sys.stderr = before
+    with ExitStack() as nowhere:
+        outputs = [
+            Output(each or nowhere.enter_context(open(os.devnull, "w", encoding="utf-8")))
+            for each in before
+        ]
+        sys.stdout, sys.stderr = outputs
+        try:
+            yield
+        finally:
+            for each in outputs:
+                each.flush()
+            sys.stdout, sys.stderr = before
 
 
 def printable(text: str) -> str:

@@ -14,12 +14,16 @@ def user_path(text: str | Path) -> Path:
     return Path(os.path.expanduser(text))
 
 
-def regular_file(text: str | Path) -> Path:
-    """A path of the user's. Raises OSError if a FIFO, a socket or a device is there."""
-    path = user_path(text)
+def regular_file(path: Path) -> Path:
+    """The path itself. Raises OSError if a FIFO, a socket or a device is there."""
     if path.exists() and not path.is_file():
         raise OSError(f"{str(path)!r} is not a regular file")
     return path
+
+
+def is_inside(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path leads into a folder or to the folder itself, links followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -50,7 +54,7 @@ def load_text(path: Path) -> str:
 def append_text(path: Path, text: str) -> None:
     """Add a text to a file, all of it or nothing; a link is not followed. Raises OSError."""
     content = text.encode()
-    with open(path, "ab", buffering=0, opener=open_unlinked) as file:
+    with open(path, "ab", buffering=0, opener=open_without_links) as file:
         size = file.tell()
         try:
             if file.write(content) < len(content):
@@ -60,13 +64,13 @@ def append_text(path: Path, text: str) -> None:
             raise
 
 
-def open_unlinked(path: str, flags: int) -> int:
+def open_without_links(path: str, flags: int) -> int:
     """Open a file, not through a symbolic link, and without waiting for the reader of a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def folders_with(folder: Path, name: str) -> Iterator[Path]:
-    """The folders below a folder, at any depth, that hold a file of this name.
+    """Yield the folders below a folder, at any depth, that hold a file of this name.
 
     A folder that holds the file is not searched further, nor is a link.
     """

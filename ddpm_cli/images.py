@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from ddpm_cli.pixels.values import Ranges, image_range, to_eight_bits, value_kind
+from ddpm_cli.pixels.values import Ranges, to_eight_bits, value_kind
 from ddpm_cli.shapes import Bytes, Images, Indices, Labels, Pixels
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -154,7 +154,7 @@ def prepare_image(
     fit = partial(halve, rules=rules) if crop == "adm" else resize
     if not isinstance(image, Image.Image):
         if value_kind(image.dtype.name):
-            image = to_eight_bits(image, *image_range(image, ranges, rules))
+            image = to_eight_bits(image, ranges, rules)
         if image.shape[2:] == (5,):
             check_channels(5, channels, channels == 5)
             bands = map(Image.fromarray, image.transpose(2, 0, 1))
@@ -166,8 +166,7 @@ def prepare_image(
         draft_jpeg(image, FINENESS[rules] * max(width, height))
     upright = ImageOps.exif_transpose(image)
     if value_kind(upright.mode):
-        values = np.asarray(upright)
-        upright = Image.fromarray(to_eight_bits(values, *image_range(upright, ranges, rules)))
+        upright = Image.fromarray(to_eight_bits(upright, ranges, rules))
     upright = convert_mode(upright, MODES[channels])
     pixels = np.asarray(fit(upright, width, height)).reshape(height, width, channels)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
@@ -177,7 +176,7 @@ def draft_jpeg(image: Image.Image, side: int) -> None:
     """Have a JPEG file decoded at 1/8, 1/4 or 1/2 size if its sides stay whole and suffice.
 
     While three times the wanted side remains, images like photographs differ from those of a whole
-    decoding by 2 levels at most (root mean square 0.7); with once the side they do by 12 (2.7).
+    decoding by 2 levels at most (root mean square 0.7); with once the side, by 12 (2.7).
     """
     for scale in (8, 4, 2):
         if image.width % scale == image.height % scale == 0 and min(image.size) >= scale * side:
@@ -205,7 +204,7 @@ def resize(image: Image.Image, width: int, height: int) -> Image.Image:
 def halve(image: Image.Image, width: int, height: int, *, rules: int) -> Image.Image:
     """Halve an image by 2 x 2 means while it is twice as large, then resize and crop it.
 
-    This is `center_crop_arr` of guided-diffusion. An image that it would enlarge to more than
+    This is `center_crop_arr` of guided-diffusion. An image that would be enlarged to more than
     LARGEST pixels (of 256 pixels: from an aspect of 2,048 on) is cut first, and differs a little.
     """
     while image.width >= 2 * width and image.height >= 2 * height:
@@ -225,7 +224,7 @@ def centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert an image of 8 bits to a mode; transparency lies on white if that has no alpha."""
+    """Convert an image of 8 bits to a mode; transparency lies on white if the mode has no alpha."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if "A" not in mode:

@@ -1,9 +1,12 @@
-"""Tables and sizes as text."""
+"""Texts: tables, sizes, natural order, and what fits into a cell or an encoding."""
 
 import math
+import re
 from collections.abc import Container, Sequence
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+DIGITS = re.compile(r"([0-9]{1,20})")
+LONGEST = 200  # characters of a cell or a label
 
 
 def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:
@@ -20,3 +23,18 @@ def size_text(count: float) -> str:
     """A number of bytes in words, with its unit."""
     power = min(len(UNITS) - 1, int(math.log2(max(1, count)) / 10))
     return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"
+
+
+def cut_text(text: str) -> str:
+    """A text that fits into a cell of a table or a label of a figure."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def natural_key(text: str) -> list[str | int]:
+    """A text as texts and numbers in turn, which order texts by the numbers in them."""
+    return [int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(text))]
+
+
+def encodable_text(text: str, encoding: str = "utf-8") -> str:
+    """A text with escapes for what an encoding lacks, such as bytes of a name in Latin-1."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)

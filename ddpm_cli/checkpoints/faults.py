@@ -10,6 +10,7 @@ from torch import Tensor
 from ddpm_cli.checkpoints.safetensors_file import DTYPES
 from ddpm_cli.config.plain_text import plain_yaml
 from ddpm_cli.seeds import MAX_STEPS
+from ddpm_cli.text import encodable_text
 
 FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"config": str, "fingerprint": str, "verdict": str},
@@ -27,7 +28,6 @@ SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradSca
 }
 # what a value in a configuration may not hold: interpolation, control characters
 FOREIGN = re.compile(r"\$\{|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-SURROGATE = re.compile(r"[\ud800-\udfff]")  # a byte that is no text in a file's name
 # more than any run has: pixels along a side; entries of a list; characters of a class's name, of a
 # value, of a configuration, and of all texts in a list
 SIDE, COUNT, NAME, WORD, TEXT, SUM = 4096, 2**16, 200, 3000, 2**17, 2**22
@@ -97,7 +97,7 @@ def are_texts(values: Sequence[Any], longest: int) -> bool:
     """Whether a list holds texts that UTF-8 can write, not too many and none too long."""
     fitting = all(type(each) is str and len(each) <= longest for each in values)
     bounded = fitting and len(values) <= COUNT and sum(map(len, values)) <= SUM
-    return bounded and not any(map(SURROGATE.search, values))
+    return bounded and all(encodable_text(each) == each for each in values)
 
 
 def is_in_range(number: Any, kind: type, low: float, high: float) -> bool:

@@ -1,4 +1,4 @@
-"""What is done before Hydra makes a folder or launches a job."""
+"""A callback of Hydra that expands ~ and refuses launchers that cannot launch."""
 
 import shutil
 from typing import Any
@@ -13,7 +13,7 @@ from ddpm_cli.files import user_path
 
 
 class BeforeLaunch(Callback):
-    """A callback of Hydra for all commands.
+    """The callback of all commands, before Hydra makes a folder or launches a job.
 
     A refusal is a SystemExit, because Hydra only warns of other errors.
     """

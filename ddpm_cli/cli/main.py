@@ -112,8 +112,9 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
 
     plain, number = hydra_cfg.sweeper._target_.endswith(".BasicSweeper"), hydra_cfg.job.num
     overrides, sweep = list(invocation.overrides), Path(os.path.abspath(hydra_cfg.sweep.dir))
-    kind = {"sweep": sweep, "worded": one_line, "retried": plain}
-    value = run_or_skip_job(run, invocation.folder, number, overrides, **kind)
+    value = run_or_skip_job(
+        run, invocation.folder, number, overrides, sweep=sweep, worded=one_line, retried=plain
+    )
     if value is None and not plain:
         missing = f"job {number} has no {best} in its metrics.jsonl, which the sweeper needs"
         raise ValueError(f"{missing} (see trainer.evaluate_every)")

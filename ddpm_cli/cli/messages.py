@@ -21,7 +21,7 @@ LONGEST = 1000  # the most characters of a message
 def one_line(error: BaseException, config: str = "") -> str:
     """An error in one line of printable characters, with a suggestion for a misspelt name.
 
-    config: the YAML file of the command, whose options without default a bare value may mean.
+    config: the YAML file of the command; a bare value may be of an option without a default.
     """
     cause: Any = error.__cause__
     text = " ".join(str(error).split())
@@ -40,11 +40,11 @@ def one_line(error: BaseException, config: str = "") -> str:
         ]
         advice = f"; did you mean {' or '.join(meant)}?" * bool(meant)
         text = f"arguments are OPTION=VALUE, but one is {error.override!r}{advice}"
+    elif isinstance(error, OverrideParseException):
+        text = f"{text.partition(' See ')[0]} ({QUOTING})"
     elif isinstance(error, UnicodeEncodeError):
         near = error.object[max(0, error.start - 40) : error.end + 40]
         text = f"a path or an option must be text in UTF-8, but is {near!r}"
-    elif isinstance(error, OverrideParseException):
-        text = f"{text.partition(' See ')[0]} ({QUOTING})"
     return printable(text)[:LONGEST]
 
 

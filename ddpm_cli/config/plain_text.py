@@ -27,7 +27,12 @@ CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndTok
 
 
 def bounded_text(path: Path, most: int = MOST_BYTES) -> str:
-    """Read a text file. Raises ValueError if the file has more than `most` bytes."""
+    """Read a text file; return "" if there is none.
+
+    Raises ValueError if the file has more than `most` bytes.
+    """
+    if not path.is_file():
+        return ""
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -4,7 +4,7 @@ import os
 
 
 def check_processes(option: str, count: int) -> None:
-    """Refuse more processes than this machine can hold, before any is started."""
+    """Refuse more processes than this machine can hold, before the first is started."""
     cores = os.cpu_count() or 1
     if count > (most := max(64, 8 * cores)):
         allowed = f"at most {most} are allowed on this machine of {cores} cores"

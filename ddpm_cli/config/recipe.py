@@ -17,7 +17,7 @@ MOST_DEPTH = 20  # of brackets
 def is_recipe(override: str) -> bool:
     """Whether an override is a choice or an option of a group, or the seed.
 
-    A value that resolves what is outside the configuration, or is nested deep, is of no recipe.
+    A value that is nested deep, or resolves a name outside the configuration, is of no recipe.
     """
     changes = ((each in "[({") - (each in "])}") for each in override)
     is_deep = max(accumulate(changes), default=0) > MOST_DEPTH

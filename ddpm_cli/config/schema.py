@@ -22,6 +22,7 @@ from ddpm_cli.config.build import (
     target_of,
 )
 from ddpm_cli.config.values import yaml_text
+from ddpm_cli.text import encodable_text
 
 
 def parse_options(
@@ -104,8 +105,8 @@ def fits(value: Any, kind: Any) -> bool:
 
 def is_utf8(value: Any) -> bool:
     """Whether texts can be written as UTF-8; bytes of a file's name in Latin-1 cannot."""
-    texts = value if isinstance(value, list) else [value]
-    return not any("\ud800" <= letter <= "\udfff" for text in texts for letter in str(text))
+    texts = map(str, value if isinstance(value, list) else [value])
+    return all(encodable_text(text) == text for text in texts)
 
 
 def rule_text(value: Any, kind: Any) -> str:

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-BEFORE_QUOTE = re.compile(r"(\\*)('|$)")
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)
 
 
@@ -23,7 +22,8 @@ def path_override(name: str, path: Path) -> str:
     return f"{name}={path if PLAIN.fullmatch(str(path)) else quote(str(path))}"
 
 
-def quote(text: str) -> str:
+def quote(text: str, mark: str = "'") -> str:
     """Put a text between quotes; a backslash is literal except before a quote."""
-    doubled = BEFORE_QUOTE.sub(lambda each: 2 * each[1] + (r"\'" if each[2] else ""), text)
-    return f"'{doubled}'"
+    before_quote = rf"(\\*)({mark}|$)"
+    doubled = re.sub(before_quote, lambda each: 2 * each[1] + f"\\{mark}" * bool(each[2]), text)
+    return f"{mark}{doubled}{mark}"

@@ -1,4 +1,4 @@
-"""The images of one class, with which generated images of that class are compared."""
+"""The images of one class, as the reference of generated images of the class."""
 
 import torch
 

@@ -147,7 +147,7 @@ def interpolation_end(
 
 
 def refuse_noise(like: Images) -> Images:
-    """Refuse the noise of a sampler's step, which no image has."""
+    """Refuse to add noise in a sampler's step, because the inverse of DDIM finds none."""
     raise ValueError(
         "interpolate between images needs a sampler without noise: "
         "ddim, dpmpp_2m, unipc or heun as they are"

@@ -24,18 +24,18 @@ BAR: dict[str, Any] = {"unit": " images", "dynamic_ncols": True, "bar_format": F
 def draw_missing(
     generator: Generator,
     store: ImageStore,
-    wanted: Sequence[int],
+    indices: Sequence[int],
     batch_size: int,
     finished: set[int],
     shown: Collection[int],
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
-    """Draw and store the wanted images that are missing; return this process's images of `shown`.
+    """Draw and store images that are missing; return this process's images of `shown`.
 
     A batch with a missing image is drawn whole, so that an image is the same to the last bit. The
     batches of a range are stored whole, other images one by one.
     """
-    every, missing = batches_with(wanted, batch_size), set(wanted) - finished
+    every, missing = batches_with(indices, batch_size), set(indices) - finished
     batches = [batch for batch in every if not missing.isdisjoint(batch)]
     total = sum(map(len, every))
     before, steps, pixels = total - sum(map(len, batches)), generator.steps, dict[int, Pixels]()
@@ -52,7 +52,7 @@ def draw_missing(
                 )
             drawn = dict(zip(batch, to_bytes(images).cpu(), strict=True))
             single = [[index] for index in batch if index in missing]
-            for part in [batch] if isinstance(wanted, range) else single:
+            for part in [batch] if isinstance(indices, range) else single:
                 bytes_of_part = torch.stack([drawn[index] for index in part])
                 store.write(part, class_names(generator, part), bytes_of_part)
             pixels |= {index: image for index, image in drawn.items() if index in shown}

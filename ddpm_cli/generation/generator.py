@@ -213,5 +213,5 @@ def start_from_image(
 
 
 def steps_from_image(strength: float, steps: int) -> int:
-    """The steps of a sampler from a start image; strength 1 alone takes all and forgets it."""
+    """The steps of a sampler from a start image; only strength 1 takes all steps."""
     return steps if strength == 1 else min(round(strength * steps), steps - 1)

@@ -1,12 +1,12 @@
 """The images and masks whose files the user names."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image, ImageOps
 
+from ddpm_cli.data.preparation import is_rising_pair
 from ddpm_cli.files import user_path
 from ddpm_cli.image_sets.decoding import UNREADABLE
 from ddpm_cli.images import open_image, prepare_image, to_float, upright_size
@@ -42,10 +42,10 @@ def trained_range(config: DictConfig) -> Range | None:
     """The values of black and white by which a model's images were read; None if not given."""
     values = OmegaConf.select(config, "data.range", default=None)
     try:
-        low, high = map(float, values)
+        numbers = list(map(float, values))
     except (TypeError, ValueError):
         return None
-    return (low, high) if -math.inf < low < high < math.inf else None
+    return (numbers[0], numbers[1]) if is_rising_pair(numbers) else None
 
 
 def read_mask(path: str, of: str, shape: Sequence[int]) -> Mask:

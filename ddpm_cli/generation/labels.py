@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 from ddpm_cli.config.overrides import WORD
+from ddpm_cli.config.values import quote
 from ddpm_cli.console import fact
 
 WHOLE = re.compile(r"[0-9]{1,20}")
-BEFORE_QUOTE = re.compile(r'(\\*)("|$)')  # Hydra takes other backslashes as they are
 SHOWN, QUOTED = 20, 3  # the most classes and quoted names in a message
 
 
@@ -45,9 +45,8 @@ def quoting_text(classes: Sequence[str]) -> str:
 def quoted_label(name: str) -> str:
     """The name of a class as an argument in a shell."""
     text = f'"{name}"' if name == "all" else name  # label=all is all classes
-    escaped = BEFORE_QUOTE.sub(lambda each: 2 * each[1] + r"\"" * bool(each[2]), text)
-    escaped = escaped.replace("'", r"'\''")  # in a shell
-    return f"""'label="{escaped}"'"""
+    in_shell = quote(text, '"').replace("'", r"'\''")
+    return f"'label={in_shell}'"
 
 
 def tell_label(label: str | int | None, classes: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
-from ddpm_cli.files import csv_text, load_text, save_text, write_atomically
+from ddpm_cli.files import csv_text, is_inside, load_text, save_text, write_atomically
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
 
@@ -28,7 +28,7 @@ GRID, FILM = "grid.png", ("film.png", "film_x0.png", "film.gif")
 PICTURES = (GRID, *FILM)  # of many images
 COLUMNS = ["index", "label", "png", "npz", "row"]
 NUMBER, LONGEST, MOST_BYTES = re.compile("[0-9]{1,12}"), 5000, 2**30  # of an index, a row, the file
-UNREADABLE = (
+DAMAGE = (
     *(OSError, ValueError, LookupError, SyntaxError, BadZipFile),
     Image.DecompressionBombError,
 )
@@ -88,7 +88,7 @@ class ImageStore:
     def read_rows(self) -> dict[int, dict[str, str]]:
         """Read the rows of the index by image; a row counts if it is whole and no file is empty."""
         kinds, path = ["png"] * self.png + ["npz"] * self.npz, self.folder / INDEX
-        if not kinds or not path.exists():
+        if not kinds:
             return {}
         is_whole = cache(lambda name: is_content_of(self.folder, self.folder / name))
         lines = bounded_text(path, MOST_BYTES).split("\n")[:-1]
@@ -113,7 +113,7 @@ class ImageStore:
                     if self.npz
                     else np.array(Image.open(self.folder / name, formats=["PNG"]))
                 )
-            except UNREADABLE as error:
+            except DAMAGE as error:
                 raise ValueError(
                     f"cannot read {str(self.folder / name)!r}: {error}; "
                     "remove it, and its images are drawn again"
@@ -141,5 +141,4 @@ class ImageStore:
 
 def is_content_of(folder: Path, file: Path) -> bool:
     """Whether a file is there, not empty, and in a folder, also behind links."""
-    inside = file.resolve().is_relative_to(folder.resolve())
-    return inside and file.is_file() and file.stat().st_size > 0
+    return is_inside(file, folder) and file.is_file() and file.stat().st_size > 0

@@ -1,21 +1,19 @@
 """Generated images as a source: what ddpm-sample or another program has written."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
-from typing import TypeVar
 
 from ddpm_cli.console import fact
 from ddpm_cli.data import Source, arrays, folder
-from ddpm_cli.data.sources.source import files_version, hash_parts
+from ddpm_cli.data.sources.mixture import join_sources
+from ddpm_cli.data.sources.source import files_version
 from ddpm_cli.files import user_path
 from ddpm_cli.generation.store import INDEX, PICTURES, ImageStore
 from ddpm_cli.images import open_image
 
 ARRAYS = 8  # files of arrays in memory
-Place = TypeVar("Place")
 
 
 def generated_source(text: str) -> Source:
@@ -27,7 +25,7 @@ def generated_source(text: str) -> Source:
         if rows := store.read_rows():
             return indexed_source(store, [rows[index] for index in sorted(rows)])
     if files := sorted(map(str, path.glob("*.npz"))):
-        return joined_source([arrays(path=file) for file in files])
+        return join_sources([arrays(path=file) for file in files])
     return without_pictures(folder(path=text))
 
 
@@ -50,35 +48,17 @@ def indexed_source(store: ImageStore, rows: Sequence[dict[str, str]]) -> Source:
     )
 
 
-def joined_source(sources: Sequence[Source]) -> Source:
-    """The images of several sources, one after another."""
-    ends = list(accumulate(source.count for source in sources))
-
-    def at(index: int) -> tuple[Source, int]:
-        place = bisect_right(ends, index)
-        return sources[place], index - ends[place] + sources[place].count
-
-    return Source(
-        ends[-1],
-        lambda index: (found := at(index))[0].open(found[1]),
-        lambda index: (found := at(index))[0].name(found[1]),
-        None,
-        [],
-        lambda: hash_parts([source.version() for source in sources]),
-    )
-
-
 def without_pictures(source: Source) -> Source:
     """A folder's images, apart from the pictures of many images that `ddpm-sample` writes."""
     names = [Path(source.name(index)).name for index in range(source.count)]
-    kept = [index for index, name in enumerate(names) if name not in PICTURES]
+    places = [index for index, name in enumerate(names) if name not in PICTURES]
     if left := sorted({*names} & {*PICTURES}):
         fact("left out", f"{', '.join(left)}: pictures of many images")
-    return Source(
-        len(kept),
-        lambda index: source.open(kept[index]),
-        lambda index: source.name(kept[index]),
-        None,
-        [],
-        source.version,
+    return replace(
+        source,
+        count=len(places),
+        open=lambda index: source.open(places[index]),
+        name=lambda index: source.name(places[index]),
+        labels=None,
+        classes=[],
     )

@@ -78,7 +78,7 @@ def memory_fault(network: nn.Module, device: torch.device) -> str:
 def copies_asynchronously(device: torch.device) -> bool:
     """Whether a copy to or from a device may end after the call.
 
-    torch keeps a tensor's memory until the copy has ended on CUDA alone; on MPS it does not.
+    torch keeps a tensor's memory until the end of a copy on CUDA only, not on MPS.
     """
     return device.type == "cuda"
 

@@ -1,4 +1,4 @@
-"""The memory of this machine and of its devices, as far as the system tells it."""
+"""The memory of this machine and of its devices, where the system reports it."""
 
 import math
 import os

@@ -157,9 +157,8 @@ def original_facts(image: Image.Image | NDArray[Any]) -> tuple[int, int, bytes, 
     """Width, height, mode, least and greatest value, and pages of an image that is not prepared."""
     mode = image_mode(image)
     extremes = value_extremes(image) if value_kind(mode) else (0.0, 0.0)
-    if isinstance(image, Image.Image):
-        return *upright_size(image), mode.encode(), *extremes, page_count(image)
-    return image.shape[1], image.shape[0], mode.encode(), *extremes, page_count(image)
+    width, height = upright_size(image) if isinstance(image, Image.Image) else image.shape[1::-1]
+    return width, height, mode.encode(), *extremes, page_count(image)
 
 
 def fault_text(error: Exception) -> str:

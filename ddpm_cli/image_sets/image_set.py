@@ -129,7 +129,7 @@ def load_image_set(
 
 
 def remarks(decoded: Decoded, source: Source) -> list[tuple[str, str]]:
-    """What a source leaves out of its files, for the screen."""
+    """The remarks of a source, with a remark on further pages that are left out."""
     pages = decoded.records["pages"].astype(np.int64)
     several, further = int((pages > 1).sum()), int((pages - 1).clip(0).sum())
     if not several or source.pages == "all":

@@ -30,8 +30,9 @@ class ValueRange:
 
     def __str__(self) -> str:
         """The range in one line, with a remedy if its white is far away."""
-        found = f"{self.kind} values of {self.images:,} images run from {self.least:g} to "
-        text = f"{found}{self.most:g}; {self.black:g} is black, {self.white:g} is white"
+        extremes = f"run from {self.least:g} to {self.most:g}"
+        text = f"{self.kind} values of {self.images:,} images {extremes}; "
+        text += f"{self.black:g} is black, {self.white:g} is white"
         if self.clipped:
             text += f"; {self.clipped:,} images have values beyond, which are clipped"
         bits = max(8, int(self.most).bit_length())
@@ -42,7 +43,7 @@ class ValueRange:
 
 
 def first_ranges(preparation: Preparation, rules: Rules) -> Ranges | None:
-    """The ranges by kind that are likely before an image is seen; None: each image has its own."""
+    """The ranges by kind that are tried first; None: each image has its own range."""
     if preparation.range == "auto":
         return {kind: ranges[0] for kind, ranges in RANGES.items()} if rules != 1 else None
     if rules == 1:
@@ -52,7 +53,7 @@ def first_ranges(preparation: Preparation, rules: Rules) -> Ranges | None:
 
 
 def stream_ranges(preparation: Preparation, rules: Rules) -> Ranges | None:
-    """The ranges by kind that need not be seen; None: each image has its own."""
+    """The ranges by kind that depend on no image; None: each image has its own range."""
     ranges = first_ranges(preparation, rules)
     if ranges is None or preparation.range != "auto":
         return ranges
@@ -77,7 +78,7 @@ def set_ranges(records: NDArray[Any], source: Source, preparation: Preparation) 
 def ranges_by_kind(
     records: NDArray[Any], source: Source, preparation: Preparation
 ) -> Ranges | None:
-    """The ranges of all kinds, with those of the kinds in a set; None: each image has its own."""
+    """The ranges of all kinds, as the images of a set need them; None: each image has its own."""
     if (likely := first_ranges(preparation, source.rules)) is None:
         return None
     ranges = set_ranges(records, source, preparation)

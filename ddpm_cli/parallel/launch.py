@@ -31,7 +31,7 @@ AGENTS = [
     logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")
 ]
 ECHO = f"{EchoError.__name__}: "
-BEGUN, FINISHED = "begun", "finished"
+BEGUN_MARK, FINISHED_MARK = "begun", "finished"  # empty files for the parent process
 
 
 def process_count(asked: int | str, device: str, option: str = "processes") -> int:
@@ -71,9 +71,9 @@ def run_in_processes(
         try:
             elastic_launch(launch_config(count, folder), run_rank)(threads, job, args)
         except SignalException:
-            if not list(Path(folder).rglob(FINISHED)):
+            if not list(Path(folder).rglob(FINISHED_MARK)):
                 print(f"error: {printable(unfinished_reason(Path(folder)))}", file=sys.stderr)
-                has_begun = list(Path(folder).rglob(BEGUN))
+                has_begun = list(Path(folder).rglob(BEGUN_MARK))
                 raise (KeyboardInterrupt if has_begun else NothingToSaveError) from None
             return False
         except ChildFailedError as error:
@@ -119,12 +119,12 @@ def unfinished_reason(folder: Path) -> str:
 
 def mark_begun() -> None:
     """Record that the run has begun, so that a stop does not remove its folder."""
-    mark_launch(BEGUN)
+    mark_launch(BEGUN_MARK)
 
 
 def mark_resumable() -> None:
     """Record that the run can be resumed from its stored state if it is stopped now."""
-    mark_launch(FINISHED)
+    mark_launch(FINISHED_MARK)
 
 
 def mark_launch(name: str) -> None:

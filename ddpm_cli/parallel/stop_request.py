@@ -62,7 +62,7 @@ class StopRequest(Event):
 
 @contextmanager
 def stop_on_signals(group: ProcessGroup) -> Iterator[StopRequest]:
-    """Yield a request to stop. Until it begins, a signal ends the process at once.
+    """Yield a request to stop. Before its `begin`, a signal ends the process at once.
 
     A process of our own launch then dies of the signal, even while it waits for a GPU; the parent
     process cleans up. Raises ValueError in a thread that receives no signals.

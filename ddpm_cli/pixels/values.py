@@ -64,7 +64,7 @@ def range_rule(least: float, most: float) -> str:
 
 
 def own_range(kind: str, most: float) -> Range:
-    """The range of one image by its brightest value, as the rules of version 1 have it."""
+    """The range of one image by its brightest value, by version 1 of the rules."""
     whites = (1, 255) if kind == "float" else ()
     return 0, next((white for white in whites if most <= white), 65535)
 
@@ -81,7 +81,10 @@ def image_range(image: Image.Image | Values, ranges: Ranges | None, rules: int) 
     return ranges[kind]
 
 
-def to_eight_bits(values: Values, black: float, white: float) -> NDArray[np.uint8]:
-    """Values as bytes, those beyond black and white clipped."""
-    shares = (values.astype(np.float64) - black) / (white - black)
+def to_eight_bits(
+    image: Image.Image | Values, ranges: Ranges | None, rules: int
+) -> NDArray[np.uint8]:
+    """The values of an image as bytes; values beyond black and white are clipped."""
+    black, white = image_range(image, ranges, rules)
+    shares = (np.asarray(image, dtype=np.float64) - black) / (white - black)
     return (shares * 255).round().clip(0, 255).astype(np.uint8)

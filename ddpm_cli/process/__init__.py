@@ -1,1 +1,1 @@
-"""A process among others: the signals that stop it, and the locks on what it writes."""
+"""Signals that stop a process, and locks on the files that a process writes."""

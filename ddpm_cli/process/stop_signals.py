@@ -1,7 +1,6 @@
 """The signals that ask a command to stop."""
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
@@ -20,7 +19,7 @@ def stop_signals() -> list[signal.Signals]:
 
     A thread beside the main thread, as of a web page or a notebook, receives none.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if current_thread() is not main_thread():
         return []
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
     return [
@@ -32,17 +31,13 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let every signal that asks to stop interrupt the command as Ctrl-C does.
-
-    Python lets only the main thread handle signals.
-    """
+    """Let every signal that asks to stop interrupt the command as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = stop_signals() if current_thread() is main_thread() else []
-    own = [number for number in numbers if number != signal.SIGINT]
-    before = {number: signal.signal(number, interrupt) for number in own}
+    others = [number for number in stop_signals() if number != signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in others}
     try:
         yield
     finally:

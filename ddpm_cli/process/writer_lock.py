@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
-Written: TypeAlias = Literal["training", "images", "evaluation", "report"]
+Artifact: TypeAlias = Literal["training", "images", "evaluation", "report"]
 LOCK, SIGN = ".{}.lock", ".{}.owner"  # the system's lock, and the sign of life
 RENEWAL, LIFETIME = 15, 120  # seconds between signs of life, and seconds for which a sign counts
 LONGEST = 4096  # the most characters of a sign of life
@@ -51,7 +51,7 @@ def this_process() -> Owner:
 
 
 @contextmanager
-def writer_lock(folder: Path, written: Written, *, first: bool = True) -> Iterator[None]:
+def writer_lock(folder: Path, artifact: Artifact, *, first: bool = True) -> Iterator[None]:
     """Hold the lock of what this launch writes into a folder.
 
     first: whether this is the first process of its launch; the others share its lock. Raises
@@ -60,14 +60,14 @@ def writer_lock(folder: Path, written: Written, *, first: bool = True) -> Iterat
     if not first:
         yield
         return
-    path, sign = (folder / name.format(written) for name in (LOCK, SIGN))
+    path, sign = (folder / name.format(artifact) for name in (LOCK, SIGN))
     lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
     owner, ended = this_process(), Event()
     try:
         claim(lock, sign, owner)
     except OSError as error:
         lock.release()
-        raise ValueError(refusal_text(folder, written, read_owner(sign), error)) from None
+        raise ValueError(refusal_text(folder, artifact, read_owner(sign), error)) from None
     thread = Thread(target=renew_sign, args=(sign, owner, ended), daemon=True)
     thread.start()
     try:
@@ -98,11 +98,11 @@ def claim(lock: FileLock, sign: Path, owner: Owner) -> None:
         json.dump(asdict(owner), file)
 
 
-def refusal_text(folder: Path, written: Written, owner: Owner | None, error: OSError) -> str:
-    """Why a folder cannot be written to, and what remains to be done."""
+def refusal_text(folder: Path, artifact: Artifact, owner: Owner | None, error: OSError) -> str:
+    """The reason why a folder cannot be written to, and a remedy."""
     if not isinstance(error, Timeout | FileExistsError):
         return f"{str(folder)!r} must be a folder that can be written to: {error.strerror}"
-    busy = f"{owner or 'another process'} is writing the {written} in {str(folder)!r}"
+    busy = f"{owner or 'another process'} is writing the {artifact} in {str(folder)!r}"
     end = "" if isinstance(error, Timeout) else f" ({LIFETIME} s after its last sign of life)"
     return f"{busy}; wait until it has ended{end}, or stop it"
 
@@ -141,7 +141,7 @@ def read_owner(sign: Path) -> Owner | None:
     if not sign.is_file():
         return None
     try:
-        with sign.open() as file:
+        with sign.open(encoding="utf-8") as file:
             content = json.loads(file.read(LONGEST))
         texts = {name: str(content[name]) for name in ("host", "launch", "since")}
         return Owner(process=int(content["process"]), **texts)

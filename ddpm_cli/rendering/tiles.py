@@ -11,10 +11,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ddpm_cli.files import write_atomically
+from ddpm_cli.text import cut_text
 
 ImageBytes: TypeAlias = UInt8[np.ndarray, "_ _ _ _"]  # images, channels, rows, columns
 Picture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # channels, rows, columns
-LONGEST = 200  # characters of a label
 GREY, GAP = 128, 2  # the colour and the width of gaps between and around tiles
 
 
@@ -34,7 +34,7 @@ def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Pic
 
     A long label is cut.
     """
-    rows = [(label[:LONGEST], images) for label, images in rows]
+    rows = [(cut_text(label), images) for label, images in rows]
     strips = [mosaic(images, None, tile) for _, images in rows]
     font = ImageFont.load_default(max(12, min(each.shape[1] for each in strips) // 3))
     margin = math.ceil(max(font.getlength(label) for label, _ in rows)) + 12

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ddpm_cli.rendering.figure import save_figure
 from ddpm_cli.run_folder.curves import Curves
+from ddpm_cli.text import cut_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Panel: TypeAlias = tuple[str, ...]  # metrics on the same axes, the second metric dashed
 Over: TypeAlias = Literal["step", "images"]
-LONGEST = 200  # characters of a label
 CYCLE = 10  # colours in Matplotlib's own order; more runs take colours from a colour map
 
 
@@ -64,7 +64,7 @@ def draw_panels(
         axes.grid(alpha=0.3)
     every[-1].set_xlabel(over)
     lines = [Line2D([], [], color=colour) for colour in colours]
-    texts = [label[:LONGEST] for label in runs]
+    texts = list(map(cut_text, runs))
     labels, columns = list(map(escape_dollars, texts)), max(1, 100 // (8 + max(map(len, texts))))
     figure.legend(lines, labels, loc="outside upper center", ncols=columns)
 

@@ -45,7 +45,7 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
 
 
 def rules_override(checkpoint: Checkpoint) -> list[str]:
-    """The override that keeps the rules of images of a run from before rules had versions."""
+    """The override that reads images as a run did whose configuration names no rules."""
     named = OmegaConf.select(checkpoint.config, "data.rules", default=None) is not None
     return ["data.rules=1"] if data_rules(checkpoint.config) == 1 and not named else []
 

@@ -1,6 +1,5 @@
 """The numbers that training runs wrote, and labels that distinguish the runs."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ddpm_cli.config.schema import option_differences
 from ddpm_cli.files import folders_with
 from ddpm_cli.run_folder.layout import HYDRA, METRICS
 from ddpm_cli.run_folder.rows import metric_rows
+from ddpm_cli.text import natural_key
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = config_path(folder)
     try:
-        text = bounded_text(path) if path.is_file() else ""
-        config = OmegaConf.to_container(plain_yaml(text))
+        config = OmegaConf.to_container(plain_yaml(bounded_text(path)))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not the configuration of a run: {error}") from error
     return {str(name): node for name, node in config.items()} if isinstance(config, dict) else {}
@@ -88,16 +87,10 @@ def run_folders(path: Path) -> list[Path]:
         raise ValueError(f"runs must be folders, but there is none at {str(path)!r}")
     if (path / METRICS).is_file():
         return [path]
-    runs = sorted(folders_with(path, METRICS), key=natural_order)
+    runs = sorted(folders_with(path, METRICS), key=lambda run: natural_key(str(run)))
     if not runs:
         raise ValueError(f"there is no {METRICS} in {str(path)!r}, nor in a folder below it")
     return runs
-
-
-def natural_order(folder: Path) -> list[str | int]:
-    """A folder's path, split so that its numbers compare as numbers."""
-    parts = re.split(r"(\d{1,9})", str(folder))
-    return [int(part) if part.isdecimal() else part for part in parts]
 
 
 def curve_labels(runs: Sequence[Curves]) -> list[str]:

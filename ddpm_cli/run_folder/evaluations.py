@@ -72,7 +72,7 @@ def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> N
         return
     path = run / EVALUATIONS
     try:
-        text = bounded_text(path, MOST_BYTES) if path.is_file() else ""
+        text = bounded_text(path, MOST_BYTES)
         old = set(text.splitlines())
         new = "".join(f"{line}\n" for line in map(json.dumps, rows) if line not in old)
         append_text(path, "\n" * (bool(text) and not text.endswith("\n")) + new)

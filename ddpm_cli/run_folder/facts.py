@@ -45,9 +45,8 @@ class RunFacts(logging.Handler):
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read the facts in a folder; return {} if no facts can be read."""
-    path = folder / NAME
     try:
-        facts = plain_json(bounded_text(path)) if path.is_file() else {}
+        facts = plain_json(bounded_text(folder / NAME))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -12,8 +12,7 @@ def typed_overrides(folder: Path) -> list[str]:
     """Read the overrides as typed, the last of equal overrides; return [] if the file is bad."""
     path = folder / HYDRA / "overrides.yaml"
     try:
-        text = bounded_text(path) if path.is_file() else ""
-        content = OmegaConf.to_container(plain_yaml(text))
+        content = OmegaConf.to_container(plain_yaml(bounded_text(path)))
     except ValueError:
         return []
     texts = [each for each in content if isinstance(each, str)] if isinstance(content, list) else []

@@ -60,8 +60,11 @@ def json_rows(path: Path, most: int = MOST_BYTES) -> list[dict[str, Any]]:
 
 
 def read_lines(path: Path, most: int) -> list[str]:
-    """Read the lines of a file; a missing file has one empty line. Raises ValueError for limits."""
-    lines = (bounded_text(path, most) if path.is_file() else "").rstrip("\n").split("\n")
+    """Read the lines of a file; a missing file has one empty line.
+
+    Raises ValueError for more or longer lines than a run has.
+    """
+    lines = bounded_text(path, most).rstrip("\n").split("\n")
     if len(lines) > MOST_ROWS or max(map(len, lines)) > LONGEST:
         limits = f"{MOST_ROWS:,} rows of at most {LONGEST:,} characters"
         raise ValueError(f"{str(path)!r} must have at most {limits}")

@@ -164,7 +164,10 @@ def resume_command(sweep: Sweep) -> str:
 
 
 def doubts(sweep: Sweep) -> list[str]:
-    """What of the command needs trust: all but choices, options of groups, and a few of Hydra."""
+    """The parts of the command that need trust.
+
+    Choices, options of groups, the seed, and a few options of Hydra need none.
+    """
     typed = [*sweep.overrides, *sweep.hydra]
     doubtful = [each for each in typed if not (is_recipe(each) or OF_HYDRA.fullmatch(each))]
     doubtful += [f"--config-dir={sweep.config_dir}"] * (sweep.config_dir is not None)

@@ -98,8 +98,8 @@ def measure_setting(
     with count_batches(inputs.denoiser.network) as sizes:
         since = time.perf_counter()
         guide = generator.guide and count_calls(generator.guide, sizes)
-        counted = replace(generator, guide=guide)
-        images = torch.cat(list(draw_batches(counted, options.n, options.batch, advance)))
+        generator = replace(generator, guide=guide)
+        images = torch.cat(list(draw_batches(generator, options.n, options.batch, advance)))
         seconds = time.perf_counter() - since
     features = extract_features(inputs.extract, images)
     distance = frechet_distance(inputs.reference, moments(features))
@@ -121,11 +121,11 @@ def count_batches(network: nn.Module) -> Iterator[list[int]]:
 def count_calls(guide: Denoise, sizes: list[int]) -> Denoise:
     """A guide that adds the size of every batch to a list."""
 
-    def counted(x_t: Images, t: Time, *label: Labels | None) -> Estimate:
+    def count_call(x_t: Images, t: Time, *label: Labels | None) -> Estimate:
         sizes.append(len(x_t))
         return guide(x_t, t, *label)
 
-    return counted
+    return count_call
 
 
 def draw_batches(

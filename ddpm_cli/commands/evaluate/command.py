@@ -25,7 +25,7 @@ from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
-from ddpm_cli.console import fact, logging_to, printable
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
@@ -110,7 +110,7 @@ def log_evaluation(
         generated, part = run.generated, parts[inputs.reference]
         fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
         if generated.resized:
-            log.warning("warning: %s", printable(generated.resized))
+            log.warning("warning: %s", generated.resized)
         if finished:
             there = min(finished, options.samples)
             fact("resumed", f"{there:,} of {options.samples:,} images are there")

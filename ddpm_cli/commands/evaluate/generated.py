@@ -88,8 +88,8 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
     values = {name: getattr(generation, name) for name in STEERING}
     if generation.guide is not None:
         values["guide"] = file_hash(generation.guide)[:10]
-    idle = vars(GenerationOptions())
-    steering = {name: value for name, value in values.items() if value != idle[name]}
+    defaults = vars(GenerationOptions())
+    steering = {name: value for name, value in values.items() if value != defaults[name]}
     sampler = f"{name} {generator.steps} steps, {options_text(own)}"
     return GeneratedImages(drawn, sampler, options_text(steering), drawn)
 

@@ -8,7 +8,7 @@ from ddpm_cli.config.schema import at_least, refuse_idle
 from ddpm_cli.evaluation.metric_registry import full_names
 from ddpm_cli.generation.options import STEERING, GenerationOptions
 
-GIVEN = "with generated, whose images are there"
+WITH_GENERATED = "with generated, whose images are there"
 ONLY_NLL = "with metrics=[nll], which draws no images"
 
 
@@ -56,7 +56,7 @@ class Options:
             refuse_idle(self, "samples generated png reference", ONLY_NLL)
         if self.generated is not None:
             own = "samples png" if "nll" in self.metrics else "samples png seed weights"
-            refuse_idle(self, own, GIVEN)
+            refuse_idle(self, own, WITH_GENERATED)
 
     @property
     def only_nll(self) -> bool:
@@ -77,7 +77,7 @@ def refuse_idle_drawing(
     """Refuse options of the images to draw if none are drawn; a label also names the reference."""
     if options.generated is None and not options.only_nll:
         return
-    where = ONLY_NLL if options.only_nll else GIVEN
+    where = ONLY_NLL if options.only_nll else WITH_GENERATED
     names = ["precision", *STEERING]
     if not options.only_nll and generation.label != "all":
         names.remove("label")

@@ -74,7 +74,7 @@ class Options:
                 raise ValueError(f"indices must be of images, from 0 on, but are {self.indices}")
 
     @property
-    def wanted(self) -> Sequence[int]:
+    def wanted_indices(self) -> Sequence[int]:
         """The indices of the images to draw."""
         return range(self.n) if self.indices is None else sorted(set(self.indices))
 
@@ -85,7 +85,7 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     generation = bind_options(GenerationOptions, cfg)()
     if generation.interpolate is not None:
         refuse_idle(options, "indices", "with interpolate, whose images are the first n")
-    count = min(len(options.wanted), process_count(options.processes, options.device))
+    count = min(len(options.wanted_indices), process_count(options.processes, options.device))
     args = OmegaConf.to_container(cfg), options, generation, invocation.folder
     named, folder = invocation.folder_is_named, invocation.folder
     try:
@@ -141,18 +141,18 @@ def open_folder(
     options: Options,
     group: ProcessGroup,
 ) -> tuple[int, dict[int, dict[str, str]]]:
-    """Open the store, and return the batch size and the rows of the wanted images in it.
+    """Open the store; return the batch size and the rows of the images that the store holds.
 
     Raises ValueError if the folder holds images of other settings.
     """
-    n, batch_size = len(options.wanted), options.batch
+    n, batch_size = len(options.wanted_indices), options.batch
     if batch_size == "auto":
         batch_size = choose_batch_size(generator, n, store)
     store.open(provenance(generator, str(checkpoint.path), n, batch_size))
     if group.count > 1 and (store.png or store.npz):
         mark_resumable()
     rows = store.read_rows()
-    rows = {index: rows[index] for index in options.wanted if index in rows}
+    rows = {index: rows[index] for index in options.wanted_indices if index in rows}
     log_sampling(generator, checkpoint, options, batch_size, len(rows), group)
     return batch_size, rows
 
@@ -163,14 +163,14 @@ def grid_indices(generator: Generator, options: Options) -> Sequence[int]:
     Raises ValueError if the grid is the only output and does not hold all images.
     """
     rows = len(generator.classes) if generator.options.label == "all" else 1
-    n = len(options.wanted)
+    n = len(options.wanted_indices)
     most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(n / rows))
     if n > most and options.grid and not (options.png or options.npz):
         raise ValueError(
             f"a grid shows the first {most} images, but n is {n}: "
             "add png=true or npz=true for the others"
         )
-    return options.wanted[:most] if options.grid else []
+    return options.wanted_indices[:most] if options.grid else []
 
 
 def log_sampling(
@@ -196,7 +196,7 @@ def log_sampling(
         share = float(generator.sampler.mask.float().mean())
         fact("inpaint", f"{share:.0%} of the image is painted")
     if finished:
-        fact("resumed", f"{finished:,} of {len(options.wanted):,} images are there")
+        fact("resumed", f"{finished:,} of {len(options.wanted_indices):,} images are there")
 
 
 def draw_images(
@@ -209,8 +209,8 @@ def draw_images(
     group: ProcessGroup,
 ) -> dict[int, Pixels]:
     """Draw the missing images; return the images in `shown` in the first process."""
-    wanted = options.wanted if shown or store.png or store.npz else []
-    mine = draw_missing(generator, store, wanted, batch_size, finished, shown, group)
+    indices = options.wanted_indices if shown or store.png or store.npz else []
+    mine = draw_missing(generator, store, indices, batch_size, finished, shown, group)
     parts = group.gather(mine)
     return {index: image for part in parts for index, image in part.items()}
 
@@ -233,4 +233,4 @@ def write_outputs(
         save_png(folder / GRID, labelled_rows(rows) if rows else grid(images))
         yield folder / GRID
     if options.film:
-        yield from write_film(generator, options.wanted, folder)
+        yield from write_film(generator, options.wanted_indices, folder)

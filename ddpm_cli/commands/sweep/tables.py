@@ -8,10 +8,9 @@ from ddpm_cli.files import csv_text
 from ddpm_cli.run_folder.curves import short_names
 from ddpm_cli.run_folder.evaluations import protocol_warning
 from ddpm_cli.sweeps import Job, Sweep, by_rank, effects, given_options, swept_options
-from ddpm_cli.text import align
+from ddpm_cli.text import align, cut_text
 
 LONG = re.compile(r"-?\d*\.\d{5,}(e-?\d+)?")  # a number with many digits
-LONGEST = 200  # characters of a cell
 EFFECTS = ("option", "value", "jobs", "mean", "lowest", "highest")
 
 
@@ -60,7 +59,7 @@ def short_text(value: object) -> str:
     text = str(value)
     if isinstance(value, float) or LONG.fullmatch(text):
         return f"{float(text):.4g}"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return cut_text(text)
 
 
 def jobs_csv(jobs: Sequence[Job], metric: str) -> str:

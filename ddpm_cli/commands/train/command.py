@@ -128,7 +128,7 @@ def train(
 
 
 def clean_up(folder: Path, *, is_new: bool) -> None:
-    """Remove the lock of processes that died, and what a run without a step has written.
+    """Remove the lock of dead processes, and the files of a run without a step.
 
     is_new: whether the folder was empty before. A folder that another launch writes stays.
     """

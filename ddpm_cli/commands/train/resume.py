@@ -115,7 +115,7 @@ def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: in
 
 
 def rules_remedy(checkpoint: Checkpoint, cfg: DictConfig) -> str:
-    """The option that reads the images as the run of before did, if other rules read them now."""
+    """The option that reads the images as the run did, if the rules have changed since."""
     before, now = data_rules(checkpoint.config), data_rules(cfg)
     if None in (before, now) or before == now:
         return ""

@@ -53,28 +53,26 @@ def archive(*, path: str, pages: Pages = "first", rules: Rules = 2) -> Source:
     if not names:
         more = "".join(f"; {label} {text}" for label, text in remarks)
         raise ValueError(f"path must hold images (.jpg, .png, ...), but {path!r} holds none{more}")
-    kept: Sequence[int] = range(len(names))
-    texts: Sequence[str | None]
-    folders = all(each.labels is None for each in listings)
-    if not folders:
-        texts = [text for each in listings for text in each.labels or [None] * len(each.names)]
-    else:
-        kept, texts, more_remarks = folder_classes(names, rules)
+    if folders := all(each.labels is None for each in listings):
+        places, texts, more_remarks = folder_classes(names, rules)
         remarks += more_remarks
-    places = [each.file for each in listings for _ in each.names]
+    else:
+        places = range(len(names))
+        texts = [text for each in listings for text in each.labels or [None] * len(each.names)]
+    homes = [each.file for each in listings for _ in each.names]
     reads = [read for each in listings for read in each.reads]
     numbers, classes = number_classes(texts, rules, folders=folders)
     source = Source(
-        len(kept),
-        lambda index: open_member(reads[kept[index]]),
-        lambda index: f"{names[kept[index]]!r} in {str(places[kept[index]])!r}",
+        len(places),
+        lambda index: open_member(reads[places[index]]),
+        lambda index: f"{names[places[index]]!r} in {str(homes[places[index]])!r}",
         numbers,
         classes,
         lambda: files_version(map(str, files)),
         rules=rules,
         remarks=remarks,
     )
-    return source if pages == "first" else source_of_pages(source, [names[each] for each in kept])
+    return source if pages == "first" else source_of_pages(source, [names[each] for each in places])
 
 
 def open_member(read: Callable[[], bytes]) -> Image.Image:

@@ -8,6 +8,7 @@ from typing import Any
 import fsspec
 from PIL import Image
 
+from ddpm_cli.files import is_inside
 from ddpm_cli.images import open_image
 
 
@@ -18,13 +19,13 @@ class CellFiles:
     A table may come from a stranger: an address in it could read any file, start a request, or run
     code (`reference://`).
 
-    folder: the data set's folder on this machine. repository: its name on the hub. found: folders
-    of the files that `datasets` itself has found; its cells are paths in them, and `zip://` ones.
+    folder: the data set's folder on this machine. repository: its name on the hub. roots: folders
+    of the files that `datasets` itself lists; cells name such files by absolute paths or `zip://`.
     """
 
     folder: str | None = None
     repository: str | None = None
-    found: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
     def open(self, cell: dict[str, Any] | None) -> Image.Image:
         """Open the image in a cell: its bytes, or the file of the data set that it names."""
@@ -42,21 +43,20 @@ class CellFiles:
 
     def local_path(self, name: str) -> str | None:
         """The path of a file that a cell names, if it lies in the data set, links followed."""
-        if "://" in name or "\0" in name:
+        if not name or "://" in name or "\0" in name:
             return None
         if self.folder is None and not os.path.isabs(name):
             return None
         path = os.path.realpath(os.path.join(self.folder or "", name))
-        allowed = self.found if os.path.isabs(name) else (self.folder or "",)
-        inside = any(path.startswith(os.path.join(os.path.realpath(root), "")) for root in allowed)
-        return path if inside else None
+        roots = self.roots if os.path.isabs(name) else (self.folder or "",)
+        return path if any(is_inside(path, root) for root in roots) else None
 
     def address(self, name: str) -> str | None:
         """The address of a file in the data set's repository, or in one of its zips."""
         *inner, outer = name.split("::")
         if ".." in name.split("/") or not all(each.startswith("zip://") for each in inner):
             return None
-        if inner and not self.found:
+        if inner and not self.roots:
             return None
         own = f"hf://datasets/{self.repository}"
         if self.repository and not inner and "://" not in outer and not os.path.isabs(outer):

@@ -37,7 +37,7 @@ def folder(
     if not path or not os.path.isdir(root):
         raise ValueError(f"path must be a folder, but there is none at {path!r}")
     names, remarks = folder_images(path, root, rules)
-    kept: Sequence[int] = range(len(names))
+    places: Sequence[int] = range(len(names))
     listing = Path(root, DATASET_TOOL)
     texts: Sequence[str | None] | None = None
     if labels is not None:
@@ -45,10 +45,10 @@ def folder(
     elif rules == 2 and listing.is_file():
         texts = labels_of_dataset_tool(listing.read_bytes(), names)
     if folders := texts is None:
-        kept, texts, more = folder_classes(names, rules)
+        places, texts, more = folder_classes(names, rules)
         remarks += more
     numbers, classes = number_classes(texts, rules, folders=folders)
-    names = [names[each] for each in kept]
+    names = [names[each] for each in places]
     files = [os.path.join(root, name) for name in names]
     source = Source(
         len(names),
@@ -64,7 +64,10 @@ def folder(
 
 
 def folder_images(path: str, root: str, rules: Rules) -> tuple[list[str], Remarks]:
-    """The names of the images in a folder, in order, and remarks. Raises ValueError without one."""
+    """The names of the images in a folder, in order, and remarks.
+
+    Raises ValueError if there are no images.
+    """
     walk = FolderWalk(root)
     try:
         every = sorted([*walk.files(), *(walk.linked_files() if rules == 2 else ())])

@@ -78,7 +78,7 @@ def hub(
 
 
 def loaded_files(name: str, rows: Table, local: str | None, cache_dir: str | None) -> CellFiles:
-    """The files that cells of a data set may name, with those that `datasets` has found itself."""
+    """The files that cells of a data set may name, and the folders that `datasets` lists."""
     if rows.info.builder_name != "imagefolder":
         return CellFiles(local, None if local else name)
     downloads = str(datasets.config.DOWNLOADED_DATASETS_PATH)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from unicodedata import normalize
 
 from ddpm_cli.files import regular_file, user_path
+from ddpm_cli.text import natural_key
 
 Rules: TypeAlias = Literal[1, 2]  # versions of the rules by which images are read
 Remarks: TypeAlias = list[tuple[str, str]]  # labels and texts for the screen
@@ -19,7 +20,6 @@ Pages: TypeAlias = Literal["first", "all"]  # the pages of a file that are image
 DATASET_TOOL = "dataset.json"  # the labels of a set that NVlabs' dataset_tool has written
 LARGEST_LISTING = 2**27  # bytes
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
-DIGITS = re.compile(r"([0-9]{1,20})")
 
 
 def class_order(labels: Iterable[str | None], rules: Rules, *, folders: bool = False) -> list[str]:
@@ -36,11 +36,6 @@ def class_order(labels: Iterable[str | None], rules: Rules, *, folders: bool = F
     if all(map(WHOLE.fullmatch, distinct)):
         return sorted(distinct, key=int)
     return distinct if rules == 1 else sorted(distinct, key=natural_key)
-
-
-def natural_key(text: str) -> list[str | int]:
-    """A text as texts and numbers in turn, which order texts by the numbers in them."""
-    return [int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(text))]
 
 
 def nfc(text: str) -> str:
@@ -88,7 +83,7 @@ def labels_from_file(path: str, names: Sequence[str], rules: Rules) -> list[str 
 
 
 def name_fault(name: str) -> str:
-    """What a name in a file of labels has that no name in a folder has."""
+    """The fault of a name in a file of labels that no name in a folder has."""
     if posixpath.isabs(name) or PureWindowsPath(name).is_absolute():
         return ", an absolute path; names are relative to the folder"
     return ", with backslashes; folders are parted by /" if "\\" in name else ""

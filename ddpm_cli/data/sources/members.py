@@ -18,9 +18,10 @@ BROKEN = (OSError, EOFError, LookupError, RuntimeError, ValueError, *BAD_ARCHIVE
 
 
 def archive_members(file: Path, is_wanted: Callable[[str], bool]) -> list[Member]:
-    """The visible members of an archive in the order of their names; unwanted ones by name alone.
+    """The visible members of an archive in the order of their names.
 
-    The last of several members of one name counts, as when an archive is unpacked.
+    An unwanted member has a name alone. The last of several members of one name counts, as when an
+    archive is unpacked.
     """
     members = zip_members if zipfile.is_zipfile(file) else tar_members
     return sorted(dict(members(file, is_wanted)).items())
@@ -52,7 +53,7 @@ def read_zip_member(file: Path, member: zipfile.ZipInfo) -> bytes:
 
 
 def tar_members(file: Path, is_wanted: Callable[[str], bool]) -> Iterator[Member]:
-    """Yield the visible members of a tar; those of a compressed tar are kept in memory."""
+    """Yield the visible members of a tar; members of a compressed tar are kept in memory."""
     with tarfile.open(file) as tar:
         uncompressed = isinstance(tar.fileobj, BufferedReader)
         for member in tar:
@@ -76,7 +77,7 @@ def tar_members(file: Path, is_wanted: Callable[[str], bool]) -> Iterator[Member
 
 
 def is_visible(name: str) -> bool:
-    """Whether a name is of a file, and neither it nor a folder above it is hidden."""
+    """Whether a name is the name of a visible file in visible folders."""
     *folders, last = PurePosixPath(name).parts or ("",)
     hidden = last.startswith(".") or any(part.startswith((".", "__")) for part in folders)
     return not hidden and not name.endswith("/")

@@ -48,14 +48,14 @@ def several(
     ):
         rule = f"weights must be positive and finite, one for each of the {len(paths)} paths"
         raise ValueError(f"{rule}, but is {weights}")
-    source = join_sources([open_source(path, pages, rules) for path in paths], rules)
-    counts = [count for count, _ in source.parts or ()]
+    sources = [open_source(path, pages, rules) for path in paths]
+    counts = [source.count for source in sources]
     parts = list(zip(counts, weights, strict=True)) if weights else None
-    return replace(source, parts=parts, pages=pages)
+    return replace(join_sources(sources, rules), parts=parts, pages=pages)
 
 
-def join_sources(sources: Sequence[Source], rules: Rules) -> Source:
-    """The images of all sources, one after the other, each source a part of weight 1."""
+def join_sources(sources: Sequence[Source], rules: Rules = 2) -> Source:
+    """The images of all sources, one after the other."""
     ends = list(accumulate(source.count for source in sources))
     classes = class_order((name for source in sources for name in source.classes), rules)
 
@@ -81,7 +81,6 @@ def join_sources(sources: Sequence[Source], rules: Rules) -> Source:
         labels if classes else None,
         classes,
         lambda: hash_parts(source.version() for source in sources),
-        [(source.count, 1.0) for source in sources],
         rules=rules,
         remarks=[remark for source in sources for remark in source.remarks],
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ddpm_cli.data.sources.cells import CellFiles, cell_name
 from ddpm_cli.data.sources.labels import Pages, Remarks, Rules, number_classes
+from ddpm_cli.text import encodable_text
 
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")
 HEAD = 1024  # rows of a stream in memory, for pictures and validation
@@ -65,13 +66,8 @@ class Source:
     def __post_init__(self) -> None:
         name = self.name
         # the class is frozen
-        object.__setattr__(self, "classes", list(map(utf8_text, self.classes)))
-        object.__setattr__(self, "name", lambda index: utf8_text(name(index)))
-
-
-def utf8_text(text: str) -> str:
-    """A text with escapes for what UTF-8 cannot write, such as bytes of a name in Latin-1."""
-    return text.encode("utf-8", "backslashreplace").decode()
+        object.__setattr__(self, "classes", list(map(encodable_text, self.classes)))
+        object.__setattr__(self, "name", lambda index: encodable_text(name(index)))
 
 
 def rows_source(
@@ -136,7 +132,7 @@ def stream_source(
 def hash_parts(parts: Iterable[object]) -> str:
     """A hash of the parts' representations."""
     text = "".join(f"{part!r}\n" for part in parts)
-    return hashlib.blake2b(utf8_text(text).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(encodable_text(text).encode(), digest_size=16).hexdigest()
 
 
 def files_version(names: Iterable[str], root: str = "") -> str:

@@ -1,8 +1,10 @@
-"""The files below a folder and below the folders that links in it name, each folder once."""
+"""The files below a folder and below linked folders, each folder once."""
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from ddpm_cli.files import is_inside
 
 LISTED = 3  # the most names in a remark
 
@@ -11,23 +13,23 @@ LISTED = 3  # the most names in a remark
 class FolderWalk:
     """A walk through a folder.
 
-    links: names of links to folders, to be followed. seen: the real paths of folders.
+    links: names of links to folders that are not read yet. read_folders: the real paths of folders.
     loops: the links that lead to a folder that is read already, or that holds the link.
     special: FIFOs, sockets and devices.
     """
 
     root: str
     links: list[str] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    read_folders: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
 
     def files(self, inside: str = "") -> Iterator[str]:
         """Yield the names of files in visible folders, dead links included; follow no link."""
-        if (path := os.path.realpath(os.path.join(self.root, inside))) in self.seen:
+        if (path := os.path.realpath(os.path.join(self.root, inside))) in self.read_folders:
             self.loops.append(inside.removesuffix("/"))
             return
-        self.seen.add(path)
+        self.read_folders.add(path)
         with os.scandir(os.path.join(self.root, inside)) as entries:
             for entry in entries:
                 name = inside + entry.name
@@ -56,12 +58,10 @@ class FolderWalk:
     def leads_up(self, link: str) -> bool:
         """Whether a link leads to a folder that holds the link or the root."""
         path = os.path.join(self.root, link)
-        inner = map(os.path.realpath, (self.root, os.path.dirname(path)))
-        target = os.path.join(os.path.realpath(path), "")
-        return any(os.path.join(each, "").startswith(target) for each in inner)
+        return is_inside(self.root, path) or is_inside(os.path.dirname(path), path)
 
     def remarks(self) -> Iterator[tuple[str, str]]:
-        """Yield what is not read."""
+        """Yield remarks on links and files that are not read."""
         for names, why in (
             (self.loops, "links to folders that hold the link or are read already"),
             (self.special, "files that are no regular files"),

@@ -2,12 +2,11 @@
 
 import datasets
 import pytest
-from PIL import Image
+from image_folders import GREY, names, tree
 
-from ddpm_cli.data import Preparation, folder
+from ddpm_cli.data import folder
 from ddpm_cli.image_sets import load_image_set
 
-GREY = Preparation(size=4, channels=1, flip=False)
 TREE = [
     "a.png",
     "a b.png",
@@ -21,18 +20,6 @@ TREE = [
 ]
 ODD = ["z/9.png", "b[1]/{x}.png", "h/__y.png"]
 HIDDEN = [".h.png", ".hd/x.png", "h/.x.png", "__pycache__/x.png", "h/__d/e.png", "notes.txt"]
-
-
-def tree(root, names):
-    """A folder with these images."""
-    for level, name in enumerate(names):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4), level).save(root / name, "png")
-    return root
-
-
-def names(source, root):
-    return [source.name(index).removeprefix(f"{root}/") for index in range(source.count)]
 
 
 def labels(source):

@@ -5,26 +5,13 @@ from unicodedata import normalize
 
 import pytest
 from conftest import TINY
+from image_folders import GREY, names, tree
 from PIL import Image
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.cli.messages import one_line
-from ddpm_cli.data import Preparation, folder, several
+from ddpm_cli.data import folder, several
 from ddpm_cli.image_sets import load_image_set
-
-GREY = Preparation(size=4, channels=1, flip=False)
-
-
-def tree(root, names):
-    """A folder with these images."""
-    for level, name in enumerate(names):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4), level).save(root / name, "png")
-    return root
-
-
-def names(source, root):
-    return [source.name(index).removeprefix(f"{root}/") for index in range(source.count)]
 
 
 def texts(source):
