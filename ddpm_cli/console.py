@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ddpm_cli.files import open_unlinked
+from ddpm_cli.files import open_without_links
 from ddpm_cli.text import encodable_text
 
 LABEL = 10  # the width of the column of labels
@@ -37,7 +37,7 @@ class LogFile(logging.FileHandler):
     """A handler that appends to a file of its own, not to another file behind a link."""
 
     def _open(self) -> Any:
-        return open(self.baseFilename, "a", encoding="utf-8", opener=open_unlinked)
+        return open(self.baseFilename, "a", encoding="utf-8", opener=open_without_links)
 
 
 @contextmanager

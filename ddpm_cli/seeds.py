@@ -8,7 +8,7 @@ import torch
 
 from ddpm_cli.shapes import Images
 
-MAX_STEPS = 10**8  # more steps than any run has
+MAX_STEPS, MAX_IMAGES = 10**8, 10**9  # more than any run has
 
 
 class Purpose(IntEnum):

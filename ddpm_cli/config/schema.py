@@ -140,6 +140,13 @@ def at_least(options: object, **lowest: int) -> None:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
 
 
+def at_most(options: object, **highest: int) -> None:
+    """Refuse options above their highest allowed numbers."""
+    for name, high in highest.items():
+        if isinstance(number := getattr(options, name), int | float) and number > high:
+            raise ValueError(f"{name} must be at most {high:,}, but is {number}")
+
+
 def refuse_idle(options: Any, names: str, where: str) -> None:
     """Refuse options of a dataclass that differ from their defaults where they have no effect."""
     for field in fields(options):

@@ -134,8 +134,16 @@ def test_every_sampler_draws(command, trained, sampler):
         (["sampler.eta=nan"], "sampler.eta must be a finite number, but is nan"),
         (["n=0"], "n must be at least 1, but is 0"),
         (["n=many"], "n must be int, but is 'many'"),
-        (["indices=[]"], "indices must be of images, from 0 on, but are []"),
-        (["indices=[3,-1]"], "indices must be of images, from 0 on, but are [3, -1]"),
+        (["indices=[]"], "indices must be at least 0 and less than 1,000,000,000, but are []"),
+        (
+            ["indices=[3,-1]"],
+            "indices must be at least 0 and less than 1,000,000,000, but are [3, -1]",
+        ),
+        (
+            ["indices=[10000000000]"],
+            "indices must be at least 0 and less than 1,000,000,000, but are [10000000000]",
+        ),
+        (["n=1000000001"], "n must be at most 1,000,000,000, but is 1000000001"),
         (["indices=3"], "indices must be a list of int or null, but is 3"),
         (["indices=[3]", "n=5"], "n=5 has no effect with indices"),
         (

@@ -3,7 +3,8 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from ddpm_cli.config.schema import at_least
+from ddpm_cli.config.schema import at_least, at_most
+from ddpm_cli.seeds import MAX_IMAGES
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Options:
 
     def __post_init__(self) -> None:
         at_least(self, n=2, batch=1, seed=0, columns=1)
+        at_most(self, n=MAX_IMAGES)
         if not self.samplers or not self.steps:
             raise ValueError(
                 "samplers and steps must each name at least one: nothing would be compared"

@@ -16,7 +16,7 @@ from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
 from ddpm_cli.config.build import bind_options, options_of
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.schema import parse_options, refuse_idle
+from ddpm_cli.config.schema import at_most, parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import user_path
@@ -31,6 +31,7 @@ from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
+from ddpm_cli.seeds import MAX_IMAGES
 from ddpm_cli.shapes import Pixels
 
 LOG = "sample.log"
@@ -66,12 +67,14 @@ class Options:
             if getattr(self, name) != "auto" and getattr(self, name) < 1:
                 either = ", or auto" * (name != "n")
                 raise ValueError(f"{name} must be at least 1{either}, but is {getattr(self, name)}")
+        at_most(self, n=MAX_IMAGES)
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")
         if self.indices is not None:
             refuse_idle(self, "n", "with indices")
-            if not self.indices or min(self.indices) < 0:
-                raise ValueError(f"indices must be of images, from 0 on, but are {self.indices}")
+            if not self.indices or min(self.indices) < 0 or max(self.indices) >= MAX_IMAGES:
+                rule = f"indices must be at least 0 and less than {MAX_IMAGES:,}"
+                raise ValueError(f"{rule}, but are {self.indices}")
 
     @property
     def wanted_indices(self) -> Sequence[int]:
