@@ -35,6 +35,7 @@ from ddpm_cli.shapes import Pixels
 
 LOG = "sample.log"
 SHOWN, COLUMNS = 256, 10  # images in a grid, and in a row of a grid whose rows are classes
+MAX_IMAGES = 10**12  # more images than any run draws
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,15 @@ class Options:
             if getattr(self, name) != "auto" and getattr(self, name) < 1:
                 either = ", or auto" * (name != "n")
                 raise ValueError(f"{name} must be at least 1{either}, but is {getattr(self, name)}")
+        if self.n > MAX_IMAGES:
+            raise ValueError(f"n must be at most {MAX_IMAGES:,}, but is {self.n:,}")
         if not (self.grid or self.png or self.npz or self.film):
             raise ValueError("grid, png, npz and film are all false: nothing would be written")
         if self.indices is not None:
             refuse_idle(self, "n", "with indices")
-            if not self.indices or min(self.indices) < 0:
-                raise ValueError(f"indices must be of images, from 0 on, but are {self.indices}")
+            if not self.indices or not all(0 <= each < MAX_IMAGES for each in self.indices):
+                rule = f"indices must be of images, from 0 to {MAX_IMAGES - 1:,}"
+                raise ValueError(f"{rule}, but are {self.indices}")
 
     @property
     def wanted(self) -> Sequence[int]:
