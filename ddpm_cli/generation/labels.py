@@ -51,7 +51,9 @@ def quoted_label(name: str) -> str:
 
 def tell_label(label: str | int | None, classes: Sequence[str]) -> None:
     """Log which class a label names, unless it is the name of the class."""
-    if label == "all" and "all" in classes:
+    if label is None and "null" in classes:
+        fact("label", f"null is no label; the class of this name is {quoted_label('null')}")
+    elif label == "all" and "all" in classes:
         fact("label", f"all is every class; the class of this name is {quoted_label('all')}")
     elif label is not None and label != "all":
         name = classes[class_number(label, classes)]

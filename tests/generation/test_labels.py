@@ -70,6 +70,11 @@ def test_a_label_of_no_class_is_refused_with_the_names_and_their_quoting(label, 
         ("all", ["cat", "dog"], []),
         (None, ["cat"], []),
         (
+            None,
+            ["null", "dog"],
+            ["""label      null is no label; the class of this name is 'label="null"'"""],
+        ),
+        (
             "all",
             ["all", "dog"],
             [r"""label      all is every class; the class of this name is 'label="\"all\""'"""],

@@ -53,7 +53,9 @@ def reference_part(data: ImageSet, checkpoint: Checkpoint, label: str | int | No
     if data.labels is None or data.classes != checkpoint.classes:
         known, own = ", ".join(checkpoint.classes), ", ".join(data.classes) or "none"
         rule = f"the classes of the reference must be the checkpoint's, {known}, but are {own}"
-        raise ValueError(f"label={label}: {rule}")
+        same = sorted(data.classes) == sorted(checkpoint.classes)
+        remedy = "; data.rules=1 reads classes in their order of before" * same
+        raise ValueError(f"label={label}: {rule}{remedy}")
     part = images_of_class(data, data, class_number(label, data.classes))
     if (count := len(part.images)) < FEWEST:
         raise ValueError(f"label={label}: two halves take at least {FEWEST}, but there are {count}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
 from ddpm_cli.data.sources.labels import (
     DATASET_TOOL,
+    LARGEST_LISTING,
     Pages,
     Remarks,
     Rules,
@@ -43,7 +44,8 @@ def folder(
     if labels is not None:
         texts = labels_from_file(labels, names, rules)
     elif rules == 2 and listing.is_file():
-        texts = labels_of_dataset_tool(listing.read_bytes(), names)
+        with listing.open("rb") as file:
+            texts = labels_of_dataset_tool(file.read(LARGEST_LISTING + 1), names)
     if folders := texts is None:
         places, texts, more = folder_classes(names, rules)
         remarks += more
