@@ -67,5 +67,5 @@ class Preparation:
 
 
 def is_rising_pair(numbers: list[float]) -> bool:
-    """Whether there are two numbers, the first of which is less, at a distance that can divide 255."""
+    """Whether there are two numbers, the second greater by what can divide 255."""
     return len(numbers) == 2 and 1e-300 < numbers[1] - numbers[0] < math.inf
