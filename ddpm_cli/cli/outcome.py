@@ -51,7 +51,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors
-    failures, begun, kept, code = list[BaseException](), list[Path](), list[Path](), 0
+    failures, begun, kept, code = list[BaseException](), list[Path](), named_folders(sys.argv), 0
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
@@ -70,7 +70,6 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
             remove_if_empty(Path(HydraConfig.get().runtime.output_dir), kept)
 
     try:
-        kept += named_folders(sys.argv)
         expand_arguments(config)
         hydra.main(config_path=str(CONFIG_DIR), config_name=config, version_base="1.3")(run)()
     except KeyboardInterrupt:
@@ -119,7 +118,7 @@ def plug_in(arguments: Sequence[str]) -> None:
 def named_folders(arguments: Sequence[str]) -> list[Path]:
     """The folders that the user has made and named for what the command writes."""
     names = [each.partition("=")[2].strip("'\"") for each in arguments if each.startswith(FOLDERS)]
-    return [path for name in names if (path := user_path(name).absolute()).is_dir()]
+    return [path for name in names if os.path.isdir(path := user_path(name).absolute())]
 
 
 def remove_if_empty(folder: Path, kept: Sequence[Path]) -> None:

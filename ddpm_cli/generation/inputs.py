@@ -32,8 +32,9 @@ def read_image(path: str, shape: Sequence[int], values: Range | None = None) -> 
     values: the values of black and white in images of more than 8 bits; None: by the image itself.
     """
     ranges = None if values is None else dict.fromkeys(RANGES, values)
+    image = load_image(path)
     try:
-        return to_float(prepare_image(load_image(path), tuple(shape), ranges=ranges)[None])
+        return to_float(prepare_image(image, tuple(shape), ranges=ranges)[None])
     except ValueError as error:
         raise ValueError(f"cannot use the image {path!r}: {error}") from error
 
