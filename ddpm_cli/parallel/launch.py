@@ -83,6 +83,9 @@ def run_in_processes(
 
 def launch_config(count: int, folder: str) -> LaunchConfig:
     """The settings of torch's elastic launch; `folder` holds the processes' error reports."""
+    patience = dict[str, Any]()
+    if "shutdown_timeout" in LaunchConfig.__dataclass_fields__:  # not in torch 2.11
+        patience["shutdown_timeout"] = PATIENCE
     return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -93,8 +96,8 @@ def launch_config(count: int, folder: str) -> LaunchConfig:
         local_addr="localhost",
         max_restarts=0,
         signals_to_handle=",".join(each.name for each in stop_signals()),
-        shutdown_timeout=PATIENCE,
         logs_specs=DefaultLogsSpecs(log_dir=folder),
+        **patience,
     )
 
 

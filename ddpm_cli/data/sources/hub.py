@@ -54,11 +54,11 @@ def hub(
     """
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
-    path = user_path(name)
+    path, root = user_path(name), datasets.config.HF_DATASETS_CACHE
     local_path = str(path) if path.exists() else None
     kind = path.suffix.removeprefix(".").lower()
     # The cache of `datasets` itself does not notice every change of a local file.
-    root = datasets.config.HF_DATASETS_CACHE
+    saved = path / split if (path / "dataset_dict.json").is_file() else path
     cache_dir = local_path and os.path.join(root, files_version(files_at(local_path)))
     load = partial(datasets.load_dataset, streaming=streaming, cache_dir=cache_dir)
     if path.is_file() or kind in ("parquet", "arrow"):
@@ -66,11 +66,11 @@ def hub(
             kinds = "a data set, a folder, or a .parquet or .arrow file that is there"
             raise ValueError(f"name must be {kinds}, but is {name!r}")
         rows, files = load_local(kind, path, load), CellFiles(str(path.parent))
-    elif (path / "state.json").is_file():
+    elif (saved / "state.json").is_file():
         if streaming:
             reason = "a saved data set is read where it lies (cache=off keeps no copy)"
             raise ValueError(f"streaming=true does not go with {name!r}: {reason}")
-        rows, files = Dataset.load_from_disk(str(path)), CellFiles(str(path))
+        rows, files = Dataset.load_from_disk(str(saved)), CellFiles(str(path))
     else:
         rows = load_from_hub(name, split, load)
         files = loaded_files(name, rows, local_path, cache_dir)

@@ -122,7 +122,7 @@ def test_several_reads_every_saved_set_that_hub_reads(place):
     datasets.DatasetDict(train=rows, test=rows).save_to_disk(str(place / "dict"))
     rows.save_to_disk(str(place / "one"))
     (place / "tables/data").mkdir(parents=True)
-    rows.to_parquet(place / "tables/data/train-00000-of-00001.parquet")
+    rows.to_parquet(str(place / "tables/data/train-00000-of-00001.parquet"))
     for name in ("dict", "one", "tables"):
         assert hub(name=str(place / name)).classes == ["b", "a"]
         source = several(paths=[str(place / name)])
