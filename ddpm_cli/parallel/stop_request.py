@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from multiprocessing import parent_process
 from threading import Event
 from types import FrameType
+from typing import Any
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
@@ -35,10 +36,9 @@ class StopRequest(Event):
 
         Python sees a signal between two hooks.
         """
-        for each in network.parameters():
-            if each.requires_grad:
-                hook = each.register_post_accumulate_grad_hook(lambda _: None)  # type: ignore[no-untyped-call]
-                self.hooks.append(hook)
+        parameters: Iterator[Any] = network.parameters()  # torch leaves the hook untyped
+        learned = (each for each in parameters if each.requires_grad)
+        self.hooks = [each.register_post_accumulate_grad_hook(lambda _: None) for each in learned]
 
     def begin(self) -> None:
         """Set the event at the next signal, because from now on there is a step to save."""
