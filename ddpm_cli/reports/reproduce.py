@@ -74,7 +74,7 @@ def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, 
     config_dir = read_facts(folder).get("config_dir")
     invocation = Invocation(
         folder,
-        overrides=typed_overrides(folder),
+        overrides=typed_overrides(folder) or checkpoint.overrides or [],
         config_dir=config_dir if isinstance(config_dir, str) else None,
         trust=foreign_modules(OmegaConf.to_container(checkpoint.config)),
     )

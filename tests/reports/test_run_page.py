@@ -261,11 +261,12 @@ def test_a_picture_of_another_format_is_left_out(command, trained):
     [b"", b"5", b"a: b", b"- \xff", b"- '", b"[" * 3000, b"- !!python/name:os.system"],
     ids=str,
 )
-def test_overrides_that_cannot_be_read_are_left_out(command, trained, text):
+def test_in_place_of_overrides_that_cannot_be_read_stand_those_of_the_checkpoint(
+    command, trained, text
+):
     Path("trained/.hydra/overrides.yaml").write_bytes(text)
-    assert f"ddpm-train hydra.run.dir={Path('trained').resolve()} resume=auto<" in written_anew(
-        command
-    )
+    resumed = f"trainer.steps=4 hydra.run.dir={Path('trained').resolve()} resume=auto<"
+    assert resumed in written_anew(command)
 
 
 def test_overrides_that_would_not_fit_the_memory_are_left_out(command, trained):
