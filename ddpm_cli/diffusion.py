@@ -6,6 +6,7 @@ integers alpha_bar is the table; between integers log SNR is linear in t.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 def broadcast_like(coefficient: Coefficient, like: Images) -> Fitted:
     """A float64 coefficient with the dtype, device and number of axes of `like`.
 
-    A number (0-dim) stays on the CPU, where kernels take it by value.
+    A number (0-dim) stays where it is: kernels take one of the CPU by value.
     """
     coefficient = coefficient.to(like.dtype)
     if not coefficient.ndim:
@@ -27,7 +28,17 @@ def broadcast_like(coefficient: Coefficient, like: Images) -> Fitted:
 
 def to_device_of(tensor: Tensor, like: Tensor) -> Tensor:
     """Move a CPU tensor to the device of `like`, on CUDA without a synchronisation."""
-    return to_device(tensor.pin_memory() if like.is_cuda else tensor, like.device)
+    return to_device(tensor, like.device)
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """The device that computes in float64 beside `device`: itself, or the CPU for MPS."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def as_times(t: Time) -> Tensor:
+    """A number as float64, as the tables are; a tensor as it is."""
+    return t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -35,8 +46,8 @@ class GaussianDiffusion:
     """x_t = alpha_t x_0 + sigma_t eps; alpha_t^2 = alpha_bar_t and sigma_t^2 = 1 - alpha_bar_t.
 
     alpha_bar: T + 1 numbers; alpha_bar[0] = 1. steps: T.
-    Methods take times as a number or a CPU vector [B]. They return float64 coefficients on the
-    CPU, or images with the dtype and on the device of their arguments.
+    Methods take times as a number or a vector [B]. They return float64 coefficients on the device
+    of the times, a number's on the CPU, or images with the dtype and on the device of theirs.
     """
 
     alpha_bar: AlphaBar
@@ -54,14 +65,28 @@ class GaussianDiffusion:
             )
         return cls(torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]), len(betas))
 
+    @cached_property
+    def tables(self) -> dict[torch.device, tuple[AlphaBar, AlphaBar]]:
+        """alpha_bar and its log SNR, by the device that has asked for them."""
+        return {}
+
     def alpha_bar_at(self, t: Time) -> Coefficient:
-        """alpha_bar at the times `t`; only this method reads the table."""
-        t = torch.as_tensor(t, dtype=torch.float64)
-        assert ((t == 0) | (t >= 1)).all() and (t <= self.steps).all(), (
-            f"no times of this process: {t}"
-        )
+        """alpha_bar at the times `t`; only this method reads the table.
+
+        Integer times, those of training, take one operation and nothing from the host.
+        """
+        t = as_times(t)
+        if t.device not in self.tables:
+            each = self.alpha_bar, torch.logit(self.alpha_bar)
+            self.tables[t.device] = each[0].to(t.device), each[1].to(t.device)
+        table, log_snr = self.tables[t.device]
+        if not t.is_floating_point():
+            return table[t]
+        t = t.double()
+        assert t.device.type != "cpu" or (
+            ((t == 0) | (t >= 1)).all() and (t <= self.steps).all()
+        ), f"no times of this process: {t}"
         low = t.floor().long()
-        table, log_snr = self.alpha_bar, torch.logit(self.alpha_bar)
         between = log_snr[low] * (low + 1 - t) + log_snr[t.ceil().long()] * (t - low)
         return torch.where(t == low, table[low], between.sigmoid())
 
@@ -139,7 +164,7 @@ class GaussianDiffusion:
         the method takes beta-tilde of the step (2, 1) instead, which is there the variance of every
         fixed interpolation.
         """
-        t, s = torch.as_tensor(t, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
+        t, s = as_times(t), as_times(s)
         clean = s == 0
         before = t.where(~clean, t.clamp(min=2)), s.where(~clean, torch.ones_like(s))
         small, large = self.posterior_variance(*before).log(), self.variance(t, s).log()

@@ -47,6 +47,10 @@ Betas: TypeAlias = Float64[Tensor, " steps"]
 AlphaBar: TypeAlias = Float64[Tensor, " times"]
 Flag: TypeAlias = Bool[Tensor, ""]
 Scalar: TypeAlias = Float[Tensor, ""]
+Step: TypeAlias = Int64[Tensor, ""]
+Rates: TypeAlias = Float32[Tensor, " groups"]
+Numbers: TypeAlias = Float32[Tensor, " numbers"]
+StepLosses: TypeAlias = Float32[Tensor, "steps batch"]
 Time: TypeAlias = float | Float[Tensor, "*batch"] | Int64[Tensor, "*batch"]
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.hardware import AsyncScalar
+from ddpm_cli.hardware import AsyncScalar, to_device
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Coefficient, Counts, Kept, PerImage, Times, Uniforms, tensor_kinds
 
@@ -47,17 +47,20 @@ class History:
                 table[t - 1, counts[t - 1] % self.kept] = loss
                 counts[t - 1] += 1
 
-    def follow(self, times: Times, first: int, losses: PerImage, group: ProcessGroup) -> None:
+    def follow(
+        self, times: Times, first: int, losses: PerImage, weights: PerImage, group: ProcessGroup
+    ) -> None:
         """Add the losses of the previous step, and begin to gather the losses of this step.
 
-        times: times of the global batch. losses: losses of this process's images, from `first` on.
+        times: times of the global batch. losses: weighted losses of this process's images, from
+        `first` on. weights: their weights, on the CPU.
         """
         if not self.kept:
             return
         if self.pending:
             self.add(self.pending[0], self.pending[1].read())
         gathered = losses.new_zeros(len(times))
-        gathered[first : first + len(losses)] = losses
+        gathered[first : first + len(losses)] = losses / to_device(weights, losses.device)
         self.pending = times.tolist(), AsyncScalar(group.sum(gathered))
 
     def state_dict(self) -> dict[str, Tensor]:

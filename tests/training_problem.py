@@ -55,6 +55,7 @@ RECIPE = {
         "workers": 0,
         "precision": "fp32",
         "compile": False,
+        "graphs": "auto",
         "activation_checkpointing": False,
         "minutes": None,
         "keep_every": None,

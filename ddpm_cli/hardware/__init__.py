@@ -7,6 +7,7 @@ from ddpm_cli.hardware.devices import (
     find_device,
     is_out_of_memory,
     memory_fault,
+    refill,
     to_device,
 )
 from ddpm_cli.hardware.flops import FlopCount, count_flops, measure_peak

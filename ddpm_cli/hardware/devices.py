@@ -85,7 +85,16 @@ def copies_asynchronously(device: torch.device) -> bool:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor of the CPU to a device, without waiting if that is safe."""
+    if copies_asynchronously(device) and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()  # a copy from other memory waits
     return tensor.to(device, non_blocking=copies_asynchronously(device))
+
+
+def refill(target: Tensor, source: Tensor) -> None:
+    """Copy a tensor of the CPU into one of a device, without waiting if that is safe."""
+    if copies_asynchronously(target.device):
+        source = source.pin_memory()
+    target.copy_(source, non_blocking=copies_asynchronously(target.device))
 
 
 class AsyncScalar:

@@ -34,5 +34,5 @@ class Uncertain(nn.Module):
 
     def log_spread(self, t: Tensor, steps: int) -> PerImage:
         """u(t)."""
-        phases = math.pi / steps * torch.arange(len(self.u)) * t[:, None]
+        phases = math.pi / steps * torch.arange(len(self.u), device=t.device) * t[:, None]
         return to_device_of(phases.cos().float(), self.u) @ self.u

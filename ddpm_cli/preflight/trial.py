@@ -17,7 +17,8 @@ from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.resources import REMEDY
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
-from ddpm_cli.training.fit import backward, noise_for_training
+from ddpm_cli.training.fit import step_inputs
+from ddpm_cli.training.step import TrainStep
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,15 @@ def run_trial(
     buffers = [buffer.clone() for buffer in network.buffers()]
     try:
         before = peak_memory(device, reset=True)
-        noisy, _ = noise_for_training(trainer, state, batch, seed)
-        losses = backward(trainer, state, noisy, loss, seed, group)
+        inputs, _ = step_inputs(trainer, state, batch, seed, trainer.steps)
+        step = TrainStep(trainer, state, loss, inputs, seed, group)
+        losses = step.compute_gradients(inputs)
         needed, scaled = group.count > 1, state.scaler.is_enabled()
         findings = list(check_gradients(losses, unwrap(network), needed=needed, scaled=scaled))
         if any(finding.level == "error" for finding in findings):
             return Trial(findings)
         began = time.perf_counter()
-        backward(trainer, state, noisy, loss, seed, group).sum().item()
+        step.compute_gradients(inputs).sum().item()
         return Trial(findings, time.perf_counter() - began, peak_memory(device) - before)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -1,15 +1,102 @@
 """From clean images to a noised batch: times, noise and labels as functions of seed and step."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 import torch
+from torch import Tensor
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import to_device_of
+from ddpm_cli.diffusion import float64_device
 from ddpm_cli.hardware import to_device
 from ddpm_cli.images import Batch, to_float
 from ddpm_cli.losses import Noised
 from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
-from ddpm_cli.shapes import Images, Uniforms
+from ddpm_cli.shapes import Bytes, Images, Indices, Labels, PerImage, Step, Times, Uniforms
 from ddpm_cli.train_times import History, SampledTimes, uniform
+
+
+@dataclass(frozen=True)
+class CleanBatch:
+    """The images of a step before their noise, as tensors that noise and loss are made from.
+
+    step: the step, or another key of the noise. places: places in the global batch.
+    labels: -1 for none; None for a network without labels. weights: of the losses.
+    """
+
+    step: Step
+    images: Bytes
+    places: Indices
+    times: Times
+    weights: PerImage
+    labels: Labels | None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "CleanBatch":
+        """The batch with each of its tensors changed."""
+        labels = None if self.labels is None else change(self.labels)
+        others = self.step, self.images, self.places, self.times, self.weights
+        return CleanBatch(*map(change, others), labels=labels)
+
+    def to(self, device: torch.device) -> "CleanBatch":
+        """The batch on a device, without waiting; the times stay where float64 is known."""
+        moved = self.map(lambda each: to_device(each, device))
+        return replace(moved, times=to_device(self.times, float64_device(device)))
+
+    def part(self, first: int, size: int) -> "CleanBatch":
+        """The batch's images from `first` on, at most `size`: views of its tensors."""
+        return self.map(lambda each: each[first : first + size] if each.ndim else each)
+
+
+def clean_batch(
+    denoiser: Denoiser,
+    batch: Batch,
+    seed: int,
+    step: int,
+    *,
+    times: SampledTimes | None = None,
+    label_dropout: float = 0.0,
+) -> CleanBatch:
+    """The clean batch of a step on the CPU, with its times and with its labels if they are used.
+
+    times: times and weights of the global batch; None: uniform times.
+    label_dropout: share of the labels to replace by -1 (Ho & Salimans 2022).
+    """
+    mine = slice(batch.first, batch.first + len(batch.images))
+    t, weight = times or uniform(
+        keyed_uniforms(seed, Purpose.TIMES, step, mine.stop), History(denoiser.diffusion)
+    )
+    weight = torch.ones(len(t)) if isinstance(weight, float) else weight.float()
+    labels = batch.labels if denoiser.conditional else None
+    if labels is not None:
+        kept = keyed_uniforms(seed, Purpose.LABELS, step, mine.stop)[mine] >= label_dropout
+        labels = labels.where(kept, -1)
+    places = torch.arange(mine.start, mine.stop)
+    return CleanBatch(torch.tensor(step), batch.images, places, t[mine], weight[mine], labels)
+
+
+def add_keyed_noise(
+    denoiser: Denoiser,
+    clean: CleanBatch,
+    seed: int,
+    *,
+    offset_noise: float = 0.0,
+    input_perturbation: float = 0.0,
+) -> Noised:
+    """Noise a batch on its device by noise that is a function of seed, step and place.
+
+    offset_noise: scale of more noise, constant over a channel, in the target too (Guttenberg 2023).
+    input_perturbation: scale of more noise in x_t that the target lacks (Ning et al. 2023, alg. 1).
+    """
+    x0 = to_float(clean.images)
+    eps = keyed_normal(x0, seed, Purpose.NOISE, clean)
+    if offset_noise:
+        eps = eps + offset_noise * keyed_normal(x0[:, :, :1, :1], seed, Purpose.OFFSET, clean)
+    perturbation: Images | float = 0.0
+    if input_perturbation:
+        perturbation = input_perturbation * keyed_normal(x0, seed, Purpose.PERTURBATION, clean)
+    x_t = denoiser.diffusion.add_noise(x0, eps + perturbation, clean.times)
+    perturbed = input_perturbation > 0
+    return Noised(x0, eps, x_t, clean.times, clean.labels, clean.weights, perturbed)
 
 
 def noise_batch(
@@ -24,34 +111,10 @@ def noise_batch(
     offset_noise: float = 0.0,
     input_perturbation: float = 0.0,
 ) -> Noised:
-    """Noise a batch on the device, by keyed noise at integer times; keep labels if they are used.
-
-    times: times and weights of the global batch; None: uniform times.
-    label_dropout: share of the labels to replace by -1 (Ho & Salimans 2022).
-    offset_noise: scale of more noise, constant over a channel, in the target too (Guttenberg 2023).
-    input_perturbation: scale of more noise in x_t that the target lacks (Ning et al. 2023, alg. 1).
-    """
-    x0 = to_float(to_device(batch.images, device))
-    mine = slice(batch.first, batch.first + len(x0))
-    all_t, weight = times or uniform(
-        keyed_uniforms(seed, Purpose.TIMES, step, mine.stop), History(denoiser.diffusion)
-    )
-    t, eps = all_t[mine], keyed_normal(x0, seed, Purpose.NOISE, step, mine)
-    if offset_noise:
-        shape = (mine.stop, x0.shape[1], 1, 1)
-        offset = rng_at(seed, Purpose.OFFSET, step).standard_normal(shape, dtype="float32")
-        eps = eps + offset_noise * to_device_of(torch.from_numpy(offset)[mine], x0)
-    label = batch.labels if denoiser.conditional else None
-    if label is not None:
-        kept = keyed_uniforms(seed, Purpose.LABELS, step, mine.stop)[mine] >= label_dropout
-        label = to_device(label, device).where(to_device_of(kept, x0), -1)
-    perturbation: Images | float = 0.0
-    if input_perturbation:
-        perturbation = input_perturbation * keyed_normal(x0, seed, Purpose.PERTURBATION, step, mine)
-    x_t = denoiser.diffusion.add_noise(x0, eps + perturbation, t)
-    if not isinstance(weight, float):
-        weight = to_device_of(weight[mine].float(), x0)
-    return Noised(x0, eps, x_t, t, label, weight, perturbed=input_perturbation > 0)
+    """Noise a batch on the device: the options are those of `clean_batch` and `add_keyed_noise`."""
+    clean = clean_batch(denoiser, batch, seed, step, times=times, label_dropout=label_dropout)
+    noise = {"offset_noise": offset_noise, "input_perturbation": input_perturbation}
+    return add_keyed_noise(denoiser, clean.to(device), seed, **noise)
 
 
 def keyed_uniforms(seed: int, purpose: Purpose, step: int, count: int) -> Uniforms:
@@ -59,7 +122,9 @@ def keyed_uniforms(seed: int, purpose: Purpose, step: int, count: int) -> Unifor
     return torch.from_numpy(rng_at(seed, purpose, step).random(count))
 
 
-def keyed_normal(like: Images, seed: int, purpose: Purpose, step: int, mine: slice) -> Images:
-    """Standard normal noise for the images at the places `mine` of the global batch."""
-    words = words_at(seed, purpose, step, count=mine.stop)[mine]
-    return normal_like(like, map(torch.Generator(like.device).manual_seed, words))
+def keyed_normal(like: Images, seed: int, purpose: Purpose, clean: CleanBatch) -> Images:
+    """Standard normal noise for the images at the places of a batch."""
+    step, places = int(clean.step), clean.places.tolist()
+    words = words_at(seed, purpose, step, count=max(places, default=-1) + 1)
+    chosen = [words[place] for place in places]
+    return normal_like(like, map(torch.Generator(like.device).manual_seed, chosen))

@@ -12,7 +12,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.shapes import Flag
+from ddpm_cli.shapes import Flag, Scalar
 from ddpm_cli.train_times import History, TimeSampler, uniform
 from ddpm_cli.training.verdict import Verdict
 
@@ -71,10 +71,15 @@ class TrainState:
         )
 
 
+def is_fused(optimizer: Optimizer) -> bool:
+    """Whether an optimizer reads its learning rate and whether to step from the device."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
 def step_optimizer(optimizer: Optimizer, skipped: Flag) -> None:
     """Take a step unless it is skipped; a fused optimizer reads the flag on the device."""
     # a skipped first step would leave the optimizer's state unfilled: wait for the flag
-    if optimizer.state and getattr(optimizer, "_step_supports_amp_scaling", False):
+    if optimizer.state and is_fused(optimizer):
         optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
         optimizer.step()
     elif not skipped:
@@ -82,14 +87,14 @@ def step_optimizer(optimizer: Optimizer, skipped: Flag) -> None:
 
 
 @torch.no_grad()
-def update_ema(ema: nn.Module, network: nn.Module, decay: float, skipped: Flag) -> None:
-    """ema <- decay ema + (1 - decay) network, and copy buffers, unless the step is skipped."""
+def update_ema(ema: nn.Module, network: nn.Module, decay: Scalar, skipped: Flag) -> None:
+    """ema <- ema + (1 - decay) (network - ema), and copy buffers, unless the step is skipped.
+
+    The device is not asked: a skipped step adds 0.
+    """
     mine: list[Tensor] = list(ema.parameters())
-    its: list[Tensor] = list(network.parameters())
-    if skipped.is_cuda:  # without waiting for the flag
-        weight: Tensor = (1 - decay) * ~skipped
-        torch._foreach_lerp_(mine, its, [weight.to(each.dtype) for each in mine])
-    elif not skipped:
-        torch._foreach_lerp_(mine, its, 1 - decay)
+    change = torch._foreach_sub(list(network.parameters()), mine)
+    torch._foreach_mul_(change, (1 - decay) * ~skipped)
+    torch._foreach_add_(mine, change)
     for buffer, other in zip(ema.buffers(), network.buffers(), strict=True):
         buffer.copy_(torch.where(skipped, buffer, other))

@@ -40,6 +40,7 @@ class Trainer:
     processes: processes with parallel=ddp. workers: processes that prepare batches. Apart from
     rounding and dropout's masks, microbatch, processes and workers do not change a step.
     precision: the network's precision; bf16 and fp16 use autocast. compile: use torch.compile.
+    graphs: capture the step in CUDA graphs; auto: where that is possible.
     activation_checkpointing: less memory, more time. grad_clip: largest norm of the gradient.
     label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
@@ -63,6 +64,7 @@ class Trainer:
     microbatch: int | None
     precision: Precision
     compile: bool
+    graphs: bool | Literal["auto"]
     activation_checkpointing: bool
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: int

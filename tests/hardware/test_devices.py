@@ -21,6 +21,7 @@ def copies(monkeypatch):
         return tensor
 
     monkeypatch.setattr(torch.Tensor, "to", to)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     return done
 
 

@@ -16,6 +16,7 @@ from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.commands.train.validation import validate
 from ddpm_cli.parallel import AnyRankFlag, ProcessGroup
 from ddpm_cli.parallel.stop_request import StopRequest
+from ddpm_cli.shapes import StepLosses
 from ddpm_cli.training import Progress, fit
 from ddpm_cli.training.fixed_noise_losses import QUARTERS
 
@@ -95,10 +96,8 @@ def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
 def step_numbers(run: Run, bar: Bar, interval: RowInterval) -> dict[str, float]:
     """The numbers of a row, means over the interval's steps; the bar shows some of the numbers."""
     seconds, steps, interval.steps = time.perf_counter() - interval.since, interval.steps, []
-    means = [
-        torch.stack([each.loss, each.grad_norm]).where(~each.skipped, math.nan) for each in steps
-    ]
-    loss, norm = torch.stack(means).nanmean(0).tolist()
+    rows = torch.stack([each.numbers for each in steps]).cpu()
+    loss, norm = rows[rows[:, 2] == 0, :2].mean(0).tolist()
     speed = len(steps) * run.trainer.batch_size / seconds
     numbers = {
         "loss": loss,
@@ -107,21 +106,19 @@ def step_numbers(run: Run, bar: Bar, interval: RowInterval) -> dict[str, float]:
         "images_per_second": speed,
         "skipped": run.state.skipped,
         **run.flops.rates(speed),
-        **loss_by_quarter(steps, run.state.denoiser.diffusion.steps, run.group),
+        **loss_by_quarter(steps, rows[:, 4:], run.state.denoiser.diffusion.steps, run.group),
     }
     bar.set_postfix_str(progress_text(numbers, run.epoch_size))
     return numbers
 
 
 def loss_by_quarter(
-    progress: Sequence[Progress], steps: int, group: ProcessGroup
+    progress: Sequence[Progress], losses: StepLosses, steps: int, group: ProcessGroup
 ) -> dict[str, float]:
     """The mean training loss at the times of each quarter, over the finite losses of some steps."""
-    losses = torch.cat([each.losses for each in progress]).cpu().double()
-    times = torch.cat([torch.as_tensor(each.times) for each in progress])
-    weights = torch.cat(
-        [torch.as_tensor(each.weights).cpu().double().expand(len(each.losses)) for each in progress]
-    )
+    losses = losses.flatten().double()
+    times = torch.cat([each.times for each in progress])
+    weights = torch.cat([each.weights for each in progress]).double()
     quarters, finite = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
     sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
     sums[0].index_add_(0, quarters[finite], losses[finite])

@@ -31,8 +31,7 @@ class NonFiniteGuard:
     def follow(self, progress: Progress) -> None:
         """Read the flags of the step before, and begin to copy the flags of this step."""
         self.look()
-        flags = AsyncScalar(torch.stack([progress.skipped, progress.overflow]))
-        self.pending = progress, flags
+        self.pending = progress, AsyncScalar(progress.flags)
 
     def look(self) -> None:
         """Read the pending flags; record a skipped step as an incident."""
@@ -58,7 +57,7 @@ def evidence(progress: Progress, network: nn.Module, group: ProcessGroup) -> dic
 
     Numbers that are not finite are written as words.
     """
-    times, losses = torch.as_tensor(progress.times).tolist(), progress.losses.tolist()
+    times, losses = progress.times.tolist(), progress.losses.tolist()
     parts = group.all_gather((progress.indices.tolist(), times, losses))
     indices, times, losses = (list(chain(*part)) for part in zip(*parts, strict=True))
     named = unwrap(network).named_parameters()

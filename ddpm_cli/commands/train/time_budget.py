@@ -100,7 +100,7 @@ def step_seconds(run: Run, limit: float) -> float:
 
     def take(count: int) -> None:
         *_, last = islice(steps, count)
-        bool(last.skipped)  # waits for the device
+        last.loss.item()  # waits for the device
 
     take(1)
     wanted = round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1)))))
