@@ -47,6 +47,8 @@ Betas: TypeAlias = Float64[Tensor, " steps"]
 AlphaBar: TypeAlias = Float64[Tensor, " times"]
 Flag: TypeAlias = Bool[Tensor, ""]
 Scalar: TypeAlias = Float[Tensor, ""]
+Number: TypeAlias = Int64[Tensor, ""]
+Halves: TypeAlias = Float32[Tensor, "batch _"]
 Time: TypeAlias = float | Float[Tensor, "*batch"] | Int64[Tensor, "*batch"]
 
 

@@ -12,7 +12,7 @@ from ddpm_cli.hardware import has_overflowed
 from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ALONE, ProcessGroup, without_sync
-from ddpm_cli.seeds import Purpose, words_at
+from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.shapes import Flag, Indices, PerImage, Scalar, Time, Times
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch
 from ddpm_cli.training.state import TrainState, step_optimizer, update_ema
@@ -123,7 +123,7 @@ def backward(
     network, scaler, losses = state.denoiser.network, state.scaler, []
     parts = list(batch.split(trainer.microbatch or len(batch.x0)))
     for place, part in enumerate(parts):
-        torch.manual_seed(words_at(seed, Purpose.DROPOUT, state.step, group.rank, place)[0])
+        torch.manual_seed(torch_seed(seed, Purpose.DROPOUT, state.step, group.rank, place))
         with without_sync(network) if place < len(parts) - 1 else nullcontext():
             losses.append(part.weight * loss(state.denoiser, part))
             mean = losses[-1].sum() * (group.count / trainer.batch_size)
