@@ -23,6 +23,10 @@ from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.training import TrainState, snapshot
 
+OTHER_NOISE = (
+    "changed, so the rest is not what it would have been: "
+    "randomness: 1 -> 2, so that best metric and held-out history start anew"
+)
 GOLDEN = Path(__file__).parent / "golden"
 CFG = OmegaConf.create({"seed": 0, "model": {"dims": [1, 2]}})
 ABOUT = {"fingerprint": "print", "shape": [1, 8, 8], "classes": ["a"], "steps": 9}

@@ -20,6 +20,7 @@ from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
 from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
 from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
 from ddpm_cli.console import fact
+from ddpm_cli.seeds import RANDOMNESS
 
 WEIGHTS = {"ema": "ema", "raw": "network"}  # the part that holds them
 
@@ -29,7 +30,8 @@ class Checkpoint:
     """The content of a checkpoint.
 
     config: the recipe. fingerprint: of the training images. rules: the version of the rules that
-    prepare images, 1 so far. shape: [C, H, W] of an image. classes: names of the classes.
+    prepare images, 1 so far. randomness: the version of the run's noise, 1 or 2.
+    shape: [C, H, W] of an image. classes: names of the classes.
     step: the steps done. steps: the length of the run. skipped: the steps without finite numbers.
     lr_scale: factor of the LR after a roll-back.
     tensors: by name, of the parts that were read; they map the file until they are used.
@@ -50,6 +52,7 @@ class Checkpoint:
     skipped: int = 0
     lr_scale: float = 1.0
     rules: int = 1
+    randomness: int = RANDOMNESS
     optimizer: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     scaler: dict[str, Any] = field(default_factory=dict)
     verdict: str = ""

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ddpm_cli.checkpoints.safetensors_file import DTYPES
 from ddpm_cli.config.plain_text import plain_yaml
-from ddpm_cli.seeds import MAX_STEPS
+from ddpm_cli.seeds import MAX_STEPS, RANDOMNESS
 from ddpm_cli.text import encodable_text
 
 FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"config": str, "fingerprint": str, "verdict": str},
-    **{"step": int, "steps": int, "skipped": int, "lr_scale": float, "rules": int},
+    **{"step": int, "steps": int, "skipped": int, "lr_scale": float},
+    **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
     **{"environment": dict, "scaler": dict, "optimizer": dict},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
@@ -33,6 +34,9 @@ FOREIGN = re.compile(r"\$\{|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 SIDE, COUNT, NAME, WORD, TEXT, SUM = 4096, 2**16, 200, 3000, 2**17, 2**22
 MOST_OVERRIDES = 500
 REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of the right types
+    "its noise is of another version: upgrade ddpm-cli": (
+        lambda each: 1 <= each["randomness"] <= RANDOMNESS
+    ),
     f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}": (
         lambda each: all(0 <= number < MAX_STEPS for number in (each["step"], each["steps"]))
     ),

@@ -45,7 +45,10 @@ PARTS_OF = {
     "verdict": "history.verdict",
 }
 FACTS = ("shape", "classes", "steps", "lr_scale", "skipped")
-UNKNOWN: dict[str, Any] = {"overrides": None, "config_dir": None, "rules": 1, "verdict": ""}
+UNKNOWN: dict[str, Any] = {
+    **{"overrides": None, "config_dir": None, "verdict": ""},
+    **{"rules": 1, "randomness": 1},
+}
 END = struct.Struct("<4s4H2LH")  # the end record: mark, disks, counts, size, offset, comment
 END_64 = struct.Struct("<4sQ2H2L4Q4s16x")  # its twin with wide numbers, and the twin's locator
 UNREADABLE = (zipfile.BadZipFile, struct.error, EOFError, *FAILURES)

@@ -22,7 +22,7 @@ from torch import Tensor
 from ddpm_cli.checkpoints.tensor_names import PARTS
 from ddpm_cli.files import write_atomically
 
-FORMAT, RANDOMNESS = 5, 1  # of the file; of the noise: Philox4x32-10 by seed, step and image
+FORMAT = 5
 TEXTS = ("config", "fingerprint", "verdict", "checksum")  # the fields that are not JSON
 METADATA = "__metadata__"
 DTYPES = {
@@ -48,7 +48,7 @@ def check_format(number: object) -> None:
 
 def write_file(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write a file of format 5 from contiguous tensors on the CPU, and flush it to the disk."""
-    header = {"format": FORMAT, "randomness": RANDOMNESS, **fields, "checksum": "0" * 64}
+    header = {"format": FORMAT, **fields, "checksum": "0" * 64}
     header["checksums"] = {part: checksum(tensors, part) for part in PARTS}
     texts = {
         name: value if name in TEXTS else json.dumps(value, allow_nan=False, ensure_ascii=False)
@@ -88,12 +88,9 @@ def read_file(path: Path, parts: Collection[str]) -> tuple[dict[str, Any], dict[
             return read_file(path, parts)  # a run in training has replaced it
     texts = header[METADATA]
     fields = {name: text if name in TEXTS else parse_json(text) for name, text in texts.items()}
-    number, noise = fields.pop("format", None), fields.pop("randomness", None)
-    check_format(number)
+    check_format(fields.pop("format", None))
     if fields.pop("checksum", None) != header_checksum(header):
         raise DamagedError("the checksum of the header differs")
-    if noise != RANDOMNESS:
-        raise ValueError("its noise is of another version: upgrade ddpm-cli")
     sums = fields.pop("checksums", None)
     for part in parts:
         if not isinstance(sums, dict) or sums.get(part) != checksum(tensors, part):

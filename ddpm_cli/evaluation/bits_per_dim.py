@@ -10,17 +10,15 @@ import torch
 from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.losses import Distribution, Noised, bound, per_image
 from ddpm_cli.samplers import Denoise, clip_x0
-from ddpm_cli.seeds import Purpose, normal_like, words_at
-from ddpm_cli.shapes import Images, PerImage, PerTime
+from ddpm_cli.seeds import Purpose, keyed_normal
+from ddpm_cli.shapes import Images, Indices, PerImage, PerTime
 
 NoiseAt: TypeAlias = Callable[[int], Images]
 
 
-def noise_at_times(like: Images, seed: int, indices: Sequence[int], steps: int) -> NoiseAt:
-    """The noise at each time 0..steps, a function of (seed, index, t) for each image."""
-    words = [words_at(seed, Purpose.EVALUATION, index, count=steps + 1) for index in indices]
-    seeded = torch.Generator(like.device).manual_seed
-    return lambda t: normal_like(like, (seeded(each[t]) for each in words))
+def noise_at_times(like: Images, seed: int, indices: Indices | Sequence[int]) -> NoiseAt:
+    """The noise at each time, a function of (seed, index, t) for each image."""
+    return lambda t: keyed_normal(like, seed, Purpose.EVALUATION, t, indices)
 
 
 def prior_bits(diffusion: GaussianDiffusion, x0: Images) -> PerImage:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddpm_cli.metrics import Number
+from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.text import align
 
 ID = 8  # hexadecimal digits of a protocol's ID
@@ -19,7 +20,7 @@ class Protocol:
 
     by: the extractor, or the method of the likelihood. images: the images that the number is
     measured on or against, by fingerprint, count and part. sampler: the sampler with its options.
-    steering: label, guidance and threshold.
+    steering: label, guidance and threshold. randomness: the version of the noise from the seed.
     """
 
     metric: str
@@ -32,13 +33,14 @@ class Protocol:
     weights: str
     precision: str
     version: str
+    randomness: int = RANDOMNESS
 
     @property
     def text(self) -> str:
         """The protocol in one line."""
-        seed = "" if self.seed is None else f"seed {self.seed}"
+        noise = [f"seed {self.seed}", f"randomness {self.randomness}"] * (self.seed is not None)
         images = [self.metric, self.by, self.images, f"n {self.n}"]
-        drawing = [self.sampler, self.steering, seed, self.weights, self.precision]
+        drawing = [self.sampler, self.steering, *noise, self.weights, self.precision]
         return " | ".join([*filter(None, images + drawing), f"ddpm-cli {self.version}"])
 
     @property

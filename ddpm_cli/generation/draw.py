@@ -15,6 +15,7 @@ from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.images import to_bytes
 from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.shapes import Pixels
 
 FORMAT = "{l_bar}{bar}| {n:.0f}/{total} images [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
@@ -100,6 +101,7 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
         **hashes,
         **({} if options["interpolate"] is None else {"n": n}),
         "sampler": generator.sampler_node,
+        "randomness": RANDOMNESS,
         "device": generator.denoiser.device.type,
     }
     return {

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,7 +27,7 @@ from ddpm_cli.samplers import (
     with_label,
     within_interval,
 )
-from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
+from ddpm_cli.seeds import Purpose, keyed_normal
 from ddpm_cli.shapes import Images, Labels, Time
 
 
@@ -42,17 +42,15 @@ class Noises:
     def keyed(
         cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device
     ) -> "Noises":
-        """The noise of the images at `indices`; x_T [B, C, H, W] is the same on every device.
+        """The noise of the images at `indices`, the same on every device; x_T is [B, C, H, W].
 
-        Each image has random generators of its own. The seed of x_T has 128 bits, because seeds of
-        32 bits would collide among 50,000 images.
+        The noise of the steps is a function of the number of an image's draws so far.
         """
-        rngs = [rng_at(seed, Purpose.SAMPLE_START, index) for index in indices]
-        start = [rng.standard_normal(tuple(shape), dtype=np.float32) for rng in rngs]
-        words = [words_at(seed, Purpose.SAMPLE_STEPS, index)[0] for index in indices]
-        generators = [torch.Generator(device).manual_seed(word) for word in words]
+        like, draws = torch.empty(len(indices), *shape, device=device), count()
+        images = torch.tensor(indices, dtype=torch.int64, device=device)
         return cls(
-            torch.from_numpy(np.stack(start)).to(device), lambda like: normal_like(like, generators)
+            keyed_normal(like, seed, Purpose.SAMPLE_START, 0, images),
+            lambda like: keyed_normal(like, seed, Purpose.SAMPLE_STEPS, next(draws), images),
         )
 
 

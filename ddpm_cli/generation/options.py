@@ -6,6 +6,7 @@ from typing import Literal
 from ddpm_cli.config.build import Options, options_of
 from ddpm_cli.config.schema import at_least, refuse_idle
 from ddpm_cli.hardware import Precision
+from ddpm_cli.seeds import check_seed
 
 STEERING = ("label", "guidance", "guidance_interval", "guide", "threshold", "quantile")
 
@@ -42,7 +43,8 @@ class GenerationOptions:
     interpolate: list[int | str] | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, seed=0, resample=1, guidance=0)
+        check_seed(self.seed)
+        at_least(self, resample=1, guidance=0)
         for name in ("strength", "quantile"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, but is {getattr(self, name)}")
@@ -68,10 +70,11 @@ class GenerationOptions:
             raise ValueError(
                 f"guidance_interval must be [low, high] with 0 <= low < high, but is {interval}"
             )
-        if ends is not None and (
-            len(ends) != 2 or any(isinstance(end, int) and end < 0 for end in ends)
-        ):
-            raise ValueError(f"interpolate must be two seeds, at least 0, or images, but is {ends}")
+        if ends is not None and len(ends) != 2:
+            raise ValueError(f"interpolate must be two seeds or images, but is {ends}")
+        for end in ends or ():
+            if isinstance(end, int):
+                check_seed(end, "a seed of interpolate")
         if ends and self.label == "all":
             raise ValueError("interpolate takes one label, but it is all")
         self.refuse_idle_options()

@@ -50,7 +50,7 @@ class ImageStore:
     def open(self, provenance: Mapping[str, Any]) -> None:
         """Write the provenance. Raises ValueError if the folder's images have other settings."""
         settings = provenance["recipe"]
-        before = self.read_provenance().get("recipe", settings)
+        before = {"randomness": 1, **self.read_provenance().get("recipe", settings)}
         changes = [
             f"{key} was {yaml_text(old)} and is {yaml_text(new)}"
             for key, old, new in option_differences(before, settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,8 +12,8 @@ from ddpm_cli.diffusion import float64_device
 from ddpm_cli.hardware import to_device
 from ddpm_cli.images import Batch, to_float
 from ddpm_cli.losses import Noised
-from ddpm_cli.seeds import Purpose, normal_like, rng_at, words_at
-from ddpm_cli.shapes import Bytes, Images, Indices, Labels, PerImage, Step, Times, Uniforms
+from ddpm_cli.seeds import Purpose, keyed_normal, rng_at
+from ddpm_cli.shapes import Bytes, Indices, Labels, Number, PerImage, Times, Uniforms
 from ddpm_cli.train_times import History, SampledTimes, uniform
 
 
@@ -24,7 +25,7 @@ class CleanBatch:
     labels: -1 for none; None for a network without labels. weights: of the losses.
     """
 
-    step: Step
+    step: Number
     images: Bytes
     places: Indices
     times: Times
@@ -33,9 +34,10 @@ class CleanBatch:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "CleanBatch":
         """The batch with each of its tensors changed."""
-        labels = None if self.labels is None else change(self.labels)
-        others = self.step, self.images, self.places, self.times, self.weights
-        return CleanBatch(*map(change, others), labels=labels)
+        changed = {
+            name: each if each is None else change(each) for name, each in vars(self).items()
+        }
+        return replace(self, **changed)
 
     def to(self, device: torch.device) -> "CleanBatch":
         """The batch on a device, without waiting; the times stay where float64 is known."""
@@ -88,13 +90,14 @@ def add_keyed_noise(
     input_perturbation: scale of more noise in x_t that the target lacks (Ning et al. 2023, alg. 1).
     """
     x0 = to_float(clean.images)
-    eps = keyed_normal(x0, seed, Purpose.NOISE, clean)
+    normal = partial(keyed_normal, seed=seed, step=clean.step, images=clean.places)
+    eps = normal(x0, purpose=Purpose.NOISE)
     if offset_noise:
-        eps = eps + offset_noise * keyed_normal(x0[:, :, :1, :1], seed, Purpose.OFFSET, clean)
-    perturbation: Images | float = 0.0
+        eps = eps + offset_noise * normal(x0[:, :, :1, :1], purpose=Purpose.OFFSET)
+    added = eps
     if input_perturbation:
-        perturbation = input_perturbation * keyed_normal(x0, seed, Purpose.PERTURBATION, clean)
-    x_t = denoiser.diffusion.add_noise(x0, eps + perturbation, clean.times)
+        added = eps + input_perturbation * normal(x0, purpose=Purpose.PERTURBATION)
+    x_t = denoiser.diffusion.add_noise(x0, added, clean.times)
     perturbed = input_perturbation > 0
     return Noised(x0, eps, x_t, clean.times, clean.labels, clean.weights, perturbed)
 
@@ -120,11 +123,3 @@ def noise_batch(
 def keyed_uniforms(seed: int, purpose: Purpose, step: int, count: int) -> Uniforms:
     """Random numbers in [0, 1), one for each of the first `count` images of the global batch."""
     return torch.from_numpy(rng_at(seed, purpose, step).random(count))
-
-
-def keyed_normal(like: Images, seed: int, purpose: Purpose, clean: CleanBatch) -> Images:
-    """Standard normal noise for the images at the places of a batch."""
-    step, places = int(clean.step), clean.places.tolist()
-    words = words_at(seed, purpose, step, count=max(places, default=-1) + 1)
-    chosen = [words[place] for place in places]
-    return normal_like(like, map(torch.Generator(like.device).manual_seed, chosen))

@@ -7,6 +7,7 @@ from torch import nn
 
 from ddpm_cli.checkpoints import Checkpoint, environment, split_optimizer, tensors_by_name
 from ddpm_cli.parallel import load_network, load_optimizer, network_state, optimizer_state, unwrap
+from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.training.state import TrainState
 from ddpm_cli.training.verdict import Verdict
 
@@ -47,7 +48,7 @@ def restore_snapshot(
     """Restore `state` from a checkpoint.
 
     optimizer: whether to restore the optimizer and the loss's parameters. history: whether to
-    restore the history of losses and the verdict.
+    restore the history of losses and the verdict, which rests on noise of one version.
     """
     load_network(state.denoiser.network, checkpoint.part("network"))
     load_network(state.ema, checkpoint.part("ema"))
@@ -57,7 +58,8 @@ def restore_snapshot(
         load_optimizer(state.optimizer, checkpoint.optimizer_state(), names)
     if history:
         state.history.load_state_dict(checkpoint.part("history.train_times"))
-    verdict = checkpoint.part("history.verdict") if history else {}
+    comparable = history and checkpoint.randomness == RANDOMNESS
+    verdict = checkpoint.part("history.verdict") if comparable else {}
     state.verdict = Verdict.from_state_dict(verdict, checkpoint.step)
     state.position, state.positions = "", checkpoint.stream
     if checkpoint.scaler:

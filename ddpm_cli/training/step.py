@@ -16,7 +16,7 @@ from ddpm_cli.hardware import has_overflowed, refill, to_device
 from ddpm_cli.hardware.graphs import Replay, addresses, capture_graphs
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ALONE, ProcessGroup, without_sync
-from ddpm_cli.seeds import Purpose, words_at
+from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.shapes import Numbers, PerImage, Rates, Scalar
 from ddpm_cli.training.noising import CleanBatch, add_keyed_noise
 from ddpm_cli.training.state import TrainState, is_fused, step_optimizer, update_ema
@@ -91,7 +91,7 @@ class TrainStep:
             self.capture()
         step, rank = self.state.step, self.group.rank
         for place, run_pass in enumerate(self.functions[:-1]):
-            torch.manual_seed(words_at(self.seed, Purpose.DROPOUT, step, rank, place)[0])
+            torch.manual_seed(torch_seed(self.seed, Purpose.DROPOUT, step, rank, place))
             run_pass()
         for parameter in self.state.loss_module.parameters() if self.group.count > 1 else ():
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

@@ -149,7 +149,7 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
         ({"config": "seed: 0x" + 4000 * "f"}, "its configuration is not plain text"),
         ({"format": 6}, "its format is 6, but this version reads formats 1 to 5: upgrade ddpm-cli"),
         ({"format": "[5]"}, r"its format is \[5\], but this version reads formats 1 to 5"),
-        ({"randomness": 2}, "its noise is of another version: upgrade ddpm-cli"),
+        ({"randomness": 3}, "its noise is of another version: upgrade ddpm-cli"),
     ],
 )
 def test_contradictions_are_told(saved, fields, told):

@@ -290,8 +290,9 @@ def test_a_guide_and_an_interval_change_the_image(command, conditional, trained)
         (["start=picture.png", "strength=2"], "strength must be between 0 and 1, but is 2"),
         (
             ["interpolate=[-1,2]"],
-            "interpolate must be two seeds, at least 0, or images, but is [-1, 2]",
+            "a seed of interpolate must be at least 0 and less than 2^64, but is -1",
         ),
+        (["interpolate=[1,2,3]"], "interpolate must be two seeds or images, but is [1, 2, 3]"),
         (["interpolate=[1,2]", "n=1"], "interpolate needs n of at least 2, but it is 1"),
         (
             ["interpolate=[picture.png,2]", "sampler=ancestral"],

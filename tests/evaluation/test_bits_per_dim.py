@@ -49,7 +49,7 @@ def gaussian_images(count):
 
 def bits(kind, denoise, diffusion, x0, indices, cdf=normal_cdf, seed=0, steps=100):
     """Bits per dimension of every image."""
-    noise = noise_at_times(x0, seed, indices, diffusion.steps)
+    noise = noise_at_times(x0, seed, indices)
     if kind == "bound":
         return prior_bits(diffusion, x0) + sum(
             each for _, each, _ in bound_terms(denoise, diffusion, x0, noise, cdf)
@@ -93,7 +93,7 @@ def test_of_correlated_pixels_the_flow_finds_the_entropy_by_random_probes(schedu
 def test_an_oracle_pays_for_the_end_and_the_decoder_alone(schedule):
     diffusion, x0 = SHORT[schedule], gaussian_images(2)
     (_, decoder, error), *others = bound_terms(
-        constant_oracle(x0), diffusion, x0, noise_at_times(x0, 0, [0, 1], 50), normal_cdf
+        constant_oracle(x0), diffusion, x0, noise_at_times(x0, 0, [0, 1]), normal_cdf
     )
     torch.testing.assert_close(
         bits("bound", constant_oracle(x0), diffusion, x0, [0, 1]),
@@ -128,13 +128,13 @@ def test_an_image_has_the_same_bits_in_any_batch(kind):
 def test_noise_differs_by_seed_image_and_time():
     like = torch.zeros(2, 1, 4, 4)
     drawn = [
-        *noise_at_times(like, 0, [3, 4], 5)(1),
-        *noise_at_times(like, 0, [3, 4], 5)(2),
-        *noise_at_times(like, 1, [3, 4], 5)(1),
+        *noise_at_times(like, 0, [3, 4])(1),
+        *noise_at_times(like, 0, [3, 4])(2),
+        *noise_at_times(like, 1, [3, 4])(1),
     ]
     assert len({tuple(each.flatten().tolist()) for each in drawn}) == 6
     assert torch.equal(
-        noise_at_times(like, 0, [3, 4], 5)(2)[1], noise_at_times(like[:1], 0, [4], 9)(2)[0]
+        noise_at_times(like, 0, [3, 4])(2)[1], noise_at_times(like[:1], 0, [4])(2)[0]
     )
 
 
@@ -155,7 +155,7 @@ def test_the_estimate_is_clipped_in_the_bound():
     errors = [
         error.item()
         for *_, error in bound_terms(
-            constant_oracle(3 * x0), SHORT["linear"], x0, noise_at_times(x0, 0, [0], 50), normal_cdf
+            constant_oracle(3 * x0), SHORT["linear"], x0, noise_at_times(x0, 0, [0]), normal_cdf
         )
     ]
     assert errors == [0] * 50

@@ -34,7 +34,7 @@ def test_a_protocol_is_a_line_without_what_does_not_matter():
     assert (
         ONE.text
         == "fd_pixels | pixels-8 | ref 2:ab12cd34 1,618 training | n 1024 | ddim 50 steps | seed "
-        "0 | ema | fp32 | ddpm-cli 0.1.0"
+        "0 | randomness 2 | ema | fp32 | ddpm-cli 0.1.0"
     )
     assert replace(ONE, sampler="folder 2:00", seed=None, weights="", precision="").text.endswith(
         "n 1024 | folder 2:00 | ddpm-cli 0.1.0"
@@ -44,7 +44,8 @@ def test_a_protocol_is_a_line_without_what_does_not_matter():
 def test_its_name_changes_with_any_part_of_it():
     changed = [
         FEWER,
-        *(replace(ONE, **{name: "x"}) for name in vars(ONE) if name not in ("n", "seed")),
+        *(replace(ONE, **{name: "x"}) for name in vars(ONE) if type(vars(ONE)[name]) is str),
+        replace(ONE, randomness=1),
     ]
     assert len({each.id for each in [ONE, *changed]}) == 1 + len(changed)
     assert replace(ONE).id == ONE.id

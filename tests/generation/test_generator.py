@@ -10,7 +10,7 @@ from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral
-from ddpm_cli.seeds import normal_like
+from ddpm_cli.seeds import Purpose, keyed_normal
 
 SHAPE = (1, 8, 8)
 
@@ -50,11 +50,11 @@ def test_the_noise_of_the_steps_is_the_same_bit_for_bit_in_any_batch(monkeypatch
     for size in (batch, 16):
         kept = drawn_noise[size]
         monkeypatch.setattr(
-            "ddpm_cli.generation.generator.normal_like",
-            lambda like, gens, kept=kept: kept.append(normal_like(like, gens)) or kept[-1],
+            "ddpm_cli.generation.generator.keyed_normal",
+            lambda like, *key, kept=kept: kept.append(keyed_normal(like, *key)) or kept[-1],
         )
         drawn(denoiser, size)
-    steps = 4
+    steps = 5  # x_T included
     one = torch.cat(
         [
             torch.stack(drawn_noise[batch][i : i + steps], 1)
@@ -88,3 +88,12 @@ def test_images_differ_by_index_and_seed():
     assert not torch.equal(start(0, 0), start(0, 1))
     assert not torch.equal(start(0, 0), start(1, 0))
     assert torch.equal(start(0, 5, 9)[1:], start(0, 9))
+
+
+def test_each_draw_of_an_image_is_another_step():
+    noises, like = Noises.keyed(SHAPE, 5, [8, 3], torch.device("cpu")), torch.zeros(2, *SHAPE)
+    draws = [noises.steps(like) for _ in range(3)]
+    assert torch.equal(noises.start, keyed_normal(like, 5, Purpose.SAMPLE_START, 0, [8, 3]))
+    for step, drawn in enumerate(draws):
+        assert torch.equal(drawn, keyed_normal(like, 5, Purpose.SAMPLE_STEPS, step, [8, 3]))
+    assert torch.equal(draws[1][1:], keyed_normal(like[:1], 5, Purpose.SAMPLE_STEPS, 1, [3]))

@@ -134,6 +134,16 @@ def test_images_of_another_kind_are_kept_apart(drawn, option, told):
     assert png("whole") == before
 
 
+def test_images_of_other_noise_are_kept_apart(drawn):
+    path = Path("whole/samples.json")
+    provenance = json.loads(path.read_text())
+    assert provenance["recipe"].pop("randomness") == 2
+    path.write_text(json.dumps(provenance))
+    outcome = drawn("whole")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "images of another kind (randomness was 1 and is 2); name another" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("path", "text", "told"),
     [

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from ddpm_cli.config.schema import at_least, at_most
-from ddpm_cli.seeds import MAX_IMAGES
+from ddpm_cli.seeds import MAX_IMAGES, check_seed
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        at_least(self, n=2, batch=1, seed=0, columns=1)
+        check_seed(self.seed)
+        at_least(self, n=2, batch=1, columns=1)
         at_most(self, n=MAX_IMAGES)
         if not self.samplers or not self.steps:
             raise ValueError(

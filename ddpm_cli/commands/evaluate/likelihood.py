@@ -177,8 +177,7 @@ def values_per_step(
             denoise: Denoise = denoiser
             if data.labels is not None and denoiser.conditional:
                 denoise = with_label(denoiser, data.labels[indices].to(denoiser.device))
-            positions, last = data.places[indices].tolist(), denoiser.diffusion.steps
-            noise = noise_at_times(x0, options.seed, positions, last)
+            noise = noise_at_times(x0, options.seed, data.places[indices].to(denoiser.device))
             for values in run(denoise, x0, noise):
                 table.append(torch.stack(values))
                 bar.update(len(x0))

@@ -7,7 +7,7 @@ from typing import Literal
 from ddpm_cli.config.schema import at_least, at_most, refuse_idle
 from ddpm_cli.evaluation.metric_registry import full_names
 from ddpm_cli.generation.options import STEERING, GenerationOptions
-from ddpm_cli.seeds import MAX_IMAGES
+from ddpm_cli.seeds import MAX_IMAGES, check_seed
 
 WITH_GENERATED = "with generated, whose images are there"
 ONLY_NLL = "with metrics=[nll], which draws no images"
@@ -45,7 +45,8 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        at_least(self, samples=8, nll_steps=1, batch=1, seed=0, processes=1)
+        check_seed(self.seed)
+        at_least(self, samples=8, nll_steps=1, batch=1, processes=1)
         at_most(self, samples=MAX_IMAGES, n=MAX_IMAGES)
         if not self.metrics:
             raise ValueError("metrics must name at least one: nothing would be measured")

@@ -20,7 +20,7 @@ from ddpm_cli.commands.train.setup import check_batch_share, set_up_run
 from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.process_limit import check_processes
-from ddpm_cli.config.schema import at_least, parse_options
+from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
 from ddpm_cli.files import remove_contents, save_text
@@ -33,6 +33,7 @@ from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.run_folder.facts import RunFacts
 from ddpm_cli.run_folder.layout import HYDRA, LOG
 from ddpm_cli.schedules import Ending
+from ddpm_cli.seeds import check_seed
 from ddpm_cli.sweeps.job import is_first_process
 
 
@@ -50,7 +51,7 @@ class Options:
     trust: list[str]
 
     def __post_init__(self) -> None:
-        at_least(self, seed=0)
+        check_seed(self.seed)
 
 
 def train_in_process(

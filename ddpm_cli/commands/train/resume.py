@@ -22,6 +22,7 @@ from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import user_path
 from ddpm_cli.loading import Position
+from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES
 
@@ -109,6 +110,9 @@ def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: in
         )
     if broken:
         raise ValueError(f"cannot resume: {'; '.join(broken)}")
+    if checkpoint.randomness != RANDOMNESS:
+        new = f"{RANDOMNESS}, so that best metric and held-out history start anew"
+        changes.append(("randomness", str(checkpoint.randomness), new))
     if checkpoint.steps != steps:
         changes.append(("steps in all", str(checkpoint.steps), str(steps)))
     return [f"{key}: {old} -> {new}" for key, old, new in changes]

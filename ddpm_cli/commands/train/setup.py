@@ -49,7 +49,7 @@ from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.samplers import Grid
-from ddpm_cli.seeds import Purpose, words_at
+from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.train_times import TimeSampler
 from ddpm_cli.training import Trainer, TrainState, try_optimizer
 
@@ -141,7 +141,7 @@ def initial_denoiser(
     cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int
 ) -> Denoiser:
     """The denoiser before training; its weights are a function of the seed."""
-    torch.manual_seed(words_at(cfg.seed, Purpose.WEIGHTS)[0])
+    torch.manual_seed(torch_seed(cfg.seed, Purpose.WEIGHTS))
     return build_denoiser(cfg, diffusion, shape, classes)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_files import change
+from checkpoint_files import OTHER_NOISE, change
 from conftest import TINY
 from run_files import often, rows, tensors
 
@@ -247,6 +247,24 @@ def test_a_run_that_goes_on_elsewhere_has_no_best_checkpoint_yet(command):
     assert outcome.code == 0, outcome.err
     assert "best.safetensors" not in outcome.out
     assert not Path("other/checkpoints/best.safetensors").exists()
+
+
+def test_a_run_of_other_noise_goes_on_with_a_new_verdict_and_best_metric(command):
+    options = [*RECIPE, *REMEMBERING, "trainer.steps=16", "hydra.run.dir=run"]
+    assert command("train", *options, "trainer.stop_at=8").code == 0
+    stopped, path = (
+        Path(f"run/checkpoints/{name}.safetensors") for name in ("step_00000008", "last")
+    )
+    assert Checkpoint.load(path).randomness == 2
+    change(stopped, randomness=1)
+    outcome = command("train", *options, "trainer.stop_at=12", "resume=auto")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count(f"{OTHER_NOISE}\n") == 1
+    after = Checkpoint.load(path)
+    assert after.randomness == 2
+    assert len(after.tensors["history.verdict.by_time"]) == 1
+    assert after.tensors["history.verdict.steps"].tolist()[1:] == [12, 0]  # none is the best yet
+    assert after.tensors["history.train_times.counts"].sum() > 16 * 8
 
 
 def test_a_finished_run_that_is_resumed_keeps_the_words_of_its_verdict(command):
