@@ -56,6 +56,7 @@ RECIPE = {
         "precision": "fp32",
         "compile": False,
         "activation_checkpointing": False,
+        "deterministic": False,
         "minutes": None,
         "keep_every": None,
         "offset_noise": 0.0,
