@@ -102,7 +102,7 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     return finished
 
 
-@words_for_full_memory("choose a smaller batch")
+@words_for_full_memory("choose a smaller batch, or device=cpu")
 @torch.no_grad()
 def sample_in_process(
     plain: dict[Any, Any], options: Options, generation: GenerationOptions, folder: Path
