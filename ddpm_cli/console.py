@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 from typing import Any, TextIO
@@ -17,6 +17,7 @@ from ddpm_cli.files import open_without_links
 from ddpm_cli.text import encodable_text
 
 LABEL = 10  # the width of the column of labels
+INFORMING = ("ddpm_cli", "hydra", "hydra_plugins", "optuna")  # whose information is shown
 log = logging.getLogger(__name__)
 
 
@@ -40,26 +41,46 @@ class LogFile(logging.FileHandler):
         return open(self.baseFilename, "a", encoding="utf-8", opener=open_without_links)
 
 
+def quiet_other_packages() -> None:
+    """Log the information of this package and of sweeps alone, and the warnings of all packages."""
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in INFORMING:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def log_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Log a warning of Python in one line, without the place in the code that it is of."""
+    log.warning("warning: %s", " ".join(str(message).split()))
+
+
 @contextmanager
 def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Iterator[None]:
     """Log to the screen and to the file at `path`, if there is one, in printable characters.
 
     aloud: whether this process logs; only the first process does. notes: further handlers.
+    Warnings of Python, as of torch, are logged like the package's own.
     """
     screen = logging.StreamHandler(sys.stdout)
     screen.setFormatter(PrintableFormatter("%(message)s"))
     file = LogFile(path or os.devnull, delay=True)
     file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
-    level, before = root.level, root.handlers
+    levels = {name: logging.getLogger(name).level for name in (None, *INFORMING)}
+    before = root.handlers
     root.handlers = [screen, file, *notes] if aloud else [logging.NullHandler()]
-    root.setLevel(logging.INFO)
+    quiet_other_packages()
     tqdm.set_lock(RLock())  # a semaphore would leak if a process exits at once
     try:
-        with logging_redirect_tqdm() if aloud else warnings.catch_warnings(action="ignore"):
+        redirection = logging_redirect_tqdm() if aloud else nullcontext()
+        with redirection, warnings.catch_warnings():
+            if aloud:
+                warnings.showwarning = log_warning
+            else:
+                warnings.simplefilter("ignore")
             yield
     finally:
-        root.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         root.handlers = before
         file.close()
 

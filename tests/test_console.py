@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def test_the_log_goes_on_without_the_screen(tmp_path, monkeypatch):
     with os.fdopen(there, "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         with outliving_readers(), logging_to(tmp_path / "train.log", aloud=True):
-            logging.getLogger("x").info("first")
-            logging.getLogger("x").info("second")
+            logging.getLogger("ddpm_cli.x").info("first")
+            logging.getLogger("ddpm_cli.x").info("second")
     assert "second" in (tmp_path / "train.log").read_text()
 
 
@@ -80,6 +81,35 @@ def test_names_are_escaped_on_the_screen_in_the_log_and_in_the_facts(
     assert shown == f"warning: {escaped} cannot be read\nclass      {escaped}\n"
     assert [line.partition(": ")[2] for line in logged.splitlines()] == shown.splitlines()
     assert facts.warnings == [f"{escaped} cannot be read"]
+
+
+def test_only_this_package_and_sweeps_inform_and_all_packages_warn_in_one_line(tmp_path, capsys):
+    with logging_to(tmp_path / "train.log", aloud=True):
+        logging.getLogger("other").info("JAX version 0.4 available.")
+        logging.getLogger("ddpm_cli.x").info("ours")
+        logging.getLogger("other").warning("theirs")
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.warn("the schedule\n  is old", UserWarning, stacklevel=1)
+    shown = ["ours", "theirs", "warning: the schedule is old"]
+    assert capsys.readouterr() == ("\n".join(shown) + "\n", "")
+    logged = (tmp_path / "train.log").read_text().splitlines()
+    assert [line.partition(": ")[2] for line in logged] == shown
+
+
+def test_a_process_that_is_not_the_first_logs_and_warns_of_nothing(capsys):
+    with logging_to(None, aloud=False):
+        logging.getLogger("ddpm_cli.x").info("ours")
+        warnings.warn("theirs", UserWarning, stacklevel=1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_of_a_run_hides_what_other_packages_announce_before_it_logs(command):
+    announcing = "import logging; logging.getLogger('datasets').info('JAX available.')\n"
+    Path("my_loss.py").write_text(f"{announcing}from ddpm_cli.losses import l2\n")
+    options = ["trust=[my_loss]", "loss._target_=my_loss.l2", "trainer.steps=0"]
+    outcome = command("train", *TINY, *options)
+    assert "JAX" not in outcome.out + outcome.err
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

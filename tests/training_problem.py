@@ -57,6 +57,7 @@ RECIPE = {
         "compile": False,
         "graphs": "auto",
         "activation_checkpointing": False,
+        "deterministic": False,
         "minutes": None,
         "keep_every": None,
         "offset_noise": 0.0,

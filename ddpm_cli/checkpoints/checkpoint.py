@@ -2,10 +2,11 @@
 
 import platform
 import subprocess
+import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -20,6 +21,7 @@ from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
 from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
 from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
 from ddpm_cli.console import fact
+from ddpm_cli.files import load_text
 from ddpm_cli.seeds import RANDOMNESS
 
 WEIGHTS = {"ema": "ema", "raw": "network"}  # the part that holds them
@@ -141,7 +143,8 @@ def environment() -> dict[str, str]:
         if (root / ".git").exists() and which("git")
         else ""
     )
-    versions = {name: version(name) for name in ("ddpm-cli", "torchvision", "datasets", "numpy")}
+    packages = ("ddpm-cli", "torchvision", "datasets", "numpy")
+    versions = {name: package_version(name, root / "pyproject.toml") for name in packages}
     return {
         "python": platform.python_version(),
         "machine": platform.platform(),
@@ -149,3 +152,12 @@ def environment() -> dict[str, str]:
         "torch": str(torch.__version__),
         **versions,
     }
+
+
+def package_version(name: str, project: Path) -> str:
+    """The version of an installed package, else the version in the checkout's `project` file."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        own = tomllib.loads(load_text(project))["project"] if project.is_file() else {}
+        return str(own["version"]) if own.get("name") == name else "unknown"

@@ -24,7 +24,7 @@ from ddpm_cli.cli.messages import USER_ERRORS, one_line
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.console import outliving_readers, printable
+from ddpm_cli.console import outliving_readers, printable, quiet_other_packages
 from ddpm_cli.files import user_path
 from ddpm_cli.process.stop_signals import ending_in_order
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
@@ -51,20 +51,20 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors
-    failures, begun, kept, code = list[BaseException](), list[Path](), named_folders(sys.argv), 0
+    failures, begun, kept, code = list[str](), list[Path](), named_folders(sys.argv), 0
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
         try:
-            if (result := job(cfg, read_invocation(cfg))) is False:  # the user stopped the command
+            if (result := call(job, cfg)) is False:  # the user stopped the command
                 raise KeyboardInterrupt
             return result
         except USER_ERRORS as error:
             if full:
                 raise
-            failures.append(error)
+            failures.append(one_line(error))  # the error itself would hold the job's tensors
             if not getattr(error, "is_echo", False):  # another process has printed it
-                print(f"error: {one_line(error)}", file=sys.stderr)
+                print(f"error: {failures[-1]}", file=sys.stderr)
             return None
         finally:
             remove_if_empty(Path(HydraConfig.get().runtime.output_dir), kept)
@@ -84,6 +84,18 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
         os.environ["HYDRA_FULL_ERROR"] = str(int(full))
         done = [report_sweep(folder) for folder in begun]
     return code or int(bool(failures) or not all(done))
+
+
+def call(job: Job, cfg: DictConfig) -> object:
+    """Call a job. Full memory is an error of the user, where the job has no better words for it."""
+    quiet_other_packages()  # which Hydra's logging would show
+    try:
+        return job(cfg, read_invocation(cfg))
+    except (MemoryError, RuntimeError) as error:
+        hardware = import_module("ddpm_cli.hardware")
+        if not hardware.is_out_of_memory(error):
+            raise
+        raise ValueError(hardware.full_memory_text(error)) from error
 
 
 def expand_arguments(config: str) -> None:

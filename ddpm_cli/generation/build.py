@@ -21,7 +21,7 @@ from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
 from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.hardware import prepare_for_sampling
-from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, with_label
+from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, final_state, with_label
 from ddpm_cli.shapes import Images
 
 Read: TypeAlias = Callable[[str], Images]  # reads the image of a file
@@ -140,8 +140,8 @@ def interpolation_end(
     def noise() -> Images:
         diffusion, title = denoiser.diffusion, printable(f"noise of {end}")
         states = invert_image(denoise, diffusion, image)
-        *_, last = tqdm(states, title, inversion_steps(diffusion), disable=not verbose, **BAR)
-        return last
+        steps = inversion_steps(diffusion)
+        return final_state(iter(tqdm(states, title, steps, disable=not verbose, **BAR)))
 
     return lambda count: Noises(noise().expand(count, *shape), refuse_noise)
 

@@ -9,7 +9,7 @@ import torch
 
 from ddpm_cli.diffusion import GaussianDiffusion, broadcast_like
 from ddpm_cli.generation.generator import Noises
-from ddpm_cli.samplers import Denoise, Noise, Sampler, inverse
+from ddpm_cli.samplers import Denoise, Noise, Sampler, final_state, inverse
 from ddpm_cli.samplers.grids import even
 from ddpm_cli.shapes import Fitted, Images, Mask, PerImage
 
@@ -42,7 +42,8 @@ class Inpainting:
         image = self.image.expand_as(x)
         for t, s in pairwise(times):
             for again in reversed(range(self.resample if s > 0 else 1)):
-                *_, painted = self.sampler(denoise, diffusion, x, [t, s], noise, **options)
+                states = self.sampler(denoise, diffusion, x, [t, s], noise, **options)
+                painted = final_state(states)
                 kept = diffusion.add_noise(image, noise(image), s) if s > 0 else image
                 painted = torch.where(self.mask, painted, kept)
                 x = diffuse_again(diffusion, painted, s, t, noise(x)) if again else painted

@@ -17,7 +17,9 @@ def collect_states(generator: Generator, indices: Sequence[int]) -> tuple[list[B
 
     def seen(denoise: Denoise) -> Denoise:
         def record(x_t: Images, t: Time) -> Estimate:
-            estimates.append((estimate := denoise(x_t, t)).x0)
+            estimate = denoise(x_t, t)
+            if not estimates:  # the first of a step
+                estimates.append(estimate.x0)
             return estimate
 
         return record
@@ -25,6 +27,6 @@ def collect_states(generator: Generator, indices: Sequence[int]) -> tuple[list[B
     noised, estimated = [], []
     for images in generator.trajectory(indices, seen=seen):
         noised.append(to_bytes(images).cpu())
-        estimated += [to_bytes(estimates[0]).cpu()] if estimates else []
+        estimated += [to_bytes(each).cpu() for each in estimates]
         estimates.clear()
     return noised, [*estimated, noised[-1]]

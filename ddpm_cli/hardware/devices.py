@@ -5,11 +5,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-
-from ddpm_cli.text import size_text
-
-ALLOCATION = "allocate memory"  # in torch's message when the CPU's memory is full
+from torch import Tensor
 
 
 def find_device(name: str) -> torch.device:
@@ -48,31 +44,27 @@ def own_device(name: str, rank: int) -> str:
     return "cpu" if name == "cpu" else f"cuda:{rank}"
 
 
+def data_parallel_gpus(device: torch.device) -> list[int]:
+    """The GPUs that DataParallel takes, `device` first, which holds the weights; none on a CPU."""
+    if device.type != "cuda":
+        return []
+    return sorted(range(torch.cuda.device_count()), key=lambda index: index != device.index)
+
+
 def device_text(device: torch.device, parallel: str = "none", processes: int = 1) -> str:
     """The device in words, with the GPUs of DataParallel or the number of processes."""
     details = {
         "cuda": lambda: f" ({torch.cuda.get_device_name(device)})",
         "cpu": lambda: f" ({torch.get_num_threads()} threads)",
     }
-    text, count = str(device) + details.get(device.type, str)(), torch.cuda.device_count()
-    if parallel == "dp" and count > 1:
-        return f"{text}, DataParallel over {count} GPUs"
+    text, gpus = str(device) + details.get(device.type, str)(), data_parallel_gpus(device)
+    if parallel == "dp" and len(gpus) > 1:
+        return f"{text}, DataParallel over {len(gpus)} GPUs"
     if parallel == "dp":
-        return f"{text}, DataParallel of one: {count} GPUs are visible, batches stay whole"
+        visible = f"{torch.cuda.device_count()} GPUs are visible"
+        unused = " and not used" * (not gpus and torch.cuda.device_count() > 0)
+        return f"{text}, DataParallel of one: {visible}{unused}, batches stay whole"
     return text if processes == 1 else f"{text}, {processes} processes ({dist.get_backend()})"
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error says that the memory of a device is full."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or ALLOCATION in str(error)
-
-
-def memory_fault(network: nn.Module, device: torch.device) -> str:
-    """Why a network that does not fit into the memory of a device is refused, and the remedy."""
-    count = sum(each.numel() for each in network.parameters())
-    size = size_text(sum(each.nbytes for each in network.parameters()))
-    fault = f"{count:,} parameters take {size}, which the memory of {device} has no room for"
-    return f"{fault}; choose a smaller network, as by a smaller model.network.dim"
 
 
 def copies_asynchronously(device: torch.device) -> bool:

@@ -11,6 +11,8 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 SECONDS = 0.2
+WARMING = 0.1  # seconds in which the clock of a GPU rises under load, before it is timed
+SIDE = 16_384  # bytes of a row of the matrices
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,22 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
     return counter.get_total_flops()
 
 
+def peak_text(peak: float, device: torch.device, precision: str) -> str:
+    """The peak of all devices of a run in words, with what it is the peak of."""
+    kind = "matrix product" if device.type == "cuda" else "convolution"
+    return f"{peak / 1e12:.3g} TFLOP/s ({kind}, {precision})"
+
+
 @lru_cache
 @torch.no_grad()
 def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Measure the best FLOP/s of a convolution within a fifth of a second."""
-    images, channels, side = (64, 256, 64) if device.type == "cuda" else (4, 128, 64)
+    """Measure the best FLOP/s: of a matrix product on a warm GPU, of a convolution elsewhere.
+
+    Products in fp32 take TF32 where the process allows TF32 by now.
+    """
+    if device.type == "cuda":
+        return product_flops(device, dtype, SIDE // dtype.itemsize)
+    images, channels, side = 4, 128, 64
     layer = nn.Conv2d(channels, channels, 3, padding=1, device=device, dtype=dtype).to(
         memory_format=torch.channels_last
     )
@@ -67,3 +80,23 @@ def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
         layer(maps)[0, 0, 0, 0].item()  # waits for the device
         seconds.append(time.perf_counter() - start)
     return 2 * images * channels**2 * 9 * side**2 / min(seconds)
+
+
+def product_flops(device: torch.device, dtype: torch.dtype, side: int) -> float:
+    """The FLOP/s of products of matrices [side, side] on a warm GPU, one launch after another."""
+    left, right, out = (torch.rand(side, side, device=device).to(dtype) for _ in range(3))
+
+    def product_seconds(count: int) -> float:
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start.record()
+        for _ in range(count):
+            torch.mm(left, right, out=out)
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1000 / count
+
+    with torch.cuda.device(device):
+        product_seconds(1)  # loads the kernel
+        cold = product_seconds(1)
+        warm = product_seconds(1 + int(WARMING / cold))
+        return 2 * side**3 / product_seconds(1 + int(WARMING / warm))

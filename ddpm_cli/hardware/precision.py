@@ -11,7 +11,7 @@ from torch import nn
 from torch.amp import GradScaler
 from torch.utils.checkpoint import checkpoint
 
-from ddpm_cli.hardware.devices import is_out_of_memory, memory_fault
+from ddpm_cli.hardware.full_memory import is_out_of_memory, memory_fault
 from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]

@@ -23,6 +23,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from ddpm_cli.config.process_limit import check_processes
 from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.files import load_text
+from ddpm_cli.hardware import set_workspace
 from ddpm_cli.parallel.group import EchoError
 from ddpm_cli.process.stop_signals import UNSAVED, NothingToSaveError, stop_signals
 
@@ -58,6 +59,7 @@ def run_in_processes(
     ValueError with the message of the process that failed first. Raises KeyboardInterrupt if a
     process could not stop after a signal, NothingToSaveError if none had begun.
     """
+    set_workspace()
     launched = dist.is_torchelastic_launched()
     if launched and int(os.environ["WORLD_SIZE"]) > 1 and not folder_is_named:
         # Each process would make a folder of its own.

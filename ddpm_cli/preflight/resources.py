@@ -13,6 +13,10 @@ from ddpm_cli.text import size_text
 from ddpm_cli.training import Trainer, TrainState
 
 REMEDY = "choose a smaller trainer.microbatch"
+FULL_MEMORY = (  # the remedy once a run has begun
+    f"{REMEDY}, trainer.activation_checkpointing=true or a smaller network; "
+    "what the run has saved stays"
+)
 MOMENTS = 2  # moments of an optimizer, each as large as the parameters
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.hardware import is_out_of_memory, peak_memory
+from ddpm_cli.hardware import full_memory_text, is_out_of_memory, peak_memory
 from ddpm_cli.images import Batch
 from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ProcessGroup, unwrap
@@ -81,7 +81,7 @@ def run_trial(
             raise
         count = min(len(batch.images), trainer.microbatch or len(batch.images))
         fault = f"{count} images at once do not fit into the memory of {device}"
-        return Trial([Finding("error", f"{fault}: {REMEDY}")])
+        return Trial([Finding("error", f"{fault} ({full_memory_text(error)}): {REMEDY}")])
     finally:
         state.optimizer.zero_grad()
         for buffer, value in zip(network.buffers(), buffers, strict=True):

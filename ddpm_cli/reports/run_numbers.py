@@ -105,6 +105,6 @@ def evaluation_table(folder: Path) -> dict[str, Any]:
 
 def incident_table(folder: Path) -> dict[str, Any]:
     """The last skipped steps, and the number of all skipped steps."""
-    rows = json_rows(folder / INCIDENTS)
+    rows = [row for row in json_rows(folder / INCIDENTS) if "error" not in row]
     cells = [[row.get(key) for key in SKIPPED] for row in rows[-LISTED:]]
     return {"incidents": cells, "skipped": f"{len(rows):,}"}

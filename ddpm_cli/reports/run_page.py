@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ddpm_cli.checkpoints import LAST, Checkpoint, newest_first, newest_readable
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import FAILURES
+from ddpm_cli.hardware import words_for_full_memory
 from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.html import save_page
 from ddpm_cli.reports import run_numbers, run_pictures
@@ -25,6 +26,7 @@ read_for_page = partial(Checkpoint.load, parts=("ema", "history"))
 WRONG = (*FAILURES, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
+@words_for_full_memory("ddpm-report with device=cpu draws the film without a GPU")
 def write_run_page(folder: Path, device: str, trust: list[str]) -> Path:
     """Write the page of the run in a folder, from its newest checkpoint that can be read.
 

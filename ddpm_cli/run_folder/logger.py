@@ -11,6 +11,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from ddpm_cli.files import append_text, load_text, save_text
+from ddpm_cli.hardware import full_memory_text, is_out_of_memory
 from ddpm_cli.rendering.tiles import Picture, save_png
 from ddpm_cli.run_folder.layout import INCIDENTS, METRICS, SAMPLES, TENSORBOARD
 
@@ -57,6 +58,11 @@ class RunLogger:
                 board.add_scalar(name, number, step)
 
         self.show(write)
+
+    def record_full_memory(self, step: int, error: BaseException) -> None:
+        """Add an incident if an error says that a memory is full."""
+        if is_out_of_memory(error):
+            self.write_row(INCIDENTS, {"step": step, "error": full_memory_text(error)})
 
     def write_row(self, name: str, row: Mapping[str, object]) -> None:
         """Add a row to a file, after the rows that wait to be written."""

@@ -1,7 +1,7 @@
 """Samplers, generators of images over one contract; grids of times; wrappers of a denoiser."""
 
 from ddpm_cli.samplers.ancestral import ancestral
-from ddpm_cli.samplers.contract import Denoise, Noise, Sampler
+from ddpm_cli.samplers.contract import Denoise, Noise, Sampler, final_state
 from ddpm_cli.samplers.ddim import ddim, inverse
 from ddpm_cli.samplers.dpmpp_2m import dpmpp_2m
 from ddpm_cli.samplers.grids import Grid

@@ -5,6 +5,7 @@ step. `times` fall strictly from the time of `x` to 0. `noise(x)` is standard no
 as `x`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -14,3 +15,8 @@ from ddpm_cli.shapes import Images
 Denoise: TypeAlias = Callable[..., Estimate]
 Noise: TypeAlias = Callable[[Images], Images]
 Sampler: TypeAlias = Callable[..., Iterator[Images]]
+
+
+def final_state(states: Iterator[Images]) -> Images:
+    """The last of a sampler's states. `*_, x = states` would keep all of them in memory."""
+    return deque(states, maxlen=1)[0]

@@ -41,7 +41,8 @@ class Trainer:
     rounding and dropout's masks, microbatch, processes and workers do not change a step.
     precision: the network's precision; bf16 and fp16 use autocast. compile: use torch.compile.
     graphs: capture the step in CUDA graphs; auto: where that is possible.
-    activation_checkpointing: less memory, more time. grad_clip: largest norm of the gradient.
+    activation_checkpointing: less memory, more time. deterministic: kernels that give equal bits.
+    grad_clip: largest norm of the gradient.
     label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
@@ -66,6 +67,7 @@ class Trainer:
     compile: bool
     graphs: bool | Literal["auto"]
     activation_checkpointing: bool
+    deterministic: bool
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: int
     grad_clip: float | None

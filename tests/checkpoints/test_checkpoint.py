@@ -1,8 +1,11 @@
 """Checkpoints: whole or not at all, and nothing in them is executed."""
 
 import math
+import tomllib
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +16,12 @@ from torch.amp import GradScaler
 
 from ddpm_cli import checkpoints
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints.checkpoint import environment, package_version
 from ddpm_cli.checkpoints.faults import FIELDS
 from ddpm_cli.parallel import network_state
 from ddpm_cli.training import snapshot
 
+ROOT = Path(__file__).resolve().parents[2]
 SCALER = GradScaler("cpu").state_dict()
 
 
@@ -375,3 +380,14 @@ def test_an_old_checkpoint_that_is_the_only_copy_is_never_deleted(tmp_path):
     checkpoints.write_and_prune(tmp_path, checkpoint, last=1, best=True)
     assert {path.read_bytes() for path in folder.glob("*.pt")} == {b"only copy"}
     assert len([*folder.glob("*.pt")]) == 2
+
+
+def test_a_checkout_that_is_not_installed_has_the_version_of_its_project(monkeypatch, tmp_path):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("ddpm_cli.checkpoints.checkpoint.version", absent)
+    versions = environment.__wrapped__()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert versions["ddpm-cli"] == project["version"]
+    assert versions["numpy"] == package_version("ddpm-cli", tmp_path / "none") == "unknown"

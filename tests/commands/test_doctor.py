@@ -55,7 +55,7 @@ def test_the_doctor_says_what_a_run_would_meet_and_writes_nothing(command):
         line.split()[0] for line in outcome.out.splitlines() if not line.startswith("cached")
     ]  # by whatever test came first
     assert outcome.code == 0, outcome.err
-    described = ["device", "data", "schedule", "model", "length"]
+    described = ["device", "peak", "data", "schedule", "model", "length"]
     assert levels == [*described, *["ok"] * 5, "checking", *["ok"] * 2, "estimate"]
     assert not list(Path().iterdir())
 

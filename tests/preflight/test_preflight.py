@@ -167,7 +167,8 @@ def test_memory_that_is_full_is_an_error_with_the_remedy():
     assert found.level == "error"
     assert (
         found.text
-        == "6 images at once do not fit into the memory of cpu: choose a smaller trainer.microbatch"
+        == "6 images at once do not fit into the memory of cpu (the memory of the GPU is full: "
+        "2 GiB more were asked for): choose a smaller trainer.microbatch"
     )
 
 

@@ -1,5 +1,7 @@
 """Samplers: closed-form oracles, public codes' numbers, and what they have in common."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +12,7 @@ from sampling_problem import COSINE, FEW, LINEAR, TIMES, image, normals, seeded,
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.samplers import Grid, ancestral, clip_x0, ddim, with_guidance
+from ddpm_cli.samplers import Grid, ancestral, clip_x0, ddim, final_state, with_guidance
 from ddpm_cli.schedules import cosine
 
 SPACINGS = pytest.mark.parametrize("spacing", ["even", "leading", "trailing"])
@@ -302,3 +304,19 @@ def test_a_grid_of_more_steps_than_the_schedule_or_none_is_refused(steps):
         match=f"^sampler.steps must be between 1 and 1000, the schedule's steps, but is {steps}$",
     ):
         Grid(steps=steps, spacing="even").times(LINEAR)
+
+
+def test_the_final_state_is_all_that_is_held():
+    held = weakref.WeakSet()
+    most = 0
+
+    def states():
+        nonlocal most
+        for number in range(50):
+            state = torch.full((1, 1, 2, 2), float(number))
+            held.add(state)
+            most = max(most, len(held))
+            yield state
+
+    assert final_state(states())[0, 0, 0, 0] == 49
+    assert most <= 3

@@ -30,7 +30,7 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import save_text, user_path
 from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
-from ddpm_cli.hardware import device_text
+from ddpm_cli.hardware import device_text, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import extract_features, moments
 from ddpm_cli.rendering.tiles import labelled_rows, save_png
@@ -39,6 +39,7 @@ from ddpm_cli.shapes import Bytes
 log = logging.getLogger(__name__)
 
 
+@words_for_full_memory("choose a smaller batch, or device=cpu")
 @torch.no_grad()
 def compare(cfg: DictConfig, invocation: Invocation) -> None:
     """Measure every setting, and write the table and the pictures.

@@ -32,7 +32,7 @@ from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figu
 from ddpm_cli.files import save_text
 from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
 from ddpm_cli.generation.store import PROVENANCE
-from ddpm_cli.hardware import device_text, find_device
+from ddpm_cli.hardware import device_text, find_device, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import Copies
 from ddpm_cli.parallel import join_group
@@ -66,6 +66,7 @@ def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     return whole
 
 
+@words_for_full_memory("choose a smaller batch, fewer samples, or device=cpu")
 @torch.no_grad()
 def evaluate_in_process(
     plain: dict[Any, Any], options: Options, nodes: Mapping[str, object], folder: Path, threads: int

@@ -9,6 +9,7 @@ import torch
 from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.store import ImageStore
+from ddpm_cli.hardware import is_out_of_memory
 
 ROUNDS, GAIN = 3, 1.05  # timed estimates; a larger size must be faster by this factor
 
@@ -36,7 +37,9 @@ def batch_rates(generator: Generator, n: int) -> Iterator[tuple[int, float]]:
     while size <= n:
         try:
             yield size, size / estimate_seconds(generator, size)
-        except torch.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or size == 1:
+                raise
             torch.cuda.empty_cache()
             return
         size *= 2

@@ -26,7 +26,7 @@ from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import GRID, INDEX, ImageStore
-from ddpm_cli.hardware import device_text, find_device
+from ddpm_cli.hardware import device_text, find_device, words_for_full_memory
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.process.writer_lock import writer_lock
@@ -102,6 +102,7 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     return finished
 
 
+@words_for_full_memory("choose a smaller batch, or device=cpu")
 @torch.no_grad()
 def sample_in_process(
     plain: dict[Any, Any], options: Options, generation: GenerationOptions, folder: Path

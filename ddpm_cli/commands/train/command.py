@@ -24,10 +24,11 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
 from ddpm_cli.files import remove_contents, save_text
-from ddpm_cli.hardware import find_device
+from ddpm_cli.hardware import deterministic_kernels, find_device, words_for_full_memory
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
 from ddpm_cli.parallel.stop_request import stop_on_signals
+from ddpm_cli.preflight.resources import FULL_MEMORY
 from ddpm_cli.process.stop_signals import NothingToSaveError
 from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.run_folder.facts import RunFacts
@@ -54,13 +55,14 @@ class Options:
         check_seed(self.seed)
 
 
+@words_for_full_memory(FULL_MEMORY)
 def train_in_process(
     plain: dict[Any, Any], invocation: Invocation, features: Mapping[str, Any]
 ) -> bool:
     """Train in this process, which may be one of a group; return False if the user stopped it."""
     cfg, folder = OmegaConf.create(plain), invocation.folder
     device, facts = find_device(cfg.trainer.device), RunFacts(folder)
-    with join_group(device) as group:
+    with join_group(device) as group, deterministic_kernels(cfg.trainer.deterministic, device):
         with (
             writer_lock(folder, "training", first=group.rank == 0),
             logging_to(folder / LOG, group.rank == 0, facts),

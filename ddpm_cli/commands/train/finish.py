@@ -62,7 +62,8 @@ def ending_with_report(run: Run) -> Iterator[None]:
     """Write the report when a run ends or fails; an error of the report does not fail the run."""
     try:
         yield
-    except WRONG:
+    except WRONG as error:
+        run.logger.record_full_memory(run.state.step, error)
         write_report(run)
         raise
     write_report(run)

@@ -14,6 +14,7 @@ from ddpm_cli.images import select_images, to_bytes, to_float
 from ddpm_cli.rendering.tiles import grid
 from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
 from ddpm_cli.run_folder.pictures import PREVIEWS
+from ddpm_cli.samplers import final_state
 from ddpm_cli.shapes import Bytes, Features, Images
 
 COMPARED = 1024  # images of the data whose colours are compared with the samples'
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 @torch.no_grad()
 def write_preview(run: Run) -> None:
     """Write a grid of the EMA's samples, from the same noise at every step of the run."""
-    *_, images = preview_trajectory(run)
+    images = final_state(preview_trajectory(run))
     samples = torch.cat(run.group.all_gather(to_bytes(images).cpu()))
     step = run.state.step
     run.logger.write_picture(GRID.format(step), grid(samples.numpy()), step)

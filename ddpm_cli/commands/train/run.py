@@ -12,7 +12,7 @@ from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
-from ddpm_cli.hardware import FlopCount, device_text
+from ddpm_cli.hardware import FlopCount, device_text, peak_text
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
@@ -130,6 +130,7 @@ def run_texts(run: Run) -> dict[str, str]:
     snr = diffusion.snr(diffusion.steps)
     return {
         "device": device_text(denoiser.device, trainer.parallel, run.group.count),
+        "peak": peak_text(run.flops.peak, denoiser.device, trainer.precision),
         "data": data,
         "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",
         "model": f"{parameters:,} parameters, predicts {denoiser.predicts}, {kind}",

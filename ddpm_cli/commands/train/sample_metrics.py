@@ -1,6 +1,5 @@
 """FD and KID of samples while a run trains; the metrics do not affect training."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -11,6 +10,7 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.console import fact
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.images import to_bytes
+from ddpm_cli.samplers import final_state
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Bytes, Images
 
@@ -52,7 +52,7 @@ def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
 @torch.no_grad()
 def final_images(states: Iterator[Images]) -> Bytes:
     """The images of the last of a sampler's states."""
-    return to_bytes(deque(states, maxlen=1)[0]).cpu()
+    return to_bytes(final_state(states)).cpu()
 
 
 @torch.no_grad()

@@ -32,13 +32,16 @@ from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.hardware import (
+    SMALLER_NETWORK,
     TYPES,
     FlopCount,
     count_flops,
+    data_parallel_gpus,
     find_device,
     measure_peak,
     on_device,
     prepare_for_training,
+    words_for_full_memory,
 )
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
@@ -109,8 +112,7 @@ def build_run(
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
     bind_options(Grid, cfg.sampler)().times(diffusion)
     denoiser = initial_denoiser(cfg, diffusion, shape, classes=1)
-    noise = {"perturbed": trainer.input_perturbation > 0}
-    try_parts(denoiser, bind(cfg, "sampler"), loss, shape, **noise)
+    try_parts(denoiser, bind(cfg, "sampler"), loss, shape, perturbed=trainer.input_perturbation > 0)
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
@@ -119,10 +121,11 @@ def build_run(
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
-    gpus = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else 0
-    peak = (gpus or group.count) * measure_peak(device, TYPES[trainer.precision])
-    flops = FlopCount(count_flops(denoiser.network, shape), peak)
+    per_image = count_flops(denoiser.network, shape)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler)
+    gpus = len(data_parallel_gpus(device)) if trainer.parallel == "dp" else group.count
+    peak = max(1, gpus) * measure_peak(device, TYPES[trainer.precision])
+    flops = FlopCount(per_image, peak)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
@@ -179,6 +182,7 @@ def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = F
         raise ValueError(f"trainer.batch_size must be {allowed}, but is {size}")
 
 
+@words_for_full_memory(SMALLER_NETWORK)
 def build_state(
     denoiser: Denoiser,
     trainer: Trainer,

@@ -8,6 +8,7 @@ from conftest import TINY
 from run_files import rows
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.hardware import determinism
 
 
 def test_the_screen_says_device_images_parameters_and_length(command):
@@ -72,6 +73,40 @@ def test_data_parallel_without_gpus_trains_the_same_and_says_what_it_does(comman
     assert "DataParallel of one: 0 GPUs are visible, batches stay whole" in outcome.out
     assert plain.keys() == wrapped.keys()
     assert all(torch.equal(plain[name], wrapped[name]) for name in plain)
+
+
+def test_deterministic_kernels_change_no_weight_on_the_cpu_and_end_with_the_run(command, trained):
+    before = determinism.settings()
+    asked = ["trainer.deterministic=true", "trainer.steps=4", "hydra.run.dir=run"]
+    stopped = command("train", *TINY, *asked, "trainer.stop_at=2")
+    outcome = command("train", *TINY, *asked, "resume=auto")
+    assert (stopped.code, outcome.code) == (0, 0), outcome.err
+    plain, strict = (
+        Checkpoint.load(path).tensors
+        for path in (trained, Path("run/checkpoints/last.safetensors"))
+    )
+    assert all(torch.equal(plain[name], strict[name]) for name in plain)
+    assert determinism.settings() == before
+
+
+OWN_PART = """
+import torch
+
+def jumping(denoiser, batch):
+    error = denoiser(batch.x_t, batch.t).output - batch.eps
+    zero = torch.zeros(1).put_(torch.tensor([0]), torch.ones(1))
+    return error.square().mean((1, 2, 3)) + 0 * zero
+"""
+
+
+def test_an_operation_without_a_deterministic_form_is_told_before_the_first_step(command):
+    Path("my_part.py").write_text(OWN_PART)
+    own = ["trust=[my_part]", "loss._target_=my_part.jumping", "hydra.run.dir=run"]
+    outcome = command("train", *TINY, *own, "trainer.deterministic=true", "trainer.steps=1")
+    assert outcome.code == 1
+    assert "trainer.deterministic=true: put_ has no deterministic form on cpu" in outcome.err
+    assert (outcome.err.count("\n"), Path("run").exists()) == (1, False)
+    assert command("train", *TINY, *own, "trainer.steps=1").code == 0
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])

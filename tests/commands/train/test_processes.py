@@ -293,6 +293,30 @@ def test_an_error_in_one_process_ends_all_and_is_told_once():
     assert "Signal 9 (SIGKILL)" in err
 
 
+GREEDY = """
+import os
+import torch
+from ddpm_cli.losses import l2
+calls = []
+
+def greedy(denoiser, batch):
+    calls.append(None)
+    if len(calls) > 40 and os.environ.get("RANK") == "1":
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.95 GiB.\\nSee docs")
+    return l2(denoiser, batch)
+"""
+
+
+def test_full_memory_in_one_process_is_told_once_in_one_line():
+    Path("my_loss.py").write_text(GREEDY)
+    own = ["trust=[my_loss]", "loss._target_=my_loss.greedy", "hydra.run.dir=run"]
+    code, _, err = run(*TRAIN, *LONG, *DDP, *own)
+    told = [line for line in err.splitlines() if "error" in line.lower()]
+    full = "error: the memory of the GPU is full: 1.95 GiB more were asked for; choose a smaller "
+    assert (code, len(told), told[0].startswith(full)) == (1, 1, True), err
+    assert list(Path("run/checkpoints").glob("step_*.safetensors"))
+
+
 @pytest.mark.long
 def test_images_are_the_same_from_two_processes(one):
     common = [
