@@ -34,7 +34,7 @@ class CleanBatch:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "CleanBatch":
         """The batch with each of its tensors changed."""
-        changed = {
+        changed: dict[str, Any] = {
             name: each if each is None else change(each) for name, each in vars(self).items()
         }
         return replace(self, **changed)
