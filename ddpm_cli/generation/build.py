@@ -21,6 +21,7 @@ from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
 from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.hardware import prepare_for_sampling
+from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, final_state, with_label
 from ddpm_cli.shapes import Images
 
@@ -47,7 +48,7 @@ def build_generator(
     read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
     network = prepare_for_sampling(denoiser.network, options.precision, compiled=compiled)
-    denoiser = replace(denoiser, network=network)
+    denoiser = replace(denoiser, network=replay_on_cuda(network))
     classes = checkpoint.classes
     guide = load_guide(options, denoiser, shape, classes, device, trust)
     generator = Generator.from_config(cfg, denoiser, options, shape, classes, guide)
@@ -97,7 +98,7 @@ def load_guide(
     checkpoint = Checkpoint.load(user_path(options.guide), [WEIGHTS[options.weights]])
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
     network = prepare_for_sampling(denoiser.network, options.precision, compiled=False)
-    denoiser = replace(denoiser, network=network)
+    denoiser = replace(denoiser, network=replay_on_cuda(network))
     if checkpoint.shape != list(shape):
         raise ValueError(f"guide must draw images of {list(shape)}, but draws {checkpoint.shape}")
     labelled = denoiser.conditional and options.label is not None

@@ -1,12 +1,19 @@
 """CUDA graphs: the kernels of functions, captured once and replayed without Python."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ddpm_cli.shapes import Images, Labels, NetworkTimes
+
+PADDED = 20  # calls of a smaller batch that are padded; a size that comes more often has its graph
+log = logging.getLogger(__name__)
+Inputs: TypeAlias = tuple[Images, NetworkTimes, Labels | None]
 Replay: TypeAlias = Callable[[], Tensor]
 
 
@@ -16,12 +23,17 @@ def capture_graphs(functions: Sequence[Replay]) -> list[Replay]:
     A function runs once, its kernels not at all. It reads and writes tensors that stay where they
     are, and asks the device for no number. Raises RuntimeError where one does.
     """
-    pool = torch.cuda.graph_pool_handle()
+    pool = new_pool()
     return [capture_graph(function, pool) for function in functions]
 
 
+def new_pool() -> Any:
+    """Memory that graphs share if they are replayed in turns."""
+    return torch.cuda.graph_pool_handle()
+
+
 def capture_graph(function: Replay, pool: Any) -> Replay:
-    """Capture one function; graphs that are replayed in turns share the memory of a pool."""
+    """Capture one function, with its memory in a pool."""
     graph = torch.cuda.CUDAGraph()
     # other threads go on to pin memory and to copy
     with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
@@ -38,3 +50,55 @@ def replay(graph: torch.cuda.CUDAGraph, result: Tensor) -> Tensor:
 def addresses(tensors: Sequence[Tensor]) -> list[int]:
     """Where tensors lie in memory; a graph reads and writes nowhere else."""
     return [tensor.data_ptr() for tensor in tensors]
+
+
+class ReplayedNetwork(nn.Module):
+    """A network without gradients, replayed from a CUDA graph for each size of batch.
+
+    The first batch of a size runs plainly, and the next is captured. A smaller last batch is padded
+    to a captured size. Where gradients are asked for, or no capture succeeds, all run plainly.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.calls = Counter[tuple[Any, int]]()
+        self.graphs: dict[tuple[Any, int], tuple[Inputs, Replay]] = {}
+        self.pool: Any = None
+        self.captures = True
+
+    def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
+        if torch.is_grad_enabled() or not self.captures:
+            return self.module(x, t, label)
+        kind, size = (x.shape[1:], x.dtype, label is None, self.module.training), len(x)
+        self.calls[kind, size] += 1
+        sizes = [each for other, each in self.graphs if other == kind and each >= size]
+        if size not in sizes and self.calls[kind, size] > (PADDED if sizes else 1):
+            sizes += self.capture(kind, (x, t, label))
+        if not sizes:
+            return self.module(x, t, label)
+        inputs, replayed = self.graphs[kind, min(sizes)]
+        for mine, new in zip(inputs, (x, t, label), strict=True):
+            if mine is not None and new is not None:
+                mine[:size].copy_(new)
+        return replayed()[:size].clone()
+
+    def capture(self, kind: Any, inputs: Inputs) -> list[int]:
+        """Capture the network for these inputs; return their size, or nothing if that fails."""
+        static = tuple(None if each is None else each.clone() for each in inputs)
+        self.pool = self.pool or new_pool()
+        try:
+            graph = capture_graph(partial(self.module, *static), self.pool)
+        except RuntimeError as error:
+            why = " ".join(str(error).split())[:200]
+            log.warning("warning: no CUDA graphs of the network, which waits for Python: %s", why)
+            self.captures = False
+            return []
+        self.graphs[kind, len(inputs[0])] = static, graph
+        return [len(inputs[0])]
+
+
+def replay_on_cuda(network: nn.Module) -> nn.Module:
+    """A network whose batches are replayed if it is on CUDA; on other devices the network itself."""
+    device = next(network.parameters()).device
+    return ReplayedNetwork(network) if device.type == "cuda" else network

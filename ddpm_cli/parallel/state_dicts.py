@@ -9,14 +9,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from ddpm_cli.hardware.graphs import ReplayedNetwork
 from ddpm_cli.hardware.precision import Autocast
 
+WRAPPERS = (nn.DataParallel, DistributedDataParallel, Autocast, ReplayedNetwork)
 State: TypeAlias = Mapping[Any, Any]
 
 
 def unwrap(network: nn.Module) -> nn.Module:
     """The network inside its wrappers, whose parameters' names carry no prefix."""
-    while isinstance(network, nn.DataParallel | DistributedDataParallel | Autocast):
+    while isinstance(network, WRAPPERS):
         network = network.module
     return network
 
