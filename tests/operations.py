@@ -1,47 +1,42 @@
-"""Modes that watch every operation of PyTorch."""
+"""Modes that watch the operations of PyTorch: how many compute, and which of them wait."""
 
 from collections import Counter
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-aten = torch.ops.aten
-FREE = {  # they compute nothing: views, and memory without content
-    aten.detach.default,
-    aten.empty.memory_format,
-    aten.empty_like.default,
-    aten.empty_strided.default,
-    aten.new_empty.default,
-    aten.new_empty_strided.default,
-    aten._unsafe_view.default,
-    aten.lift_fresh.default,
-}
-READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.is_nonzero.default}
+VIEWS = """
+    _reshape_alias _unsafe_view alias as_strided detach expand permute reshape select slice split
+    split_with_sizes squeeze t transpose unbind unfold unsqueeze view
+    empty empty_like empty_strided new_empty new_empty_strided
+    _record_function_enter_new _record_function_exit
+""".split()
 
 
-class CountedOperations(TorchDispatchMode):
-    """Counts the operations that compute, casts included."""
+class CountOperations(TorchDispatchMode):
+    """Counts, by name, the operations that compute in a `with` block; a list of tensors is one."""
 
     def __init__(self):
         super().__init__()
         self.counts = Counter()
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function not in FREE and not function.is_view:
-            self.counts[str(function)] += 1
-        return function(*args, **(kwargs or {}))
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.removeprefix("aten::")
+        self.counts[name] += name not in VIEWS
+        return func(*args, **(kwargs or {}))
 
 
 class NoSynchronisation(TorchDispatchMode):
-    """Raises where the host reads a tensor's values, or copies between devices."""
+    """Raises where the host reads values of a tensor, or copies a tensor between devices."""
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function not in READS, f"{function} waits for the device"
-        result = function(*args, **(kwargs or {}))
-        tensors = [
-            each
-            for each in torch.utils._pytree.tree_leaves((args, kwargs or {}, result))
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.removeprefix("aten::")
+        assert name not in ("_local_scalar_dense", "nonzero"), f"{func} waits for the device"
+        result = func(*args, **(kwargs or {}))
+        devices = {
+            each.device
+            for each in torch.utils._pytree.tree_leaves((args, kwargs, result))
             if isinstance(each, torch.Tensor) and each.ndim
-        ]
-        assert len({each.device for each in tensors}) < 2, f"{function} copies between devices"
+        }
+        assert len(devices) < 2, f"{func} copies between {devices}"
         return result

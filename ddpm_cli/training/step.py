@@ -117,14 +117,13 @@ class TrainStep:
             options["lr"] = lr
 
     def run_pass(self, first: int, firsts: range) -> Tensor:
-        """Add the gradients of the microbatch from image `first` on; the first one clears them.
+        """Add the gradients of the microbatch from image `first` on; the first one replaces them.
 
         DistributedDataParallel takes the mean over the processes, hence the factor `group.count`.
         """
         state, trainer, is_last = self.state, self.trainer, first == firsts[-1]
-        grads = [each.grad for each in state.parameters if each.grad is not None]
-        if first == 0 and grads:
-            torch._foreach_zero_(grads)
+        if first == 0:
+            state.optimizer.zero_grad()
         noise = {name: getattr(trainer, name) for name in ("offset_noise", "input_perturbation")}
         part = self.inputs.clean.part(first, firsts.step)
         noised = add_keyed_noise(state.denoiser, part, self.seed, **noise)
