@@ -11,7 +11,7 @@ from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
 from ddpm_cli.config.recipe import is_recipe
 from ddpm_cli.config.rules import data_rules
-from ddpm_cli.length_scaling import scale_to_length
+from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
 

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.train.nonfinite import NonFiniteGuard, roll_back
 from ddpm_cli.commands.train.previews import write_preview
+from ddpm_cli.commands.train.rollback import roll_back
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.commands.train.validation import validate
@@ -18,6 +18,7 @@ from ddpm_cli.parallel import AnyRankFlag, ProcessGroup
 from ddpm_cli.parallel.stop_request import StopRequest
 from ddpm_cli.training import Progress, fit
 from ddpm_cli.training.fixed_noise_losses import QUARTERS
+from ddpm_cli.training.nonfinite_guard import NonFiniteGuard
 
 Bar: TypeAlias = Any  # tqdm's type takes a parameter only for mypy
 

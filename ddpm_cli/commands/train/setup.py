@@ -42,9 +42,9 @@ from ddpm_cli.hardware import (
 )
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
-from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import Loss
+from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger

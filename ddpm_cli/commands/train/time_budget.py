@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,38 +16,15 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
 from ddpm_cli.commands.train.validation import validation_losses
 from ddpm_cli.config.build import bind_options
+from ddpm_cli.pace.costs import Costs
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
-from ddpm_cli.training import Trainer, fit, snapshot
+from ddpm_cli.training import fit, snapshot
 
 MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
 TIMING = 0.03  # share of the time to time steps, and again to time samples
 FEWEST, MOST = 3, 100  # the fewest and the most steps that are timed
-
-
-@dataclass(frozen=True)
-class Costs:
-    """The seconds that each part of a run takes."""
-
-    step: float
-    validation: float
-    grid: float
-    save: float
-    measurement: float = 0.0
-
-    def steps(self, seconds: float, trainer: Trainer) -> int:
-        """The steps that fit into the time with their grids and checkpoints, the last included.
-
-        A run shorter than `trainer.steps` has as many grids; a longer run has grids as often.
-        """
-        beside = self.validation / trainer.evaluate_every + self.grid / trainer.sample_every
-        beside += self.save / trainer.checkpoint_every
-        beside += self.measurement / trainer.measure_every
-        left = seconds - self.validation - self.grid - self.save - self.measurement
-        longer = int(left / (self.step + beside))
-        shorter = int((left - trainer.steps * beside) / self.step)
-        return min(MAX_STEPS - 1, longer if longer >= trainer.steps else shorter)
 
 
 def steps_that_fit(run: Run, since: float) -> int:
