@@ -50,13 +50,13 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     # (steps between, what is measured), also at the last step
     measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
         (trainer.log_every, False, lambda: step_numbers(run, bar, interval)),
-        (trainer.evaluate_every, True, lambda: validate(run)),
-        (trainer.measure_every, True, lambda: measure_samples(run)),
+        (run.cadences.evaluate_every, True, lambda: validate(run)),
+        (run.cadences.measure_every, True, lambda: measure_samples(run)),
     ]
     # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
-        (trainer.sample_every, lambda: write_preview(run)),
-        (trainer.checkpoint_every, lambda: save_unless_bad(run, guard)),
+        (run.cadences.sample_every, lambda: write_preview(run)),
+        (run.cadences.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
     steps = fit(trainer, state, batches, run.loss, **length, group=run.group)

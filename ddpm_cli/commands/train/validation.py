@@ -50,7 +50,7 @@ def validate(run: Run) -> dict[str, float]:
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
     """Update the verdict and its picture by a validation; log the verdict if it changes."""
     verdict, step = run.state.verdict, run.state.step
-    if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
+    if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.cadences.evaluate_every):
         fact("learning", verdict.summary(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
