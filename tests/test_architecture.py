@@ -22,13 +22,13 @@ LEVELS = [  # of rooms, from the top down
     "cli api",
     "commands",
     "preflight reports",
-    "generation",
+    "generation pace",
     "evaluation training components",
     "samplers losses sweeps",
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",
     "data networks parallel rendering diffusion schedules images",
-    "config console hardware length_scaling pixels seeds",
+    "config console hardware pixels seeds",
     "text files even_indices shapes process",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

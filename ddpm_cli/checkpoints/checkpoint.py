@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ddpm_cli.checkpoints.faults import FIELDS, faults, parse_config
+from ddpm_cli.checkpoints.faults import FIELDS, LATER_FIELDS, faults, parse_config
 from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
 from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
 from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
@@ -41,6 +41,7 @@ class Checkpoint:
     verdict: how the run learned, in words. stream: the position of each process in a stream.
     overrides: the overrides as typed; None if unknown. config_dir: the user's own folder of YAML
     files; None if there is none.
+    cadences: the steps between actions of the run, by the options' names; {} if unknown.
     environment: versions by package. path: the file that was read.
     """
 
@@ -61,6 +62,7 @@ class Checkpoint:
     stream: list[str] = field(default_factory=list)
     overrides: list[str] | None = None
     config_dir: str | None = None
+    cadences: dict[str, int] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     path: Path = Path()
 
@@ -75,6 +77,7 @@ class Checkpoint:
             fact("checkpoint", f"{named} is {path.name} now, which is read")
         try:
             fields, tensors = read_old_file(path) if is_old_file(path) else read_file(path, parts)
+            fields = {**LATER_FIELDS, **fields}
             if fault := next(faults(fields, tensors), None):
                 raise ValueError(fault)
             config = parse_config(fields["config"])

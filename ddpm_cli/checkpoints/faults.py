@@ -17,9 +17,11 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"step": int, "steps": int, "skipped": int, "lr_scale": float},
     **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
-    **{"environment": dict, "scaler": dict, "optimizer": dict},
+    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
+LATER_FIELDS: dict[str, Any] = {"cadences": {}}  # what they are in a file that is older than them
+CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradScaler: type and range
     "scale": (float, 2.0**-126, 2.0**127),
     "growth_factor": (float, 1.0, 2.0**20),
@@ -63,6 +65,10 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
     ),
     "'fingerprint', 'verdict' and 'config_dir' must be short": lambda each: all(
         len(each[name] or "") <= WORD for name in ("fingerprint", "verdict", "config_dir")
+    ),
+    f"'cadences' must hold numbers of steps, each from 1 to {MAX_STEPS:,}": lambda each: all(
+        name in CADENCES and is_in_range(number, int, 1, MAX_STEPS)
+        for name, number in each["cadences"].items()
     ),
     "'optimizer' must hold the state of parameters": lambda each: all(
         isinstance(entries, dict) for entries in each["optimizer"].values()

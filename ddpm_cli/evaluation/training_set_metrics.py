@@ -76,6 +76,11 @@ class TrainingSetMetrics:
         """The features of the training images, computed at the first access."""
         return {name: TrainingFeatures(each) for name, each in self.features(self.images).items()}
 
+    @property
+    def has_references(self) -> bool:
+        """Whether the features of the training images are computed."""
+        return "references" in vars(self)
+
     @torch.no_grad()
     def features(self, images: ImageArray) -> dict[str, Features]:
         """The features of images by the name of the extractor."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ddpm_cli.shapes import Images, Labels, NetworkTimes
+from ddpm_cli.shapes import Images, Labels, Maps, NetworkTimes
 
 PADDED = 20  # calls of a smaller batch that are padded; a size that comes more often has its graph
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class ReplayedNetwork(nn.Module):
         self.pool: Any = None
         self.captures = True
 
-    def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
+    def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Maps:
         if torch.is_grad_enabled() or not self.captures:
             return self.module(x, t, label)
         kind, size = (x.shape[1:], x.dtype, label is None, self.module.training), len(x)
@@ -85,7 +85,8 @@ class ReplayedNetwork(nn.Module):
 
     def capture(self, kind: Any, inputs: Inputs) -> list[int]:
         """Capture the network for these inputs; return their size, or nothing if that fails."""
-        static = tuple(None if each is None else each.clone() for each in inputs)
+        x, t, label = inputs
+        static = x.clone(), t.clone(), None if label is None else label.clone()
         self.pool = self.pool or new_pool()
         try:
             graph = capture_graph(partial(self.module, *static), self.pool)
@@ -94,11 +95,11 @@ class ReplayedNetwork(nn.Module):
             log.warning("warning: no CUDA graphs of the network, which waits for Python: %s", why)
             self.captures = False
             return []
-        self.graphs[kind, len(inputs[0])] = static, graph
-        return [len(inputs[0])]
+        self.graphs[kind, len(x)] = static, graph
+        return [len(x)]
 
 
 def replay_on_cuda(network: nn.Module) -> nn.Module:
-    """A network whose batches are replayed if it is on CUDA; on other devices the network itself."""
-    device = next(network.parameters()).device
-    return ReplayedNetwork(network) if device.type == "cuda" else network
+    """A network, replayed if it is on CUDA."""
+    is_there = next(network.parameters()).device.type == "cuda"
+    return ReplayedNetwork(network) if is_there else network

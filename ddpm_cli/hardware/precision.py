@@ -12,7 +12,7 @@ from torch.amp import GradScaler
 from torch.utils.checkpoint import checkpoint
 
 from ddpm_cli.hardware.full_memory import is_out_of_memory, memory_fault
-from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
+from ddpm_cli.shapes import Flag, Images, Labels, Maps, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
@@ -30,7 +30,7 @@ class Autocast(nn.Module):
         super().__init__()
         self.module, self.dtype = module, dtype
 
-    def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
+    def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Maps:
         with torch.autocast(x.device.type, self.dtype):
             return self.module(x, t, label)
 

@@ -2,12 +2,14 @@
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import torch
 
+from ddpm_cli.pace.cadences import Cadences
+from ddpm_cli.pace.costs import Costs
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.text import size_text
 from ddpm_cli.training import Trainer, TrainState
@@ -38,15 +40,17 @@ def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Fi
         yield Finding("ok", text) if needed <= free else Finding("warning", f"{text}: {remedy}")
 
 
-def check_disk(folder: Path, state: TrainState, trainer: Trainer, steps: int) -> Iterator[Finding]:
-    """Check that the checkpoints of a run fit on the disk.
+def check_disk(
+    folder: Path, state: TrainState, trainer: Trainer, steps: int, every: int
+) -> Iterator[Finding]:
+    """Check that the checkpoints of a run, one after `every` steps, fit on the disk.
 
     The most at once are the newest, the permanent, the best and the next.
     """
     size, to_go = checkpoint_bytes(state), max(0, steps - state.step)
-    count = min(trainer.keep_last, math.ceil(to_go / trainer.checkpoint_every)) + 2
+    count = min(trainer.keep_last, math.ceil(to_go / every)) + 2
     if trainer.keep_every is not None:
-        count += steps // math.lcm(trainer.keep_every, trainer.checkpoint_every)
+        count += steps // math.lcm(trainer.keep_every, every)
     existing = next(
         each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir()
     )
@@ -77,17 +81,14 @@ def checkpoint_bytes(state: TrainState) -> int:
 
 
 def estimate_time(
-    state: TrainState, trainer: Trainer, steps: int, seconds: float, costs: Mapping[str, float]
+    state: TrainState, steps: int, costs: Costs, cadences: Cadences
 ) -> Iterator[Finding]:
-    """Estimate the remaining time of a run.
-
-    seconds: the time of a step. costs: the cost of each cadence, in steps.
-    """
-    to_go = steps - state.step
-    extra = (cost * (1 + to_go // getattr(trainer, cadence)) for cadence, cost in costs.items())
-    total = duration_text(seconds * (to_go + sum(extra)))
+    """Estimate the remaining time of a run."""
+    to_go, beside = steps - state.step, costs.by_cadence().items()
+    extra = sum(cost * (1 + to_go // getattr(cadences, name)) for name, cost in beside)
+    total = duration_text(to_go * costs.step + extra)
     size = size_text(checkpoint_bytes(state))
-    text = f"about {seconds:.2g} s a step, {total} in all; a checkpoint has {size}"
+    text = f"about {costs.step:.2g} s a step, {total} in all; a checkpoint has {size}"
     yield Finding("estimate", text)
 
 

@@ -11,9 +11,11 @@ from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
 from ddpm_cli.config.recipe import is_recipe
 from ddpm_cli.config.rules import data_rules
-from ddpm_cli.length_scaling import scale_to_length
+from ddpm_cli.pace.cadences import Cadences
+from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
+from ddpm_cli.training.trainer import AUTO
 
 
 def train_command(checkpoint: Checkpoint) -> str:
@@ -26,7 +28,7 @@ def train_command(checkpoint: Checkpoint) -> str:
 
 
 def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
-    """The overrides of a checkpoint's run as typed.
+    """The overrides of a checkpoint's run as typed, with the numbers that `auto` became.
 
     They follow from the configuration if none are known, as in an old file, or if minutes have set
     the length, which is then in steps. Raises ValueError if an override is of no recipe.
@@ -37,11 +39,26 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
         for each in typed:
             if not (is_recipe(each) or each.startswith("trust=")):
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
-        return [*typed, *rules_override(checkpoint)]
+        numbers = [f"trainer.{name}={every}" for name, every in chosen_numbers(checkpoint).items()]
+        return [*typed, *numbers, *rules_override(checkpoint)]
     try:
         return [*derived_overrides(checkpoint), *rules_override(checkpoint)]
     except (LookupError, TypeError, ArithmeticError) as error:
         raise ValueError(f"the configuration is of no recipe: {error}") from error
+
+
+def chosen_numbers(checkpoint: Checkpoint) -> dict[str, int]:
+    """The numbers of steps that `auto` became, of a run long enough for them to differ."""
+    trainer: Any = OmegaConf.select(checkpoint.config, "trainer") or {}
+    is_short = checkpoint.steps <= min(vars(Cadences()).values())
+    if is_short and trainer.get("minutes") is None:
+        return {}
+    unused = [] if trainer.get("measures") else ["measure_every"]
+    return {
+        name: every
+        for name, every in checkpoint.cadences.items()
+        if trainer.get(name) == AUTO and name not in unused
+    }
 
 
 def rules_override(checkpoint: Checkpoint) -> list[str]:
@@ -54,7 +71,8 @@ def derived_overrides(checkpoint: Checkpoint) -> list[str]:
     """The overrides that compose a checkpoint's configuration, with its length in steps."""
     recipe: Any = OmegaConf.to_container(checkpoint.config, resolve=True)
     if isinstance(recipe.get("trainer"), dict):
-        recipe["trainer"] = length_in_steps(recipe["trainer"], checkpoint.steps)
+        length = length_in_steps(recipe["trainer"], checkpoint.steps)
+        recipe["trainer"] = {**length, **chosen_numbers(checkpoint)}
     trusted = Invocation(Path(), trust=foreign_modules(recipe)).trusted
     with composing():
         return [*overrides_for({**recipe, **NOT_THE_RECIPE}), *trusted]

@@ -1,6 +1,7 @@
 """The numbers on the page of a run: facts, curves, and tables of rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from markupsafe import Markup
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.even_indices import first_to_last
+from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.rendering.html import chart
 from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.evaluations import evaluation_rows, protocol_warning
@@ -27,10 +29,18 @@ def run_facts(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) 
     return {
         **{name: str(facts.get(name, "")) for name in names},
         "classes": ", ".join(checkpoint.classes),
+        "cadences": cadence_text(checkpoint),
         "done": f"{checkpoint.step:,} of {checkpoint.steps:,} steps",
         "speed": speed_text(curves, checkpoint.config.trainer.batch_size),
         "learning": verdict_text(checkpoint, curves),
     }
+
+
+def cadence_text(checkpoint: Checkpoint) -> str:
+    """The actions of a run before its last step; "" if there are none, or an old file."""
+    measures = bool(checkpoint.config.trainer.get("measures"))
+    cadences = Cadences(**{**asdict(Cadences()), **checkpoint.cadences})
+    return cadences.text(checkpoint.steps, measures=measures) if checkpoint.cadences else ""
 
 
 def speed_text(curves: Curves, batch: int) -> str:

@@ -13,6 +13,7 @@ from ddpm_cli.config.schema import at_least
 from ddpm_cli.hardware import Precision
 from ddpm_cli.seeds import MAX_STEPS
 
+AUTO = "auto"  # a cadence that follows from costs
 CADENCES = (
     "log_every",
     "evaluate_every",
@@ -46,6 +47,8 @@ class Trainer:
     label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
+    evaluate_every, measure_every, sample_every, checkpoint_every: steps between, or auto: a number
+    that follows from measured costs, see `pace`.
     measures: metrics of measure_images samples: fd_X, kid_X with X a choice of the group features.
     best: the metric whose lowest value makes best.safetensors: held_out, or a metric in measures.
     keep_last: newest checkpoints to keep. keep_every: steps between permanent checkpoints.
@@ -77,13 +80,13 @@ class Trainer:
     ema: float
     bad_steps: int
     log_every: int
-    evaluate_every: int
+    evaluate_every: int | Literal["auto"]
     measures: list[str]
-    measure_every: int
+    measure_every: int | Literal["auto"]
     measure_images: int
     best: str
-    sample_every: int
-    checkpoint_every: int
+    sample_every: int | Literal["auto"]
+    checkpoint_every: int | Literal["auto"]
     keep_last: int
     keep_every: int | None
 

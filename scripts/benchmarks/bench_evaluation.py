@@ -64,7 +64,7 @@ if __name__ == "__main__":
             for _ in range(args.rounds)
         ]
     step, evaluation = (statistics.median(each) for each in zip(*rounds, strict=True))
-    every = run.trainer.evaluate_every
+    every = run.cadences.evaluate_every
     print(
         f"threads {args.threads}; medians of {args.rounds}: "
         f"a step {1000 * step:.1f} ms, an evaluation {1000 * evaluation:.1f} ms"

@@ -56,7 +56,7 @@ def test_the_doctor_says_what_a_run_would_meet_and_writes_nothing(command):
     ]  # by whatever test came first
     assert outcome.code == 0, outcome.err
     described = ["device", "peak", "data", "schedule", "model", "length"]
-    assert levels == [*described, *["ok"] * 5, "checking", *["ok"] * 2, "estimate"]
+    assert levels == [*described, *["ok"] * 5, "checking", *["ok"] * 2, *["estimate"] * 2]
     assert not list(Path().iterdir())
 
 

@@ -16,6 +16,8 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset
+from ddpm_cli.pace.cadences import Cadences
+from ddpm_cli.pace.costs import Costs
 from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.preflight import resources
 from ddpm_cli.preflight import resources as room
@@ -203,7 +205,7 @@ def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(
 ):
     monkeypatch.setattr(room.shutil, "disk_usage", lambda path: SimpleNamespace(free=there))
     (found,) = preflight.check_disk(
-        tmp_path / "not/there/yet", trained(Small()), recipe(keep_last=2), 10
+        tmp_path / "not/there/yet", trained(Small()), recipe(keep_last=2), 10, 1
     )
     assert found.level == level
     assert "4 checkpoints of" in found.text
@@ -211,19 +213,15 @@ def test_the_disk_is_compared_with_the_checkpoints_that_will_lie_there(
 
 @pytest.mark.parametrize(("step", "count"), [(0, 3 + 10 + 2), (98, 1 + 10 + 2)])
 def test_checkpoints_are_counted_as_they_will_lie_there(tmp_path, step, count):
-    often, state = recipe(checkpoint_every=2, keep_last=3, keep_every=10), trained(Small())
+    often, state = recipe(keep_last=3, keep_every=10), trained(Small())
     state.step = step
-    (found,) = preflight.check_disk(tmp_path, state, often, 100)
+    (found,) = preflight.check_disk(tmp_path, state, often, 100, 2)
     assert f"disk: {count} checkpoints of" in found.text
 
 
 def test_an_estimate_says_step_total_and_checkpoint():
-    costs = {"sample_every": 4.0, "evaluate_every": 8.0}
-    ((level, text),) = said(
-        preflight.estimate_time(
-            trained(Small()), recipe(sample_every=500, evaluate_every=100), 1000, 0.5, costs
-        )
-    )
+    costs, cadences = Costs(step=0.5, validation=4.0, grid=2.0, save=0.0), Cadences(100, 1, 500, 1)
+    ((level, text),) = said(preflight.estimate_time(trained(Small()), 1000, costs, cadences))
     assert level == "estimate"
     assert text == "about 0.5 s a step, 9 min in all; a checkpoint has 192 bytes"
 

@@ -144,4 +144,3 @@ def test_a_step_whose_tensors_have_moved_is_captured_anew(replayed):
     for _ in range(2):
         next(steps)
     assert len({places for _, places in replayed}) == 2
-

@@ -3,16 +3,19 @@
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
 from ddpm_cli import preflight
 from ddpm_cli.checkpoints import checked_fields
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.commands.train.time_budget import choose_cadences, measure_costs_briefly
 from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import count_nfe
 from ddpm_cli.hardware import free_memory
+from ddpm_cli.pace.costs import Costs
 from ddpm_cli.preflight import Finding
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.samplers import Grid
@@ -38,7 +41,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         yield Finding("warning", f"{share}: overfitting cannot be told of so few; {remedy}")
     noise = {name: getattr(trainer, name) for name in ("offset_noise", "input_perturbation")}
     yield from preflight.check_oracle(state.denoiser, run.loss, few, seed, **noise)
-    yield from preflight.check_disk(run.folder, state, trainer, end)
+    yield from preflight.check_disk(run.folder, state, trainer, end, run.cadences.checkpoint_every)
     if state.step >= end:
         return
     fact("checking", "one step on this machine ...")
@@ -47,30 +50,36 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     if not any(finding.level == "error" for finding in trial.findings):
         free = free_memory(state.denoiser.device)
         yield from preflight.check_memory(state, trial.memory, free)
-        costs = cadence_costs(run, trial.seconds, few.images)
-        yield from preflight.estimate_time(state, trainer, end, trial.seconds, costs)
+        if run.cadences_are_final:
+            costs = expected_costs(run, trial.seconds, few.images)
+        else:
+            costs = measure_costs_briefly(run, trial.seconds)
+            choose_cadences(run, costs)
+        yield from preflight.estimate_time(state, end, costs, run.cadences)
+        if often := run.cadences.text(run.steps, measures=bool(trainer.measures)):
+            yield Finding(
+                "estimate", f"{often}: {run.cadences.share(costs, run.steps):.0%} of the time"
+            )
 
 
-def cadence_costs(run: Run, seconds: float, few: Bytes) -> dict[str, float]:
-    """The cost of each cadence, in steps of `seconds` seconds.
+def expected_costs(run: Run, seconds: float, few: Bytes) -> Costs:
+    """The costs of a run without a measurement, if a step takes `seconds` seconds.
 
-    The extraction of features is timed on a few images.
+    The extraction of features is timed on a few images. A checkpoint counts as nothing.
     """
     trainer, diffusion, pixel = run.trainer, run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
     sampler = bind(run.cfg, "sampler")
     times = bind_options(Grid, run.cfg.sampler)().times(diffusion)
     nfe = count_nfe(lambda denoise: denoise, diffusion, sampler, times, pixel)
-    sample = FORWARD * nfe / trainer.batch_size
+    forward = FORWARD * seconds / trainer.batch_size  # of an image
     images = sum(min(IMAGES, len(data.images)) for data in (run.held_out, run.data))
-    validation = FORWARD * 2 * QUARTERS * images / trainer.batch_size
-    costs = {"sample_every": PREVIEWS * sample, "evaluate_every": validation, "measure_every": 0.0}
-    if trainer.measures:
-        began = time.perf_counter()
-        run.sample_metrics.features(few)
-        extraction = (time.perf_counter() - began) / seconds / len(few)
-        each = sample + extraction / run.group.count
-        costs["measure_every"] = trainer.measure_images * each
-    return costs
+    costs = Costs(seconds, 2 * QUARTERS * images * forward, PREVIEWS * nfe * forward, save=0.0)
+    if not trainer.measures:
+        return costs
+    began = time.perf_counter()
+    run.sample_metrics.features(few)
+    extraction = (time.perf_counter() - began) / len(few) / run.group.count
+    return replace(costs, measurement=trainer.measure_images * (nfe * forward + extraction))
 
 
 def run_checks(run: Run) -> None:

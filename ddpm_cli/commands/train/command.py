@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,8 @@ def begin_folder(run: Run, facts: RunFacts) -> None:
     save_text(run.folder / HYDRA / "config.yaml", OmegaConf.to_yaml(run.cfg))
     overrides = yaml.safe_dump(list(invocation.overrides))
     save_text(run.folder / HYDRA / "overrides.yaml", overrides)
-    facts.begin({**run_texts(run), "config_dir": invocation.config_dir})
+    own = {"config_dir": invocation.config_dir, "cadences": asdict(run.cadences)}
+    facts.begin({**run_texts(run), **own})
 
 
 def train(

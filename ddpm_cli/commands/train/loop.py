@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.train.nonfinite import NonFiniteGuard, roll_back
 from ddpm_cli.commands.train.previews import write_preview
+from ddpm_cli.commands.train.rollback import roll_back
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.commands.train.validation import validate
@@ -19,6 +19,7 @@ from ddpm_cli.parallel.stop_request import StopRequest
 from ddpm_cli.shapes import StepLosses
 from ddpm_cli.training import Progress, fit
 from ddpm_cli.training.fixed_noise_losses import QUARTERS
+from ddpm_cli.training.nonfinite_guard import NonFiniteGuard
 
 Bar: TypeAlias = Any  # tqdm's type takes a parameter only for mypy
 
@@ -50,13 +51,13 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     # (steps between, what is measured), also at the last step
     measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
         (trainer.log_every, False, lambda: step_numbers(run, bar, interval)),
-        (trainer.evaluate_every, True, lambda: validate(run)),
-        (trainer.measure_every, True, lambda: measure_samples(run)),
+        (run.cadences.evaluate_every, True, lambda: validate(run)),
+        (run.cadences.measure_every, True, lambda: measure_samples(run)),
     ]
     # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
-        (trainer.sample_every, lambda: write_preview(run)),
-        (trainer.checkpoint_every, lambda: save_unless_bad(run, guard)),
+        (run.cadences.sample_every, lambda: write_preview(run)),
+        (run.cadences.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
     steps = fit(trainer, state, batches, run.loss, **length, group=run.group)

@@ -22,6 +22,7 @@ from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import user_path
 from ddpm_cli.loading import Position
+from ddpm_cli.pace.cadences import saved_cadences
 from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.training import snapshot
 from ddpm_cli.training.trainer import CADENCES
@@ -116,6 +117,12 @@ def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: in
     if checkpoint.steps != steps:
         changes.append(("steps in all", str(checkpoint.steps), str(steps)))
     return [f"{key}: {old} -> {new}" for key, old, new in changes]
+
+
+def cadences_of(checkpoint: Checkpoint) -> dict[str, int]:
+    """The steps between the actions of a checkpoint's run, by the options' names."""
+    options: Any = OmegaConf.to_container(checkpoint.config, resolve=True)
+    return saved_cadences(checkpoint.cadences, options.get("trainer"), checkpoint.steps)
 
 
 def rules_remedy(checkpoint: Checkpoint, cfg: DictConfig) -> str:

@@ -1,10 +1,11 @@
 """The parts of one training run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
+from torch import nn
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
@@ -13,10 +14,12 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.hardware import FlopCount, device_text, peak_text
+from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
-from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.pace.cadences import Cadences
+from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.training import Trainer, TrainState, snapshot
 
@@ -30,8 +33,8 @@ class Run:
     share: this process's part of every batch.
     rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
     steps, epoch_size: the length, and the images of an epoch, approximate for a stream, None if the
-    number is unknown. They are set when all parts are built. If minutes set the length, the
-    cadences are shortened.
+    number is unknown. They are set when all parts are built.
+    cadences, cadences_are_final: the steps between actions; whether no measurement can change them.
     """
 
     cfg: DictConfig
@@ -51,11 +54,21 @@ class Run:
     sample_metrics: TrainingSetMetrics
     steps: int = 0
     epoch_size: int | None = None
+    cadences: Cadences = field(default_factory=Cadences)
+    cadences_are_final: bool = True
 
     @property
     def folder(self) -> Path:
         """The folder that the run writes."""
         return self.invocation.folder
+
+    @cached_property
+    def evaluated(self) -> tuple[nn.Module, nn.Module]:
+        """The EMA and the network as they are without gradients: on CUDA replayed, as the steps."""
+        ema, network = self.state.ema, unwrap(self.state.denoiser.network)
+        if self.trainer.graphs is False:
+            return ema, network
+        return replay_on_cuda(ema), replay_on_cuda(network)
 
     def batch(self, step: int, part: slice = ALL) -> Batch:
         """The global batch of a step, or a part of the batch."""
@@ -86,6 +99,7 @@ class Run:
             shape=list(self.data.images.shape[1:]),
             classes=self.data.classes,
             steps=self.steps,
+            cadences=asdict(self.cadences),
             verdict=self.state.verdict.summary(self.trainer.best),
             overrides=list(self.invocation.overrides),
             config_dir=self.invocation.config_dir,
@@ -103,7 +117,7 @@ class Run:
         if self.writer.best_lost:
             best.forget()
         # a checkpoint caused by a stop never counts as the best
-        regular = step % self.trainer.checkpoint_every == 0 or step == self.steps
+        regular = step % self.cadences.checkpoint_every == 0 or step == self.steps
         is_best = regular and best.update(step)
         self.writer.begin(self.snapshot(), best=is_best)
 

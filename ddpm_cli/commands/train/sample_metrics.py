@@ -18,9 +18,8 @@ from ddpm_cli.shapes import Bytes, Images
 def prepare_sample_metrics(run: Run) -> None:
     """Log the metrics of samples, and extract the features of training images."""
     trainer, metrics = run.trainer, run.sample_metrics
-    of = f"of {trainer.measure_images:,} samples every {trainer.measure_every:,} steps"
-    against = f"against {len(metrics.images):,} training images"
-    fact("metrics", f"{', '.join(trainer.measures)} {of}, {against}")
+    against = f"{trainer.measure_images:,} samples against {len(metrics.images):,} training images"
+    fact("metrics", f"{', '.join(trainer.measures)} of {against}")
     for name, reference in metrics.references.items():
         count = reference.features.shape[1]
         fact("features", f"{count:,} of each by {metrics.extractors[name].name}")

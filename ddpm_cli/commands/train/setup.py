@@ -13,9 +13,9 @@ from torch.amp import GradScaler
 from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.checkpoints.faults import COUNT, NAME, are_texts
-from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
+from ddpm_cli.commands.train.resume import cadences_of, find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
-from ddpm_cli.commands.train.time_budget import steps_that_fit
+from ddpm_cli.commands.train.time_budget import choose_cadences, steps_that_fit
 from ddpm_cli.components import (
     WITHOUT_CLASSES,
     build_denoiser,
@@ -45,9 +45,10 @@ from ddpm_cli.hardware import (
 )
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
-from ddpm_cli.length_scaling import scale_to_length
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import Loss
+from ddpm_cli.pace.cadences import Cadences, needs_costs, said_cadences
+from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.preflight import try_parts
 from ddpm_cli.run_folder.logger import RunLogger
@@ -212,20 +213,27 @@ def build_state(
 
 
 def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
-    """Set the steps of a run; if minutes set the steps, shorten the cadences in proportion.
+    """Set the steps of a run, and its cadences as far as no further measurement changes them.
 
-    A resumed run with the same minutes keeps its steps.
+    If minutes set the steps, the cadences that the user says are shortened in proportion. A resumed
+    run keeps its cadences, and its steps with the same minutes.
     """
     trainer, run.epoch_size = run.trainer, len(run.data.images)
     if run.rows is not None:
         share = 1 - run.cfg.data.get("holdout", 0.0)
         run.epoch_size = run.rows.count and round(run.rows.count * share)
-    run.steps = trainer.length(run.epoch_size)
-    if trainer.minutes is None:
-        return
-    before = checkpoint and OmegaConf.select(checkpoint.config, "trainer.minutes", default=None)
-    if checkpoint and before == trainer.minutes:
-        run.steps = checkpoint.steps
-    else:
-        run.steps = (checkpoint.step if checkpoint else 0) + steps_that_fit(run, began)
-    run.trainer = replace(trainer, **scale_to_length(vars(trainer), run.steps))
+    run.steps, costs = trainer.length(run.epoch_size), None
+    if trainer.minutes is not None:
+        before = checkpoint and OmegaConf.select(checkpoint.config, "trainer.minutes", default=None)
+        if checkpoint and before == trainer.minutes:
+            run.steps = checkpoint.steps
+        else:
+            steps, costs = steps_that_fit(run, began)
+            run.steps = (checkpoint.step if checkpoint else 0) + steps
+        run.trainer = replace(trainer, **scale_to_length(vars(trainer), run.steps))
+    saved = cadences_of(checkpoint) if checkpoint else {}
+    run.cadences = Cadences(**{**saved, **said_cadences(run.trainer)})
+    if costs and not checkpoint:
+        choose_cadences(run, costs)
+    elif not checkpoint:
+        run.cadences_are_final = not needs_costs(run.trainer, run.steps)

@@ -1,10 +1,10 @@
-"""The number of steps that fit into trainer.minutes: the first steps are timed and undone."""
+"""What the parts of a run cost, by first steps that are timed and undone, and what follows."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
+from itertools import islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,67 +13,70 @@ import torch
 from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
 from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.commands.train.sample_metrics import sample_batches, score_samples
+from ddpm_cli.commands.train.sample_metrics import sample_batches
 from ddpm_cli.commands.train.validation import validation_losses
 from ddpm_cli.config.build import bind_options
+from ddpm_cli.evaluation.training_set_metrics import AT_ONCE
+from ddpm_cli.images import Batch
+from ddpm_cli.pace.cadences import chosen_cadences
+from ddpm_cli.pace.costs import Costs
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
-from ddpm_cli.training import Trainer, fit, snapshot
+from ddpm_cli.training import fit, snapshot
 
 MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
 TIMING = 0.03  # share of the time to time steps, and again to time samples
 FEWEST, MOST = 3, 100  # the fewest and the most steps that are timed
+WARM_UP = 5  # steps on a GPU until their time is steady
+BRIEF = 0.3  # seconds to time steps, and again to time samples, if a run is of so many steps
+SLOW = 0.2  # seconds of a step from which the preflight's own time stands for it
 
 
-@dataclass(frozen=True)
-class Costs:
-    """The seconds that each part of a run takes."""
-
-    step: float
-    validation: float
-    grid: float
-    save: float
-    measurement: float = 0.0
-
-    def steps(self, seconds: float, trainer: Trainer) -> int:
-        """The steps that fit into the time with their grids and checkpoints, the last included.
-
-        A run shorter than `trainer.steps` has as many grids; a longer run has grids as often.
-        """
-        beside = self.validation / trainer.evaluate_every + self.grid / trainer.sample_every
-        beside += self.save / trainer.checkpoint_every
-        beside += self.measurement / trainer.measure_every
-        left = seconds - self.validation - self.grid - self.save - self.measurement
-        longer = int(left / (self.step + beside))
-        shorter = int((left - trainer.steps * beside) / self.step)
-        return min(MAX_STEPS - 1, longer if longer >= trainer.steps else shorter)
-
-
-def steps_that_fit(run: Run, since: float) -> int:
-    """The steps that fit into trainer.minutes, counted from `since`; `run` stays as it was.
+def steps_that_fit(run: Run, since: float) -> tuple[int, Costs]:
+    """The steps that fit into trainer.minutes, counted from `since`, and the costs of the parts.
 
     Raises ValueError if no step fits.
     """
     minutes = run.trainer.minutes
     assert minutes is not None
-    costs = measure_costs(run, 60 * minutes)
+    costs = measure_costs(run, TIMING * 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
     steps = min(run.group.all_gather(costs.steps(left, run.trainer)))
     if steps < 1:
         grid = f"a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         takes = f"a step takes {costs.step:.2g} s, {grid}"
         raise ValueError(f"trainer.minutes={minutes:g} is too short: {takes}")
-    return steps
+    return steps, costs
 
 
-def measure_costs(run: Run, seconds: float) -> Costs:
-    """Time steps, a grid, a validation and a checkpoint of a run of about `seconds` seconds."""
-    limit = TIMING * seconds
+def choose_cadences(run: Run, costs: Costs) -> None:
+    """Choose the numbers of steps for `auto`, in all processes those of the first."""
+    chosen = chosen_cadences(costs, run.trainer, run.steps)
+    run.cadences, run.cadences_are_final = run.group.broadcast(chosen), True
+
+
+def measure_costs_briefly(run: Run, seconds: float) -> Costs:
+    """Time the parts of a run in about a second. seconds: of a step as the preflight timed it."""
+    seconds = run.group.broadcast(seconds)
+    batches = repeat(run.share[run.state.step])  # without starting workers or a stream
+    return measure_costs(run, BRIEF, batches, step=seconds if seconds > SLOW else None)
+
+
+def measure_costs(
+    run: Run, limit: float, batches: Iterator[Batch] | None = None, step: float | None = None
+) -> Costs:
+    """Time steps, a grid, a validation and a checkpoint; `run` stays as it was.
+
+    limit: seconds for the steps, and again for the samples. step: the seconds of a step if known.
+    """
     with keeping_state(run):
-        step = step_seconds(run, limit)
+        if step is None:
+            step = step_seconds(run, limit, batches or run.batches_from(run.state.step))
         grid = drawing_seconds(run, lambda: preview_trajectory(run), limit)
         measurement = measurement_seconds(run, limit) if run.trainer.measures else 0.0
+        if run.state.denoiser.device.type != "cpu":
+            validation_losses(run)  # the first takes longer on a GPU
         validation = seconds_taken(lambda: validation_losses(run))
         save = save_seconds(run) if run.group.rank == 0 else 0.0
         return Costs(step, validation, grid, save, measurement)
@@ -89,20 +92,19 @@ def keeping_state(run: Run) -> Iterator[None]:
         snapshot.restore_snapshot(run.state, before)
 
 
-def step_seconds(run: Run, limit: float) -> float:
+def step_seconds(run: Run, limit: float, batches: Iterator[Batch]) -> float:
     """Time the mean step over as many steps as fit into the limit, in seconds.
 
-    Two steps warm up first; at least FEWEST steps are timed.
+    Steps warm up first, WARM_UP of them on a GPU; at least FEWEST steps are timed.
     """
-    trainer, stream = replace(run.trainer, stop_at=None), run.batches_from(run.state.step)
-    seed, group = run.cfg.seed, run.group
-    steps = fit(trainer, run.state, stream, run.loss, steps=MAX_STEPS, seed=seed, group=group)
+    trainer, seed, group = replace(run.trainer, stop_at=None), run.cfg.seed, run.group
+    steps = fit(trainer, run.state, batches, run.loss, steps=MAX_STEPS, seed=seed, group=group)
 
     def take(count: int) -> None:
         *_, last = islice(steps, count)
         last.loss.item()  # waits for the device
 
-    take(1)
+    take(1 if run.state.denoiser.device.type == "cpu" else WARM_UP)
     wanted = round(min(MOST, max(FEWEST, limit / seconds_taken(lambda: take(1)))))
     count = group.broadcast(wanted)
     return seconds_taken(lambda: take(count)) / count
@@ -123,13 +125,22 @@ def drawing_seconds(run: Run, draw: Callable[[], Iterator[Images]], limit: float
 
 
 def measurement_seconds(run: Run, limit: float) -> float:
-    """Time the metrics of samples in seconds: the drawing, and the scoring of black images."""
-    n, shape = run.trainer.measure_images, run.data.images.shape[1:]
-    black = torch.zeros(len(range(n)[run.group.slice_of(n)]), *shape, dtype=torch.uint8)
-    score_samples(run, [black])  # the first call extracts the features of training images
+    """Time the metrics of samples in seconds: the drawing, and the scoring of black images.
+
+    Features are timed on a few images. Within minutes the training images' are extracted here too.
+    """
+    n, metrics, group = run.trainer.measure_images, run.sample_metrics, run.group
+    mine = len(range(n)[group.slice_of(n)])
+    black = torch.zeros(max(1, min(mine, AT_ONCE)), *run.data.images.shape[1:], dtype=torch.uint8)
     drawing = drawing_seconds(run, lambda: next(sample_batches(run), iter(())), limit)
-    scoring = seconds_taken(lambda: score_samples(run, [black]))
-    return drawing * sum(1 for _ in sample_batches(run)) + scoring
+    drawing *= sum(1 for _ in sample_batches(run))
+    few = metrics.features(black)
+    extraction = seconds_taken(lambda: metrics.features(black)) * mine / len(black)
+    if group.rank > 0 or not (metrics.has_references or run.trainer.minutes is not None):
+        return drawing + extraction
+    rows = {name: each.repeat(n // len(black) + 1, 1)[:n] for name, each in few.items()}
+    metrics.scores(rows)  # the first call extracts the features of training images
+    return drawing + extraction + seconds_taken(lambda: metrics.scores(rows))
 
 
 def save_seconds(run: Run) -> float:

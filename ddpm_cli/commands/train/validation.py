@@ -22,7 +22,7 @@ def validation_losses(run: Run) -> dict[str, Fixed]:
     """The losses of the EMA, then of the network, for each set of images."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
-    both = [replace(denoiser, network=each) for each in (run.state.ema, network)]
+    both = [replace(denoiser, network=each) for each in run.evaluated]
     keys = {"held_out": MAX_STEPS, "training": MAX_STEPS + 1}  # steps that no training reaches
     options = {"seed": run.cfg.seed, "size": size, "group": run.group}
     # a compiled network would be compiled again for this size
@@ -50,7 +50,7 @@ def validate(run: Run) -> dict[str, float]:
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
     """Update the verdict and its picture by a validation; log the verdict if it changes."""
     verdict, step = run.state.verdict, run.state.step
-    if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.trainer.evaluate_every):
+    if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.cadences.evaluate_every):
         fact("learning", verdict.summary(run.trainer.best))
     column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
     verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]

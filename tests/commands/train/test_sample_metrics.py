@@ -75,10 +75,7 @@ def test_samples_are_measured_at_their_steps_and_at_the_last_and_the_lowest_is_t
     assert list(distances) == [4, 8, 10]
     assert best(whole) == min(distances, key=distances.get)
     log = Path(whole, "train.log").read_text()
-    assert (
-        "metrics    fd_pixels, kid_pixels of 20 samples every 4 steps, "
-        "against 1,725 training images\n" in log
-    )
+    assert "metrics    fd_pixels, kid_pixels of 20 samples against 1,725 training images\n" in log
     assert "features   64 of each by pixels-16\n" in log
 
 
@@ -259,7 +256,7 @@ def test_labels_are_as_often_as_in_the_data_and_the_estimate_counts_the_samples(
             trajectory=lambda *asked: drawn.append((run, *asked)) or iter([black, black])
         ),
     )
-    monkeypatch.setattr(preflight, "estimate_time", lambda *args: costs.append(args[-1]) or ())
+    monkeypatch.setattr(preflight, "estimate_time", lambda *args: costs.append(args[-2]) or ())
     train(
         command,
         "run",
@@ -272,4 +269,4 @@ def test_labels_are_as_often_as_in_the_data_and_the_estimate_counts_the_samples(
     assert min(places[0]) >= 10**8  # no place of ddpm-sample or of the previews
     assert max(map(len, places)) == 16
     assert torch.equal(torch.cat(labels), run[0].data.labels)
-    assert costs[0]["measure_every"] > 1725 / 16 * costs[0]["sample_every"]
+    assert costs[0].measurement > 1725 / 16 * costs[0].grid

@@ -14,11 +14,11 @@ from conftest import TINY
 from run_files import rows, tensors
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.commands.train import nonfinite
 from ddpm_cli.commands.train import time_budget as budget
-from ddpm_cli.commands.train.time_budget import Costs
 from ddpm_cli.data import sources
 from ddpm_cli.loading import streamed as streaming
+from ddpm_cli.pace.costs import Costs
+from ddpm_cli.training import nonfinite_guard
 
 DIGITS = Path(sources.__file__).with_name("digits.parquet")
 SET = [
@@ -117,12 +117,12 @@ def test_steps_that_are_timed_are_read_again(command, monkeypatch):
 def test_a_run_that_goes_back_reads_again_what_it_read_since(command, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        nonfinite.NonFiniteGuard,
+        nonfinite_guard.NonFiniteGuard,
         "follow",
         lambda watch, progress: seen.append((progress.step, progress.indices.tolist())),
     )
     monkeypatch.setattr(
-        nonfinite.NonFiniteGuard,
+        nonfinite_guard.NonFiniteGuard,
         "in_a_row",
         property(lambda _: 99 * (len(seen) == 8), lambda *_: None),
     )

@@ -11,12 +11,12 @@ import torch
 from conftest import TINY
 from training_problem import trainer
 
-from ddpm_cli import length_scaling
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import setup as opening
 from ddpm_cli.commands.train import time_budget
 from ddpm_cli.commands.train import time_budget as budget
-from ddpm_cli.commands.train.time_budget import Costs
+from ddpm_cli.pace import length_scaling
+from ddpm_cli.pace.costs import Costs
 
 RECIPE = partial(
     trainer,

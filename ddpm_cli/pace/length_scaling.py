@@ -12,11 +12,15 @@ def scale_to_length(options: Mapping[str, Any], steps: int) -> dict[str, Any]:
     share = steps / max(1, options["steps"])
     if share >= 1:
         return {}
-    paced = {name: max(1, math.ceil(share * options[name])) for name in PACED}
+    paced = {
+        name: max(1, math.ceil(share * options[name]))
+        for name in PACED
+        if isinstance(options.get(name), int)  # not `auto`
+    }
     judged = "evaluate_every" if options["best"] == "held_out" else "measure_every"
     for seldom, often in (("checkpoint_every", judged), (judged, "checkpoint_every")):
         # best.safetensors must be a checkpoint that was judged
-        if options[seldom] % options[often] == 0:
+        if {seldom, often} <= paced.keys() and options[seldom] % options[often] == 0:
             paced[seldom] = paced[often] * options[seldom] // options[often]
     return {
         **paced,
