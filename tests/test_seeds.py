@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm_cli.seeds import Purpose, check_seed, keyed_normal, rng_at, torch_seed, words_at
+from ddpm_cli.seeds.normals import fastest_uniforms, uniforms
 from ddpm_cli.seeds.philox import philox
 from ddpm_cli.seeds.purpose import SUBS, key_of, tag_of
 
@@ -73,6 +75,28 @@ for step, key, blocks in ((0, (0, 0), 1), (7, (1, 2**32 - 1), 300), (torch.tenso
     pytest.importorskip("triton")
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     subprocess.run([sys.executable, "-c", text], env=environment, check=True)
+
+
+def failing_kernel(*_):
+    raise RuntimeError("no C compiler\nand more")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "told"),
+    [
+        (None, []),
+        (
+            SimpleNamespace(uniforms_by_kernel=failing_kernel, FAILURES=(RuntimeError,)),
+            ["warning: noise takes some hundred launches, as Triton has no kernel: no C compiler"],
+        ),
+    ],
+)
+def test_without_a_kernel_the_words_are_those_of_tensors(monkeypatch, caplog, kernel, told):
+    monkeypatch.setitem(sys.modules, "ddpm_cli.seeds.kernel", kernel)
+    fastest_uniforms.cache_clear()
+    assert fastest_uniforms(torch.device("cpu")) is uniforms
+    assert caplog.messages == told
+    fastest_uniforms.cache_clear()
 
 
 @given(st.sampled_from(Purpose), st.integers(0, SUBS - 1), st.sampled_from(SEEDS))

@@ -30,7 +30,7 @@ def keyed_normal(
     """
     numbers = torch.as_tensor(images, dtype=torch.int64, device=like.device)
     size = math.prod(like.shape[1:])
-    source = cuda_uniforms() if like.is_cuda else uniforms
+    source = fastest_uniforms(like.device) if like.is_cuda else uniforms
     u, angle = source(numbers, step, tag_of(purpose, sub), key_of(seed), -(-size // 4))
     radius = (u.log() * -2).sqrt()  # Box & Muller 1958
     normal = torch.stack([angle.cos(), angle.sin()], dim=-1) * radius[..., None]
@@ -49,14 +49,15 @@ def uniforms(
 
 
 @cache
-def cuda_uniforms() -> Callable[..., tuple[Halves, Halves]]:
+def fastest_uniforms(device: torch.device) -> Callable[..., tuple[Halves, Halves]]:
     """`uniforms` by a kernel of one launch, or as it is where Triton cannot build the kernel."""
+    trial = torch.zeros(1, dtype=torch.int64, device=device)
     try:
         from ddpm_cli.seeds import kernel
     except ImportError:
         return uniforms
     try:
-        kernel.uniforms_by_kernel(torch.zeros(1, dtype=torch.int64, device="cuda"), 0, 0, (0, 0), 1)
+        kernel.uniforms_by_kernel(trial, 0, 0, (0, 0), 1)
     except kernel.FAILURES as error:
         why = str(error).strip().partition("\n")[0]
         log.warning("warning: noise takes some hundred launches, as Triton has no kernel: %s", why)

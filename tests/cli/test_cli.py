@@ -98,7 +98,7 @@ def photographs(tmp_path):
             "model.network: 30,314,696,601,335,221 parameters take 110284.2 TiB, which the memory "
             "of cpu has no room for; choose a smaller network, as by a smaller model.network.dim",
         ),
-        (["seed=-1"], "seed must be at least 0, but is -1"),
+        (["seed=-1"], "seed must be at least 0 and less than 2^64, but is -1"),
         (
             ["loss=hybrid"],
             "hybrid trains a learned variance: it needs model.variance=learned, but that is "

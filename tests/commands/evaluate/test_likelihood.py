@@ -237,7 +237,7 @@ def test_numbers_that_are_not_finite_are_told(command, short):
             "n must be between 2 and 1797, the images there are (images=all), but is 2000",
         ),
         (["batch=0"], "batch must be at least 1, but is 0"),
-        (["seed=-1"], "seed must be at least 0, but is -1"),
+        (["seed=-1"], "seed must be at least 0 and less than 2^64, but is -1"),
         (["weights=network"], "weights must be one of ema, raw, but is 'network'"),
         (
             ["device=tpu"],

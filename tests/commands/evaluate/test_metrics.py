@@ -75,7 +75,7 @@ def test_every_number_has_an_interval_and_a_protocol(command, trained):
     protocol = (
         r"fd_pixels \| pixels-\d+ \| ref 2:[0-9a-f]{8} 1,725 training \| n 16 \| ddim 2 steps, "
         r"spacing trailing, eta 0 \| "
-        r"seed 0 \| ema \| fp32 \| ddpm-cli [\d.]+"
+        r"seed 0 \| randomness 2 \| ema \| fp32 \| ddpm-cli [\d.]+"
     )
     first = found["numbers"][0]
     assert re.fullmatch(protocol, first["protocol"])
@@ -218,7 +218,7 @@ def test_what_is_drawn_is_as_asked_and_is_told_by_the_protocol(command, conditio
     )
     expected = (
         "| n 16 | ancestral 2 steps, spacing trailing, draws 1 | label 3, guidance 2, threshold "
-        "dynamic | seed 1 | raw |"
+        "dynamic | seed 1 | randomness 2 | raw |"
     )
     assert expected in found["numbers"][0]["protocol"]
 
