@@ -38,7 +38,7 @@ def first_step(cfg, device, batch=BATCH, precision="fp32"):
     state = TrainState.fresh(denoiser, trainer.optimizer, loss_module=module, time_sampler=times)
     network = prepare_for_training(denoiser.network, precision, compiled=False, recomputed=False)
     state.denoiser = replace(denoiser, network=network)
-    state.scaler = GradScaler(device.type, enabled=precision == "fp16")
+    state.scaler = GradScaler(device.type, init_scale=1.0, enabled=precision == "fp16")
     inputs, _ = step_inputs(trainer, state, batch, 0, 100)
     return TrainStep(trainer, state, loss, inputs, 0), inputs, state
 

@@ -3,17 +3,15 @@
 import itertools
 import json
 import math
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 from conftest import TINY
 from run_files import rows
 
-from ddpm_cli import training
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.training import step
 
-FIT = import_module("ddpm_cli.training.fit")  # whose name in the room is the function's
 POISON = [
     *TINY,
     "trainer.steps=20",
@@ -25,14 +23,14 @@ POISON = [
 
 
 def poisoned_batches(monkeypatch, *steps):
-    clean = training.noise_batch
+    clean = step.add_keyed_noise
 
-    def poisoned(denoiser, batch, seed, step, device, **options):
-        found = clean(denoiser, batch, seed, step, device, **options)
-        found.x_t[2] += float("nan") if step in steps else 0.0
+    def poisoned(denoiser, batch, seed, **options):
+        found = clean(denoiser, batch, seed, **options)
+        found.x_t[2] += float("nan") if batch.step in steps else 0.0
         return found
 
-    monkeypatch.setattr(FIT, "noise_batch", poisoned)
+    monkeypatch.setattr(step, "add_keyed_noise", poisoned)
 
 
 def poisoned_weights(monkeypatch, *times):
@@ -40,14 +38,14 @@ def poisoned_weights(monkeypatch, *times):
 
     No copy of a checkpoint must be under way.
     """
-    steps, clean = itertools.count(1), training.noise_batch
+    steps, clean = itertools.count(), step.add_keyed_noise
 
-    def poison(denoiser, batch, seed, step, device, **options):
-        if next(steps) in times:
+    def poison(denoiser, *others, **options):
+        if next(steps) in times:  # the preflight noises its batch twice
             next(denoiser.network.parameters()).data[0] = float("inf")
-        return clean(denoiser, batch, seed, step, device, **options)
+        return clean(denoiser, *others, **options)
 
-    monkeypatch.setattr(FIT, "noise_batch", poison)
+    monkeypatch.setattr(step, "add_keyed_noise", poison)
 
 
 def incidents():
@@ -120,7 +118,7 @@ def test_a_learning_rate_that_explodes_before_the_first_checkpoint_is_told(comma
 def test_an_overflow_of_fp16_is_no_incident_and_its_scale_falling_below_one_is(
     command, monkeypatch
 ):
-    monkeypatch.setattr(FIT, "noise_batch", overflowing(training.noise_batch))
+    monkeypatch.setattr(step, "add_keyed_noise", overflowing(step.add_keyed_noise))
     often = [
         *TINY,
         "trainer.precision=fp16",
