@@ -3,12 +3,14 @@
 import os
 import shlex
 import shutil
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from ddpm_cli.hardware.devices import is_out_of_memory, memory_fault
@@ -24,15 +26,40 @@ TYPES: dict[str, torch.dtype] = {
 
 
 class Autocast(nn.Module):
-    """A network whose convolutions and matrix products run in another type than its weights'."""
+    """A network whose convolutions and matrix products run in another type than its weights'.
 
-    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+    names: the weights that are cast at once before each pass; autocast casts others one by one.
+    """
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype, names: Sequence[str] = ()) -> None:
         super().__init__()
-        self.module, self.dtype = module, dtype
+        self.module, self.dtype, self.names = module, dtype, names
 
     def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
         with torch.autocast(x.device.type, self.dtype):
-            return self.module(x, t, label)
+            if not self.names:
+                return self.module(x, t, label)
+            own = dict(self.module.named_parameters())
+            cast = CastAtOnce.apply(self.dtype, *(own[name] for name in self.names))
+            weights = dict(zip(self.names, cast, strict=True))
+            return functional_call(self.module, weights, (x, t, label))
+
+
+class CastAtOnce(torch.autograd.Function):
+    """Cast tensors by one kernel, and their gradients back by one."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.dtype = tensors[0].dtype
+        ctx.set_materialize_grads(False)
+        cast = [torch.empty_like(each, dtype=dtype) for each in tensors]
+        torch._foreach_copy_(cast, list(tensors))
+        return tuple(cast)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        cast = iter(CastAtOnce.apply(ctx.dtype, *(each for each in grads if each is not None)))
+        return None, *(None if each is None else next(cast) for each in grads)
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
@@ -56,16 +83,24 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def prepare_for_training(
-    network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool
+    network: nn.Module,
+    precision: Precision,
+    *,
+    compiled: bool,
+    recomputed: bool,
+    shared: bool = False,
 ) -> nn.Module:
     """Prepare a network for training.
 
     recomputed: whether the backward pass recomputes the activations in the network's parts.
+    shared: whether several devices or processes exchange gradients, layer by layer.
     """
     if recomputed:
         recompute(network)
     if precision != "fp32":
-        network = Autocast(network, TYPES[precision])
+        # A compiler fuses the casts of single weights, and an exchange must not wait for all.
+        names = [] if compiled or shared else names_of_cast_weights(network)
+        network = Autocast(network, TYPES[precision], names)
     if compiled:
         check_compiler()
         network.compile()  # in place, so that the names of weights stay
@@ -81,6 +116,17 @@ def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: 
         check_compiler()
         network.compile()
     return network
+
+
+def names_of_cast_weights(network: nn.Module) -> list[str]:
+    """The weights of the layers that compute in half precision, by the network's own account."""
+    kinds: tuple[type[nn.Module], ...] = getattr(network, "half_precision_layers", ())
+    return [
+        f"{prefix}.{name}".removeprefix(".")
+        for prefix, layer in network.named_modules()
+        if isinstance(layer, kinds)
+        for name, _ in layer.named_parameters(recurse=False)
+    ]
 
 
 def recompute(network: nn.Module) -> None:
