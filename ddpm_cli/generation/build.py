@@ -20,7 +20,7 @@ from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
 from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.hardware import prepare_for_sampling
+from ddpm_cli.hardware import compile_for_sampling, prepare_for_sampling
 from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, with_label
 from ddpm_cli.shapes import Images
 
@@ -36,7 +36,6 @@ def build_generator(
     n: int,
     device: str,
     trust: list[str],
-    compiled: bool = False,
     verbose: bool = True,
 ) -> Generator:
     """Build the generator of a checkpoint by the options, and try it on one image.
@@ -46,7 +45,7 @@ def build_generator(
     shape = checkpoint.shape
     read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
-    network = prepare_for_sampling(denoiser.network, options.precision, compiled=compiled)
+    network = prepare_for_sampling(denoiser.network, options.precision)
     denoiser = replace(denoiser, network=network)
     classes = checkpoint.classes
     guide = load_guide(options, denoiser, shape, classes, device, trust)
@@ -65,6 +64,13 @@ def build_generator(
         generator = replace(generator, interpolation=interpolation)
     check_generator(generator)
     return generator
+
+
+def with_compiled_network(generator: Generator) -> Generator:
+    """The generator with its network compiled, which trials on other batch sizes should not be."""
+    denoiser = generator.denoiser
+    network = compile_for_sampling(denoiser.network)
+    return replace(generator, denoiser=replace(denoiser, network=network))
 
 
 def check_generator(generator: Generator) -> None:
@@ -96,7 +102,7 @@ def load_guide(
         return None
     checkpoint = Checkpoint.load(user_path(options.guide), [WEIGHTS[options.weights]])
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
-    network = prepare_for_sampling(denoiser.network, options.precision, compiled=False)
+    network = prepare_for_sampling(denoiser.network, options.precision)
     denoiser = replace(denoiser, network=network)
     if checkpoint.shape != list(shape):
         raise ValueError(f"guide must draw images of {list(shape)}, but draws {checkpoint.shape}")

@@ -1,8 +1,5 @@
-"""The precision, compilation, and activation checkpointing of a network."""
+"""The precision, layout, and activation checkpointing of a network."""
 
-import os
-import shlex
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -13,7 +10,9 @@ from torch.amp import GradScaler
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
+from ddpm_cli.hardware.compilation import check_compiler
 from ddpm_cli.hardware.devices import is_out_of_memory, memory_fault
+from ddpm_cli.hardware.layout import FORMATS, Layout
 from ddpm_cli.shapes import Flag, Images, Labels, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -62,16 +61,17 @@ class CastAtOnce(torch.autograd.Function):
         return None, *(None if each is None else next(cast) for each in grads)
 
 
-def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+def on_device(network: nn.Module, device: torch.device, layout: Layout = "NHWC") -> nn.Module:
     """Move a network to its device: channels last for tensor cores and oneDNN, TF32 on GPUs.
 
     Raises ValueError if the device's memory is too small.
     """
     if device.type == "cuda":
+        # Inductor reads this setting, and fails on the newer `fp32_precision` up to torch 2.14.
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     try:
-        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(device, memory_format=FORMATS[layout])  # type: ignore[call-overload]
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise ValueError(f"model.network: {memory_fault(network, device)}") from error
@@ -102,19 +102,16 @@ def prepare_for_training(
         names = [] if compiled or shared else names_of_cast_weights(network)
         network = Autocast(network, TYPES[precision], names)
     if compiled:
-        check_compiler()
+        check_compiler(next(network.parameters()).device)
         network.compile()  # in place, so that the names of weights stay
     return network
 
 
-def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
+def prepare_for_sampling(network: nn.Module, precision: Precision) -> nn.Module:
     """Prepare a network for sampling: its weights are cast once and have no gradients."""
     network = network.eval().requires_grad_(False)
     if precision != "fp32":
         network = Autocast(network.to(TYPES[precision]), TYPES[precision])
-    if compiled:
-        check_compiler()
-        network.compile()
     return network
 
 
@@ -137,15 +134,6 @@ def recompute(network: nn.Module) -> None:
             " it calls no part by `self.through`"
         )
     setattr(network, "through", partial(checkpoint, use_reentrant=False))  # noqa: B010
-
-
-def check_compiler() -> None:
-    """Raise ValueError if there is no C++ compiler, before the first step fails."""
-    names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
-    if not any(map(shutil.which, names)):
-        raise ValueError(
-            f"compile=true needs a C++ compiler, but none of {', '.join(names)} is there"
-        )
 
 
 def has_overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:

@@ -34,6 +34,8 @@ from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.hardware import (
     TYPES,
     FlopCount,
+    check_compiler,
+    choose_layout,
     count_flops,
     find_device,
     measure_peak,
@@ -77,8 +79,13 @@ def set_up_run(
 
 
 def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
-    """Refuse processes of torchrun that would not train together or would get no image."""
+    """Refuse processes of torchrun that would not train together or would get no image.
+
+    Raises ValueError also if a compiler is missing.
+    """
     trainer, count = cfg.trainer, group.count
+    if trainer.compile:
+        check_compiler(find_device(trainer.device))
     if count > 1 and trainer.parallel != "ddp":
         which = f"trainer.parallel is {trainer.parallel!r}"
         raise ValueError(f"trainer=ddp is for {count} processes; {which}")
@@ -122,7 +129,7 @@ def build_run(
     gpus = torch.cuda.device_count() if trainer.parallel == "dp" and device.type == "cuda" else 0
     peak = (gpus or group.count) * measure_peak(device, TYPES[trainer.precision])
     flops = FlopCount(count_flops(denoiser.network, shape), peak)
-    state = build_state(denoiser, trainer, device, group, loss, time_sampler)
+    state = build_state(denoiser, trainer, device, group, loss, time_sampler, shape)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
@@ -186,10 +193,14 @@ def build_state(
     group: ProcessGroup,
     loss: Loss,
     time_sampler: TimeSampler,
+    shape: Sequence[int],
 ) -> TrainState:
     """The state before the first step, with the network prepared for these processes."""
     module = loss.to(device) if isinstance(loss, nn.Module) else None
-    denoiser = replace(denoiser, network=on_device(denoiser.network, device))
+    count = trainer.microbatch or trainer.batch_size // group.count
+    args = device, TYPES[trainer.precision], shape, min(count, 32)
+    layout = group.broadcast(choose_layout(denoiser.network, *args))
+    denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     state = TrainState.fresh(
         denoiser, trainer.optimizer, loss_module=module, time_sampler=time_sampler
     )
@@ -198,6 +209,7 @@ def build_state(
         trainer.precision,
         compiled=trainer.compile,
         recomputed=trainer.activation_checkpointing,
+        shared=trainer.parallel == "dp" or group.count > 1,
     )
     if trainer.parallel != "none":
         network = distribute(network, trainer.parallel, group)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from einops import rearrange
@@ -19,7 +19,7 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x: Maps) -> Maps:
         if x.is_contiguous():
-            return self.product(x.flatten(2)).unflatten(2, x.shape[2:])
+            return rearrange(self.product(x.flatten(2)), "b c (y x) -> b c y x", y=x.shape[2])
         out = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
         return out.permute(0, 3, 1, 2)
 
@@ -66,7 +66,7 @@ class Attention(nn.Module):
         self.heads, self.linear, self.scale = heads, linear, head_dim**-0.5
         self.to_qkv = Pointwise(channels, heads * head_dim * 3, 1, bias=linear)
         out = Pointwise(heads * head_dim, channels, 1)
-        self.to_out = nn.Sequential(out, GroupNorm(1, channels)) if linear else out
+        self.to_out: Any = nn.Sequential(out, GroupNorm(1, channels)) if linear else out
 
     def forward(self, x: Images) -> Images:
         if self.linear:
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         project, norm = self.to_out
         out = (context @ weights_of_q).flatten(1, 2)
         out = project.product(out, channels_last=not x.is_contiguous())
-        return norm(out.unflatten(2, x.shape[2:]))
+        return norm(rearrange(out, "b c (y x) -> b c y x", y=x.shape[2]))
 
 
 class Attend(nn.Module):
