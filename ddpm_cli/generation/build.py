@@ -20,8 +20,8 @@ from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
 from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.hardware import prepare_for_sampling
-from ddpm_cli.hardware.graphs import replay_on_cuda
+from ddpm_cli.hardware import compile_for_sampling, prepare_for_sampling
+from ddpm_cli.hardware.graphs import ReplayedNetwork, replay_on_cuda
 from ddpm_cli.samplers import Denoise, at_levels_of, clip_x0, final_state, with_label
 from ddpm_cli.shapes import Images
 
@@ -37,7 +37,6 @@ def build_generator(
     n: int,
     device: str,
     trust: list[str],
-    compiled: bool = False,
     verbose: bool = True,
 ) -> Generator:
     """Build the generator of a checkpoint by the options, and try it on one image.
@@ -47,7 +46,7 @@ def build_generator(
     shape = checkpoint.shape
     read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
-    network = prepare_for_sampling(denoiser.network, options.precision, compiled=compiled)
+    network = prepare_for_sampling(denoiser.network, options.precision)
     denoiser = replace(denoiser, network=replay_on_cuda(network))
     classes = checkpoint.classes
     guide = load_guide(options, denoiser, shape, classes, device, trust)
@@ -66,6 +65,15 @@ def build_generator(
         generator = replace(generator, interpolation=interpolation)
     check_generator(generator)
     return generator
+
+
+def with_compiled_network(generator: Generator) -> Generator:
+    """The generator with its network compiled, which trials on other batch sizes should not be."""
+    denoiser, network = generator.denoiser, generator.denoiser.network
+    if isinstance(network, ReplayedNetwork):
+        network = network.module
+    network = replay_on_cuda(compile_for_sampling(network))
+    return replace(generator, denoiser=replace(denoiser, network=network))
 
 
 def check_generator(generator: Generator) -> None:
@@ -97,7 +105,7 @@ def load_guide(
         return None
     checkpoint = Checkpoint.load(user_path(options.guide), [WEIGHTS[options.weights]])
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
-    network = prepare_for_sampling(denoiser.network, options.precision, compiled=False)
+    network = prepare_for_sampling(denoiser.network, options.precision)
     denoiser = replace(denoiser, network=replay_on_cuda(network))
     if checkpoint.shape != list(shape):
         raise ValueError(f"guide must draw images of {list(shape)}, but draws {checkpoint.shape}")

@@ -1,5 +1,6 @@
 """The device, its precision and its speed: what a single process knows of the machine."""
 
+from ddpm_cli.hardware.compilation import check_compiler, compile_for_sampling
 from ddpm_cli.hardware.determinism import deterministic_kernels, set_workspace
 from ddpm_cli.hardware.devices import (
     AsyncScalar,
@@ -18,6 +19,7 @@ from ddpm_cli.hardware.full_memory import (
     memory_fault,
     words_for_full_memory,
 )
+from ddpm_cli.hardware.layout import Layout, choose_layout, layout_of
 from ddpm_cli.hardware.memory import free_memory, peak_memory, total_memory
 from ddpm_cli.hardware.precision import (
     TYPES,

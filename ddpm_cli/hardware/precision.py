@@ -1,17 +1,18 @@
-"""The precision, compilation, and activation checkpointing of a network."""
+"""The precision, layout, and activation checkpointing of a network."""
 
-import os
-import shlex
-import shutil
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
+from ddpm_cli.hardware.compilation import check_compiler
 from ddpm_cli.hardware.full_memory import is_out_of_memory, memory_fault
+from ddpm_cli.hardware.layout import FORMATS, Layout
 from ddpm_cli.shapes import Flag, Images, Labels, Maps, NetworkTimes, Scalar
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -24,27 +25,53 @@ TYPES: dict[str, torch.dtype] = {
 
 
 class Autocast(nn.Module):
-    """A network whose convolutions and matrix products run in another type than its weights'."""
+    """A network whose convolutions and matrix products run in another type than its weights'.
 
-    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+    names: the weights that are cast at once before each pass; autocast casts others one by one.
+    """
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype, names: Sequence[str] = ()) -> None:
         super().__init__()
-        self.module, self.dtype = module, dtype
+        self.module, self.dtype, self.names = module, dtype, names
 
     def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Maps:
         with torch.autocast(x.device.type, self.dtype):
-            return self.module(x, t, label)
+            if not self.names:
+                return self.module(x, t, label)
+            own = dict(self.module.named_parameters())
+            cast = CastAtOnce.apply(self.dtype, *(own[name] for name in self.names))
+            weights = dict(zip(self.names, cast, strict=True))
+            return functional_call(self.module, weights, (x, t, label))
 
 
-def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+class CastAtOnce(torch.autograd.Function):
+    """Cast tensors by one kernel, and their gradients back by one."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.dtype = tensors[0].dtype
+        ctx.set_materialize_grads(False)
+        cast = [torch.empty_like(each, dtype=dtype) for each in tensors]
+        torch._foreach_copy_(cast, list(tensors))
+        return tuple(cast)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        cast = iter(CastAtOnce.apply(ctx.dtype, *(each for each in grads if each is not None)))
+        return None, *(None if each is None else next(cast) for each in grads)
+
+
+def on_device(network: nn.Module, device: torch.device, layout: Layout = "NHWC") -> nn.Module:
     """Move a network to its device: channels last for tensor cores and oneDNN, TF32 on GPUs.
 
     Raises ValueError if the device's memory is too small.
     """
     if device.type == "cuda":
+        # Inductor reads this setting, and fails on the newer `fp32_precision` up to torch 2.14.
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     try:
-        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(device, memory_format=FORMATS[layout])  # type: ignore[call-overload]
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise ValueError(f"model.network: {memory_fault(network, device)}") from error
@@ -56,31 +83,47 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def prepare_for_training(
-    network: nn.Module, precision: Precision, *, compiled: bool, recomputed: bool
+    network: nn.Module,
+    precision: Precision,
+    *,
+    compiled: bool,
+    recomputed: bool,
+    shared: bool = False,
 ) -> nn.Module:
     """Prepare a network for training.
 
     recomputed: whether the backward pass recomputes the activations in the network's parts.
+    shared: whether several devices or processes exchange gradients, layer by layer.
     """
     if recomputed:
         recompute(network)
     if precision != "fp32":
-        network = Autocast(network, TYPES[precision])
+        # A compiler fuses the casts of single weights, and an exchange must not wait for all.
+        names = [] if compiled or shared else names_of_cast_weights(network)
+        network = Autocast(network, TYPES[precision], names)
     if compiled:
-        check_compiler()
+        check_compiler(next(network.parameters()).device)
         network.compile()  # in place, so that the names of weights stay
     return network
 
 
-def prepare_for_sampling(network: nn.Module, precision: Precision, *, compiled: bool) -> nn.Module:
+def prepare_for_sampling(network: nn.Module, precision: Precision) -> nn.Module:
     """Prepare a network for sampling: its weights are cast once and have no gradients."""
     network = network.eval().requires_grad_(False)
     if precision != "fp32":
         network = Autocast(network.to(TYPES[precision]), TYPES[precision])
-    if compiled:
-        check_compiler()
-        network.compile()
     return network
+
+
+def names_of_cast_weights(network: nn.Module) -> list[str]:
+    """The weights of the layers that compute in half precision, by the network's own account."""
+    kinds: tuple[type[nn.Module], ...] = getattr(network, "half_precision_layers", ())
+    return [
+        f"{prefix}.{name}".removeprefix(".")
+        for prefix, layer in network.named_modules()
+        if isinstance(layer, kinds)
+        for name, _ in layer.named_parameters(recurse=False)
+    ]
 
 
 def recompute(network: nn.Module) -> None:
@@ -91,15 +134,6 @@ def recompute(network: nn.Module) -> None:
             " it calls no part by `self.through`"
         )
     setattr(network, "through", partial(checkpoint, use_reentrant=False))  # noqa: B010
-
-
-def check_compiler() -> None:
-    """Raise ValueError if there is no C++ compiler, before the first step fails."""
-    names = [*shlex.split(os.environ.get("CXX", "g++"))[:1], "clang++", "cl"]
-    if not any(map(shutil.which, names)):
-        raise ValueError(
-            f"compile=true needs a C++ compiler, but none of {', '.join(names)} is there"
-        )
 
 
 def has_overflowed(scaler: GradScaler, loss: Scalar, norm: Scalar) -> Flag:

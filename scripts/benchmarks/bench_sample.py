@@ -15,7 +15,14 @@ from baseline import CPU, DIFFUSION, Task, interleaved, tutorial_sampling
 from torch import nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.hardware import TYPES, count_flops, measure_peak, on_device, prepare_for_sampling
+from ddpm_cli.hardware import (
+    TYPES,
+    compile_for_sampling,
+    count_flops,
+    measure_peak,
+    on_device,
+    prepare_for_sampling,
+)
 from ddpm_cli.samplers import clip_x0, ddim
 from ddpm_cli.shapes import Images
 
@@ -24,7 +31,8 @@ TASK = Task(128, (1, 2, 4), 64, 8)
 
 def network_of(precision: str, compiled: bool) -> nn.Module:
     """The project's network as it samples."""
-    return prepare_for_sampling(on_device(TASK.network(), CPU), precision, compiled=compiled)
+    network = prepare_for_sampling(on_device(TASK.network(), CPU), precision)
+    return compile_for_sampling(network) if compiled else network
 
 
 def bare(network: nn.Module) -> Iterator[Images]:

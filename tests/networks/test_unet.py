@@ -59,6 +59,14 @@ def test_attentions_agree_with_recorded_values(linear, parameters, golden):
     assert_golden(module(wave(2, 32, 8, 8)), *golden)
 
 
+def test_linear_attention_is_the_same_in_either_layout_and_keeps_it():
+    module, x = filled(Attention(32, linear=True)), wave(2, 32, 4, 6)
+    last = module(x.contiguous(memory_format=torch.channels_last))
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert module(x).is_contiguous()
+    torch.testing.assert_close(last, module(x))
+
+
 @pytest.mark.parametrize(
     ("block", "dim", "parameters", "golden"),
     [

@@ -20,13 +20,13 @@ from ddpm_cli.config.schema import at_most, parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import user_path
-from ddpm_cli.generation.build import build_generator
+from ddpm_cli.generation.build import build_generator, with_compiled_network
 from ddpm_cli.generation.draw import class_names, draw_missing, provenance
 from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import GRID, INDEX, ImageStore
-from ddpm_cli.hardware import device_text, find_device, words_for_full_memory
+from ddpm_cli.hardware import check_compiler, device_text, find_device, words_for_full_memory
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.process.writer_lock import writer_lock
@@ -108,8 +108,11 @@ def sample_in_process(
     plain: dict[Any, Any], options: Options, generation: GenerationOptions, folder: Path
 ) -> bool:
     """Sample in this process, which may be one of a group; the first process shows the images."""
+    device = find_device(options.device)
+    if options.compile:
+        check_compiler(device)
     with (
-        join_group(find_device(options.device)) as group,
+        join_group(device) as group,
         writer_lock(folder, "images", first=group.rank == 0),
         logging_to(folder / LOG, group.rank == 0),
     ):
@@ -121,7 +124,6 @@ def sample_in_process(
             n=options.n,
             device=options.device,
             trust=options.trust,
-            compiled=options.compile,
             verbose=group.rank == 0,
         )
         shown = grid_indices(generator, options)
@@ -131,6 +133,8 @@ def sample_in_process(
             batch_size, rows = open_folder(store, generator, checkpoint, options, group)
         images = store.images({index: rows[index] for index in shown if index in rows})
         batch_size, finished = group.broadcast((batch_size, set(rows)))
+        if options.compile:
+            generator = with_compiled_network(generator)
         images |= draw_images(generator, store, options, batch_size, finished, shown, group)
         if group.rank == 0:
             for path in write_outputs(generator, images, options, folder):

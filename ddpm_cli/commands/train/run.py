@@ -14,7 +14,7 @@ from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
-from ddpm_cli.hardware import FlopCount, device_text, peak_text
+from ddpm_cli.hardware import FlopCount, device_text, layout_of, peak_text
 from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
@@ -142,9 +142,10 @@ def run_texts(run: Run) -> dict[str, str]:
         why = f" (trainer.epochs={trainer.epochs} takes the place of trainer.steps)"
     if trainer.minutes is not None:
         why = f" (set by trainer.minutes={trainer.minutes:g})"
-    snr = diffusion.snr(diffusion.steps)
+    network, snr = unwrap(denoiser.network), diffusion.snr(diffusion.steps)
+    device = device_text(denoiser.device, trainer.parallel, run.group.count)
     return {
-        "device": device_text(denoiser.device, trainer.parallel, run.group.count),
+        "device": device + f", maps {layout_of(network)}" * (denoiser.device.type == "cuda"),
         "peak": peak_text(run.flops.peak, denoiser.device, trainer.precision),
         "data": data,
         "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",

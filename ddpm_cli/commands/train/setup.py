@@ -35,6 +35,8 @@ from ddpm_cli.hardware import (
     SMALLER_NETWORK,
     TYPES,
     FlopCount,
+    check_compiler,
+    choose_layout,
     count_flops,
     data_parallel_gpus,
     find_device,
@@ -81,8 +83,13 @@ def set_up_run(
 
 
 def check_launch(cfg: DictConfig, group: ProcessGroup) -> None:
-    """Refuse processes of torchrun that would not train together or would get no image."""
+    """Refuse processes of torchrun that would not train together or would get no image.
+
+    Raises ValueError also if a compiler is missing.
+    """
     trainer, count = cfg.trainer, group.count
+    if trainer.compile:
+        check_compiler(find_device(trainer.device))
     if count > 1 and trainer.parallel != "ddp":
         which = f"trainer.parallel is {trainer.parallel!r}"
         raise ValueError(f"trainer=ddp is for {count} processes; {which}")
@@ -123,7 +130,7 @@ def build_run(
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
     per_image = count_flops(denoiser.network, shape)
-    state = build_state(denoiser, trainer, device, group, loss, time_sampler)
+    state = build_state(denoiser, trainer, device, group, loss, time_sampler, shape)
     gpus = len(data_parallel_gpus(device)) if trainer.parallel == "dp" else group.count
     peak = max(1, gpus) * measure_peak(device, TYPES[trainer.precision])
     flops = FlopCount(per_image, peak)
@@ -191,10 +198,14 @@ def build_state(
     group: ProcessGroup,
     loss: Loss,
     time_sampler: TimeSampler,
+    shape: Sequence[int],
 ) -> TrainState:
     """The state before the first step, with the network prepared for these processes."""
     module = loss.to(device) if isinstance(loss, nn.Module) else None
-    denoiser = replace(denoiser, network=on_device(denoiser.network, device))
+    count = trainer.microbatch or trainer.batch_size // group.count
+    args = device, TYPES[trainer.precision], shape, min(count, 32)
+    layout = group.broadcast(choose_layout(denoiser.network, *args))
+    denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     state = TrainState.fresh(
         denoiser, trainer.optimizer, loss_module=module, time_sampler=time_sampler
     )
@@ -203,6 +214,7 @@ def build_state(
         trainer.precision,
         compiled=trainer.compile,
         recomputed=trainer.activation_checkpointing,
+        shared=trainer.parallel == "dp" or group.count > 1,
     )
     if trainer.parallel != "none":
         network = distribute(network, trainer.parallel, group)

@@ -2,36 +2,55 @@
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from einops import rearrange
 from torch import nn
-from torch.amp import is_autocast_available
 from torch.nn import functional as F
 
-from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes
+from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes, Positions
 
 Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution as a matrix product, which copies no maps that lie channels last."""
+    """A 1x1 convolution as a matrix product, which copies no maps in either layout."""
 
     def forward(self, x: Maps) -> Maps:
+        if x.is_contiguous():
+            return rearrange(self.product(x.flatten(2)), "b c (y x) -> b c y x", y=x.shape[2])
         out = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
         return out.permute(0, 3, 1, 2)
+
+    def product(self, x: Positions, *, channels_last: bool = False) -> Positions:
+        """The output at all positions; one product an image reads any layout, and writes either."""
+        # Autocast would cast the weight once an image.
+        weight = self.weight.to(x.dtype).flatten(1).expand(len(x), -1, -1)
+        bias = weight.new_zeros(1) if self.bias is None else self.bias
+        if not channels_last:
+            return torch.baddbmm(bias[:, None], weight, x)
+        return torch.baddbmm(bias, x.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
 
 
 class GroupNorm(nn.GroupNorm):
     """Group norm in its input's type: kernels sum in fp32, but autocast would store fp32 maps."""
 
     def forward(self, x: Maps) -> Maps:
-        kind = x.device.type
-        with torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext():
-            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-            return F.group_norm(x, self.num_groups, weight, bias, self.eps)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        count, channels, *sides = x.shape
+        sizes = count, channels, math.prod(sides), self.num_groups
+        # Autocast knows the function of nn.functional, not the kernel that it calls.
+        return torch.native_group_norm(as_kernels_read(x), weight, bias, *sizes, self.eps)[0]
+
+
+def as_kernels_read(x: Maps) -> Maps:
+    """Maps without gaps, which the kernel of group norm refuses up to torch 2.11.
+
+    The kernel of CUDA reads no channels that lie last.
+    """
+    is_dense = x.is_cpu and x.is_contiguous(memory_format=torch.channels_last)
+    return x if is_dense else x.contiguous()
 
 
 class Attention(nn.Module):
@@ -47,19 +66,31 @@ class Attention(nn.Module):
         self.heads, self.linear, self.scale = heads, linear, head_dim**-0.5
         self.to_qkv = Pointwise(channels, heads * head_dim * 3, 1, bias=linear)
         out = Pointwise(heads * head_dim, channels, 1)
-        self.to_out = nn.Sequential(out, GroupNorm(1, channels)) if linear else out
+        self.to_out: Any = nn.Sequential(out, GroupNorm(1, channels)) if linear else out
 
     def forward(self, x: Images) -> Images:
+        if self.linear:
+            return self.attend_linearly(x)
         q, k, v = rearrange(
             self.to_qkv(x), "b (three h d) y x -> three b h (y x) d", three=3, h=self.heads
         )
-        if self.linear:
-            context = self.scale * (k.softmax(dim=-2).transpose(-1, -2) @ v)
-            out = q.softmax(dim=-1) @ context
-        else:
-            out = F.scaled_dot_product_attention(q, k, v)
+        out = F.scaled_dot_product_attention(q, k, v)
         out = rearrange(out, "b h (y x) d -> b y x (h d)", y=x.shape[2])
         return self.to_out(out.permute(0, 3, 1, 2))
+
+    def attend_linearly(self, x: Images) -> Images:
+        """Attend with positions in the last axis, where softmax is fast and products copy none."""
+        qkv = self.to_qkv.product(x.flatten(2))
+        q, k, v = rearrange(qkv, "b (three h d) n -> three b h d n", three=3, h=self.heads)
+        # The kernels sum in fp32; without a type autocast would store fp32 maps.
+        weights_of_k, weights_of_q = (
+            part.softmax(dim=axis, dtype=part.dtype) for part, axis in ((k, -1), (q, -2))
+        )
+        context = self.scale * (v @ weights_of_k.transpose(-1, -2))
+        project, norm = self.to_out
+        out = (context @ weights_of_q).flatten(1, 2)
+        out = project.product(out, channels_last=not x.is_contiguous())
+        return norm(rearrange(out, "b c (y x) -> b c y x", y=x.shape[2]))
 
 
 class Attend(nn.Module):

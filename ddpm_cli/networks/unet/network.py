@@ -29,7 +29,10 @@ class UNet(nn.Module):
     dim: the base width. dim_mults: the width of each stage over dim; each stage halves the
     resolution of the one before. ResNet widths are multiples of `groups`.
     Raises ValueError for widths and sizes that do not fit.
+    half_precision_layers: all but the embedding of labels compute in half precision where asked.
     """
+
+    half_precision_layers = nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.GroupNorm
 
     def __init__(
         self,

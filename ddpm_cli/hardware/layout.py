@@ -1,0 +1,63 @@
+"""The layout of maps in memory: channels last (NHWC), or first (NCHW) where a GPU is faster so."""
+
+import time
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import nn
+
+Layout: TypeAlias = Literal["NHWC", "NCHW"]
+
+FORMATS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
+GAIN = 1.1  # channels lie first only where the time is shorter by this factor
+ROUNDS, GROUPS = 5, 8
+
+
+def choose_layout(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, shape: Sequence[int], count: int
+) -> Layout:
+    """Choose the faster layout for `count` maps of shape [..., H, W], by a trial on a GPU.
+
+    Other devices, and runs that must repeat their bits, take channels last without a trial: the
+    times of two launches differ by noise, and another layout rounds otherwise.
+    """
+    conv = widest_at_full_size(network)
+    if device.type != "cuda" or torch.are_deterministic_algorithms_enabled() or conv is None:
+        return "NHWC"
+    maps = torch.ones(count, conv.in_channels, *shape[-2:], device=device, dtype=dtype)
+    return faster_layout({layout: layout_seconds(maps, layout) for layout in FORMATS})
+
+
+def faster_layout(seconds: dict[str, float]) -> Layout:
+    """NCHW if it is clearly faster, else NHWC."""
+    return "NCHW" if GAIN * seconds["NCHW"] < seconds["NHWC"] else "NHWC"
+
+
+def widest_at_full_size(network: nn.Module) -> nn.Conv2d | None:
+    """The first 3x3 convolution between equal widths, which sees the largest maps."""
+    convs = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    same = (conv for conv in convs if conv.in_channels == conv.out_channels)
+    return next((c for c in same if c.kernel_size == (3, 3) and c.in_channels % GROUPS == 0), None)
+
+
+def layout_seconds(maps: torch.Tensor, layout: str) -> float:
+    """The seconds of convolution, group norm and SiLU, forward and backward, in a layout."""
+    channels = maps.shape[1]
+    conv = nn.Conv2d(channels, channels, 3, padding=1)
+    layers = nn.Sequential(conv, nn.GroupNorm(GROUPS, channels), nn.SiLU())
+    layers = layers.to(maps.device, maps.dtype).to(memory_format=FORMATS[layout])
+    maps = maps.contiguous(memory_format=FORMATS[layout]).requires_grad_()
+    seconds = list[float]()
+    for _ in range(1 + ROUNDS):
+        since = time.perf_counter()
+        (gradient,) = torch.autograd.grad(layers(maps).sum(), maps)
+        gradient[0, 0, 0, 0].item()  # waits for the device
+        seconds.append(time.perf_counter() - since)
+    return min(seconds[1:])
+
+
+def layout_of(network: nn.Module) -> Layout:
+    """The layout that the weights of a network give to its maps."""
+    conv = widest_at_full_size(network)
+    return "NCHW" if conv is not None and conv.weight.is_contiguous() else "NHWC"

@@ -1,0 +1,78 @@
+"""Check that networks are one graph for the compiler; a program, because checks of types are not.
+
+It prints a line for each case, and traces autograd too, with torch's own kernels.
+"""
+
+from functools import partial
+from itertools import product
+
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from ddpm_cli.hardware import compile_for_sampling, prepare_for_sampling, prepare_for_training
+from ddpm_cli.networks.unet import UNet
+
+INPUTS = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8), torch.tensor([3.0, 700.0])
+LABELS = torch.tensor([1, -1])
+
+
+def network(block, conditional):
+    torch.manual_seed(0)
+    return UNet(1, 1, 2 * conditional, dim=8, dim_mults=(1, 2), block=block, dropout=0.1)
+
+
+def gradients(module, labels):
+    torch.manual_seed(1)
+    module(*INPUTS, labels).float().square().sum().backward()
+    return torch.cat([each.grad.flatten() for each in module.parameters()])
+
+
+def train(block, precision, conditional, recomputed):
+    """Compare a compiled network's gradients with the plain network's; return the graphs."""
+    torch.compiler.reset()
+    counter, labels = CompileCounterWithBackend("aot_eager"), LABELS if conditional else None
+    plain, inside = (
+        prepare_for_training(
+            network(block, conditional),
+            precision,
+            compiled=False,
+            recomputed=recomputed,
+            shared=True,  # the compiler fuses casts, of single weights
+        )
+        for _ in range(2)
+    )
+    inside.compile(backend=counter, fullgraph=True)
+    found, expected = gradients(inside, labels), gradients(plain, labels)
+    assert (found - expected).norm() < 0.02 * expected.norm()
+    return counter.frame_count
+
+
+@torch.no_grad()
+def sample(precision, guided):
+    """Compare a compiled network's batches with the plain network's; return the graphs.
+
+    Guidance doubles batches; the batches after the first are smaller, and lie otherwise.
+    """
+    torch.compiler.reset()
+    counter, compiler = CompileCounterWithBackend("aot_eager"), torch.compile
+    torch.compile = partial(compiler, backend=counter, fullgraph=True)
+    plain = prepare_for_sampling(network("resnet", guided), precision)
+    compiled, torch.compile = compile_for_sampling(plain), compiler
+    x, times = torch.linspace(-1, 1, 8 * 64).reshape(8, 1, 8, 8), torch.full((1,), 500.0)
+    strided = x.to(memory_format=torch.channels_last)
+    for maps in (x, strided, strided[:4], x[:2], x[:1]):
+        labels = torch.zeros(len(maps), dtype=torch.long) if guided else None
+        args = maps, times.expand(len(maps)), labels
+        found, expected = compiled(*args), plain(*args)
+        assert (found - expected).norm() < 0.02 * expected.norm()
+    return counter.frame_count
+
+
+if __name__ == "__main__":
+    choices = ("resnet", "convnext"), ("fp32", "bf16", "fp16"), (False, True), (False, True)
+    cases = [(train, *case) for case in product(*choices)]
+    cases += [(sample, *case) for case in product(("fp32", "bf16", "fp16"), (False, True))]
+    for act, *case in cases:
+        count = act(*case)
+        print(torch.__version__, act.__name__, *case, count)
+        assert count == 1
