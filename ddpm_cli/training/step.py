@@ -69,6 +69,9 @@ class TrainStep:
         self.seed, self.group, self.count = seed, group, 0
         self.inputs = inputs.static_copy(state.denoiser.device)
         self.losses = torch.zeros_like(self.inputs.clean.weights)
+        networks = (state.denoiser.network, state.ema, state.loss_module)
+        own = chain.from_iterable(chain(each.parameters(), each.buffers()) for each in networks)
+        self.fixed = [self.losses, *own]
         self.replays: list[Replay] = []
         self.captured_at: list[int] = []
 
@@ -170,17 +173,9 @@ class TrainStep:
 
     def static_tensors(self) -> list[Tensor]:
         """Every tensor that a step reads or writes and that outlives the step."""
-        state = self.state
-        networks = (state.denoiser.network, state.ema, state.loss_module)
-        return [
-            *self.inputs.tensors(),
-            self.losses,
-            *state.parameters,
-            *(each.grad for each in state.parameters if each.grad is not None),
-            *chain.from_iterable(moments.values() for moments in state.optimizer.state.values()),
-            *state.ema.parameters(),
-            *chain.from_iterable(network.buffers() for network in networks),
-        ]
+        gradients = (each.grad for each in self.state.parameters if each.grad is not None)
+        moments = chain.from_iterable(map(dict.values, self.state.optimizer.state.values()))
+        return [*self.inputs.tensors(), *self.fixed, *gradients, *moments]
 
 
 def graph_obstacle(trainer: Trainer, state: TrainState, group: ProcessGroup) -> str:

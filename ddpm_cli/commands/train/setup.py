@@ -35,6 +35,7 @@ from ddpm_cli.hardware import (
     SMALLER_NETWORK,
     TYPES,
     FlopCount,
+    Layout,
     check_compiler,
     choose_layout,
     count_flops,
@@ -204,7 +205,9 @@ def build_state(
     module = loss.to(device) if isinstance(loss, nn.Module) else None
     count = trainer.microbatch or trainer.batch_size // group.count
     args = device, TYPES[trainer.precision], shape, min(count, 32)
-    layout = group.broadcast(choose_layout(denoiser.network, *args))
+    layout: Layout = "NHWC"  # of which a compiler makes most
+    if not trainer.compile:
+        layout = group.broadcast(choose_layout(denoiser.network, *args))
     denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     state = TrainState.fresh(
         denoiser, trainer.optimizer, loss_module=module, time_sampler=time_sampler

@@ -47,9 +47,10 @@ class GroupNorm(nn.GroupNorm):
 def as_kernels_read(x: Maps) -> Maps:
     """Maps without gaps, which the kernel of group norm refuses up to torch 2.11.
 
-    The kernel of CUDA reads no channels that lie last.
+    The kernel of CUDA reads no channels that lie last; a compiler makes a kernel that does.
     """
-    is_dense = x.is_cpu and x.is_contiguous(memory_format=torch.channels_last)
+    reads_any = x.is_cpu or torch.compiler.is_compiling()
+    is_dense = reads_any and x.is_contiguous(memory_format=torch.channels_last)
     return x if is_dense else x.contiguous()
 
 
