@@ -15,15 +15,23 @@ ROUNDS, GROUPS = 5, 8
 
 
 def choose_layout(
-    network: nn.Module, device: torch.device, dtype: torch.dtype, shape: Sequence[int], count: int
+    network: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype,
+    shape: Sequence[int],
+    count: int,
+    *,
+    compiled: bool = False,
 ) -> Layout:
     """Choose the faster layout for `count` maps of shape [..., H, W], by a trial on a GPU.
 
     Other devices, and runs that must repeat their bits, take channels last without a trial: the
-    times of two launches differ by noise, and another layout rounds otherwise.
+    times of two launches differ by noise, and another layout rounds otherwise. So do compiled
+    networks, whose group norm reads them.
     """
     conv = widest_at_full_size(network)
-    if device.type != "cuda" or torch.are_deterministic_algorithms_enabled() or conv is None:
+    settled = compiled or torch.are_deterministic_algorithms_enabled()
+    if device.type != "cuda" or settled or conv is None:
         return "NHWC"
     maps = torch.ones(count, conv.in_channels, *shape[-2:], device=device, dtype=dtype)
     return faster_layout({layout: layout_seconds(maps, layout) for layout in FORMATS})

@@ -35,7 +35,6 @@ from ddpm_cli.hardware import (
     SMALLER_NETWORK,
     TYPES,
     FlopCount,
-    Layout,
     check_compiler,
     choose_layout,
     count_flops,
@@ -205,13 +204,10 @@ def build_state(
     module = loss.to(device) if isinstance(loss, nn.Module) else None
     count = trainer.microbatch or trainer.batch_size // group.count
     args = device, TYPES[trainer.precision], shape, min(count, 32)
-    layout: Layout = "NHWC"  # of which a compiler makes most
-    if not trainer.compile:
-        layout = group.broadcast(choose_layout(denoiser.network, *args))
+    layout = group.broadcast(choose_layout(denoiser.network, *args, compiled=trainer.compile))
     denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
-    state = TrainState.fresh(
-        denoiser, trainer.optimizer, loss_module=module, time_sampler=time_sampler
-    )
+    options: Any = {"loss_module": module, "time_sampler": time_sampler}
+    state = TrainState.fresh(denoiser, trainer.optimizer, **options)
     network = prepare_for_training(
         denoiser.network,
         trainer.precision,
