@@ -18,7 +18,7 @@ from ddpm_cli import losses, schedules
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.hardware import on_device, prepare_for_training
+from ddpm_cli.hardware import TYPES, choose_layout, on_device, prepare_for_training
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
@@ -103,14 +103,15 @@ def plain(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def tutorial(task: Task) -> Iterator[torch.Tensor]:
+def tutorial(task: Task, device: torch.device = CPU) -> Iterator[torch.Tensor]:
     """Train as tutorials do, step by step: fp32, einsum attention, plain Adam, contiguous maps."""
-    network, images, alpha_bar = plain(task.network()), task.images(), DIFFUSION.alpha_bar.float()
+    network, images = plain(task.network()).to(device), task.images().to(device)
+    alpha_bar = DIFFUSION.alpha_bar.float().to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     while True:
         optimizer.zero_grad()
         x0 = images.float() / 127.5 - 1
-        t, eps = torch.randint(0, 1000, (task.batch,)), torch.randn_like(x0)
+        t, eps = torch.randint(0, 1000, (task.batch,), device=device), torch.randn_like(x0)
         kept = alpha_bar[t + 1].view(-1, 1, 1, 1)
         loss = F.mse_loss(network(kept.sqrt() * x0 + (1 - kept).sqrt() * eps, t.float()), eps)
         loss.backward()
@@ -139,36 +140,48 @@ def tutorial_sampling(task: Task) -> Iterator[torch.Tensor]:
             yield x.cpu()
 
 
-def state_of(task: Task, precision: str = "fp32", recomputed: bool = False) -> TrainState:
+def state_of(
+    task: Task,
+    precision: str = "fp32",
+    recomputed: bool = False,
+    device: torch.device = CPU,
+    compiled: bool = False,
+) -> TrainState:
     """The project's state before the first step."""
-    optimizer = partial(torch.optim.AdamW, lr=1e-4, fused=True)
-    state = TrainState.fresh(Denoiser(DIFFUSION, on_device(task.network(), CPU)), optimizer)
+    optimizer, network = partial(torch.optim.AdamW, lr=1e-4, fused=True), task.network()
+    shape, count = (task.channels, task.size, task.size), min(task.batch, 32)
+    layout = choose_layout(network, device, TYPES[precision], shape, count, compiled=compiled)
+    state = TrainState.fresh(Denoiser(DIFFUSION, on_device(network, device, layout)), optimizer)
     network = prepare_for_training(
-        state.denoiser.network, precision, compiled=False, recomputed=recomputed
+        state.denoiser.network, precision, compiled=compiled, recomputed=recomputed
     )
     state.denoiser, state.scaler = (
         replace(state.denoiser, network=network),
-        GradScaler("cpu", enabled=precision == "fp16"),
+        GradScaler(device.type, enabled=precision == "fp16"),
     )
     return state
 
 
-def recipe(task: Task) -> Trainer:
+def recipe(task: Task, **options: Any) -> Trainer:
     """The project's defaults, for so long that no benchmark reaches the end."""
-    options: dict[str, Any] = OmegaConf.to_container(
+    defaults: dict[str, Any] = OmegaConf.to_container(
         OmegaConf.load(CONFIG_DIR / "trainer/single.yaml")
     )
-    changed = {"device": "cpu", "steps": 10**6, "batch_size": task.batch}
-    kept = {name: value for name, value in options.items() if name not in ("_target_", "optimizer")}
-    return Trainer(torch.optim.AdamW, **{**kept, **changed})
+    changed = {"device": "cpu", "steps": 10**6, "batch_size": task.batch, **options}
+    own = {name: each for name, each in defaults.items() if name not in ("_target_", "optimizer")}
+    return Trainer(torch.optim.AdamW, **{**own, **changed})
 
 
-def project(task: Task, state: TrainState, group: ProcessGroup = ALONE) -> Iterator[Progress]:
-    """Train as this project does; yield after each step."""
+def project(
+    task: Task, state: TrainState, group: ProcessGroup = ALONE, **options: Any
+) -> Iterator[Progress]:
+    """Train as this project does; yield after each step. options: of the trainer."""
     stream = BatchDataset(
         ImageSet(task.images(4), None, []), task.batch, 0, False, group.slice_of(task.batch)
     )
-    return fit(recipe(task), state, batches(stream), losses.l2, steps=10**6, seed=0, group=group)
+    source = batches(stream, pin=state.denoiser.device.type == "cuda")
+    trainer = recipe(task, **options)
+    return fit(trainer, state, source, losses.l2, steps=10**6, seed=0, group=group)
 
 
 def bare(task: Task, state: TrainState) -> Iterator[None]:
