@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sysconfig
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,20 @@ def check_compiler(device: torch.device) -> None:
         raise ValueError(f"compile=true needs {header}, which is not there: {package}")
 
 
+def compile_in_place(network: nn.Module) -> None:
+    """Compile a network that trains, so that the names of its weights stay."""
+    ignore_advice()
+    network.compile()
+
+
+def ignore_advice() -> None:
+    """Keep from the screen what Inductor tells its own developers."""
+    warnings.filterwarnings("ignore", module=r"torch\._inductor\.")
+
+
 def compile_for_sampling(network: nn.Module) -> nn.Module:
     """Compile a network that samples, once for all batches of a run."""
+    ignore_advice()
     compiled: Any = torch.compile(network, dynamic=False)
     return PaddedBatches(compiled)
 

@@ -10,7 +10,7 @@ from torch.amp import GradScaler
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from ddpm_cli.hardware.compilation import check_compiler
+from ddpm_cli.hardware.compilation import check_compiler, compile_in_place
 from ddpm_cli.hardware.full_memory import is_out_of_memory, memory_fault
 from ddpm_cli.hardware.layout import FORMATS, Layout
 from ddpm_cli.shapes import Flag, Images, Labels, Maps, NetworkTimes, Scalar
@@ -103,7 +103,7 @@ def prepare_for_training(
         network = Autocast(network, TYPES[precision], names)
     if compiled:
         check_compiler(next(network.parameters()).device)
-        network.compile()  # in place, so that the names of weights stay
+        compile_in_place(network)
     return network
 
 

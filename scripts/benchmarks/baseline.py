@@ -149,7 +149,7 @@ def state_of(
 ) -> TrainState:
     """The project's state before the first step."""
     optimizer, network = partial(torch.optim.AdamW, lr=1e-4, fused=True), task.network()
-    shape, count = (task.channels, task.size, task.size), min(task.batch, 32)
+    shape, count = (task.channels, task.size, task.size), task.batch
     layout = choose_layout(network, device, TYPES[precision], shape, count, compiled=compiled)
     state = TrainState.fresh(Denoiser(DIFFUSION, on_device(network, device, layout)), optimizer)
     network = prepare_for_training(

@@ -203,7 +203,7 @@ def build_state(
     """The state before the first step, with the network prepared for these processes."""
     module = loss.to(device) if isinstance(loss, nn.Module) else None
     count = trainer.microbatch or trainer.batch_size // group.count
-    args = device, TYPES[trainer.precision], shape, min(count, 32)
+    args = device, TYPES[trainer.precision], shape, count
     layout = group.broadcast(choose_layout(denoiser.network, *args, compiled=trainer.compile))
     denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     options: Any = {"loss_module": module, "time_sampler": time_sampler}
