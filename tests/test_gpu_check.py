@@ -29,6 +29,7 @@ def test_a_check_that_fails_or_hangs_is_a_fault_in_one_line(run_check, monkeypat
     assert fault == "TimeoutError: no end after 1 s"
 
 
+@pytest.mark.slow
 def test_a_training_run_on_the_cpu_passes(run_check, monkeypatch, tmp_path):
     from gpu_commands import CHECKS
 

@@ -1,6 +1,5 @@
 """The commands of `gpu_check`: tiny runs on the packaged digits, in this process."""
 
-import io
 import json
 import logging
 import os
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeAlias
 
 import numpy as np
@@ -57,27 +57,26 @@ def run_check(check: Check, folder: Path, device: str) -> tuple[str, str]:
 
 def command(name: str, *arguments: str) -> str:
     """Run a command; return what it said. AssertionError where it fails or warns."""
-    said, before = io.StringIO(), sys.argv
-    sys.argv = [f"ddpm-{name}", *arguments]
+    before, sys.argv = sys.argv, [f"ddpm-{name}", *arguments]
     os.environ.pop("HYDRA_FULL_ERROR", None)
     GlobalHydra.instance().clear()
     code: object = 0
-    try:
-        with redirect_stdout(said), redirect_stderr(said):
-            getattr(cli, name)()
-    except SystemExit as end:
-        code = end.code
-        if isinstance(code, str):
-            said.write(code)
-    finally:
-        sys.argv = before
-        for handler in logging.getLogger().handlers[:]:
-            logging.getLogger().removeHandler(handler)
-    lines = said.getvalue().splitlines()
+    with TemporaryFile("w+", encoding="utf-8") as file:
+        try:
+            with redirect_stdout(file), redirect_stderr(file):
+                getattr(cli, name)()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            sys.argv = before
+            for handler in logging.getLogger().handlers[:]:
+                logging.getLogger().removeHandler(handler)
+        file.seek(0)
+        lines = [*file.read().splitlines(), *([code] if isinstance(code, str) else [])]
     assert not code, f"exit code {code}: {' / '.join(lines[-3:])}"
     warnings = [line for line in lines if "warning" in line.lower()]
     assert not warnings, warnings[0]
-    return said.getvalue()
+    return "\n".join(lines)
 
 
 def train(folder: str, device: str, *options: str) -> Path:
