@@ -191,6 +191,14 @@ def graph_obstacle(trainer: Trainer, state: TrainState, group: ProcessGroup) -> 
     return next((text for text, applies in obstacles.items() if applies), "")
 
 
+def graphs_text(trainer: Trainer, state: TrainState, group: ProcessGroup) -> str:
+    """Whether the steps will be captured, in words, and why not."""
+    if trainer.graphs is False:
+        return "no CUDA graphs"
+    obstacle = graph_obstacle(trainer, state, group)
+    return f"no CUDA graphs: {obstacle}" if obstacle else "CUDA graphs"
+
+
 @contextmanager
 def capturable(optimizer: Optimizer) -> Iterator[None]:
     """Tell an optimizer that its step is captured; of plain steps it would warn."""

@@ -8,17 +8,17 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from training_problem import DATA, fresh, load_moments, moments, trainer
+from training_problem import DATA, fresh, load_moments, moments, trained, trainer, weights
 
 from ddpm_cli import losses, schedules
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.hardware.graphs import addresses
 from ddpm_cli.loading import BatchDataset, batches
-from ddpm_cli.parallel import load_network, network_state
+from ddpm_cli.parallel import ProcessGroup, load_network, network_state
 from ddpm_cli.train_times import loss_aware
 from ddpm_cli.training import TrainState, fit
 from ddpm_cli.training import step as training_step
-from ddpm_cli.training.step import TrainStep
+from ddpm_cli.training.step import TrainStep, graphs_text
 
 STEPS = 200
 FEW_TIMES = GaussianDiffusion.from_betas(schedules.cosine(steps=20))
@@ -144,3 +144,29 @@ def test_a_step_whose_tensors_have_moved_is_captured_anew(replayed):
     for _ in range(2):
         next(steps)
     assert len({places for _, places in replayed}) == 2
+
+
+def test_what_is_in_the_way_of_graphs_is_told_and_refused_where_they_are_asked_for():
+    state, group = fresh(), ProcessGroup(0, 2)
+    assert graphs_text(trainer(), state, group) == "no CUDA graphs: the device is cpu"
+    assert graphs_text(trainer(graphs=False), state, group) == "no CUDA graphs"
+    with pytest.raises(ValueError, match="does not work here: the device is cpu"):
+        trained(state, trainer(graphs=True, steps=1), steps=1)
+
+
+def test_a_capture_that_fails_leaves_plain_steps_and_says_why(monkeypatch, caplog):
+    def refuse(functions):
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    monkeypatch.setattr(training_step, "graph_obstacle", lambda *_: "")
+    monkeypatch.setattr(training_step, "capture_graphs", refuse)
+    found, expected = fresh(), fresh()
+    trained(found, trainer())
+    assert [each.getMessage() for each in caplog.records] == [
+        "warning: no CUDA graphs, each step waits for Python: "
+        "operation not permitted when stream is capturing"
+    ]
+    trained(expected, trainer(graphs=False))
+    assert torch.equal(weights(found.ema), weights(expected.ema))
+    with pytest.raises(ValueError, match="the step cannot be captured: operation"):
+        trained(fresh(), trainer(graphs=True))

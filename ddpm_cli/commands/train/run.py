@@ -23,6 +23,7 @@ from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.training import Trainer, TrainState, snapshot
+from ddpm_cli.training.step import graphs_text
 
 ALL = slice(None)
 
@@ -144,8 +145,10 @@ def run_texts(run: Run) -> dict[str, str]:
         why = f" (set by trainer.minutes={trainer.minutes:g})"
     network, snr = unwrap(denoiser.network), diffusion.snr(diffusion.steps)
     device = device_text(denoiser.device, trainer.parallel, run.group.count)
+    if denoiser.device.type == "cuda":
+        device += f", maps {layout_of(network)}, {graphs_text(trainer, run.state, run.group)}"
     return {
-        "device": device + f", maps {layout_of(network)}" * (denoiser.device.type == "cuda"),
+        "device": device,
         "peak": peak_text(run.flops.peak, denoiser.device, trainer.precision),
         "data": data,
         "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",
