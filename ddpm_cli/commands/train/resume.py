@@ -34,7 +34,7 @@ SOURCE = (  # by fingerprint alone
 FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in SOURCE.split()))
 STREAM = ("data.name", "data.split")  # not free in a stream: its fingerprint is of a few images
 HOW = "device parallel processes workers microbatch precision compile activation_checkpointing"
-BESIDE = "measures measure_images best stop_at keep_last bad_steps deterministic"
+BESIDE = "measures measure_images best stop_at keep_last bad_steps deterministic graphs"
 FREE_OF_TRAINER = (*HOW.split(), *CADENCES, *BESIDE.split())
 LATER: dict[str, Any] = {  # the value that an option had before checkpoints held it
     "model.conditional": False,
