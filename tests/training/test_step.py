@@ -69,7 +69,7 @@ class SometimesInfinite(nn.Module):
 
     def forward(self, denoiser, batch):
         value = self.scale.square() * losses.l2(denoiser, batch)
-        return torch.where(batch.x_t.mean(dim=(1, 2, 3)) > 0.31, math.inf, value)
+        return torch.where(batch.x_t.mean(dim=(1, 2, 3)) > 0.2, math.inf, value)
 
 
 def new_state():

@@ -310,7 +310,8 @@ def greedy(denoiser, batch):
 def test_full_memory_in_one_process_is_told_once_in_one_line():
     Path("my_loss.py").write_text(GREEDY)
     own = ["trust=[my_loss]", "loss._target_=my_loss.greedy", "hydra.run.dir=run"]
-    code, _, err = run(*TRAIN, *LONG, *DDP, *own)
+    given = [f"trainer.{name}_every=100" for name in ("evaluate", "measure", "sample")]  # no trial
+    code, _, err = run(*TRAIN, *LONG, *DDP, *own, *given)
     told = [line for line in err.splitlines() if "error" in line.lower()]
     full = "error: the memory of the GPU is full: 1.95 GiB more were asked for; choose a smaller "
     assert (code, len(told), told[0].startswith(full)) == (1, 1, True), err
