@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -87,7 +88,8 @@ def product_flops(device: torch.device, dtype: torch.dtype, side: int) -> float:
     left, right, out = (torch.rand(side, side, device=device).to(dtype) for _ in range(3))
 
     def product_seconds(count: int) -> float:
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        event: Any = partial(torch.cuda.Event, enable_timing=True)
+        start, end = event(), event()
         start.record()
         for _ in range(count):
             torch.mm(left, right, out=out)
