@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
-from ddpm_cli.diffusion import GaussianDiffusion, to_device_of
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.hardware import to_device
 from ddpm_cli.shapes import Fitted, Images, Labels, Time
 
 Pair: TypeAlias = tuple[float | Fitted, float | Fitted]
@@ -73,8 +74,8 @@ class Denoiser:
             raise ValueError(
                 "this model takes no labels: it was built with model.conditional=false"
             )
-        time = to_device_of(torch.as_tensor(t, dtype=torch.float32) - 1, x_t).expand(len(x_t))
-        output = self.network(x_t, time, label).to(x_t.dtype)
+        time = to_device(torch.as_tensor(t, dtype=torch.float32) - 1, x_t.device)
+        output = self.network(x_t, time.expand(len(x_t)), label).to(x_t.dtype)
         variance: float | Images | None = VARIANCE_INTERPOLATIONS.get(self.variance)
         if variance is None:
             output, learned = output.chunk(2, dim=1)

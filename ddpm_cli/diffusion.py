@@ -18,17 +18,12 @@ from ddpm_cli.shapes import AlphaBar, Betas, Coefficient, Fitted, Images, Time
 def broadcast_like(coefficient: Coefficient, like: Images) -> Fitted:
     """A float64 coefficient with the dtype, device and number of axes of `like`.
 
-    A number (0-dim) stays where it is: kernels take one of the CPU by value.
+    A number (0-dim) stays on its device, because kernels take a number on the CPU by value.
     """
     coefficient = coefficient.to(like.dtype)
     if not coefficient.ndim:
         return coefficient
-    return to_device_of(coefficient.view(-1, *[1] * (like.ndim - 1)), like)
-
-
-def to_device_of(tensor: Tensor, like: Tensor) -> Tensor:
-    """Move a CPU tensor to the device of `like`, on CUDA without a synchronisation."""
-    return to_device(tensor, like.device)
+    return to_device(coefficient.view(-1, *[1] * (like.ndim - 1)), like.device)
 
 
 def float64_device(device: torch.device) -> torch.device:
@@ -37,7 +32,7 @@ def float64_device(device: torch.device) -> torch.device:
 
 
 def as_times(t: Time) -> Tensor:
-    """A number as float64, as the tables are; a tensor as it is."""
+    """A number as a float64 tensor, the dtype of the tables; a tensor unchanged."""
     return t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
 
 
@@ -47,7 +42,7 @@ class GaussianDiffusion:
 
     alpha_bar: T + 1 numbers; alpha_bar[0] = 1. steps: T.
     Methods take times as a number or a vector [B]. They return float64 coefficients on the device
-    of the times, a number's on the CPU, or images with the dtype and on the device of theirs.
+    of the times (on the CPU for a number), or images with dtype and device of their arguments.
     """
 
     alpha_bar: AlphaBar
@@ -67,7 +62,7 @@ class GaussianDiffusion:
 
     @cached_property
     def tables(self) -> dict[torch.device, tuple[AlphaBar, AlphaBar]]:
-        """alpha_bar and its log SNR, by the device that has asked for them."""
+        """alpha_bar and its log SNR on each device that has been asked for a coefficient."""
         return {}
 
     def alpha_bar_at(self, t: Time) -> Coefficient:

@@ -1,4 +1,4 @@
-"""Compilation of a network: what it needs of the machine, and batches that need no second one."""
+"""Compilation of a network: what it needs of the machine, and how batches avoid another."""
 
 import os
 import shlex

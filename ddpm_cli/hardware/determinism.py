@@ -1,4 +1,4 @@
-"""Deterministic kernels: on one GPU, too, equal steps then give equal bits."""
+"""Deterministic kernels, by which equal steps give equal bits on one GPU too."""
 
 import os
 import re
@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.utils import deterministic
 
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # torch's name of the setting that cuBLAS reads as it starts
-COMPILER = "TORCHINDUCTOR_DETERMINISTIC"  # no choice of kernels by timing
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # environment variable that cuBLAS reads as it starts
+COMPILER = "TORCHINDUCTOR_DETERMINISTIC"  # Inductor then chooses no kernel by timing
 WITHOUT_FORM = re.compile(r"(\S+) does not have a deterministic implementation")
-ATTENTIONS = {  # kernels of attention; the gradients of the others are sums in any order
+ATTENTIONS = {  # of attention: only the math kernel sums its gradients in one order
     "math_sdp": True,
     "flash_sdp": False,
     "mem_efficient_sdp": False,
@@ -43,7 +43,7 @@ def deterministic_kernels(asked: bool, device: torch.device) -> Iterator[None]:
     os.environ[COMPILER] = "1"
     try:
         yield
-    except (RuntimeError, ValueError) as error:  # the latter if a check has put it in words
+    except (RuntimeError, ValueError) as error:  # ValueError if a check has reworded the error
         if (fault := determinism_fault(str(error), device)) is None:
             raise
         raise ValueError(fault) from error

@@ -12,8 +12,8 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 SECONDS = 0.2
-WARMING = 0.1  # seconds in which the clock of a GPU rises under load, before it is timed
-SIDE = 16_384  # bytes of a row of the matrices
+WARMING = 0.1  # seconds of load before the timing, in which the clock of a GPU rises
+SIDE = 16_384  # bytes of a row of the matrices in a product
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
 
 
 def peak_text(peak: float, device: torch.device, precision: str) -> str:
-    """The peak of all devices of a run in words, with what it is the peak of."""
+    """The peak of all devices of a run in words, with the operation and the precision."""
     kind = "matrix product" if device.type == "cuda" else "convolution"
     return f"{peak / 1e12:.3g} TFLOP/s ({kind}, {precision})"
 
@@ -63,7 +63,7 @@ def peak_text(peak: float, device: torch.device, precision: str) -> str:
 def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Measure the best FLOP/s: of a matrix product on a warm GPU, of a convolution elsewhere.
 
-    Products in fp32 take TF32 where the process allows TF32 by now.
+    Products in fp32 use TF32 if the process allows TF32 at the time of the call.
     """
     if device.type == "cuda":
         return product_flops(device, dtype, SIDE // dtype.itemsize)

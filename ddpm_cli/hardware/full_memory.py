@@ -10,7 +10,7 @@ from torch import nn
 from ddpm_cli.hardware.memory import free_memory
 from ddpm_cli.text import size_text
 
-SIGNS = (  # in the messages of CUDA, cuBLAS, cuDNN, MPS, and the allocator of the CPU
+SIGNS = (  # parts of the messages of CUDA, cuBLAS, cuDNN, MPS, and the CPU's allocator
     "out of memory",
     "ALLOC_FAILED",
     "allocate memory",
@@ -29,9 +29,9 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 @contextmanager
 def words_for_full_memory(remedy: str) -> Iterator[None]:
-    """Turn an error of full memory into a ValueError in words that end with the remedy.
+    """Turn an error of full memory into a ValueError whose message ends with the remedy.
 
-    It also serves as a decorator.
+    The context is a decorator too.
     """
     try:
         yield
@@ -50,14 +50,14 @@ def full_memory_text(error: BaseException) -> str:
     elif "MPS" in text:
         place, free = "mps", None
     left = "" if free is None else f"{size_text(free)} are free"
-    if gpu := FREE.search(text):  # as it was then, while memory may be free again by now
+    if gpu := FREE.search(text):  # free at the time of the error; by now memory may be free again
         place, left = f"cuda:{gpu[1]}", f"{gpu[3]} of {gpu[2]} are free"
     details = ", ".join(each for each in (asked_text(error), left) if each)
-    return f"the memory of {place} is full" + f": {details}" * bool(details)
+    return f"the memory of {place} is full" + (f": {details}" if details else "")
 
 
 def asked_text(error: BaseException) -> str:
-    """What an error of full memory says was asked for, or nothing."""
+    """The size that an error of full memory says was asked for; "" if it says none."""
     if (asked := ASKED.search(str(error))) is None:
         return ""
     exact = asked[2] == "bytes" and asked[1].isdecimal()

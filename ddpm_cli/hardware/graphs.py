@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ddpm_cli.shapes import Images, Labels, Maps, NetworkTimes
 
-PADDED = 20  # calls of a smaller batch that are padded; a size that comes more often has its graph
+PADDED = 20  # padded calls of a smaller size, before the size has a graph of its own
 log = logging.getLogger(__name__)
 Inputs: TypeAlias = tuple[Images, NetworkTimes, Labels | None]
 Replay: TypeAlias = Callable[[], Tensor]
@@ -20,22 +20,22 @@ Replay: TypeAlias = Callable[[], Tensor]
 def capture_graphs(functions: Sequence[Replay]) -> list[Replay]:
     """Capture functions that are always called in this order; each replay runs the same kernels.
 
-    A function runs once, its kernels not at all. It reads and writes tensors that stay where they
-    are, and asks the device for no number. Raises RuntimeError where one does.
+    Each function runs once, without its kernels. It must read and write tensors that stay in place.
+    Raises RuntimeError if a function asks the device for a number.
     """
     pool = new_pool()
     return [capture_graph(function, pool) for function in functions]
 
 
 def new_pool() -> Any:
-    """Memory that graphs share if they are replayed in turns."""
+    """A memory pool for graphs that never run at the same time."""
     return torch.cuda.graph_pool_handle()
 
 
 def capture_graph(function: Replay, pool: Any) -> Replay:
     """Capture one function, with its memory in a pool."""
     graph = torch.cuda.CUDAGraph()
-    # other threads go on to pin memory and to copy
+    # other threads still pin memory and copy during the capture
     with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         result = function()
     return partial(replay, graph, result)
@@ -56,7 +56,7 @@ class ReplayedNetwork(nn.Module):
     """A network without gradients, replayed from a CUDA graph for each size of batch.
 
     The first batch of a size runs plainly, and the next is captured. A smaller last batch is padded
-    to a captured size. Where gradients are asked for, or no capture succeeds, all run plainly.
+    to a captured size. All run plainly if gradients are enabled or a capture has failed.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -100,6 +100,6 @@ class ReplayedNetwork(nn.Module):
 
 
 def replay_on_cuda(network: nn.Module) -> nn.Module:
-    """A network, replayed if it is on CUDA."""
-    is_there = next(network.parameters()).device.type == "cuda"
-    return ReplayedNetwork(network) if is_there else network
+    """The network, replayed from CUDA graphs if it is on CUDA."""
+    is_on_cuda = next(network.parameters()).device.type == "cuda"
+    return ReplayedNetwork(network) if is_on_cuda else network

@@ -10,7 +10,7 @@ from torch import nn
 Layout: TypeAlias = Literal["NHWC", "NCHW"]
 
 FORMATS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
-GAIN = 1.1  # channels lie first only where the time is shorter by this factor
+GAIN = 1.1  # least speed-up for which channels lie first
 ROUNDS, GROUPS = 5, 8
 QUEUED = 5  # passes before a wait, so that the device works while Python launches
 
@@ -26,9 +26,9 @@ def choose_layout(
 ) -> Layout:
     """Choose the faster layout for `count` maps of shape [..., H, W], by a trial on a GPU.
 
-    Other devices, and runs that must repeat their bits, take channels last without a trial: the
-    times of two launches differ by noise, and another layout rounds otherwise. So do compiled
-    networks, whose group norm reads them.
+    Other devices take channels last without a trial. So do compiled networks, whose group norm
+    reads them, and deterministic runs, because the times of a trial vary and layouts round
+    differently.
     """
     conv = widest_at_full_size(network)
     settled = compiled or torch.are_deterministic_algorithms_enabled()

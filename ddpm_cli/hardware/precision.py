@@ -27,7 +27,7 @@ TYPES: dict[str, torch.dtype] = {
 class Autocast(nn.Module):
     """A network whose convolutions and matrix products run in another type than its weights'.
 
-    names: the weights that are cast at once before each pass; autocast casts others one by one.
+    names: weights to cast together before each pass; autocast casts the others one by one.
     """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, names: Sequence[str] = ()) -> None:
@@ -94,6 +94,7 @@ def prepare_for_training(
 
     recomputed: whether the backward pass recomputes the activations in the network's parts.
     shared: whether several devices or processes exchange gradients, layer by layer.
+    Raises ValueError if a compiler is missing, or if the network cannot recompute.
     """
     if recomputed:
         recompute(network)
@@ -116,7 +117,7 @@ def prepare_for_sampling(network: nn.Module, precision: Precision) -> nn.Module:
 
 
 def names_of_cast_weights(network: nn.Module) -> list[str]:
-    """The weights of the layers that compute in half precision, by the network's own account."""
+    """The names of the weights in layers that the network lists as `half_precision_layers`."""
     kinds: tuple[type[nn.Module], ...] = getattr(network, "half_precision_layers", ())
     return [
         f"{prefix}.{name}".removeprefix(".")

@@ -8,7 +8,8 @@ from typing import TypeAlias
 import torch
 
 from ddpm_cli.denoiser import Denoiser, Estimate
-from ddpm_cli.diffusion import GaussianDiffusion, to_device_of
+from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.hardware import to_device
 from ddpm_cli.losses.batch import Noised, per_image
 from ddpm_cli.losses.simple import DISTANCES, DistanceName
 from ddpm_cli.shapes import Fitted, Images, PerImage
@@ -82,7 +83,7 @@ def bound(
     error = (true_mean - mean).square() * (-log_variance).exp()
     divergence = 0.5 * (ratio.exp() - 1 - ratio + error)
     decoder = -discrete_log_likelihood(batch.x0, mean, 0.5 * log_variance, cdf)
-    first = to_device_of(t == 1, mean).view(-1, *[1] * (mean.ndim - 1))
+    first = to_device(t == 1, mean.device).view(-1, *[1] * (mean.ndim - 1))
     return per_image(torch.where(first, decoder, divergence)) / math.log(2)
 
 

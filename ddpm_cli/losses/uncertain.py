@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import to_device_of
+from ddpm_cli.hardware import to_device
 from ddpm_cli.losses.batch import Loss, Noised
 from ddpm_cli.shapes import PerImage
 
@@ -35,4 +35,4 @@ class Uncertain(nn.Module):
     def log_spread(self, t: Tensor, steps: int) -> PerImage:
         """u(t)."""
         phases = math.pi / steps * torch.arange(len(self.u), device=t.device) * t[:, None]
-        return to_device_of(phases.cos().float(), self.u) @ self.u
+        return to_device(phases.cos().float(), self.u.device) @ self.u

@@ -1,4 +1,4 @@
-"""The steps between evaluations, metrics, samples and checkpoints, and how `auto` becomes them."""
+"""The steps between evaluations, metrics, samples and checkpoints, given or chosen by `auto`."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -11,8 +11,8 @@ from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.training import Trainer
 from ddpm_cli.training.trainer import AUTO
 
-MOST = 200  # times that auto lets a long run do the same
-BETWEEN = 300.0  # seconds of steps between checkpoints, which a run need not lose
+MOST = 200  # most actions of a kind in a long run, by auto
+BETWEEN = 300.0  # most seconds of steps between checkpoints, by auto: what a crash loses
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ NAMES = [field.name for field in fields(Cadences)]
 
 
 def said_cadences(trainer: Trainer) -> dict[str, int]:
-    """The numbers of steps that the options say."""
+    """The cadences that the options give as numbers."""
     return {name: every for name in NAMES if (every := getattr(trainer, name)) != AUTO}
 
 
 def saved_cadences(numbers: Mapping[str, int], trainer: Any, steps: int) -> dict[str, int]:
-    """The numbers of steps of a checkpoint's run of `steps` steps.
+    """The cadences of a checkpoint's run of `steps` steps.
 
-    numbers: as the checkpoint holds them; a file of before holds the options `trainer` alone.
+    numbers: the cadences in the checkpoint; an older file has only the options `trainer`.
     """
     if numbers or not isinstance(trainer, dict):
         return dict(numbers)
@@ -71,10 +71,10 @@ def needs_costs(trainer: Trainer, steps: int) -> bool:
 
 
 def chosen_cadences(costs: Costs, trainer: Trainer, steps: int) -> Cadences:
-    """The numbers of steps of a run whose `auto` takes at most its share of the time.
+    """The cadences of a run, where those with `auto` take at most their share of the time.
 
-    As long as it takes more, what takes the most becomes rarer. The last step, which ends with all
-    of them, is not counted.
+    While they take more, the action with the most seconds becomes rarer. The actions after the last
+    step are not counted.
     """
     said, cost, share = said_cadences(trainer), costs.by_cadence(), costs.auto_share(trainer)
     numbers = {
@@ -93,10 +93,10 @@ def chosen_cadences(costs: Costs, trainer: Trainer, steps: int) -> Cadences:
 
 
 def least_numbers(trainer: Trainer, steps: int, seconds: float) -> dict[str, int]:
-    """The least numbers of `auto`, for steps of so many seconds.
+    """The least number of steps for each cadence. seconds: the time of a step.
 
-    A run that minutes have shortened does the same as often, a long run at most MOST times. If
-    steps are slow, checkpoints are BETWEEN seconds apart.
+    A run that minutes have shortened acts as often as the whole run. A long run acts at most MOST
+    times. If steps are slow, checkpoints are BETWEEN seconds apart.
     """
     length = min(1.0, steps / max(1, trainer.steps)) if trainer.minutes is not None else 1.0
     least = {
@@ -118,7 +118,7 @@ def with_common_steps(
 ) -> dict[str, int]:
     """The numbers with some of `autos` larger, so that checkpoints fall on steps that matter.
 
-    Permanent checkpoints must be written, and best.safetensors must be one that was judged.
+    Permanent checkpoints must be written, and best.safetensors must be a judged checkpoint.
     """
     judged = "evaluate_every" if trainer.best == "held_out" else "measure_every"
     changed, save = dict(numbers), "checkpoint_every"

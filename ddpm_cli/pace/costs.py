@@ -6,12 +6,12 @@ from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.training import Trainer
 from ddpm_cli.training.trainer import AUTO
 
-SHARE = 0.05  # the most of the time that evaluations, metrics, samples and checkpoints take by auto
+SHARE = 0.05  # largest share of the time for all actions whose cadence is `auto`
 
 
 @dataclass(frozen=True)
 class Costs:
-    """The seconds that each part of a run takes."""
+    """The seconds of a step, a validation, a grid, a checkpoint, and a metric measurement."""
 
     step: float
     validation: float
@@ -20,7 +20,7 @@ class Costs:
     measurement: float = 0.0
 
     def by_cadence(self) -> dict[str, float]:
-        """The seconds of what each cadence brings, by the option's name."""
+        """The seconds of the action at each cadence, by the option's name."""
         return {
             "evaluate_every": self.validation,
             "measure_every": self.measurement,
@@ -29,15 +29,15 @@ class Costs:
         }
 
     def auto_share(self, trainer: Trainer) -> float:
-        """The most of the time that the cadences with `auto` take; each other has its own part."""
+        """The largest share of the time for `auto`: an equal part of SHARE for each cadence."""
         used = [name for name, seconds in self.by_cadence().items() if seconds]
         return SHARE * sum(getattr(trainer, name) == AUTO for name in used) / max(1, len(used))
 
     def steps(self, seconds: float, trainer: Trainer) -> int:
         """The steps that fit into the time with their grids and checkpoints, the last included.
 
-        A run shorter than `trainer.steps` has as many grids; a longer run has grids as often. What
-        `auto` brings takes its share of the time.
+        A run shorter than `trainer.steps` has as many grids; a longer run has grids as often. The
+        cadences with `auto` take their share of the time.
         """
         beside = sum(
             cost / every

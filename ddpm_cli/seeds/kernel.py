@@ -1,4 +1,4 @@
-"""The uniform numbers of keyed noise by one launch on CUDA. Only there is this file imported."""
+"""The uniform numbers of keyed noise by one launch. Only CUDA imports this file."""
 
 from subprocess import SubprocessError
 
@@ -10,9 +10,9 @@ from triton.errors import TritonError
 from ddpm_cli.seeds import philox as formulas
 from ddpm_cli.shapes import Halves, Indices, Number
 
-FAILURES = (OSError, RuntimeError, SubprocessError, TritonError)  # of a compiler
+FAILURES = (OSError, RuntimeError, SubprocessError, TritonError)  # errors of a compiler
 UNIT, TURN = tl.constexpr(formulas.UNIT), tl.constexpr(formulas.TURN)
-AT_ONCE = 256  # blocks of four words in one program
+AT_ONCE = 256  # number of blocks, of four words each, in one program
 words = triton.jit(formulas.philox)
 
 
@@ -48,7 +48,7 @@ def fill(
 def uniforms_by_kernel(
     images: Indices, step: int | Number, tag: int, key: tuple[int, int], blocks: int
 ) -> tuple[Halves, Halves]:
-    """u in (0, 1] and angles in [0, 2 pi], two of each a block."""
+    """`uniforms` on CUDA: u in (0, 1] and angles in [0, 2 pi], two of each a block."""
     total = len(images) * blocks
     u, angle = torch.empty(2, len(images), 2 * blocks, device=images.device)
     step = images.new_full((), step) if isinstance(step, int) else step

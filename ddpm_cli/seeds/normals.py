@@ -1,4 +1,4 @@
-"""Standard normal noise that is the same on every device: a counter of Philox by Box-Muller."""
+"""Standard normal noise, equal on every device: Philox from a counter, then Box-Muller."""
 
 import logging
 import math
@@ -24,9 +24,10 @@ def keyed_normal(
 ) -> Images:
     """Standard normal noise shaped as `like`, a function of the key and of each image's number.
 
-    step: a number, or a tensor on the device of `like`, which is not read back. images: the number
-    of each image, on the same device. Element e of an image is word e % 4 of block e // 4. It
-    depends on no other image, so that any batch and any order of the images give the same noise.
+    like: [B, ...], of any float type. step: a number, or a tensor on the device of `like`, which is
+    not read back. images: the number of each image, on the same device. Element e of an image comes
+    from block e // 4. It depends on no other image, so that any batch gives the same noise.
+    Raises ValueError for a seed that 64 bits cannot hold.
     """
     numbers = torch.as_tensor(images, dtype=torch.int64, device=like.device)
     size = math.prod(like.shape[1:])
@@ -50,7 +51,7 @@ def uniforms(
 
 @cache
 def fastest_uniforms(device: torch.device) -> Callable[..., tuple[Halves, Halves]]:
-    """`uniforms` by a kernel of one launch, or as it is where Triton cannot build the kernel."""
+    """The kernel of one launch, or `uniforms` where Triton cannot build the kernel."""
     trial = torch.zeros(1, dtype=torch.int64, device=device)
     try:
         from ddpm_cli.seeds import kernel

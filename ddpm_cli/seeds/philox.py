@@ -11,8 +11,8 @@ Words: TypeAlias = tuple[Word, Word, Word, Word]
 def philox(c0: "Word", c1: "Word", c2: "Word", c3: "Word", k0: "Word", k1: "Word") -> "Words":
     """The words of a counter and a key (Salmon et al. 2011); all are at least 0 and below 2^32.
 
-    A product that wraps round at 2^64 keeps all its bits, and the mask drops the copies of the sign
-    that a shift brings in. A low half keeps its high bits until it is part of an even word.
+    int64 products wrap round at 2^64 and keep all bits. The mask drops the copies of the sign that
+    a right shift inserts. A low half is masked where it enters an even word, or at the end.
     """
     for _ in range(10):
         even, odd = c0 * 0xD2511F53, c2 * 0xCD9E8D57

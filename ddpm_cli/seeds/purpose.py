@@ -1,10 +1,10 @@
-"""The parts of a key and of a position: a seed, a purpose, and how large numbers may be."""
+"""The parts of a key and of a position: seed, purpose, and their ranges."""
 
 from enum import IntEnum
 
-RANDOMNESS = 2  # the version of all noise: 1 were torch's generators, 2 is Philox4x32-10
+RANDOMNESS = 2  # version of all noise; 1: torch's generators, 2: Philox4x32-10
 MAX_STEPS, MAX_IMAGES = 10**8, 10**9  # more than any run has
-SEEDS, SUBS = 2**64, 2**24  # seeds, and sub-numbers of a purpose
+SEEDS, SUBS = 2**64, 2**24  # number of seeds, and of sub-numbers of a purpose
 
 
 class Purpose(IntEnum):
@@ -26,7 +26,7 @@ class Purpose(IntEnum):
 
 
 def check_seed(seed: int, name: str = "seed") -> None:
-    """Refuse a seed that has not 64 bits."""
+    """Raise ValueError for a seed that 64 bits cannot hold. name: the option in the message."""
     if not 0 <= seed < SEEDS:
         raise ValueError(f"{name} must be at least 0 and less than 2^64, but is {seed}")
 

@@ -1,18 +1,18 @@
-"""Random numbers on the host: a generator, words or a seed of torch's at a position."""
+"""Random numbers on the host: a generator, words, or a seed for torch, at a position."""
 
 import numpy as np
 
 from ddpm_cli.seeds.philox import philox
 from ddpm_cli.seeds.purpose import Purpose, key_of, tag_of
 
-WIDE = 2**8  # marks the purpose of a seed with a word more
+WIDE = 2**8  # mark on the purpose of a seed with a second word
 
 
 def rng_at(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
     """The random generator of a position: a step, an epoch, or a window of a stream.
 
-    A seed of 32 bits is one word. The mark keeps the two words of a larger seed from being read as
-    the seed, the purpose and the position of another.
+    A seed below 2^32 is one word. The mark WIDE keeps the second word of a larger seed from being
+    read as a position.
     """
     low, high = key_of(seed)
     words = [low, purpose + WIDE, high] if high else [low, purpose]
@@ -32,6 +32,6 @@ def words_at(seed: int, purpose: Purpose, *position: int, count: int = 1) -> lis
 
 
 def torch_seed(seed: int, purpose: Purpose, *position: int) -> int:
-    """A seed of 64 bits for a generator of torch, which reads 32 bits of it on the CPU."""
+    """A seed of 64 bits for a generator of torch. The generator of the CPU reads 32 of them."""
     low, high = words_at(seed, purpose, *position, count=2)
     return low + (high << 32)

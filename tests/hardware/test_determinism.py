@@ -4,7 +4,7 @@ import os
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from operations import CountOperations
 from training_problem import DATA, LABELLED, fresh, trained, trainer
 
 from ddpm_cli.hardware import determinism, deterministic_kernels, set_workspace
@@ -86,21 +86,9 @@ def test_every_process_has_the_workspace_before_its_job_starts(monkeypatch):
     assert seen == [":4096:8", ":16:8"]
 
 
-class Operations(TorchDispatchMode):
-    """Records the names of operations."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = set()
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        self.names.add(operation._schema.name.removeprefix("aten::"))
-        return operation(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("classes", [0, 4])
 def test_a_step_takes_no_operation_without_a_deterministic_form(classes):
-    with Operations() as operations, deterministic_kernels(True, CPU):
+    with CountOperations() as operations, deterministic_kernels(True, CPU):
         trained(fresh(classes=classes), trainer(), steps=2, data=LABELLED if classes else DATA)
-    assert len(operations.names) > 30
-    assert operations.names & WITHOUT_FORM == set()
+    assert len(operations.counts) > 30
+    assert operations.counts.keys() & WITHOUT_FORM == set()

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import ddpm_cli
-from ddpm_cli.diffusion import to_device_of
 from ddpm_cli.hardware import AsyncScalar, copies_asynchronously, to_device
 
 
@@ -34,10 +33,9 @@ def test_a_copy_from_a_temporary_waits_except_on_cuda(copies, device, waits):
     assert copies == [(torch.device(device).type, waits)]
 
 
-def test_coefficients_and_numbers_of_a_loss_wait_for_their_copy(copies):
-    to_device_of(torch.ones(2), torch.zeros(2, device="meta"))
+def test_the_numbers_of_a_step_wait_for_their_copy(copies):
     assert AsyncScalar(torch.ones(2)).read() == [1, 1]
-    assert copies == [("meta", True), ("cpu", True)]
+    assert copies == [("cpu", True)]
 
 
 def test_no_other_file_decides_whether_a_copy_waits():
