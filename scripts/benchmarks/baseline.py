@@ -155,10 +155,8 @@ def state_of(
     network = prepare_for_training(
         state.denoiser.network, precision, compiled=compiled, recomputed=recomputed
     )
-    state.denoiser, state.scaler = (
-        replace(state.denoiser, network=network),
-        GradScaler(device.type, enabled=precision == "fp16"),
-    )
+    state.denoiser = replace(state.denoiser, network=network)
+    state.scaler = GradScaler(device.type, enabled=precision == "fp16")
     return state
 
 
@@ -175,7 +173,7 @@ def recipe(task: Task, **options: Any) -> Trainer:
 def project(
     task: Task, state: TrainState, group: ProcessGroup = ALONE, **options: Any
 ) -> Iterator[Progress]:
-    """Train as this project does; yield after each step. options: of the trainer."""
+    """Train as this project does; yield after each step. options: options of the trainer."""
     stream = BatchDataset(
         ImageSet(task.images(4), None, []), task.batch, 0, False, group.slice_of(task.batch)
     )

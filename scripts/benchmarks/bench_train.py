@@ -54,10 +54,8 @@ def compare(task: Task, precisions: list[str], rounds: int) -> None:
 
 def randomness(task: Task, rounds: int) -> None:
     """Print what keyed noise and times cost a step, over those of one generator."""
-    batch, denoiser = (
-        Batch(task.images(), None, torch.arange(task.batch)),
-        Denoiser(DIFFUSION, task.network()),
-    )
+    batch = Batch(task.images(), None, torch.arange(task.batch))
+    denoiser = Denoiser(DIFFUSION, task.network())
     sides = {
         "keyed": lambda: noise_batch(denoiser, batch, 0, 3, CPU),
         "from one": lambda: (

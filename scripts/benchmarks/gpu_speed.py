@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from baseline import DIFFUSION, Task, project, state_of, tutorial
-from gpu_commands import Check, command
+from gpu_commands import Check, run_command
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
@@ -24,14 +24,15 @@ from ddpm_cli.seeds import Purpose, keyed_normal
 
 DIGITS = Task(16, (1, 2, 4), 8, 64, 1)
 SMALL, LARGE = Task(128, (1, 2, 2, 2), 32, 128), Task(128, (1, 2, 4), 64, 128)
-WARM, SECONDS, MOST = 6, 2.0, 200  # steps before the capture and a little more; then timed ones
+WARM = 6  # steps before the timing, in which a step is captured
+SECONDS, MOST = 2.0, 200  # limits of the timed steps
 TARGETS = {"digits": "20,000 images/s", "32 px": "8,000 images/s", "64 px": "2.5 tutorial's"}
-FOUND: dict[str, float] = {}  # milliseconds of the tutorial's steps, by task
+TUTORIAL_SECONDS: dict[str, float] = {}  # of a tutorial's step, by task
 CUDA = torch.device("cuda")
 
 
-def timed(task: Task, label: str, steps: Callable[[], Iterator[object]]) -> str:
-    """Time the steps of one side; a tutorial's are those that others are compared with."""
+def time_steps(task: Task, label: str, steps: Callable[[], Iterator[object]]) -> str:
+    """Time the steps of one side; compare them with the task's first side, a tutorial's."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     side = steps()
@@ -43,12 +44,12 @@ def timed(task: Task, label: str, steps: Callable[[], Iterator[object]]) -> str:
     host = (time.perf_counter() - since) / count
     torch.cuda.synchronize()
     step = (time.perf_counter() - since) / count
-    FOUND.setdefault(label, step)
+    TUTORIAL_SECONDS.setdefault(label, step)
     flops = task.batch * (count_flops(task.network(), (task.channels, task.size, task.size)) or 0)
     share = flops / step / measure_peak(CUDA, torch.bfloat16)
     memory = torch.cuda.max_memory_allocated() / 2**30
     speed = f"{task.batch / step:9,.0f} images/s {1e3 * step:7.2f} ms, host {1e3 * host:6.2f} ms"
-    ratio = f"{FOUND[label] / step:5.2f} x tutorial"
+    ratio = f"{TUTORIAL_SECONDS[label] / step:5.2f} x tutorial"
     return (
         f"{speed}, {ratio}, {memory:5.2f} GiB, {share:4.0%} of the peak (target {TARGETS[label]})"
     )
@@ -69,13 +70,15 @@ def seconds_of(side: Iterator[object], count: int) -> float:
     return time.perf_counter() - since
 
 
-def ours(task: Task, precision: str, *, compiled: bool = False, **options: Any) -> Iterator[object]:
+def project_steps(
+    task: Task, precision: str, *, compiled: bool = False, **options: Any
+) -> Iterator[object]:
     """The project's steps on the GPU."""
     state = state_of(task, precision, device=CUDA, compiled=compiled)
     return project(task, state, precision=precision, compile=compiled, **options)
 
 
-def peer(build: Callable[[], torch.nn.Module], task: Task) -> Iterator[object]:
+def peer_steps(build: Callable[[], torch.nn.Module], task: Task) -> Iterator[object]:
     """Steps of another project's network as its own trainer takes them: autocast to bf16, Adam."""
     network = build().to(CUDA)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
@@ -111,7 +114,7 @@ def digits_run(device: str) -> str:
     """The default run of the command, from step 500 to step 2,500 of 20,000, without cadences."""
     cadences = [f"trainer.{name}_every=20000" for name in ("evaluate", "sample", "checkpoint")]
     length = ("trainer.steps=20000", "trainer.stop_at=2500", "trainer.log_every=500")
-    command("train", *length, *cadences, "hydra.run.dir=digits")
+    run_command("train", *length, *cadences, "hydra.run.dir=digits")
     rows = [json.loads(line) for line in Path("digits/metrics.jsonl").read_text().splitlines()]
     speeds = [row["images_per_second"] for row in rows if row["step"] > 500]
     return f"{sum(speeds) / len(speeds):9,.0f} images/s (target {TARGETS['digits']})"
@@ -133,21 +136,21 @@ def sampling_step(device: str) -> str:
     take(side, 3)
     step = seconds_of(side, 20) / 20
     x, t = torch.zeros(256, 3, 32, 32, device=CUDA), torch.zeros(256, device=CUDA)
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CUDA]) as seen:
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CUDA]) as trace:
         network(x, t)
         torch.cuda.synchronize()
-    own = sum(kernel_times(seen).values())
+    own = sum(kernel_times(trace).values())
     speed = f"{256 / step:9,.0f} images/s a step {1e3 * step:7.2f} ms"
     return f"{speed}, {step / own:5.2f} x the network's kernels (target 1.05)"
 
 
 def largest_kernels(device: str) -> str:
-    """The ten largest kernels of a captured step at 64 px, and how much the host launches."""
-    side = ours(LARGE, "bf16")
+    """The ten largest kernels of a captured step at 64 px, and the launches of the host."""
+    side = project_steps(LARGE, "bf16")
     take(side, WARM)
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace:
         take(side, 2)
-    times, host = kernel_times(seen), Counter(event.name for event in seen.events())
+    times, host = kernel_times(trace), Counter(event.name for event in trace.events())
     launches = {name: host[name] // 2 for name in ("cudaLaunchKernel", "cudaGraphLaunch")}
     for name, seconds in times.most_common(10):
         print(f"      {500 * seconds:8.3f} ms  {name[:100]}")
@@ -155,10 +158,10 @@ def largest_kernels(device: str) -> str:
     return f"{total}; launches of the host: {launches}"
 
 
-def kernel_times(seen: profile) -> Counter[str]:
+def kernel_times(trace: profile) -> Counter[str]:
     """The seconds of each kernel."""
     times = Counter[str]()
-    for event in seen.events():
+    for event in trace.events():
         if event.device_type == torch.autograd.DeviceType.CUDA:
             times[event.name] += event.device_time / 1e6
     return times
@@ -167,9 +170,9 @@ def kernel_times(seen: profile) -> Counter[str]:
 def training(task: Task, label: str, precisions: dict[str, dict[str, Any]]) -> dict[str, Check]:
     """The checks of a task: the tutorial's step, then the project's."""
     sides: dict[str, Callable[[], Iterator[object]]] = {"tutorial": partial(tutorial, task, CUDA)}
-    sides |= {name: partial(ours, task, **options) for name, options in precisions.items()}
+    sides |= {name: partial(project_steps, task, **options) for name, options in precisions.items()}
     return {
-        f"{label} {name}": lambda device, side=side: timed(task, label, side)
+        f"{label} {name}": lambda device, side=side: time_steps(task, label, side)
         for name, side in sides.items()
     }
 
@@ -185,14 +188,18 @@ SPEED: dict[str, Check] = {
     **training(DIGITS, "digits", {"fp32 plain": {**PLAIN, "precision": "fp32"}, "fp32": FULL}),
     **training(SMALL, "32 px", BOTH),
     **{
-        f"32 px {name}": lambda device, build=build: timed(
-            SMALL, "32 px", partial(peer, build, SMALL)
+        f"32 px {name}": lambda device, build=build: time_steps(
+            SMALL, "32 px", partial(peer_steps, build, SMALL)
         )
         for name, build in PEERS.items()
         if find_spec(name)
     },
     **training(LARGE, "64 px", BOTH),
     "sampling 256 of 32 px": sampling_step,
-    "64 px bf16 compiled": lambda device: timed(LARGE, "64 px", partial(ours, LARGE, **COMPILED)),
-    "32 px bf16 compiled": lambda device: timed(SMALL, "32 px", partial(ours, SMALL, **COMPILED)),
+    "64 px bf16 compiled": lambda device: time_steps(
+        LARGE, "64 px", partial(project_steps, LARGE, **COMPILED)
+    ),
+    "32 px bf16 compiled": lambda device: time_steps(
+        SMALL, "32 px", partial(project_steps, SMALL, **COMPILED)
+    ),
 }
