@@ -17,7 +17,7 @@ from ddpm_cli.files import open_without_links
 from ddpm_cli.text import encodable_text
 
 LABEL = 10  # the width of the column of labels
-INFORMING = ("ddpm_cli", "hydra", "hydra_plugins", "optuna")  # whose information is shown
+INFORMING = ("ddpm_cli", "hydra", "hydra_plugins", "optuna")  # packages whose information is shown
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +49,7 @@ def quiet_other_packages() -> None:
 
 
 def log_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Log a warning of Python in one line, without the place in the code that it is of."""
+    """Log a Python warning in one line, without its place in the code."""
     log.warning("warning: %s", " ".join(str(message).split()))
 
 
@@ -58,7 +58,7 @@ def logging_to(path: Path | None, aloud: bool, *notes: logging.Handler) -> Itera
     """Log to the screen and to the file at `path`, if there is one, in printable characters.
 
     aloud: whether this process logs; only the first process does. notes: further handlers.
-    Warnings of Python, as of torch, are logged like the package's own.
+    Python warnings, such as those of torch, are logged like the package's own.
     """
     screen = logging.StreamHandler(sys.stdout)
     screen.setFormatter(PrintableFormatter("%(message)s"))

@@ -20,7 +20,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
-LATER_FIELDS: dict[str, Any] = {"cadences": {}}  # what they are in a file that is older than them
+LATER_FIELDS: dict[str, Any] = {"cadences": {}}  # values in a file older than the field
 CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradScaler: type and range
     "scale": (float, 2.0**-126, 2.0**127),

@@ -62,7 +62,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
         except USER_ERRORS as error:
             if full:
                 raise
-            failures.append(one_line(error))  # the error itself would hold the job's tensors
+            failures.append(one_line(error))  # the error would keep the job's tensors in memory
             if not getattr(error, "is_echo", False):  # another process has printed it
                 print(f"error: {failures[-1]}", file=sys.stderr)
             return None
@@ -87,8 +87,8 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
 
 
 def call(job: Job, cfg: DictConfig) -> object:
-    """Call a job. Full memory is an error of the user, where the job has no better words for it."""
-    quiet_other_packages()  # which Hydra's logging would show
+    """Call a job. Full memory becomes a ValueError if the job itself does not turn it into one."""
+    quiet_other_packages()  # Hydra's logging shows their information
     try:
         return job(cfg, read_invocation(cfg))
     except (MemoryError, RuntimeError) as error:

@@ -68,7 +68,7 @@ def build_generator(
 
 
 def with_compiled_network(generator: Generator) -> Generator:
-    """The generator with its network compiled, which trials on other batch sizes should not be."""
+    """The generator with its network compiled. A trial after it would compile each batch size."""
     denoiser, network = generator.denoiser, generator.denoiser.network
     if isinstance(network, ReplayedNetwork):
         network = network.module

@@ -18,7 +18,7 @@ def collect_states(generator: Generator, indices: Sequence[int]) -> tuple[list[B
     def seen(denoise: Denoise) -> Denoise:
         def record(x_t: Images, t: Time) -> Estimate:
             estimate = denoise(x_t, t)
-            if not estimates:  # the first of a step
+            if not estimates:  # a sampler may call more than once in a step
                 estimates.append(estimate.x0)
             return estimate
 

@@ -42,9 +42,9 @@ class Noises:
     def keyed(
         cls, shape: Sequence[int], seed: int, indices: Sequence[int], device: torch.device
     ) -> "Noises":
-        """The noise of the images at `indices`, the same on every device; x_T is [B, C, H, W].
+        """The noise of the images at `indices`, equal on every device; x_T is [B, C, H, W].
 
-        The noise of the steps is a function of the number of an image's draws so far.
+        The noise of a step is keyed by the number of draws before it.
         """
         like, draws = torch.empty(len(indices), *shape, device=device), count()
         images = torch.tensor(indices, dtype=torch.int64, device=device)

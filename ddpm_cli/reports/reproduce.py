@@ -28,7 +28,7 @@ def train_command(checkpoint: Checkpoint) -> str:
 
 
 def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
-    """The overrides of a checkpoint's run as typed, with the numbers that `auto` became.
+    """The overrides of a checkpoint's run as typed, with the cadences that `auto` became.
 
     They follow from the configuration if none are known, as in an old file, or if minutes have set
     the length, which is then in steps. Raises ValueError if an override is of no recipe.
@@ -48,7 +48,7 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
 
 
 def chosen_numbers(checkpoint: Checkpoint) -> dict[str, int]:
-    """The numbers of steps that `auto` became, of a run long enough for them to differ."""
+    """The cadences that `auto` became, in a run long enough for costs to change them."""
     trainer: Any = OmegaConf.select(checkpoint.config, "trainer") or {}
     is_short = checkpoint.steps <= min(vars(Cadences()).values())
     if is_short and trainer.get("minutes") is None:

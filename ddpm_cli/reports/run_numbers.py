@@ -37,7 +37,7 @@ def run_facts(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) 
 
 
 def cadence_text(checkpoint: Checkpoint) -> str:
-    """The actions of a run before its last step; "" if there are none, or an old file."""
+    """The actions of a run before its last step; "" if none, or in an old file."""
     measures = bool(checkpoint.config.trainer.get("measures"))
     cadences = Cadences(**{**asdict(Cadences()), **checkpoint.cadences})
     return cadences.text(checkpoint.steps, measures=measures) if checkpoint.cadences else ""

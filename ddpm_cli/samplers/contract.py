@@ -18,5 +18,5 @@ Sampler: TypeAlias = Callable[..., Iterator[Images]]
 
 
 def final_state(states: Iterator[Images]) -> Images:
-    """The last of a sampler's states. `*_, x = states` would keep all of them in memory."""
+    """The last of a sampler's states. `*_, x = states` would keep every state in memory."""
     return deque(states, maxlen=1)[0]

@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def flags(self) -> Numbers:
-        """Whether the step was skipped, since a number is not finite, and whether fp16 overflowed.
+        """Whether the step was skipped for a number that is not finite; whether fp16 overflowed.
 
         The scaler reacts to an overflow.
         """
@@ -89,7 +89,7 @@ def step_inputs(
 ) -> tuple[StepInputs, Times]:
     """What the next step takes from the host; also the times of the global batch.
 
-    A scheduler of torch would warn if fp16's first step overflows.
+    The LR is computed here: a scheduler of torch would warn if the first step of fp16 overflows.
     """
     u = keyed_uniforms(seed, Purpose.TIMES, state.step, trainer.batch_size)
     times = state.time_sampler(u, state.history)

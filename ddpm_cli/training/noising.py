@@ -20,9 +20,9 @@ from ddpm_cli.train_times import History, SampledTimes, uniform
 
 @dataclass(frozen=True)
 class CleanBatch:
-    """The images of a step before their noise, as tensors that noise and loss are made from.
+    """A batch before its noise: the tensors that noise and loss are computed from.
 
-    step: the step, or another key of the noise. places: places in the global batch.
+    step: the step, or another key of the noise. places: positions in the global batch.
     labels: -1 for none; None for a network without labels. weights: of the losses.
     """
 
@@ -41,7 +41,7 @@ class CleanBatch:
         return replace(self, **changed)
 
     def to(self, device: torch.device) -> "CleanBatch":
-        """The batch on a device, without waiting; the times stay where float64 is known."""
+        """The batch on a device, without waiting; the times on a device that has float64."""
         moved = self.map(lambda each: to_device(each, device))
         return replace(moved, times=to_device(self.times, float64_device(device)))
 

@@ -49,7 +49,8 @@ class TrainStep:
     """Takes one training step after the other, on the same static tensors.
 
     A step is a pass for each microbatch, and an update. After three plain steps a GPU replays them
-    as CUDA graphs, as far as `Trainer.graphs` asks and nothing is in the way.
+    as CUDA graphs, as far as `Trainer.graphs` asks and there is no obstacle.
+    Raises ValueError if `Trainer.graphs` is true and the steps cannot be captured.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class TrainStep:
 
 
 def graph_obstacle(trainer: Trainer, state: TrainState, group: ProcessGroup) -> str:
-    """Why the steps of a run cannot be captured in CUDA graphs; "" if nothing is known to be."""
+    """Why the steps of a run cannot be captured in CUDA graphs; "" if no obstacle is known."""
     optimizer, device = state.optimizer, state.denoiser.device
     obstacles = {
         f"the device is {device}": device.type != "cuda",
@@ -201,7 +202,7 @@ def graphs_text(trainer: Trainer, state: TrainState, group: ProcessGroup) -> str
 
 @contextmanager
 def capturable(optimizer: Optimizer) -> Iterator[None]:
-    """Tell an optimizer that its step is captured; of plain steps it would warn."""
+    """Mark an optimizer as captured in this context; marked, it would warn of plain steps."""
     groups = [options for options in optimizer.param_groups if "capturable" in options]
     for options in groups:
         options["capturable"] = True

@@ -63,9 +63,9 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
 
 
 def expected_costs(run: Run, seconds: float, few: Bytes) -> Costs:
-    """The costs of a run without a measurement, if a step takes `seconds` seconds.
+    """The costs of a run, derived from the seconds of a step. A checkpoint costs nothing.
 
-    The extraction of features is timed on a few images. A checkpoint counts as nothing.
+    few: images on which the extraction of features is timed.
     """
     trainer, diffusion, pixel = run.trainer, run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
     sampler = bind(run.cfg, "sampler")

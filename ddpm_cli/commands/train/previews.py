@@ -45,7 +45,7 @@ def preview_trajectory(run: Run) -> Iterator[Images]:
 
 def ema_generator(run: Run) -> Generator:
     """The generator of the EMA's samples; a conditional model draws the classes in turn."""
-    denoiser = replace(run.state.denoiser, network=run.evaluated[0])
+    denoiser = replace(run.state.denoiser, network=run.evaluation_networks[0])
     options = GenerationOptions(seed=run.cfg.seed, label="all" if denoiser.conditional else None)
     shape, classes = run.data.images.shape[1:], run.data.classes
     return Generator.from_config(run.cfg, denoiser, options, shape, classes)

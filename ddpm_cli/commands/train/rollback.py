@@ -18,7 +18,7 @@ def roll_back(run: Run) -> None:
     state, bad = run.state, f"{run.trainer.bad_steps} steps in a row without finite numbers"
     bad = f"{bad}, the last step {state.step:,}"
     run.writer.end()
-    paths = run.group.broadcast(newest_first(run.folder))  # once the first process has written
+    paths = run.group.broadcast(newest_first(run.folder))  # after the first process has written
     where = f"the evidence is in {run.folder / INCIDENTS}"
     if state.lr_scale < 1:
         stays = "though the learning rate was halved; the last good checkpoint stays"

@@ -34,9 +34,9 @@ class Run:
 
     share: this process's part of every batch.
     rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
-    steps, epoch_size: the length, and the images of an epoch, approximate for a stream, None if the
-    number is unknown. They are set when all parts are built.
-    cadences, cadences_are_final: the steps between actions; whether no measurement can change them.
+    steps: the length. epoch_size: the images of an epoch, approximate for a stream; None if
+    unknown. Both are set when all parts are built.
+    cadences: the steps between actions. cadences_are_final: whether no measurement changes them.
     """
 
     cfg: DictConfig
@@ -65,8 +65,8 @@ class Run:
         return self.invocation.folder
 
     @cached_property
-    def evaluated(self) -> tuple[nn.Module, nn.Module]:
-        """The EMA and the network as they are without gradients: on CUDA replayed, as the steps."""
+    def evaluation_networks(self) -> tuple[nn.Module, nn.Module]:
+        """The EMA and the network for passes without gradients, replayed if the steps may be."""
         ema, network = self.state.ema, unwrap(self.state.denoiser.network)
         if self.trainer.graphs is False:
             return ema, network
@@ -78,11 +78,8 @@ class Run:
 
     def batches_from(self, start: int) -> Iterator[Batch]:
         """This process's part of the batches from step `start` on."""
-        pin, workers, group = (
-            self.state.denoiser.device.type == "cuda",
-            self.trainer.workers,
-            self.group,
-        )
+        workers, group = self.trainer.workers, self.group
+        pin = self.state.denoiser.device.type == "cuda"
         if self.rows is None:
             return batches(self.share, start=start, workers=workers, pin=pin)
         preparation = bind_options(Preparation, self.cfg.data)()

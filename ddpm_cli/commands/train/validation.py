@@ -22,10 +22,10 @@ def validation_losses(run: Run) -> dict[str, Fixed]:
     """The losses of the EMA, then of the network, for each set of images."""
     denoiser, size = run.state.denoiser, run.trainer.microbatch or run.trainer.batch_size
     network = unwrap(denoiser.network).eval()
-    both = [replace(denoiser, network=each) for each in run.evaluated]
+    both = [replace(denoiser, network=each) for each in run.evaluation_networks]
     keys = {"held_out": MAX_STEPS, "training": MAX_STEPS + 1}  # steps that no training reaches
     options = {"seed": run.cfg.seed, "size": size, "group": run.group}
-    # a compiled network would be compiled again for this size
+    # compiling for this size of batch would take longer
     with torch.compiler.set_stance("force_eager") if run.trainer.compile else nullcontext():
         losses = {
             name: fixed_losses(both, run.loss, data, key=keys[name], **options)
