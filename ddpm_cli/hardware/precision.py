@@ -62,7 +62,7 @@ class CastAtOnce(torch.autograd.Function):
 
 
 def on_device(network: nn.Module, device: torch.device, layout: Layout = "NHWC") -> nn.Module:
-    """Move a network to its device: channels last for tensor cores and oneDNN, TF32 on GPUs.
+    """Move a network to its device, and lay its maps as asked; GPUs multiply fp32 as TF32.
 
     Raises ValueError if the device's memory is too small.
     """

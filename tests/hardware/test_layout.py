@@ -1,4 +1,4 @@
-"""The layout of maps: a trial on GPUs, channels last elsewhere."""
+"""The layout of maps: by a trial on GPUs, by its kind on a CPU."""
 
 import pytest
 import torch
@@ -34,5 +34,16 @@ def test_a_trial_of_a_layout_takes_time(layout):
     assert 0 < layout_seconds(torch.ones(2, 8, 4, 4), layout) < 10
 
 
-def test_a_cpu_has_channels_last_without_a_trial():
-    assert choose_layout(network(), CPU, torch.float32, (1, 8, 8), 4) == "NHWC"
+@pytest.mark.parametrize(
+    ("instructions", "dtype", "side", "layout"),
+    [
+        ("AVX2", torch.float32, 16, "NCHW"),
+        ("AVX2", torch.float32, 8, "NHWC"),
+        ("AVX2", torch.bfloat16, 16, "NHWC"),
+        ("AVX512", torch.float32, 16, "NHWC"),
+    ],
+)
+def test_a_cpu_goes_by_what_it_is(monkeypatch, instructions, dtype, side, layout):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    assert choose_layout(network(), CPU, dtype, (1, side, side), 4) == layout
+    assert choose_layout(network(), CPU, dtype, (1, side, side), 4, compiled=True) == "NHWC"
