@@ -181,10 +181,10 @@ class TrainStep:
 
 def graph_obstacle(trainer: Trainer, state: TrainState, group: ProcessGroup) -> str:
     """Why the steps of a run cannot be captured in CUDA graphs; "" if no obstacle is known."""
-    optimizer, device = state.optimizer, state.denoiser.device
+    optimizer, network, device = state.optimizer, state.denoiser.network, state.denoiser.device
     obstacles = {
         f"the device is {device}": device.type != "cuda",
-        "DataParallel copies the network at every step": trainer.parallel == "dp",
+        "DataParallel copies the network at every step": isinstance(network, nn.DataParallel),
         "several processes exchange their gradients": group.count > 1,
         "activation checkpointing rewinds the random numbers": trainer.activation_checkpointing,
         f"{type(optimizer).__name__} asks Python whether to step": not is_fused(optimizer),

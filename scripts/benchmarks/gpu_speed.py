@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -27,15 +27,31 @@ SMALL, LARGE = Task(128, (1, 2, 2, 2), 32, 128), Task(128, (1, 2, 4), 64, 128)
 WARM = 6  # steps before the timing, in which a step is captured
 SECONDS, MOST = 2.0, 200  # limits of the timed steps
 TARGETS = {"digits": "20,000 images/s", "32 px": "8,000 images/s", "64 px": "2.5 tutorial's"}
-TUTORIAL_SECONDS: dict[str, float] = {}  # of a tutorial's step, by task
 CUDA = torch.device("cuda")
 
 
 def time_steps(task: Task, label: str, steps: Callable[[], Iterator[object]]) -> str:
-    """Time the steps of one side; compare them with the task's first side, a tutorial's."""
-    torch.cuda.empty_cache()
+    """Time the steps of one side, and compare them with a tutorial's of the same task."""
+    tutorial_step, _ = tutorial_seconds(task)
     torch.cuda.reset_peak_memory_stats()
-    side = steps()
+    step, host = step_seconds(steps())
+    flops = task.batch * (count_flops(task.network(), (task.channels, task.size, task.size)) or 0)
+    share = f"{flops / step / measure_peak(CUDA, torch.bfloat16):4.0%} of the peak in bf16"
+    memory = f"{torch.cuda.max_memory_allocated() / 2**30:5.2f} GiB"
+    speed = f"{task.batch / step:9,.0f} images/s {1e3 * step:7.2f} ms, host {1e3 * host:6.2f} ms"
+    ratio = f"{tutorial_step / step:5.2f} x tutorial"
+    return f"{speed}, {ratio}, {memory}, {share} (target {TARGETS[label]})"
+
+
+@cache
+def tutorial_seconds(task: Task) -> tuple[float, float]:
+    """The seconds of a tutorial's step, and those of the host; timed once."""
+    return step_seconds(tutorial(task, CUDA))
+
+
+def step_seconds(side: Iterator[object]) -> tuple[float, float]:
+    """The mean seconds of a step, and those of the host, which may end before the device."""
+    torch.cuda.empty_cache()
     take(side, WARM)
     once = seconds_of(side, 2) / 2
     count = int(min(MOST, max(3, SECONDS / once)))
@@ -43,16 +59,7 @@ def time_steps(task: Task, label: str, steps: Callable[[], Iterator[object]]) ->
     take(side, count, wait=False)
     host = (time.perf_counter() - since) / count
     torch.cuda.synchronize()
-    step = (time.perf_counter() - since) / count
-    TUTORIAL_SECONDS.setdefault(label, step)
-    flops = task.batch * (count_flops(task.network(), (task.channels, task.size, task.size)) or 0)
-    share = flops / step / measure_peak(CUDA, torch.bfloat16)
-    memory = torch.cuda.max_memory_allocated() / 2**30
-    speed = f"{task.batch / step:9,.0f} images/s {1e3 * step:7.2f} ms, host {1e3 * host:6.2f} ms"
-    ratio = f"{TUTORIAL_SECONDS[label] / step:5.2f} x tutorial"
-    return (
-        f"{speed}, {ratio}, {memory:5.2f} GiB, {share:4.0%} of the peak (target {TARGETS[label]})"
-    )
+    return (time.perf_counter() - since) / count, host
 
 
 def take(side: Iterator[object], count: int, *, wait: bool = True) -> None:
