@@ -64,7 +64,8 @@ class TrainStep:
     ) -> None:
         obstacle = graph_obstacle(trainer, state, group)
         if obstacle and trainer.graphs is True:
-            raise ValueError(f"trainer.graphs=true does not work here: {obstacle}")
+            why = f"{obstacle}; choose auto or false"
+            raise ValueError(f"trainer.graphs=true does not work here: {why}")
         self.captures = not obstacle and trainer.graphs is not False
         self.trainer, self.state, self.loss = trainer, state, loss
         self.seed, self.group, self.count = seed, group, 0
