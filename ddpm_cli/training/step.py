@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ddpm_cli.hardware import has_overflowed, refill, to_device
+from ddpm_cli.hardware import has_overflowed, refill, seed_generators, to_device
 from ddpm_cli.hardware.graphs import Replay, addresses, capture_graphs
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ALONE, ProcessGroup, without_sync
@@ -96,7 +96,8 @@ class TrainStep:
             self.capture()
         step, rank = self.state.step, self.group.rank
         for place, run_pass in enumerate(self.functions[:-1]):
-            torch.manual_seed(torch_seed(self.seed, Purpose.DROPOUT, step, rank, place))
+            key = torch_seed(self.seed, Purpose.DROPOUT, step, rank, place)
+            seed_generators(self.losses.device, key)
             run_pass()
         for parameter in self.state.loss_module.parameters() if self.group.count > 1 else ():
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
