@@ -93,8 +93,13 @@ def update_ema(ema: nn.Module, network: nn.Module, decay: Scalar, skipped: Flag)
     The device is not asked: a skipped step adds 0.
     """
     mine: list[Tensor] = list(ema.parameters())
-    change = torch._foreach_sub(list(network.parameters()), mine)
-    torch._foreach_mul_(change, (1 - decay) * ~skipped)
-    torch._foreach_add_(mine, change)
+    theirs: list[Tensor] = list(network.parameters())
+    weight = (1 - decay) * ~skipped
+    if weight.device.type == "cpu":  # one pass over memory, not three with a copy of the weights
+        torch._foreach_lerp_(mine, theirs, [weight] * len(mine))
+    else:  # three launches; a weight on the device makes `_foreach_lerp_` one for each parameter
+        change = torch._foreach_sub(theirs, mine)
+        torch._foreach_mul_(change, weight)
+        torch._foreach_add_(mine, change)
     for buffer, other in zip(ema.buffers(), network.buffers(), strict=True):
         buffer.copy_(torch.where(skipped, buffer, other))
