@@ -26,11 +26,15 @@ class Cadences:
 
     def share(self, costs: Costs, steps: int) -> float:
         """The share of a run's time that the actions before its last step take."""
-        beside = sum(
+        beside = self.seconds(costs, steps)
+        return beside / (beside + steps * costs.step)
+
+    def seconds(self, costs: Costs, steps: int) -> float:
+        """The seconds that the actions before the last step take."""
+        return sum(
             max(0, steps - 1) // getattr(self, name) * cost
             for name, cost in costs.by_cadence().items()
         )
-        return beside / (beside + steps * costs.step)
 
     def text(self, steps: int, *, measures: bool) -> str:
         """The actions before the last step in words; "" if there are none."""

@@ -16,6 +16,7 @@ from ddpm_cli.pace.cadences import (
     settled_cadences,
 )
 from ddpm_cli.pace.costs import SHARE, Costs
+from ddpm_cli.pace.run_length import run_seconds, steps_within
 
 AUTO = partial(trainer, **dict.fromkeys(NAMES, "auto"), steps=800)
 SECONDS = st.floats(1e-4, 100)
@@ -133,10 +134,18 @@ def test_a_run_that_minutes_have_shortened_has_as_many_where_they_cost_little():
 def test_the_steps_that_fit_leave_time_for_what_auto_brings():
     costs = Costs(step=0.1, validation=0.5, grid=2.0, save=1.0)
     recipe = AUTO(minutes=1.0)
-    steps = costs.steps(60, recipe)
+    steps = steps_within(60, costs, recipe)
     chosen = chosen_cadences(costs, recipe, steps)
     last = sum(costs.by_cadence().values())
-    assert 50 < steps * costs.step / (1 - chosen.share(costs, steps)) + last <= 60
+    assert 59 < steps * costs.step / (1 - chosen.share(costs, steps)) + last <= 60
+
+
+@given(step=st.floats(1e-3, 10), each=st.tuples(SECONDS, SECONDS, SECONDS, SECONDS))
+def test_the_steps_that_fit_take_at_most_the_time_and_one_more_takes_longer(step, each):
+    costs, recipe = Costs(step, *each), AUTO(minutes=10.0, measures=["fd_pixels"])
+    steps = steps_within(600, costs, recipe)
+    assert steps == 0 or run_seconds(steps, costs, recipe) <= 600
+    assert run_seconds(steps + 1, costs, recipe) > 600
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,14 @@ from ddpm_cli.evaluation.training_set_metrics import AT_ONCE
 from ddpm_cli.images import Batch
 from ddpm_cli.pace.cadences import chosen_cadences
 from ddpm_cli.pace.costs import Costs
+from ddpm_cli.pace.run_length import steps_within
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import fit, snapshot
 
-MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
-TIMING = 0.03  # share of the time to time steps, and again to time samples
+MARGIN = 0.05  # share of the time, for what is not timed and for a machine that gets slower
+TIMING = 0.015  # share of the time to time steps, and again to time samples
 FEWEST, MOST = 3, 100  # the fewest and the most steps that are timed
 WARM_UP = 5  # steps on a GPU until their time is steady
 BRIEF = 0.3  # seconds to time steps, and again to time samples, if a run is of so many steps
@@ -42,7 +43,7 @@ def steps_that_fit(run: Run, since: float) -> tuple[int, Costs]:
     assert minutes is not None
     costs = measure_costs(run, TIMING * 60 * minutes)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
-    steps = min(run.group.all_gather(costs.steps(left, run.trainer)))
+    steps = min(run.group.all_gather(steps_within(left, costs, run.trainer)))
     if steps < 1:
         grid = f"a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         takes = f"a step takes {costs.step:.2g} s, {grid}"

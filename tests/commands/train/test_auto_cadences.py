@@ -94,7 +94,7 @@ def test_a_resume_takes_the_numbers_of_a_file_of_before(command):
 
 def test_minutes_and_auto_follow_from_the_same_costs(command, monkeypatch):
     costs_are(monkeypatch, COSTS)
-    monkeypatch.setattr(Costs, "steps", lambda *_: 8)
+    monkeypatch.setattr(time_budget, "steps_within", lambda *_: 8)
     outcome = command("train", *RUN, "trainer.minutes=1", "trainer.steps=80")
     assert outcome.code == 0, outcome.err
     chosen = Checkpoint.load(Path(LAST)).cadences

@@ -11,10 +11,10 @@ from PIL import Image
 from run_files import tensors
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.commands.train import time_budget
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.image_sets.image_set import check_labels
-from ddpm_cli.pace import costs
 
 CONDITIONAL = [
     *TINY,
@@ -64,7 +64,7 @@ def test_a_conditional_run_is_the_same_however_it_is_computed(command):
 
 
 def test_a_conditional_run_fits_into_minutes_and_a_checkpoint_samples(command, monkeypatch):
-    monkeypatch.setattr(costs.Costs, "steps", lambda *_: 7)
+    monkeypatch.setattr(time_budget, "steps_within", lambda *_: 7)
     timed = command("train", *CONDITIONAL, "trainer.minutes=1", "hydra.run.dir=run")
     sampled = command(
         "sample",

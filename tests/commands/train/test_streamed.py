@@ -17,7 +17,6 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import time_budget as budget
 from ddpm_cli.data import sources
 from ddpm_cli.loading import streamed as streaming
-from ddpm_cli.pace.costs import Costs
 from ddpm_cli.training import nonfinite_guard
 
 DIGITS = Path(sources.__file__).with_name("digits.parquet")
@@ -108,7 +107,7 @@ def test_epochs_and_their_seconds_are_told_where_the_number_of_images_is_known(c
 @pytest.mark.long
 def test_steps_that_are_timed_are_read_again(command, monkeypatch):
     monkeypatch.setattr(budget, "TIMING", 1e-6)
-    monkeypatch.setattr(Costs, "steps", lambda *_: 7)
+    monkeypatch.setattr(budget, "steps_within", lambda *_: 7)
     train(command, "trainer.minutes=1", "trainer.steps=7", "hydra.run.dir=timed")
     train(command, "trainer.steps=7", "hydra.run.dir=steps")
     assert same("timed", "steps") == []

@@ -17,6 +17,7 @@ from ddpm_cli.commands.train import time_budget
 from ddpm_cli.commands.train import time_budget as budget
 from ddpm_cli.pace import length_scaling
 from ddpm_cli.pace.costs import Costs
+from ddpm_cli.pace.run_length import steps_within
 
 RECIPE = partial(
     trainer,
@@ -45,7 +46,7 @@ def seven_steps(monkeypatch):
     """A clock by which seven steps fit into a minute; what it times is real."""
     monkeypatch.setattr(budget, "MARGIN", 0)
     monkeypatch.setattr(budget, "TIMING", 1e-6)
-    monkeypatch.setattr(Costs, "steps", lambda *_: 7)
+    monkeypatch.setattr(budget, "steps_within", lambda *_: 7)
 
 
 def tensors(folder):
@@ -57,8 +58,8 @@ def tensors(folder):
 
 def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
     costs = Costs(step=0.1, validation=0.1, grid=2.0, save=1.0)
-    steps = costs.steps(
-        60, RECIPE(steps=400, evaluate_every=50, sample_every=100, checkpoint_every=50)
+    steps = steps_within(
+        60, costs, RECIPE(steps=400, evaluate_every=50, sample_every=100, checkpoint_every=50)
     )
     total = (
         steps * 0.1 + (steps // 50 + 1) * 0.1 + (steps // 100 + 1) * 2.0 + (steps // 50 + 1) * 1.0
@@ -69,22 +70,22 @@ def test_the_steps_that_fit_leave_time_for_their_samples_and_checkpoints():
 
 def test_a_run_that_is_shorter_than_its_recipe_has_as_many_samples_and_checkpoints():
     costs, recipe = Costs(step=0.1, validation=0.1, grid=2.0, save=1.0), RECIPE()
-    steps = costs.steps(60, recipe)
+    steps = steps_within(60, costs, recipe)
     paced = length_scaling.scale_to_length(vars(recipe), steps)
     evaluated, sampled, saved = (
         1 + steps // paced[name] for name in ("evaluate_every", "sample_every", "checkpoint_every")
     )
     total = steps * 0.1 + evaluated * 0.1 + sampled * 2.0 + saved * 1.0
-    assert steps == 401
-    assert 56 < total <= 60
+    assert steps == 431
+    assert 59 < total <= 60
     assert paced == {
-        "log_every": 26,
-        "evaluate_every": 51,
+        "log_every": 27,
+        "evaluate_every": 54,
         "measure_every": 1,
-        "sample_every": 101,
-        "checkpoint_every": 51,
-        "warmup": 50,
-        "ema": pytest.approx(1 - 0.001 * 800 / 401),
+        "sample_every": 108,
+        "checkpoint_every": 54,
+        "warmup": 53,
+        "ema": pytest.approx(1 - 0.001 * 800 / 431),
     }
     assert length_scaling.scale_to_length(vars(RECIPE(steps=400)), steps) == {}
 
@@ -113,8 +114,8 @@ def test_the_steps_that_fit_leave_time_for_measurements():
         steps=400, evaluate_every=100, sample_every=100, checkpoint_every=100, measure_every=100
     )
     costs = Costs(step=0.1, validation=0.0, grid=0.0, save=0.0, measurement=2.0)
-    steps = costs.steps(60, recipe)
-    assert 58 < steps * 0.1 + (steps // 100 + 1) * 2.0 <= 60
+    steps = steps_within(60, costs, recipe)
+    assert 58 < steps * 0.1 + ((steps - 1) // 100 + 1) * 2.0 <= 60
 
 
 @pytest.mark.slow
