@@ -26,7 +26,7 @@ from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import fit, snapshot
 
-MARGIN = 0.05  # share of the time, for what is not timed and for a machine that gets slower
+MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
 TIMING = 0.015  # share of the time to time steps, and again to time samples
 FEWEST, MOST = 3, 100  # the fewest and the most steps that are timed
 WARM_UP = 5  # steps on a GPU until their time is steady
