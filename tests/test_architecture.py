@@ -19,7 +19,8 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 LEVELS = [  # of rooms, from the top down
     "__init__ __main__",
-    "cli api",
+    "api",
+    "cli",
     "commands",
     "preflight reports",
     "generation pace",
@@ -32,7 +33,7 @@ LEVELS = [  # of rooms, from the top down
     "text files even_indices shapes process",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
-SHARED_LEVELS = (7, 9)  # whose single files the other rooms of the level may import
+SHARED_LEVELS = (8, 10)  # whose single files the other rooms of the level may import
 DEEPER_COMMANDS = {("doctor", "train")}  # a doctor's checks are the first half of a training run
 
 WORDS = {"between", "even", "speed"}  # end like a participle and are none
@@ -161,7 +162,7 @@ def test_no_imports_go_in_circles():
 
 def test_functions_import_only_commands_matplotlib_what_a_page_draws_with_and_a_kernel():
     allowed = {
-        "__init__": "ddpm_cli.api",
+        "__init__": "importlib",  # of `ddpm_cli.api`, when one of its names is first used
         "cli": "ddpm_cli.commands",
         "reports": "ddpm_cli.generation",
         "seeds": "ddpm_cli.seeds.kernel",  # Triton is there with CUDA alone

@@ -25,7 +25,7 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_ships_the_yaml_the_digits_the_page_and_the_licence(wheel):
+def test_the_wheel_ships_the_yaml_the_digits_the_page_the_types_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {
         f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}"
@@ -33,7 +33,8 @@ def test_the_wheel_ships_the_yaml_the_digits_the_page_and_the_licence(wheel):
     }
     pages = {str(path.relative_to(ROOT)) for path in (ROOT / "ddpm_cli").rglob("*.html")}
     assert "ddpm_cli/rendering/html/page.html" in pages
-    assert configs | pages | {"ddpm_cli/data/sources/digits.parquet"} <= names
+    others = {"ddpm_cli/data/sources/digits.parquet", "ddpm_cli/py.typed"}
+    assert configs | pages | others <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -11,7 +11,7 @@ from functools import reduce
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -153,14 +153,24 @@ def read_invocation(cfg: DictConfig) -> Invocation:
     """
     hydra_cfg = HydraConfig.get()
     os.chdir(hydra_cfg.runtime.cwd)
-    typed, sources = list(hydra_cfg.overrides.task), hydra_cfg.runtime.config_sources
-    if trust := cfg.get("trust"):
-        if not any(each.startswith("trust=") for each in typed):
-            raise ValueError("trust can be given on the command line only")
+    invocation = invocation_of(cfg, hydra_cfg, Path(hydra_cfg.runtime.output_dir))
+    if cfg.get("trust"):
         sys.path.insert(0, os.getcwd())
+    return invocation
+
+
+def invocation_of(cfg: DictConfig, hydra_cfg: Any, folder: Path) -> Invocation:
+    """The invocation that composed a configuration; Hydra's own configuration tells how.
+
+    Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
+    """
+    typed, trust = list(hydra_cfg.overrides.task), cfg.get("trust")
+    if trust and not any(each.startswith("trust=") for each in typed):
+        raise ValueError("trust can be given on the command line only")
+    sources = hydra_cfg.runtime.config_sources
     own = [str(Path(each.path).absolute()) for each in sources if each.provider == "command-line"]
     return Invocation(
-        folder=Path(hydra_cfg.runtime.output_dir),
+        folder=folder,
         folder_is_named=any(each.startswith(FOLDERS) for each in hydra_cfg.overrides.hydra),
         overrides=typed,
         config_dir=next(iter(own), None),

@@ -43,11 +43,29 @@ def build_generator(
 
     n: the images that an interpolation has. verbose: whether to show the progress of inversions.
     """
-    shape = checkpoint.shape
-    read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
     network = prepare_for_sampling(denoiser.network, options.precision)
-    denoiser = replace(denoiser, network=replay_on_cuda(network))
+    denoiser = replace(denoiser, network=network)
+    return build_generator_of(
+        denoiser, cfg, options, checkpoint, n=n, device=device, trust=trust, verbose=verbose
+    )
+
+
+def build_generator_of(
+    denoiser: Denoiser,
+    cfg: DictConfig,
+    options: GenerationOptions,
+    checkpoint: Checkpoint,
+    *,
+    n: int,
+    device: str,
+    trust: list[str],
+    verbose: bool,
+) -> Generator:
+    """Build the generator of a denoiser, loaded from the checkpoint and prepared for sampling."""
+    shape = checkpoint.shape
+    read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
+    denoiser = replace(denoiser, network=replay_on_cuda(denoiser.network))
     classes = checkpoint.classes
     guide = load_guide(options, denoiser, shape, classes, device, trust)
     generator = Generator.from_config(cfg, denoiser, options, shape, classes, guide)

@@ -30,17 +30,20 @@ def draw_missing(
     finished: set[int],
     shown: Collection[int],
     group: ProcessGroup,
+    *,
+    verbose: bool = True,
 ) -> dict[int, Pixels]:
     """Draw and store images that are missing; return this process's images of `shown`.
 
     A batch with a missing image is drawn whole, so that an image is the same to the last bit. The
-    batches of a range are stored whole, other images one by one.
+    batches of a range are stored whole, other images one by one. verbose: whether to show a bar.
     """
     every, missing = batches_with(indices, batch_size), set(indices) - finished
     batches = [batch for batch in every if not missing.isdisjoint(batch)]
     total = sum(map(len, every))
     before, steps, pixels = total - sum(map(len, batches)), generator.steps, dict[int, Pixels]()
-    with tqdm(total=total, initial=before, disable=group.rank > 0, **BAR) as bar:
+    silent = group.rank > 0 or not verbose
+    with tqdm(total=total, initial=before, disable=silent, **BAR) as bar:
         for place in group.work_queue(len(batches)):
             batch = batches[place]
             begun = before + sum(map(len, batches[:place]))  # other processes may still draw them

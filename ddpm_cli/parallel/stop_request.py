@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import parent_process
 from threading import Event
 from types import FrameType
@@ -16,6 +17,8 @@ from ddpm_cli.parallel.group import ProcessGroup
 from ddpm_cli.parallel.launch import mark_begun
 from ddpm_cli.process.stop_signals import UNSAVED, NothingToSaveError, stop_signals
 
+# the event by which a program asks the run that it has called, perhaps in a thread, to stop
+CALLER: ContextVar[Event | None] = ContextVar("caller", default=None)
 log = logging.getLogger(__name__)
 
 
@@ -28,8 +31,12 @@ class StopRequest(Event):
 
     def __init__(self, *, alone: bool) -> None:
         super().__init__()
-        self.alone, self.has_begun = alone, False
+        self.alone, self.has_begun, self.caller = alone, False, CALLER.get()
         self.hooks: list[RemovableHandle] = []
+
+    def is_set(self) -> bool:
+        """Whether a signal or the caller has asked to stop."""
+        return super().is_set() or (self.caller is not None and self.caller.is_set())
 
     def watch(self, network: nn.Module) -> None:
         """Let a signal end the backward pass, one call that may take minutes, until `begin`.
@@ -65,9 +72,10 @@ def stop_on_signals(group: ProcessGroup) -> Iterator[StopRequest]:
     """Yield a request to stop. Before its `begin`, a signal ends the process at once.
 
     A process of our own launch then dies of the signal, even while it waits for a GPU; the parent
-    process cleans up. Raises ValueError in a thread that receives no signals.
+    process cleans up. Raises ValueError in a thread that receives no signals, unless its caller has
+    an event.
     """
-    if not stop_signals():
+    if CALLER.get() is None and not stop_signals():
         raise ValueError(
             "a run is stopped by signals, which only the main thread of a process receives: "
             "from another thread, start ddpm-train as a process, by subprocess.run"

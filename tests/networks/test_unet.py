@@ -149,3 +149,14 @@ def test_sizes_that_cannot_be_halved_are_refused_with_the_nearest_that_can(size,
 def test_widths_that_cannot_be_built_are_refused(options, told):
     with pytest.raises(ValueError, match=told):
         UNet(1, 1, dim_mults=(1, 2), **options)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_an_exported_program_takes_any_batch():
+    network, batch = UNet(1, 1, dim=8, dim_mults=[1, 2]).eval(), torch.export.Dim("batch", max=64)
+    example = torch.zeros(2, 1, 8, 8), torch.zeros(2)
+    dynamic = ({0: batch}, {0: batch})
+    program = torch.export.export(network, example, dynamic_shapes=dynamic).module()
+    images = torch.linspace(-1, 1, 5 * 64).view(5, 1, 8, 8), torch.full((5,), 7.0)
+    torch.testing.assert_close(program(*images), network(*images))

@@ -1,0 +1,1 @@
+"""What `import ddpm_cli` offers: models from checkpoints, training runs, pictures of images."""

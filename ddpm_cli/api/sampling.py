@@ -1,0 +1,70 @@
+"""Images as `ddpm-sample` draws them, into memory instead of a folder."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.commands.sample.batch_size import choose_batch_size
+from ddpm_cli.commands.sample.command import Options
+from ddpm_cli.config.build import bind_options, options_of
+from ddpm_cli.config.composition import compose_options
+from ddpm_cli.config.schema import parse_options
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.generation.build import build_generator_of
+from ddpm_cli.generation.draw import draw_missing
+from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.store import ImageStore
+from ddpm_cli.hardware import prepare_for_sampling
+from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.shapes import Bytes
+
+SamplerChoice: TypeAlias = str | Mapping[str, Any]
+OF_IMAGES = options_of(GenerationOptions)
+OF_FILES = {*options_of(Options), "weights"} - {"n", "batch", "indices"}  # and of `load`
+NOWHERE, ALONE = ImageStore(Path(), png=False, npz=False), ProcessGroup()
+
+
+def sample_config(sampler: SamplerChoice, given: Mapping[str, Any]) -> DictConfig:
+    """The configuration that `ddpm-sample` composes for a sampler and these options.
+
+    Options that are neither the command's nor the images' are the sampler's.
+    """
+    plain = deepcopy(sample_defaults(sampler if isinstance(sampler, str) else "ddim"))
+    node = plain["sampler"] if isinstance(sampler, str) else dict(sampler)
+    for name, value in given.items():
+        own = plain if name in plain else node
+        own[name] = str(value) if isinstance(value, Path) else value
+    return OmegaConf.create({**plain, "sampler": node})
+
+
+@cache
+def sample_defaults(sampler: str) -> dict[str, Any]:
+    """The plain options of `ddpm-sample` with a sampler of this name."""
+    cfg, _ = compose_options("sample", [f"sampler={sampler}"])
+    plain: Any = OmegaConf.to_container(cfg)
+    return plain
+
+
+def draw_into_memory(
+    denoiser: Denoiser, checkpoint: Checkpoint, cfg: DictConfig, *, verbose: bool
+) -> Bytes:
+    """Draw the images of a configuration of `ddpm-sample` by a denoiser that is loaded already."""
+    options = parse_options(cfg, Options, groups=["sampler"], beside=OF_IMAGES)
+    generation = bind_options(GenerationOptions, cfg)()
+    if generation.precision != "fp32":  # the weights of the model stay as they are
+        network = prepare_for_sampling(deepcopy(denoiser.network), generation.precision)
+        denoiser = replace(denoiser, network=network)
+    about: dict[str, Any] = {"n": options.n, "device": options.device, "trust": options.trust}
+    generator = build_generator_of(denoiser, cfg, generation, checkpoint, **about, verbose=verbose)
+    wanted, batch = options.wanted_indices, options.batch
+    if batch == "auto":
+        batch = choose_batch_size(generator, len(wanted), NOWHERE)
+    images = draw_missing(generator, NOWHERE, wanted, batch, set(), wanted, ALONE, verbose=verbose)
+    return torch.stack([images[index] for index in wanted])
