@@ -41,6 +41,7 @@ RECIPE = {
         "label_dropout": 0.1,
         "ema": 0.9,
         "log_every": 1,
+        "loggers": [],
         "evaluate_every": 1,
         "measures": [],
         "measure_every": 1,

@@ -24,11 +24,13 @@ TARGET_PREFIXES = {
     "trainer.optimizer": "torch.optim.",
     "sampler": "ddpm_cli.samplers.",
     "features": "ddpm_cli.metrics.",
+    "logger": "ddpm_cli.loggers.",
 }
 ELSEWHERE = {
     "features": "ddpm-compare takes it, ddpm-eval takes metrics",
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
     "loss.of": "loss=uncertain takes it",
+    "logger": "trainer.loggers=[NAME] names loggers, logger.NAME.OPTION=VALUE sets their options",
 }
 GROUP_OPTIONS = {  # the options that all targets of a group share
     "sampler": "ddpm_cli.samplers:Grid",
@@ -47,7 +49,8 @@ CONFIG_DIR = (PACKAGE if (PACKAGE / "configs").is_dir() else PACKAGE.parent) / "
 
 def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     """The function or class that a node names, in the node's room or in a trusted module."""
-    node, room = OmegaConf.select(cfg, key), TARGET_PREFIXES[key]
+    node = OmegaConf.select(cfg, key)
+    room = TARGET_PREFIXES["logger" if key.startswith("logger.") else key]  # a node for each logger
     name = node.get("_target_") if isinstance(node, DictConfig) else None
     rooms, found = (room, *(f"{module}." for module in cfg.get("trust") or ())), None
     if isinstance(name, str) and name.startswith(rooms):

@@ -19,7 +19,7 @@ Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
-NOT_THE_RECIPE: dict[str, Any] = {"resume": None, "trust": []}  # never taken from a file
+NOT_THE_RECIPE: Plain = {"resume": None, "trust": []}  # never taken from a file
 
 
 @contextmanager
@@ -45,6 +45,14 @@ def own_config_dir() -> str | None:
     sources = hydra.config_loader.get_sources() if hydra else ()
     own = [each.path for each in sources if each.provider == "command-line"]
     return str(Path(own[0].removeprefix("file://")).absolute()) if own else None
+
+
+def recipe_of(config: Plain) -> Plain:
+    """The recipe of a plain configuration: what may be taken from a file, which names no logger."""
+    recipe = {name: node for name, node in config.items() if name != "logger"} | NOT_THE_RECIPE
+    if isinstance(trainer := recipe.get("trainer"), dict):
+        recipe["trainer"] = {name: each for name, each in trainer.items() if name != "loggers"}
+    return recipe
 
 
 def overrides_for(wanted: Plain) -> list[str]:

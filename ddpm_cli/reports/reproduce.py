@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import foreign_modules
 from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
-from ddpm_cli.config.overrides import NOT_THE_RECIPE, composing, overrides_for, own_config_dir
-from ddpm_cli.config.recipe import is_recipe
+from ddpm_cli.config.overrides import composing, overrides_for, own_config_dir, recipe_of
+from ddpm_cli.config.recipe import OF_LOGGERS, is_recipe
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.length_scaling import scale_to_length
@@ -35,7 +35,11 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
     """
     timed = OmegaConf.select(checkpoint.config, "trainer.minutes", default=None) is not None
     if checkpoint.overrides is not None and not timed:
-        typed = [each for each in checkpoint.overrides if not each.startswith(ONE_COMMAND)]
+        typed = [
+            each
+            for each in checkpoint.overrides
+            if not (each.startswith(ONE_COMMAND) or OF_LOGGERS.fullmatch(each))
+        ]
         for each in typed:
             if not (is_recipe(each) or each.startswith("trust=")):
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
@@ -75,7 +79,7 @@ def derived_overrides(checkpoint: Checkpoint) -> list[str]:
         recipe["trainer"] = {**length, **chosen_numbers(checkpoint)}
     trusted = Invocation(Path(), trust=foreign_modules(recipe)).trusted
     with composing():
-        return [*overrides_for({**recipe, **NOT_THE_RECIPE}), *trusted]
+        return [*overrides_for(recipe_of(recipe)), *trusted]
 
 
 def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:

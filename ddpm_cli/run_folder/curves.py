@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from ddpm_cli.config.overrides import ABSENT, NOT_THE_RECIPE, override_value
+from ddpm_cli.config.overrides import ABSENT, override_value, recipe_of
 from ddpm_cli.config.plain_text import bounded_text, plain_yaml
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.files import folders_with
@@ -32,7 +32,7 @@ class Curves:
         rows, config = list(metric_rows(folder)), read_config(folder)
         if not rows:
             raise ValueError(f"{str(folder / METRICS)!r} has no rows")
-        return cls(folder, {**config, **NOT_THE_RECIPE} if config else {}, rows)
+        return cls(folder, recipe_of(config) if config else {}, rows)
 
     @property
     def names(self) -> list[str]:

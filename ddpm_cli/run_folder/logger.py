@@ -1,42 +1,61 @@
-"""The logger of a training run: rows of numbers and pictures, in files and for TensorBoard."""
+"""The logger of a training run: rows of numbers and pictures, in files and for other loggers."""
 
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import Any
 
 from ddpm_cli.files import append_text, load_text, save_text
 from ddpm_cli.hardware import full_memory_text, is_out_of_memory
 from ddpm_cli.rendering.tiles import Picture, save_png
-from ddpm_cli.run_folder.layout import INCIDENTS, METRICS, SAMPLES, TENSORBOARD
+from ddpm_cli.run_folder.layout import INCIDENTS, METRICS, SAMPLES
+from ddpm_cli.run_folder.logging_thread import CLOSE_SECONDS, OPEN_SECONDS, LoggingThread
+from ddpm_cli.run_folder.run_ids import read_run_id
+from ddpm_cli.run_folder.sink import LoggedRun, Logger, Sink
 
+NO_OPTIONS: Mapping[str, Any] = {}
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class RunLogger:
-    """The rows, the pictures and the TensorBoard events of one run in `folder`.
+    """The rows and the pictures of one run, in `folder` and for each of the loggers of the user.
 
     writes: whether this process writes; only the first process does. A full disk does not end the
-    run: rows wait in `unwritten` for the disk; pictures and events are lost with a warning.
+    run: rows wait in `unwritten` for the disk; pictures are lost with a warning.
     """
 
     folder: Path
     writes: bool = True
-    tensorboard: SummaryWriter | None = None
+    threads: list[LoggingThread] = field(default_factory=list)
     unwritten: dict[str, list[str]] = field(default_factory=dict)
 
-    def open(self, step: int) -> "RunLogger":
-        """Begin at `step`: cut the rows that an earlier process wrote after it. Raises OSError."""
+    def open(
+        self,
+        step: int,
+        loggers: Mapping[str, Logger] = NO_OPTIONS,
+        config: Mapping[str, Any] = NO_OPTIONS,
+    ) -> "RunLogger":
+        """Begin at `step`: cut the rows that an earlier process wrote after it. Raises OSError.
+
+        loggers: the user's loggers by their names. config: the configuration that they get.
+        """
         if self.writes:
             for name in (METRICS, SAMPLES, INCIDENTS):
                 cut_rows(self.folder / name, step)
-            self.board(step)
+            for name, logger in loggers.items():
+                known = read_run_id(self.folder, name) if step else None
+                run = LoggedRun(run_name(self.folder), self.folder, config, step, known)
+                self.threads.append(LoggingThread(name, logger, run))
+                self.threads[-1].begin()
+            deadline = time.monotonic() + OPEN_SECONDS  # workers are best forked after the imports
+            for each in self.threads:
+                each.was_tried.wait(max(0.0, deadline - time.monotonic()))
         return self
 
     def rewind(self, step: int) -> None:
@@ -45,19 +64,14 @@ class RunLogger:
             waiting = self.unwritten.get(name, [])
             waiting[:] = [row for row in waiting if json.loads(row)["step"] <= step]
             self.attempt(partial(cut_rows, self.folder / name, step))
-        self.close()
-        self.show(lambda tensorboard: None, step)
+        for each in self.threads:
+            each.rewind(step)
 
     def write_numbers(self, step: int, row: Mapping[str, float]) -> None:
         """Write one row of numbers; a number that is not finite becomes null."""
         finite = {name: each if math.isfinite(each) else None for name, each in row.items()}
         self.write_row(METRICS, {"step": step, **finite})
-
-        def write(board: SummaryWriter) -> None:
-            for name, number in row.items():
-                board.add_scalar(name, number, step)
-
-        self.show(write)
+        self.show(step, lambda sink: sink.write_numbers(step, row))
 
     def record_full_memory(self, step: int, error: BaseException) -> None:
         """Add an incident if an error says that a memory is full."""
@@ -76,30 +90,24 @@ class RunLogger:
                 waiting.clear()
 
     def write_picture(self, path: str, picture: Picture, step: int) -> None:
-        """Write one picture; its folder or its name becomes its tag in TensorBoard."""
+        """Write one picture; its folder or its name becomes its tag."""
         tag = path.partition("/")[0].removesuffix(".png")
         self.attempt(lambda: save_png(self.folder / path, picture))
-        self.show(lambda board: board.add_image(tag, picture, step))
-        self.show(lambda board: board.flush())
+        self.show(step, lambda sink: sink.write_picture(step, tag, picture))
 
-    def show(self, write: Callable[[SummaryWriter], object], step: int = 0) -> None:
-        """Write for TensorBoard; after an error, the next event opens the writer anew."""
-        if not self.attempt(lambda: write(self.board(step))):
-            self.tensorboard = None
+    def show(self, step: int, write: Callable[[Sink], object]) -> None:
+        """Hand an event to all loggers."""
+        for each in self.threads:
+            each.write(step, write)
 
-    def board(self, step: int) -> SummaryWriter:
-        """TensorBoard's writer, opened at `step` if it is not open."""
-        if self.tensorboard is None:
-            purge = step + 1 if step else None
-            self.tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
-        return self.tensorboard
-
-    def close(self) -> None:
-        """Write the rows that wait, and close TensorBoard's file."""
+    def close(self, *, well: bool = True) -> None:
+        """Write the rows that wait, and close the loggers. well: whether the run ended well."""
         self.flush()
-        if self.tensorboard is not None:
-            self.attempt(self.tensorboard.close)
-        self.tensorboard = None
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for each in self.threads:
+            each.end(well=well)
+        while self.threads:
+            self.threads.pop().join(deadline)
 
     def attempt(self, write: Callable[[], object]) -> bool:
         """Try to write; return whether the disk accepted the data. A failure causes a warning."""
@@ -112,6 +120,13 @@ class RunLogger:
             log.warning("warning: cannot write into %s: %s; training goes on", self.folder, reason)
             return False
         return True
+
+
+def run_name(folder: Path) -> str:
+    """The name of a run: its folder's, with the folder above if the name alone has no letter."""
+    folder = folder.absolute()
+    is_word = any(each.isalpha() for each in folder.name)
+    return folder.name if is_word else f"{folder.parent.name}_{folder.name}"
 
 
 def cut_rows(path: Path, step: int) -> None:

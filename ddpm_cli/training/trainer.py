@@ -47,6 +47,7 @@ class Trainer:
     label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
+    loggers: names in the group logger.
     evaluate_every, measure_every, sample_every, checkpoint_every: steps between, or auto: a number
     that follows from measured costs, see `pace`.
     measures: metrics of measure_images samples: fd_X, kid_X with X a choice of the group features.
@@ -80,6 +81,7 @@ class Trainer:
     ema: float
     bad_steps: int
     log_every: int
+    loggers: list[str]
     evaluate_every: int | Literal["auto"]
     measures: list[str]
     measure_every: int | Literal["auto"]

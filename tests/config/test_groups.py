@@ -38,7 +38,10 @@ FEATURES = [
     ("features", path.stem) for path in sorted((config.CONFIG_DIR / "features").glob("*.yaml"))
 ]
 SURFACE = {
-    "seed resume trust",
+    "seed resume trust trainer.loggers logger.tensorboard.images logger.wandb.project",
+    "logger.wandb.name logger.wandb.mode logger.wandb.images logger.mlflow.project",
+    "logger.mlflow.name logger.mlflow.uri logger.mlflow.images logger.trackio.project",
+    "logger.trackio.name logger.trackio.folder logger.trackio.images",
     "model.predicts model.variance model.conditional",
     "model.network.block model.network.dim model.network.dim_mults model.network.groups",
     "model.network.convnext_mult model.network.heads model.network.head_dim model.network.dropout",

@@ -25,6 +25,8 @@ from ddpm_cli.console import logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
 from ddpm_cli.files import remove_contents, save_text
 from ddpm_cli.hardware import deterministic_kernels, find_device, words_for_full_memory
+from ddpm_cli.loggers.nodes import bound_loggers, logger_nodes
+from ddpm_cli.loggers.sent_config import sent_config
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
 from ddpm_cli.parallel.stop_request import stop_on_signals
@@ -43,12 +45,13 @@ class Options:
     """The options of `ddpm-train`, apart from its groups.
 
     seed: random seed of the whole run. resume: a checkpoint, or `auto` for the folder's newest.
-    trust: the user's own modules that targets may name.
+    logger: the options of each logger. trust: the user's own modules that targets may name.
     """
 
     _: KW_ONLY
     seed: int
     resume: str | None
+    logger: Any
     trust: list[str]
 
     def __post_init__(self) -> None:
@@ -75,7 +78,7 @@ def train_in_process(
             run_checks(run)
             if group.rank == 0:
                 begin_folder(run, facts)
-            run.logger.open(run.state.step)
+            run.logger.open(run.state.step, bound_loggers(cfg), sent_config(run.cfg))
             write_data_pictures(run)
             with ending_with_report(run):
                 with run.writer.thread:
@@ -109,6 +112,7 @@ def train(
     parse_options(cfg, Options, groups=GROUPS)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
+    plain["logger"] = logger_nodes(cfg)
     if "path" in cfg.schedule:  # a checkpoint holds the betas in place of the file
         plain["schedule"] = {
             "_target_": "ddpm_cli.schedules.numbers",

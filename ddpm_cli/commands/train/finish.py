@@ -64,6 +64,7 @@ def ending_with_report(run: Run) -> Iterator[None]:
         yield
     except WRONG as error:
         run.logger.record_full_memory(run.state.step, error)
+        run.logger.close(well=False)
         write_report(run)
         raise
     write_report(run)

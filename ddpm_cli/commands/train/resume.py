@@ -31,10 +31,10 @@ SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
 SOURCE = (  # by fingerprint alone
     "_target_ path name split image_column label cache on_error pages rules range"
 )
-FREE = ("sampler.", "resume", "trust", *(f"data.{name}" for name in SOURCE.split()))
+FREE = ("sampler.", "logger", "resume", "trust", *(f"data.{name}" for name in SOURCE.split()))
 STREAM = ("data.name", "data.split")  # not free in a stream: its fingerprint is of a few images
 HOW = "device parallel processes workers microbatch precision compile activation_checkpointing"
-BESIDE = "measures measure_images best stop_at keep_last bad_steps deterministic graphs"
+BESIDE = "loggers measures measure_images best stop_at keep_last bad_steps deterministic graphs"
 FREE_OF_TRAINER = (*HOW.split(), *CADENCES, *BESIDE.split())
 LATER: dict[str, Any] = {  # the value that an option had before checkpoints held it
     "model.conditional": False,

@@ -28,6 +28,7 @@ from ddpm_cli.files import user_path
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 LABELS = ("string", "large_string", *INTEGERS)
 Load: TypeAlias = Callable[..., Table]
+datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # would tell a server of each load, even of files
 
 
 def digits() -> Source:

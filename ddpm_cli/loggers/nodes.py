@@ -1,0 +1,59 @@
+"""The nodes of `trainer.loggers` in the group `logger`: checked before a run, bound in a run."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli.config.build import bind, target_of
+from ddpm_cli.config.overrides import choices
+from ddpm_cli.config.schema import check_groups
+from ddpm_cli.loggers.mlflow import check_uri, mlflow
+from ddpm_cli.run_folder.sink import Logger
+
+
+def logger_nodes(cfg: DictConfig) -> dict[str, Any]:
+    """The nodes of the loggers that a run names, by their names and as plain values.
+
+    Raises ValueError for an unknown logger, a bad option, or a package that is not installed.
+    """
+    nodes: dict[str, Any] = {}
+    for name in cfg.trainer.loggers:
+        node = logger_node(cfg, name)
+        checked = OmegaConf.create({"logger": {name: node}, "trust": cfg.trust})
+        check_groups(checked, f"logger.{name}")
+        check_logger(checked, name)
+        nodes[name] = OmegaConf.to_container(node, resolve=True)
+    return nodes
+
+
+def logger_node(cfg: DictConfig, name: str) -> Any:
+    """The node of a logger: its YAML file with the options of the command line."""
+    given, files = cfg.logger.get(name) or OmegaConf.create(), choices("logger")
+    if not isinstance(given, DictConfig) or "_target_" in given:
+        return given
+    if name not in files:
+        known = ", ".join(dict.fromkeys([*files, *map(str, cfg.logger)]))
+        raise ValueError(f"trainer.loggers must be among {known}, but {name!r} is not")
+    file = compose("train", [f"+logger@logger.{name}={name}"]).logger[name]
+    OmegaConf.set_struct(file, False)
+    return OmegaConf.merge(file, given)
+
+
+def check_logger(cfg: DictConfig, name: str) -> None:
+    """Refuse a package that is not installed, and what MLflow would refuse."""
+    key = f"logger.{name}"
+    target, node = target_of(cfg, key), cfg.logger[name]
+    if target.__module__.startswith(f"{__package__}."):  # a logger of ours is named for its package
+        spec = find_spec(target.__name__)
+        if spec is None or spec.origin is None:  # without origin: a folder of the same name
+            remedy = f"pip install 'ddpm-cli[{target.__name__}]'"
+            raise ValueError(f"trainer.loggers={name} needs a package that is missing: {remedy}")
+    if target is mlflow and node.get("uri"):
+        check_uri(node.uri)
+
+
+def bound_loggers(cfg: DictConfig) -> dict[str, Logger]:
+    """The loggers of a run by their names."""
+    return {name: bind(cfg, f"logger.{name}") for name in cfg.trainer.loggers}

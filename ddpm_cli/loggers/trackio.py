@@ -1,0 +1,68 @@
+"""Trackio: a database on this machine, or the Space or server that its variables name."""
+
+import os
+from contextlib import redirect_stdout
+from importlib import import_module
+from io import StringIO
+from typing import Any
+
+from ddpm_cli.files import user_path
+from ddpm_cli.rendering.tiles import Picture
+from ddpm_cli.run_folder.sink import LoggedRun, Sink, ignore
+
+QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+
+
+def trackio(
+    run: LoggedRun,
+    *,
+    project: str,
+    name: str | None = None,
+    folder: str | None = None,
+    images: bool = False,
+) -> Sink:
+    """Open a run of a project. A resumed run goes on under its name."""
+    package = local_trackio(folder)
+    with redirect_stdout(StringIO()):
+        session = package.init(
+            project,
+            name or run.name,
+            config=dict(run.config),
+            resume="allow" if run.id else "never",
+            embed=False,
+            auto_log_gpu=False,
+            auto_log_cpu=False,
+        )
+
+    def write_picture(step: int, tag: str, picture: Picture) -> None:
+        session.log({tag: package.Image(picture.transpose(1, 2, 0))}, step=step)
+
+    def close(well: bool) -> None:
+        with redirect_stdout(StringIO()):
+            session.finish()
+
+    return Sink(
+        lambda step, row: session.log(dict(row), step=step),
+        write_picture if images else ignore,
+        close,
+        id=session.id,
+        place=f"project {project!r} in {package.TRACKIO_DIR}",
+    )
+
+
+def local_trackio(folder: str | None) -> Any:
+    """The package, which keeps runs in a folder and asks no service about the user.
+
+    Raises ValueError if an earlier run of this process has set another folder.
+    """
+    os.environ.update(QUIET)
+    if folder is not None:
+        os.environ["TRACKIO_DIR"] = str(user_path(folder).absolute())
+    package: Any = import_module("trackio")
+    if folder is not None and str(package.TRACKIO_DIR) != os.environ["TRACKIO_DIR"]:
+        raise ValueError(f"its folder is {package.TRACKIO_DIR} for all runs of this process")
+    if not any(map(os.environ.get, REMOTE)):
+        runs: Any = import_module("trackio.run")
+        runs._get_default_namespace = lambda: None  # would ask Hugging Face for the user's name
+    return package
