@@ -73,7 +73,7 @@ class Checkpoint:
         """
         named, path = path, existing_file(path)
         if path != named:
-            fact("checkpoint", f"{named}: {path} is read")
+            fact("checkpoint", f"{named} stands for {path}")
         try:
             fields, tensors = read_old_file(path) if is_old_file(path) else read_file(path, parts)
             fields = {**LATER_FIELDS, **fields}

@@ -10,20 +10,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoint_paths import existing_file
-from ddpm_cli.config.yaml_options import command_groups, command_options
+from ddpm_cli.config.yaml_options import command_groups, command_options, own_options
 from ddpm_cli.files import user_path
 
 Kind = tuple[str, Callable[[Path], bool]]  # in words, and as a test
 FOLDER: Kind = ("a folder", Path.is_dir)
 FILE: Kind = ("a file", Path.is_file)
 KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("run", "runs", "show"), FOLDER),
     **dict.fromkeys(("start", "inpaint", "mask", "data.labels", "schedule.path"), FILE),
+    "run": FOLDER,
     "generated": ("a folder or a file", Path.exists),
 }
+ARCHIVES: Kind = ("a zip or tar file, or a pattern of some", Path.is_file)
 SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
     "ddpm_cli.data.folder": FOLDER,
-    "ddpm_cli.data.archive": ("a zip or tar file, or a pattern of some", Path.is_file),
+    "ddpm_cli.data.archive": ARCHIVES,
     "ddpm_cli.data.arrays": ("an .npy, .npz or IDX file", Path.is_file),
 }
 PATTERN = ("*", "?", "{")  # of archives
@@ -54,18 +55,14 @@ def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]
 
 def named_paths(config: str, cfg: DictConfig) -> Iterator[tuple[str, str, Kind]]:
     """Yield the options that name paths, with each path and what must be there."""
-    kinds = {**KINDS, **({"resume": FOLDER} if config == "sweep" else {})}
-    source = OmegaConf.select(cfg, "data._target_")
-    if source in SOURCES:
-        kinds["data.path"] = SOURCES[source]
+    source, own = OmegaConf.select(cfg, "data._target_"), own_options(config)
+    kinds = KINDS | ({"data.path": SOURCES[source]} if source in SOURCES else {})
     for name, kind in kinds.items():
-        value: Any = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
-        for text in value if OmegaConf.is_list(value) else [value]:
-            is_pattern = kind is SOURCES["ddpm_cli.data.archive"] and any(
-                mark in str(text) for mark in PATTERN
-            )
-            if isinstance(text, str) and "://" not in text and not is_pattern:
-                yield name, text, kind
+        text: Any = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
+        is_pattern = kind == ARCHIVES and any(mark in str(text) for mark in PATTERN)
+        is_known = "." in name or name in own
+        if is_known and isinstance(text, str) and "://" not in text and not is_pattern:
+            yield name, text, kind
 
 
 def path_fault(text: str) -> str:

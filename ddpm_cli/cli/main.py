@@ -63,14 +63,8 @@ def sweep_code() -> int:
 
 
 train, doctor, sample = (partial(launch, name) for name in ("train", "doctor", "sample"))
-
-
 compare, info, evaluate = (partial(launch, name) for name in ("compare", "info", "eval"))
-
-
 plot, data, export = (partial(launch, name) for name in ("plot", "data", "export"))
-
-
 report, sweep = (partial(launch, name) for name in ("report", "sweep"))
 
 

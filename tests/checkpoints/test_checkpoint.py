@@ -107,7 +107,7 @@ def test_weights_of_another_network_are_refused(saved):
 def test_the_file_of_a_newer_format_stands_in_for_last_pt(saved, caplog):
     caplog.set_level("INFO")
     assert Checkpoint.load(saved.with_suffix(".pt")).path == saved
-    assert f"x.pt: {saved} is read" in caplog.text
+    assert f"x.pt stands for {saved}" in caplog.text
     with pytest.raises(ValueError, match=r"there is no checkpoint at '.*y\.pt'"):
         Checkpoint.load(saved.with_name("y.pt"))
 

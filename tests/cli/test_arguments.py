@@ -111,7 +111,7 @@ def test_a_path_alone_and_a_folder_stand_for_the_last_checkpoint(command, traine
     shutil.move("trained", "a run")
     outcome = command("info", "a run")
     assert outcome.code == 0, outcome.err
-    assert "checkpoint a run: a run/checkpoints/last.safetensors is read" in outcome.out
+    assert "checkpoint a run stands for a run/checkpoints/last.safetensors" in outcome.out
     options = ["n=2", "sampler.steps=1", "guide=a run", "guidance=2"]
     outcome = command("sample", "ckpt=a run", *options, "hydra.run.dir=out")
     assert outcome.code == 0, outcome.err

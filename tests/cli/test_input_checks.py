@@ -33,8 +33,6 @@ CASES = [
      "data.path must be an .npy, .npz or IDX file, but there is none at 'a.npz'"),
     ("train", ["data=folder", "data.path=photos", "data.labels=l.csv"],
      "data.labels must be a file, but there is none at 'l.csv'"),
-    ("sweep", ["resume=nowhere"], "resume must be a folder, but there is none at 'nowhere'"),
-    ("plot", ["runs=[photos,nowhere]"], "runs must be a folder, but there is none at 'nowhere'"),
 ]  # fmt: skip
 
 
