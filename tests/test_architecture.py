@@ -29,8 +29,8 @@ LEVELS = [  # of rooms, from the top down
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",
     "data networks parallel rendering diffusion schedules images",
-    "config console hardware pixels seeds",
-    "text files even_indices shapes process",
+    "config console hardware pixels seeds versions",
+    "text files even_indices shapes process checkpoint_paths",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 SHARED_LEVELS = (8, 10)  # whose single files the other rooms of the level may import
@@ -60,8 +60,8 @@ OWNERS = {  # where the name of a file may stand, by the name
     "run_ids": "run_folder",
     ".hydra": "run_folder",
     "step_*.safetensors": "checkpoints",
-    "last.safetensors": "checkpoints",
-    "best.safetensors": "checkpoints",
+    "last.safetensors": "checkpoint_paths",
+    "best.safetensors": "checkpoint_paths",
     "samples.json": "generation",
     "index.csv": "generation",
     "sweep.json": "sweeps",

@@ -1,20 +1,13 @@
 """A checkpoint: one file for a whole run, written as a whole, read without running code."""
 
+from ddpm_cli.checkpoint_paths import LAST, existing_file, has_best, newest_first
 from ddpm_cli.checkpoints.checkpoint import (
     WEIGHTS,
     Checkpoint,
     checked_fields,
     environment,
-    existing_file,
     write_checkpoint,
 )
-from ddpm_cli.checkpoints.folder import (
-    LAST,
-    agree_on_checkpoint,
-    has_best,
-    newest_first,
-    newest_readable,
-    write_and_prune,
-)
+from ddpm_cli.checkpoints.folder import agree_on_checkpoint, newest_readable, write_and_prune
 from ddpm_cli.checkpoints.staging import StagingBuffers
 from ddpm_cli.checkpoints.tensor_names import split_optimizer, tensors_by_name

@@ -2,11 +2,9 @@
 
 import platform
 import subprocess
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -16,13 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ddpm_cli.checkpoint_paths import existing_file
 from ddpm_cli.checkpoints.faults import FIELDS, LATER_FIELDS, faults, parse_config
 from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
 from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
 from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
 from ddpm_cli.console import fact
-from ddpm_cli.files import load_text
 from ddpm_cli.seeds import RANDOMNESS
+from ddpm_cli.versions import package_version
 
 WEIGHTS = {"ema": "ema", "raw": "network"}  # the part that holds them
 
@@ -74,7 +73,7 @@ class Checkpoint:
         """
         named, path = path, existing_file(path)
         if path != named:
-            fact("checkpoint", f"{named} is {path.name} now, which is read")
+            fact("checkpoint", f"{named} stands for {path}")
         try:
             fields, tensors = read_old_file(path) if is_old_file(path) else read_file(path, parts)
             fields = {**LATER_FIELDS, **fields}
@@ -113,26 +112,6 @@ class Checkpoint:
         return join_optimizer(self.tensors, self.optimizer)
 
 
-def existing_file(path: Path) -> Path:
-    """The file to read: X.safetensors if X.pt is named and not there.
-
-    Raises ValueError if there is none, or nothing in it.
-    """
-    if path.suffix == ".pt" and not path.exists():
-        newer = path.with_suffix(".safetensors")
-        path = newer if newer.is_file() else path
-    if path.is_dir():
-        raise ValueError(
-            f"{str(path)!r} is a folder, not a checkpoint: name a file in it, "
-            "in the folder of a run checkpoints/last.safetensors"
-        )
-    if not path.is_file():
-        raise ValueError(f"there is no checkpoint at {str(path)!r}")
-    if not path.stat().st_size:
-        raise ValueError(f"the checkpoint {str(path)!r} is empty: the file has 0 bytes")
-    return path
-
-
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint with tensors in CPU memory. Raises ValueError for bad content."""
     write_file(path, checked_fields(checkpoint), checkpoint.tensors)
@@ -158,7 +137,7 @@ def environment() -> dict[str, str]:
         else ""
     )
     packages = ("ddpm-cli", "torchvision", "datasets", "numpy")
-    versions = {name: package_version(name, root / "pyproject.toml") for name in packages}
+    versions = {name: package_version(name) for name in packages}
     return {
         "python": platform.python_version(),
         "machine": platform.platform(),
@@ -166,12 +145,3 @@ def environment() -> dict[str, str]:
         "torch": str(torch.__version__),
         **versions,
     }
-
-
-def package_version(name: str, project: Path) -> str:
-    """The version of an installed package, else the version in the checkout's `project` file."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        own = tomllib.loads(load_text(project))["project"] if project.is_file() else {}
-        return str(own["version"]) if own.get("name") == name else "unknown"

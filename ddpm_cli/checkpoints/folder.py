@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ddpm_cli.checkpoint_paths import BEST, CHECKPOINTS, LAST, OLD, SUFFIX, newest_first
 from ddpm_cli.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ddpm_cli.console import fact
 from ddpm_cli.files import write_atomically
 from ddpm_cli.parallel import ProcessGroup
 
-SUFFIX, OLD = ".safetensors", ".pt"  # of format 5, and of formats 1 to 4
-LAST, BEST = "last", "best"  # links to checkpoints, or copies where links are impossible
-STEPS = "step_" + "[0-9]" * 8
 MaybeCheckpoint = TypeVar("MaybeCheckpoint", bound=Checkpoint | None)
 
 
@@ -24,7 +22,7 @@ def write_and_prune(
 
     `last` becomes a link to the new checkpoint, and so does `best` if it is the best.
     """
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     for pattern in (".partial-*", ".tmp*"):  # left by a killed process, ours and the library's
         for leftover in checkpoints.glob(pattern):
             leftover.unlink()
@@ -53,17 +51,6 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def newest_first(folder: Path) -> list[Path]:
-    """The checkpoints in a run's folder, the checkpoint of the most steps first."""
-    paths = (folder / "checkpoints").glob(f"{STEPS}.*")
-    return sorted((path for path in paths if path.suffix in (SUFFIX, OLD)), reverse=True)
-
-
-def has_best(folder: Path) -> bool:
-    """Whether a run's folder holds the best checkpoint."""
-    return any((folder / "checkpoints").glob(f"{BEST}.*"))
 
 
 def newest_readable(

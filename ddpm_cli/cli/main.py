@@ -2,95 +2,91 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.cli.help_pages import command_list, help_page, version_text
 from ddpm_cli.cli.messages import one_line
 from ddpm_cli.cli.outcome import exit_code
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.run_folder.numbers import last_and_lowest
 from ddpm_cli.sweeps import run_or_skip_job
 
-MODULES = {  # the module of each command, and its YAML file
-    "compare": ("ddpm_cli.commands.compare.command", "compare"),
-    "data": ("ddpm_cli.commands.data.command", "data"),
-    "doctor": ("ddpm_cli.commands.doctor", "train"),
-    "evaluate": ("ddpm_cli.commands.evaluate.command", "eval"),
-    "export": ("ddpm_cli.commands.export", "export"),
-    "info": ("ddpm_cli.commands.info", "info"),
-    "plot": ("ddpm_cli.commands.plot", "plot"),
-    "report": ("ddpm_cli.commands.report", "report"),
-    "sample": ("ddpm_cli.commands.sample.command", "sample"),
-    "sweep": ("ddpm_cli.commands.sweep.command", "sweep"),
+COMMANDS = {  # the function of each command, and the module that is imported when it is called
+    "train": "ddpm_cli.commands.train.command:train",
+    "doctor": "ddpm_cli.commands.doctor:doctor",
+    "sample": "ddpm_cli.commands.sample.command:sample",
+    "compare": "ddpm_cli.commands.compare.command:compare",
+    "info": "ddpm_cli.commands.info:info",
+    "eval": "ddpm_cli.commands.evaluate.command:evaluate",
+    "plot": "ddpm_cli.commands.plot:plot",
+    "data": "ddpm_cli.commands.data.command:data",
+    "export": "ddpm_cli.commands.export:export",
+    "report": "ddpm_cli.commands.report:report",
+    "sweep": "ddpm_cli.commands.sweep.command:sweep",
 }
+CONFIGS = {"doctor": "train"}  # the YAML file of a command that is of another name
+NEAREST = 0.5  # how alike a name must be to be meant
 
 
 def launch(name: str) -> None:
-    """Run a command and end the process with its exit code."""
-    module, config = MODULES[name]
-    sys.exit(exit_code(config, lambda *args: getattr(import_module(module), name)(*args)))
+    """Run a command, or show its help, and end the process with its exit code."""
+    config, arguments = CONFIGS.get(name, name), sys.argv[1:]
+    if "--version" in arguments:
+        show(version_text())
+    if {"--help", "-h"} & {*arguments}:
+        show(help_page(name, config, COMMANDS[name].partition(":")[0], arguments))
+    if name == "sweep":
+        sys.exit(sweep_code())
+    job = train_job if name == "train" else lambda *args: resolve_name(COMMANDS[name])(*args)
+    sys.exit(exit_code(config, job, sweeps=name == "train"))
 
 
-def train() -> None:
-    """Run `ddpm-train`, one run or the jobs of a sweep."""
-    sys.exit(exit_code("train", train_job, sweeps=True))
-
-
-def sweep() -> None:
-    """Show a sweep, or resume a sweep by the command that began it."""
+def sweep_code() -> int:
+    """Show a sweep, or resume a sweep by the command that began it; return the exit code."""
     arguments = list[str]()
-    module, config = MODULES["sweep"]
-    code = exit_code(config, lambda *args: arguments.extend(import_module(module).sweep(*args)))
-    if arguments:
-        sys.argv[1:] = arguments
-        code = exit_code("train", train_job, sweeps=True)
-    sys.exit(code)
+    job = COMMANDS["sweep"]
+    code = exit_code("sweep", lambda *args: arguments.extend(resolve_name(job)(*args)))
+    if not arguments:
+        return code
+    sys.argv[1:] = arguments
+    return exit_code("train", train_job, sweeps=True)
 
 
-doctor, sample = partial(launch, "doctor"), partial(launch, "sample")
-
-
-evaluate, compare = partial(launch, "evaluate"), partial(launch, "compare")
-
-
-data, info = partial(launch, "data"), partial(launch, "info")
-
-
-export = partial(launch, "export")
-
-
-plot, report = partial(launch, "plot"), partial(launch, "report")
-
-
-COMMANDS: dict[str, Callable[[], None]] = {
-    "train": train,
-    "doctor": doctor,
-    "sample": sample,
-    "compare": compare,
-    "info": info,
-    "eval": evaluate,
-    "plot": plot,
-    "data": data,
-    "export": export,
-    "report": report,
-    "sweep": sweep,
-}
+train, doctor, sample = (partial(launch, name) for name in ("train", "doctor", "sample"))
+compare, info, evaluate = (partial(launch, name) for name in ("compare", "info", "eval"))
+plot, data, export = (partial(launch, name) for name in ("plot", "data", "export"))
+report, sweep = (partial(launch, name) for name in ("report", "sweep"))
 
 
 def main() -> None:
     """Run the command that the first argument of `python -m ddpm_cli` names."""
-    name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"
+    if name in ("--help", "-h", "help"):
+        show(command_list(COMMANDS))
+    if name == "--version":
+        show(version_text())
     if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        sys.exit(f"error: the command must be one of {known}, but is {name!r}")
-    COMMANDS[name]()
+        near = get_close_matches(name.removeprefix("ddpm-"), COMMANDS, n=1, cutoff=NEAREST)
+        known = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        sys.exit(f"error: {printable(name)} is not a command; {known}")
+    launch(name)
+
+
+@outliving_readers()
+def show(text: str) -> None:
+    """Print a text and end the process."""
+    print(text)
+    sys.exit(0)
 
 
 def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:

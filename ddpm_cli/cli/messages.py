@@ -1,55 +1,73 @@
 """Errors of the user in one line."""
 
-import shlex
-from pathlib import Path
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpm_cli.config import CONFIG_DIR, TARGET_PREFIXES, suggestion
-from ddpm_cli.config.values import path_override
+from ddpm_cli.cli.suggestions import choices_of, meant_override, near_choice, with_value
+from ddpm_cli.config import TARGET_PREFIXES, suggestion
 from ddpm_cli.console import printable
-from ddpm_cli.files import load_text
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 QUOTING = "a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"'"
+NO_DEFAULT = re.compile(r"Could not override '(\w+)'")  # in the defaults list
+SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>.*?)' 1\. To use")
 LONGEST = 1000  # the most characters of a message
 
 
-def one_line(error: BaseException, config: str = "") -> str:
-    """An error in one line of printable characters, with a suggestion for a misspelt name.
+def one_line(error: BaseException, config: str = "", arguments: Sequence[str] = ()) -> str:
+    """An error in one line of printable characters, with what the user may have meant.
 
-    config: the YAML file of the command; a bare value may be of an option without a default.
+    config: the YAML file of the command. arguments: as typed.
     """
-    cause: Any = error.__cause__
-    text = " ".join(str(error).split())
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        text = f"{group}={choice} is not a choice; there are {', '.join(sorted(error.options))}"
-    elif (known := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None):
-        near = suggestion(cause.full_key, [str(name) for name in known])
-        text = f"{cause.full_key} is not an option; {near}"
-    elif text.startswith("Could not override") and (group := text.split("'")[1]) in TARGET_PREFIXES:
-        text = f"{group} is not an option; {suggestion(group, [])}"
-    elif isinstance(error, OverrideParseException) and "=" not in error.override:
-        meant = [
-            shlex.quote(path_override(name, Path(error.override)))
-            for name in required_options(config)
-        ]
-        advice = f"; did you mean {' or '.join(meant)}?" * bool(meant)
-        text = f"arguments are OPTION=VALUE, but one is {error.override!r}{advice}"
-    elif isinstance(error, OverrideParseException):
-        text = f"{text.partition(' See ')[0]} ({QUOTING})"
+    text: str = " ".join(str(error).split())
+    if isinstance(error, HydraException):
+        text = hydra_text(error, text, config, arguments)
     elif isinstance(error, UnicodeEncodeError):
         near = error.object[max(0, error.start - 40) : error.end + 40]
         text = f"a path or an option must be text in UTF-8, but is {near!r}"
     return printable(text)[:LONGEST]
 
 
-def required_options(config: str) -> list[str]:
-    """The options of a command that have no default."""
-    path = CONFIG_DIR / f"{config}.yaml"
-    options = yaml.safe_load(load_text(path)) if config else {}
-    return [name for name, value in options.items() if value == "???"]
+def hydra_text(error: Any, text: str, config: str, arguments: Sequence[str]) -> str:
+    """An error of Hydra in our words. text: the error in Hydra's words, in one line."""
+    cause: Any = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        meant = near_choice(group, choice, error.options)
+        names = ", ".join(sorted(error.options))
+        return f"{group}={choice} is not a choice; there are {names}{advice(meant)}"
+    if (known := getattr(cause, "parent_node", None)) is not None and getattr(cause, "key", None):
+        return unknown_option(cause.full_key, [str(name) for name in known], config, arguments)
+    if match := NO_DEFAULT.match(text):
+        return unknown_option(match[1], [], config, arguments)
+    if match := SEVERAL.match(text):
+        listed = with_value(match["key"], f"[{match['values']}]")
+        each = "-m runs the command once for each"
+        return f"{match['key']} has several values: {each}, and {listed} is one list"
+    if isinstance(error, OverrideParseException):
+        return f"{text.partition(' See ')[0]} ({QUOTING})"
+    return text
+
+
+def unknown_option(key: str, known: Sequence[str], config: str, arguments: Sequence[str]) -> str:
+    """The text for an option that is not there. known: the options beside it."""
+    if key in TARGET_PREFIXES:  # a group that the command does not take
+        return f"{key} is not an option; {suggestion(key, [])}"
+    typed = (each.lstrip("+").partition("=") for each in arguments)
+    pairs = [(name, value) for name, _, value in typed if f"{name}.".startswith(f"{key}.")]
+    name, value = pairs[0] if pairs else (key, None)
+    if meant := meant_override(config, name, value, arguments) if config else "":
+        choice = choices_of(config, arguments).get(group := name.partition(".")[0])
+        of_choice = f" of {group}={choice}" * meant.startswith(f"{group}=")
+        return f"{name} is not an option{of_choice}{advice(meant)}"
+    return f"{name} is not an option; {suggestion(key, known)}"
+
+
+def advice(meant: str) -> str:
+    """What the user may have meant, as the end of a sentence."""
+    return f"; did you mean {meant}?" * bool(meant)

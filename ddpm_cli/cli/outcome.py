@@ -19,7 +19,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
+from ddpm_cli.cli.arguments import parse_arguments
 from ddpm_cli.cli.hydra_callback import register_callback
+from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
@@ -49,14 +51,14 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
 
     With HYDRA_FULL_ERROR=1, errors keep their traceback. sweeps: whether to report sweeps.
     """
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    full, arguments = os.environ.get("HYDRA_FULL_ERROR") == "1", sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors
     failures, begun, kept, code = list[str](), list[Path](), named_folders(sys.argv), 0
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
         try:
-            if (result := call(job, cfg)) is False:  # the user stopped the command
+            if (result := call(job, cfg, config)) is False:  # the user stopped the command
                 raise KeyboardInterrupt
             return result
         except USER_ERRORS as error:
@@ -78,7 +80,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
         lost = isinstance(error, RuntimeError) and type(error).__module__.startswith(LAUNCHERS)
         if full or not (lost or isinstance(error, USER_ERRORS)):
             raise
-        print(f"error: {LOST if lost else one_line(error, config)}", file=sys.stderr)
+        print(f"error: {LOST if lost else one_line(error, config, arguments)}", file=sys.stderr)
         code = 1
     finally:
         os.environ["HYDRA_FULL_ERROR"] = str(int(full))
@@ -86,11 +88,16 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     return code or int(bool(failures) or not all(done))
 
 
-def call(job: Job, cfg: DictConfig) -> object:
-    """Call a job. Full memory becomes a ValueError if the job itself does not turn it into one."""
+def call(job: Job, cfg: DictConfig, config: str) -> object:
+    """Call a job. Full memory becomes a ValueError if the job itself does not turn it into one.
+
+    What is missing is told first, before the job imports torch. config: the command's YAML file.
+    """
     quiet_other_packages()  # Hydra's logging shows their information
+    invocation = read_invocation(cfg)
+    check_inputs(config, cfg, HydraConfig.get().runtime.choices)
     try:
-        return job(cfg, read_invocation(cfg))
+        return job(cfg, invocation)
     except (MemoryError, RuntimeError) as error:
         hardware = import_module("ddpm_cli.hardware")
         if not hardware.is_out_of_memory(error):
@@ -99,7 +106,8 @@ def call(job: Job, cfg: DictConfig) -> object:
 
 
 def expand_arguments(config: str) -> None:
-    """Put a recipe and the home folder into the command line, and our parts in Hydra's places."""
+    """Put paths, a recipe and the home folder into the command line, and our parts into Hydra."""
+    sys.argv[1:] = parse_arguments(config, sys.argv[1:])
     for place, each in enumerate(sys.argv):
         if each.startswith("--config-dir=~"):
             sys.argv[place] = f"--config-dir={user_path(each.partition('=')[2])}"

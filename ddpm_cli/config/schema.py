@@ -78,7 +78,9 @@ def check_values(
             rule = f"must be {rule_text(value, kind)}, but is {yaml_text(value)}"
             as_text = isinstance(value, bool | int | float) and fits("", kind)
             quoting = f" (as a text: '{prefix}{name}=\"...\"')" if as_text else ""
-            raise ValueError(f"{prefix}{name} {rule}{quoting}")
+            as_list = fits([value], kind) and not isinstance(value, list)
+            listed = f"; did you mean '{prefix}{name}=[{value}]'?" if as_list else ""
+            raise ValueError(f"{prefix}{name} {rule}{quoting}{listed}")
         elif not is_utf8(value):
             rule = f"must be text in UTF-8, but is {value!r}"
             raise ValueError(f"{prefix}{name} {rule}; give a path such a name by a link (ln -s)")

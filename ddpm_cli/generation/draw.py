@@ -85,7 +85,7 @@ def class_names(generator: Generator, indices: Sequence[int]) -> list[str]:
 def file_hash(text: str) -> str:
     """The hash of a checkpoint, an image or a mask that the user names."""
     path = user_path(text)
-    path = checkpoints.existing_file(path) if path.suffix == ".pt" else path
+    path = checkpoints.existing_file(path) if path.suffix == ".pt" or path.is_dir() else path
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

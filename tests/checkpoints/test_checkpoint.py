@@ -16,10 +16,11 @@ from torch.amp import GradScaler
 
 from ddpm_cli import checkpoints
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.checkpoints.checkpoint import environment, package_version
+from ddpm_cli.checkpoints.checkpoint import environment
 from ddpm_cli.checkpoints.faults import FIELDS, LATER_FIELDS
 from ddpm_cli.parallel import network_state
 from ddpm_cli.training import snapshot
+from ddpm_cli.versions import package_version
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALER = GradScaler("cpu").state_dict()
@@ -106,7 +107,7 @@ def test_weights_of_another_network_are_refused(saved):
 def test_the_file_of_a_newer_format_stands_in_for_last_pt(saved, caplog):
     caplog.set_level("INFO")
     assert Checkpoint.load(saved.with_suffix(".pt")).path == saved
-    assert "x.pt is x.safetensors now, which is read" in caplog.text
+    assert f"x.pt stands for {saved}" in caplog.text
     with pytest.raises(ValueError, match=r"there is no checkpoint at '.*y\.pt'"):
         Checkpoint.load(saved.with_name("y.pt"))
 
@@ -329,8 +330,47 @@ def test_no_file_an_empty_file_and_a_folder_have_sentences_of_their_own(tmp_path
     path.touch()
     with pytest.raises(ValueError, match=r"^the checkpoint '.*' is empty: the file has 0 bytes"):
         Checkpoint.load(path)
-    with pytest.raises(ValueError, match=r"is a folder, not a checkpoint: name a file in it, in t"):
-        Checkpoint.load(tmp_path)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs in a folder, the second with its last checkpoint, and a folder of no run."""
+    for name in ("outputs/a/checkpoints/step_00000004", "outputs/b/checkpoints/last"):
+        path = tmp_path / f"{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"1")
+    (tmp_path / "photos").mkdir()
+    return tmp_path / "outputs"
+
+
+@pytest.mark.parametrize(
+    ("named", "read"),
+    [
+        ("b", "b/checkpoints/last.safetensors"),
+        ("b/checkpoints", "b/checkpoints/last.safetensors"),
+        ("a", "a/checkpoints/step_00000004.safetensors"),
+        ("a/checkpoints", "a/checkpoints/step_00000004.safetensors"),
+    ],
+)
+def test_a_folder_stands_for_the_last_checkpoint_of_its_run(runs, named, read):
+    assert checkpoints.existing_file(runs / named) == runs / read
+
+
+def test_a_folder_of_one_safetensors_file_stands_for_the_file(runs):
+    only = runs.parent / "photos/model.safetensors"
+    only.write_bytes(b"1")
+    assert checkpoints.existing_file(only.parent) == only
+    only.with_stem("other").write_bytes(b"1")
+    told = "holds 2 checkpoints: name one of model.safetensors, other.safetensors"
+    with pytest.raises(ValueError, match=told):
+        checkpoints.existing_file(only.parent)
+
+
+def test_a_folder_of_runs_and_a_folder_without_runs_are_refused(runs):
+    with pytest.raises(ValueError, match=r"is a folder of 2 runs: name one, as '.*/outputs/[ab]'"):
+        checkpoints.existing_file(runs)
+    with pytest.raises(ValueError, match=r"^there is no checkpoint in the folder '.*photos'$"):
+        checkpoints.existing_file(runs.parent / "photos")
 
 
 def test_where_links_are_impossible_the_last_and_the_best_are_copies(tmp_path, monkeypatch):
@@ -392,7 +432,7 @@ def test_a_checkout_that_is_not_installed_has_the_version_of_its_project(monkeyp
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("ddpm_cli.checkpoints.checkpoint.version", absent)
+    monkeypatch.setattr("ddpm_cli.versions.version", absent)
     versions = environment.__wrapped__()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert versions["ddpm-cli"] == project["version"]

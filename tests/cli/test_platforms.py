@@ -31,8 +31,8 @@ for name in {SIGNALS}:
     delattr(signal, name)
 for name in {CALLS}:
     delattr(os, name)
-from ddpm_cli.cli.main import COMMANDS
-COMMANDS[sys.argv.pop(1)]()
+from ddpm_cli.cli.main import launch
+launch(sys.argv.pop(1))
 """
 LAST = "ckpt=run/checkpoints/last.safetensors"
 

@@ -167,11 +167,11 @@ def test_no_name_breaks_a_line_or_a_picture(command, photos):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["data.sise=8"], "data.sise is not an option; did you mean size?"),
+        (["data.sise=8"], "data.sise is not an option; did you mean data.size=8?"),
         (["+seed=0"], "seed is not an option; there are data, trust"),
         (
             ["data=folder", "data.path=nowhere"],
-            "data: path must be a folder, but there is none at 'nowhere'",
+            "data.path must be a folder, but there is none at 'nowhere'",
         ),
         (["data.size=0"], "data.size must be one positive number or [height, width], but is 0"),
     ],

@@ -224,13 +224,13 @@ def test_labels_are_no_formulas_and_reach_the_screen_in_printable_characters(com
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "runs must be given (a list of str)"),
+        ([], "runs must be given: folders of runs; the folder of a sweep stands for its runs"),
         (["runs=[]"], "runs and metrics must each name at least one: nothing would be drawn"),
         (
             ["runs=[a]", "metrics=[]"],
             "runs and metrics must each name at least one: nothing would be drawn",
         ),
-        (["runs=a"], "runs must be a list of str, but is 'a'"),
+        (["runs=a"], "runs must be a list of str, but is 'a'; did you mean 'runs=[a]'?"),
         (["runs=[none]"], "runs must be folders, but there is none at 'none'"),
         (["runs=[bare]"], "there is no metrics.jsonl in 'bare', nor in a folder below it"),
         (["runs=[a,empty]"], "'empty/metrics.jsonl' has no rows"),

@@ -269,11 +269,7 @@ def test_a_guide_and_an_interval_change_the_image(command, conditional, trained)
             ["inpaint=picture.png"],
             "inpaint=IMAGE and mask=MASK go together: white is painted, black is kept",
         ),
-        (
-            ["start=nothing.png"],
-            "cannot read the image 'nothing.png': [Errno 2] No such file or directory: "
-            "'nothing.png'",
-        ),
+        (["start=nothing.png"], "start must be a file, but there is none at 'nothing.png'"),
         (
             ["start=picture.png", "interpolate=[1,2]"],
             "only one of start, inpaint and interpolate can be given, but there are start and "

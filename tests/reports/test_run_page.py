@@ -318,13 +318,13 @@ def test_fifty_grids_of_large_images_make_a_page_below_8_mb(command, trained):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "run must be given (str)"),
+        ([], "run must be given: folder of a training run"),
         (
-            ["run=none"],
+            ["run=."],
             "run must be the folder of a training run, but there is no checkpoint in "
-            "'{here}/none/checkpoints'",
+            "'{here}/checkpoints'",
         ),
-        (["run=none", "+out=a"], "out is not an option; there are device, run, trust"),
+        (["run=.", "+out=a"], "out is not an option; there are device, run, trust"),
     ],
 )
 def test_mistakes_are_told_in_one_line_and_nothing_is_written(command, options, told):

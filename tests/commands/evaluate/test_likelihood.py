@@ -229,7 +229,7 @@ def test_numbers_that_are_not_finite_are_told(command, short):
         (["threshold=none"], "threshold='none' has no effect with metrics=[nll], which draws no"),
         (["sampler.steps=3"], "sampler.steps=3 has no effect with metrics=[nll], which draws no"),
         (["sampler=heun"], "sampler=heun has no effect with metrics=[nll], which draws no images"),
-        (["generated=x"], "generated='x' has no effect with metrics=[nll], which draws no images"),
+        (["generated=."], "generated='.' has no effect with metrics=[nll], which draws no images"),
         (["images=test"], "images must be one of held_out, training, all, but is 'test'"),
         (["n=1"], "n must be between 2 and 1797, the images there are (images=all), but is 1"),
         (
@@ -253,7 +253,7 @@ def test_numbers_that_are_not_finite_are_told(command, short):
         ),
         (["data=digits", "data.path=x"], "data.path is not an option"),
         (["model=convnext"], "model is not an option; it comes with the checkpoint"),
-        (["metric=[nll]"], "metric is not an option; did you mean metrics?"),
+        (["metric=[nll]"], "metric is not an option; did you mean 'metrics=[nll]'?"),
         (["ckpt=none.pt"], "there is no checkpoint at 'none.pt'"),
     ],
 )

@@ -392,7 +392,7 @@ def test_one_that_was_killed_finds_the_same_to_the_last_digit(command, trained):
         (["nll=ode"], "nll='ode' has no effect without metrics=[nll]"),
         (["images=all"], "images='all' has no effect without metrics=[nll]"),
         (["quantile=0.9"], "quantile=0.9 has no effect without threshold=dynamic"),
-        (["guide=none.pt"], "guide and guidance_interval have no effect at guidance=1; try "),
+        (["guide=trained"], "guide and guidance_interval have no effect at guidance=1; try "),
         (["guide=none.pt", "guidance=2"], "there is no checkpoint at 'none.pt'"),
         (
             ["sampler.steps=2000"],
@@ -425,7 +425,7 @@ def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, traine
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["generated=nowhere"], "path must be a folder, but there is none at 'nowhere'"),
+        (["generated=nowhere"], "generated must be a folder or a file, but there is none at "),
         (["generated=few"], "generated must hold at least 8 images, but there are 3 in 'few'"),
         (["generated=grids"], "generated must hold at least 8 images, but there are 0 in 'grids'"),
         (["generated=few", "png=true"], "png=true has no effect with generated, whose images are "),

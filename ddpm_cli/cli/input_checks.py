@@ -1,0 +1,79 @@
+"""What is known of a configuration before torch is imported: missing values and missing paths."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli.checkpoint_paths import existing_file
+from ddpm_cli.config.yaml_options import command_groups, command_options, own_options
+from ddpm_cli.files import user_path
+
+Kind = tuple[str, Callable[[Path], bool]]  # in words, and as a test
+FOLDER: Kind = ("a folder", Path.is_dir)
+FILE: Kind = ("a file", Path.is_file)
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("start", "inpaint", "mask", "data.labels", "schedule.path"), FILE),
+    "run": FOLDER,
+    "generated": ("a folder or a file", Path.exists),
+}
+ARCHIVES: Kind = ("a zip or tar file, or a pattern of some", Path.is_file)
+SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
+    "ddpm_cli.data.folder": FOLDER,
+    "ddpm_cli.data.archive": ARCHIVES,
+    "ddpm_cli.data.arrays": ("an .npy, .npz or IDX file", Path.is_file),
+}
+PATTERN = ("*", "?", "{")  # of archives
+MOST_NAMES = 10_000  # in a folder that is searched for the name that is meant
+
+
+def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
+    """Refuse options that must be given and are not, and paths at which there is nothing.
+
+    config: the YAML file of the command. choices: the choice of each group.
+    """
+    if missing := OmegaConf.missing_keys(cfg):
+        chosen = {group: str(choices.get(group)) for group in command_groups(config)}
+        options = command_options(config, chosen)
+        texts = [
+            f"{key} must be given: {options[key].comment}" for key in options if key in missing
+        ]
+        texts += [f"{key} must be given" for key in sorted(missing - options.keys())]
+        raise ValueError("; ".join(texts))
+    for name in ("ckpt", "guide", *["resume"] * (config == "train")):
+        text = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
+        if isinstance(text, str) and text != "auto" and "://" not in text:
+            existing_file(user_path(text))
+    for name, text, (kind, is_there) in named_paths(config, cfg):
+        if not text or not is_there(user_path(text)):
+            raise ValueError(f"{name} must be {kind}, but {path_fault(text)}")
+
+
+def named_paths(config: str, cfg: DictConfig) -> Iterator[tuple[str, str, Kind]]:
+    """Yield the options that name paths, with each path and what must be there."""
+    source, own = OmegaConf.select(cfg, "data._target_"), own_options(config)
+    kinds = KINDS | ({"data.path": SOURCES[source]} if source in SOURCES else {})
+    for name, kind in kinds.items():
+        text: Any = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
+        is_pattern = kind == ARCHIVES and any(mark in str(text) for mark in PATTERN)
+        is_known = "." in name or name in own
+        if is_known and isinstance(text, str) and "://" not in text and not is_pattern:
+            yield name, text, kind
+
+
+def path_fault(text: str) -> str:
+    """What is at a path in place of what should be there, with the path that may be meant."""
+    path = user_path(text)
+    if text and path.exists():
+        return f"{text!r} is a {'folder' if path.is_dir() else 'file'}"
+    near = list[str]()
+    if text and path.parent.is_dir():
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MOST_NAMES)]
+        near = get_close_matches(path.name, names, n=1)
+    advice = f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+    return f"there is none at {text!r}{advice}"

@@ -1,0 +1,122 @@
+"""The options that a user may have meant."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from ddpm_cli.config.yaml_options import (
+    NO_CHOICE,
+    choice_options,
+    command_groups,
+    command_options,
+    group_files,
+)
+from ddpm_cli.files import user_path
+
+MOST = 3  # options in a suggestion
+SYNONYMS = {  # names of other programs
+    **{"learning_rate": "lr", "image_size": "size", "resolution": "size", "dataset": "data"},
+    **dict.fromkeys(("iterations", "num_steps", "train_steps", "max_steps"), "steps"),
+    **dict.fromkeys(("num_epochs", "max_epochs"), "epochs"),
+    **dict.fromkeys(("checkpoint", "model_path", "weights_path"), "ckpt"),
+    **dict.fromkeys(("num_samples", "num_images", "n_samples"), "n"),
+    **dict.fromkeys(("out", "outdir", "output", "out_dir", "output_dir"), "hydra.run.dir"),
+    **{"data_dir": "path", "dataset_path": "path", "data_path": "path", "width": "dim"},
+}
+SOURCES = {  # the source for a file, by the end of its name; a folder's is `folder`
+    r"\.(npy|npz)|-ubyte(\.gz)?": "data=arrays data.path",
+    r"\.(zip|tar|tgz|tar\.gz)": "data=archive data.path",
+    r"\.(parquet|arrow)": "data=hub data.name",
+}
+
+
+def meant_override(
+    config: str, key: str, value: str | None, overrides: Sequence[str] = (), *, near: bool = True
+) -> str:
+    """The override that a user may have meant by an option that is not there, else ''.
+
+    overrides: the user's other overrides, which may choose groups.
+    near: whether a name that is only alike counts.
+    """
+    chosen = choices_of(config, overrides)
+    names = [*command_options(config, chosen), *chosen]
+    if key == "experiment" and config == "train":
+        return with_value("+experiment", value)
+    if found := same_option(names, key):
+        *others, last = (with_value(name, value) for name in found[:MOST])
+        return " or ".join([*filter(None, [", ".join(others)]), last])
+    if choice := other_choice(key, value, chosen):
+        return choice
+    parent, word = key.rpartition(".")[::2]
+    siblings = [name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == parent]
+    for known in (siblings, [name.rpartition(".")[2] for name in names]) if near else ():
+        if alike := get_close_matches(word, known, n=1):
+            within = f"{parent}.{alike[0]}" if known is siblings and parent else alike[0]
+            return with_value(same_option(names, within)[0], value)
+    return ""
+
+
+def choices_of(config: str, overrides: Sequence[str]) -> dict[str, str]:
+    """The choice of each group of a command, by its YAML file and the user's overrides."""
+    pairs = (each.lstrip("+").partition("=")[::2] for each in overrides)
+    groups = command_groups(config)
+    return groups | {group: choice for group, choice in pairs if group in groups}
+
+
+def same_option(names: Sequence[str], key: str) -> list[str]:
+    """The options that end in the last word of a key, of the trainer first.
+
+    If all words of the key stand in some of them, in order, these options alone.
+    """
+    if key in names:
+        return [key]
+    meant = SYNONYMS.get(key.rpartition(".")[2], key)
+    last = meant if meant in names else meant.rpartition(".")[2]
+    same = [name for name in names if last in (name, name.rpartition(".")[2])]
+    whole = [name for name in same if holds_words(name, meant)]
+    return sorted(whole or same, key=lambda name: not name.startswith("trainer."))
+
+
+def holds_words(name: str, key: str) -> bool:
+    """Whether the words of a key stand in a name with dots, in order."""
+    words = iter(name.split("."))
+    return all(word in words for word in key.split("."))
+
+
+def other_choice(key: str, value: str | None, chosen: Mapping[str, str]) -> str:
+    """The choice of a group that has an option which the chosen one lacks, with the option.
+
+    A group that the key names comes first, and then the data.
+    """
+    groups = [group for group in chosen if chosen[group] != NO_CHOICE]
+    for group in sorted(groups, key=lambda group: (not holds_words(key, group), group != "data")):
+        for choice in group_files(group):
+            if not (found := same_option(list(choice_options(group, choice)), key)):
+                continue
+            if group == "data" and found[0] in ("data.path", "data.name") and value:
+                return source_override(value)
+            return f"{group}={choice} {with_value(found[0], value)}"
+    return ""
+
+
+def source_override(path: str) -> str:
+    """The overrides that read images from a file or folder."""
+    name = str(user_path(path)).lower()
+    source = next((each for end, each in SOURCES.items() if re.search(f"({end})$", name)), "")
+    return with_value(source or "data=folder data.path", path)
+
+
+def with_value(name: str, value: str | None) -> str:
+    """An override as it is typed in a shell, or the bare name if there is no value."""
+    *before, name = name.split(" ")
+    return name if value is None else " ".join([*before, shlex.quote(f"{name}={value}")])
+
+
+def near_choice(group: str, choice: str, known: Sequence[str]) -> str:
+    """The override for a choice that a group lacks: a choice that is alike, or the user's files."""
+    if group == "data" and user_path(choice).exists():
+        return source_override(choice)
+    begun = [each for each in known if choice and each.startswith(choice)]
+    meant = begun or get_close_matches(choice, known, n=1)
+    return " or ".join(f"{group}={each}" for each in meant[:MOST])

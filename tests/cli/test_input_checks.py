@@ -1,0 +1,71 @@
+"""Missing values and paths: told before torch is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from ddpm_cli.cli.input_checks import check_inputs
+
+CASES = [
+    ("sample", [], "ckpt must be given: checkpoint of ddpm-train, such as outputs/.../checkpoints/"
+                   "last.safetensors"),
+    ("export", [], "ckpt must be given: checkpoint of ddpm-train, of any format; out must be "
+                   "given: the new file, such as mine.safetensors"),
+    ("sample", ["ckpt=nowhere"], "there is no checkpoint at 'nowhere'"),
+    ("sample", ["ckpt=photos"], "there is no checkpoint in the folder 'photos'"),
+    ("evaluate", ["ckpt=x.safetensors", "generated=no"],
+     "generated must be a folder or a file, but there is none at 'no'"),
+    ("sample", ["ckpt=x.safetensors", "inpaint=photos"], "inpaint must be a file, but 'photos' is "
+                                                         "a folder"),
+    ("report", ["run=photo"], "run must be a folder, but there is none at 'photo'; did you mean "
+                              "'photos'?"),
+    ("train", ["resume=nowhere"], "there is no checkpoint at 'nowhere'"),
+    ("train", ["recipe=nowhere"], "there is no checkpoint at 'nowhere'"),
+    ("train", ["data=folder"], "data.path must be given: folder of the images"),
+    ("train", ["data=folder", "data.path=foto/x"], "data.path must be a folder, but there is none "
+                                                   "at 'foto/x'"),
+    ("data", ["data=archive", "data.path=a.zip"], "data.path must be a zip or tar file, or a "
+                                                  "pattern of some, but there is none at 'a.zip'"),
+    ("compare", ["ckpt=x.safetensors", "data=arrays", "data.path=a.npz"],
+     "data.path must be an .npy, .npz or IDX file, but there is none at 'a.npz'"),
+    ("train", ["data=folder", "data.path=photos", "data.labels=l.csv"],
+     "data.labels must be a file, but there is none at 'l.csv'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "arguments", "told"), CASES)
+def test_what_is_missing_is_told(command, name, arguments, told):
+    Path("photos").mkdir()
+    Path("x.safetensors").write_bytes(b"1")
+    outcome = command(name, *arguments)
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", f"error: {told}\n")
+    assert not Path("outputs").exists()
+
+
+PROBE = """
+import sys
+from ddpm_cli.cli import train
+for arguments in ["resume=x"], ["recipe=x"], ["data=folder"], ["data=folder", "data.path=x"]:
+    sys.argv[1:] = arguments
+    try:
+        train()
+    except SystemExit as end:
+        assert end.code == 1, arguments
+assert "torch" not in sys.modules, "torch was imported"
+"""
+
+
+def test_what_is_missing_is_told_before_torch_is_imported(tmp_path):
+    outcome = subprocess.run([sys.executable, "-c", PROBE], cwd=tmp_path, check=False)
+    assert outcome.returncode == 0
+
+
+@pytest.mark.parametrize("path", ["hf://owner/name", "shards/{000..012}.tar", "*.tar"])
+def test_an_address_and_a_pattern_are_left_to_their_readers(path):
+    name = "ckpt" if path.startswith("hf:") else "data.path"
+    cfg = OmegaConf.create({"data": {"_target_": "ddpm_cli.data.archive"}})
+    OmegaConf.update(cfg, name, path)
+    check_inputs("sample", cfg, {})
