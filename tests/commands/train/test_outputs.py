@@ -177,6 +177,7 @@ def test_a_damaged_checkpoint_of_later_steps_never_pushes_out_a_good_one(command
 
 def test_a_disk_that_is_full_from_the_start_is_told_in_one_line(command, monkeypatch):
     monkeypatch.setattr("ddpm_cli.run_folder.logger.save_png", fails)
+    monkeypatch.setattr("ddpm_cli.commands.train.command.save_text", fails)
     outcome = command("train", *TINY, "trainer.steps=0", "hydra.run.dir=run", "resume=auto")
     assert outcome.code == 1
     assert outcome.err.count("\n") == 1
