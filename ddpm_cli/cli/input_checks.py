@@ -22,7 +22,7 @@ KINDS: dict[str, Kind] = {
     "run": FOLDER,
     "generated": ("a folder or a file", Path.exists),
 }
-ARCHIVES: Kind = ("a zip or tar file, or a pattern of some", Path.is_file)
+ARCHIVES: Kind = ("a zip or tar file, or a pattern of some (*, ?, {000..012})", Path.is_file)
 SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
     "ddpm_cli.data.folder": FOLDER,
     "ddpm_cli.data.archive": ARCHIVES,
