@@ -22,6 +22,7 @@ FLAGS_WITH_VALUE = (
 OF_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 ALIKE = 0.7  # how alike a flag must be to be meant
 NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
+ADDRESS = "://"  # what an address holds and a path does not
 BARE_PATHS = {  # the option that a path alone is for, by the YAML file of a command
     **dict.fromkeys(("sample", "eval", "compare", "info", "export"), "ckpt"),
     **{"report": "run", "plot": "runs", "sweep": "show"},
@@ -92,15 +93,20 @@ def bare_paths(config: str, words: Sequence[str], bare: Sequence[str]) -> list[s
     option = BARE_PATHS.get(config)
     is_given = any(each.startswith(f"{option}=") for each in words)
     most = 1 if option != "runs" else len(bare)
-    paths = [Path(word) for word in bare if user_path(word).exists()]
+    paths = [word for word in bare if ADDRESS in word or user_path(word).exists()]
     if bare and (option is None or is_given or not len(paths) == len(bare) <= most):
-        word = next((each for each in bare if Path(each) not in paths), bare[0])
+        word = next((each for each in bare if each not in paths), bare[0])
         advice = meant_words(config, words, word)
         advice = f"; did you mean {advice}?" * bool(advice)
         raise ValueError(f"arguments are OPTION=VALUE, but one is {word!r}{advice}")
     if option == "runs" and bare:
-        return [f"runs=[{','.join(path_override('', path)[1:] for path in paths)}]"]
-    return [path_override(str(option), path) for path in paths]
+        return [f"runs=[{','.join(map(path_value, paths))}]"]
+    return [f"{option}={path_value(path)}" for path in paths]
+
+
+def path_value(path: str) -> str:
+    """A path or an address as the value of an option."""
+    return path if ADDRESS in path else path_override("", Path(path)).removeprefix("=")
 
 
 def meant_words(config: str, words: Sequence[str], word: str) -> str:
@@ -108,12 +114,12 @@ def meant_words(config: str, words: Sequence[str], word: str) -> str:
     following = [each for each in words[words.index(word) + 1 :][:1] if "=" not in each]
     if word == "help":
         return "--help"
-    if NAME.fullmatch(word) and not user_path(word).exists():
+    if NAME.fullmatch(word) and (following or not user_path(word).exists()):
         value = (following or ["true"])[0]
         if meant := meant_override(config, word, value, words, near=False):
             return meant
     if option := BARE_PATHS.get(config):
-        value = path_override(option, Path(word)).partition("=")[2]
+        value = path_value(word)
         return with_value(option, f"[{value}]" if option == "runs" else value)
     path = user_path(word)
     if config == "train" and is_checkpoint(path):

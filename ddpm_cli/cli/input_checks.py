@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ KINDS: dict[str, Kind] = {
     "run": FOLDER,
     "generated": ("a folder or a file", Path.exists),
 }
-ARCHIVES: Kind = ("a zip or tar file, or a pattern of some", Path.is_file)
+ARCHIVES: Kind = ("a zip or tar file, or a pattern of some (*, ?, {000..012})", Path.is_file)
 SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
     "ddpm_cli.data.folder": FOLDER,
     "ddpm_cli.data.archive": ARCHIVES,
@@ -71,9 +72,9 @@ def path_fault(text: str) -> str:
     if text and path.exists():
         return f"{text!r} is a {'folder' if path.is_dir() else 'file'}"
     near = list[str]()
-    if text and path.parent.is_dir():
-        with os.scandir(path.parent) as entries:
-            names = [entry.name for entry in islice(entries, MOST_NAMES)]
-        near = get_close_matches(path.name, names, n=1)
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        near = get_close_matches(
+            path.name, (each.name for each in islice(entries, MOST_NAMES)), n=1
+        )
     advice = f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
     return f"there is none at {text!r}{advice}"

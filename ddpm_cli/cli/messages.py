@@ -61,7 +61,8 @@ def unknown_option(key: str, known: Sequence[str], config: str, arguments: Seque
     typed = (each.lstrip("+").partition("=") for each in arguments)
     pairs = [(name, value) for name, _, value in typed if f"{name}.".startswith(f"{key}.")]
     name, value = pairs[0] if pairs else (key, None)
-    if meant := meant_override(config, name, value, arguments) if config else "":
+    is_ours = config and not key.startswith("hydra.")
+    if meant := meant_override(config, name, value, arguments) if is_ours else "":
         choice = choices_of(config, arguments).get(group := name.partition(".")[0])
         of_choice = f" of {group}={choice}" * meant.startswith(f"{group}=")
         return f"{name} is not an option{of_choice}{advice(meant)}"

@@ -117,6 +117,7 @@ def near_choice(group: str, choice: str, known: Sequence[str]) -> str:
     """The override for a choice that a group lacks: a choice that is alike, or the user's files."""
     if group == "data" and user_path(choice).exists():
         return source_override(choice)
-    begun = [each for each in known if choice and each.startswith(choice)]
+    begun = sorted(each for each in known if choice and each.startswith(choice))
     meant = begun or get_close_matches(choice, known, n=1)
-    return " or ".join(f"{group}={each}" for each in meant[:MOST])
+    sign = "+" * (group == "experiment")
+    return " or ".join(f"{sign}{group}={each}" for each in meant[:MOST])

@@ -89,6 +89,7 @@ def test_words_that_are_not_the_one_path_are_told(photos, config, arguments, tol
     ("config", "arguments", "parsed"),
     [
         ("sample", ["run", "n=4"], ["n=4", "ckpt=run"]),
+        ("sample", ["hf://owner/name@v1"], ["ckpt=hf://owner/name@v1"]),
         ("report", ["run"], ["run=run"]),
         ("sweep", ["run"], ["show=run"]),
         ("plot", ["run", "photos"], ["runs=[run,photos]"]),

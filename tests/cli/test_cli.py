@@ -94,7 +94,7 @@ def photographs(tmp_path):
             ["+experiment=cifar10"],
             "experiment=cifar10 is not a choice; there are celeba64, cifar10_ho2020, "
             "cifar10_iddpm, digits_conditional, flowers128, flowers_tutorial, small_data; did you "
-            "mean experiment=cifar10_ho2020 or experiment=cifar10_iddpm?",
+            "mean +experiment=cifar10_ho2020 or +experiment=cifar10_iddpm?",
         ),
         (
             ["seed=1,2"],

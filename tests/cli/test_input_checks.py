@@ -28,7 +28,7 @@ CASES = [
     ("train", ["data=folder", "data.path=foto/x"], "data.path must be a folder, but there is none "
                                                    "at 'foto/x'"),
     ("data", ["data=archive", "data.path=a.zip"], "data.path must be a zip or tar file, or a "
-                                                  "pattern of some, but there is none at 'a.zip'"),
+     "pattern of some (*, ?, {000..012}), but there is none at 'a.zip'"),
     ("compare", ["ckpt=x.safetensors", "data=arrays", "data.path=a.npz"],
      "data.path must be an .npy, .npz or IDX file, but there is none at 'a.npz'"),
     ("train", ["data=folder", "data.path=photos", "data.labels=l.csv"],
