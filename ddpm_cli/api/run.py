@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.model import Model, Weights, load
-from ddpm_cli.checkpoints import newest_first
+from ddpm_cli.checkpoints import Checkpoint, newest_first
 from ddpm_cli.cli.outcome import invocation_of, named_folders, remove_if_empty
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.commands.train import command
@@ -29,7 +29,7 @@ from ddpm_cli.run_folder.numbers import last_and_lowest
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
 Overrides: TypeAlias = str | Sequence[str] | Mapping[str, object]
-CONFIG_DIR = "--config-dir="
+OWN_YAML = "--config-dir="
 TURN = Lock()
 
 
@@ -37,13 +37,14 @@ TURN = Lock()
 class TrainingRun:
     """A run that has ended, in the folder that holds its checkpoints, numbers and report.
 
-    checkpoint: the last one. stopped: whether a signal or the caller ended the run early.
-    numbers: the last number of every metric. lowest: the lowest number of every metric.
+    checkpoint: the last one, of the step `step`. stopped: whether a signal or the caller ended the
+    run early. numbers, lowest: the last and the lowest number of every metric in metrics.jsonl.
     trust: the user's own modules that the run names. A notebook shows the last samples.
     """
 
     folder: Path
     checkpoint: Path
+    step: int
     stopped: bool
     numbers: Mapping[str, float] = field(repr=False)
     lowest: Mapping[str, float] = field(repr=False)
@@ -97,19 +98,20 @@ def train(
         finally:
             CALLER.reset(token)
             remove_if_empty(where, kept)
-        numbers, trust = last_and_lowest(where), tuple(invocation.trust)
-        return TrainingRun(where, newest_first(where)[0], not finished, *numbers, trust)
+        path, numbers, trust = newest_first(where)[0], last_and_lowest(where), invocation.trust
+        step = Checkpoint.load(path, parts=()).step
+        return TrainingRun(where, path, step, not finished, *numbers, tuple(trust))
 
 
 def command_line(
     overrides: Overrides, folder: str | Path | None, config_dir: str | Path | None
 ) -> tuple[list[str], Path | None]:
     """The overrides of `ddpm-train`, those of a recipe among them, and the user's YAML files."""
-    flags = [] if config_dir is None else [f"{CONFIG_DIR}{user_path(config_dir)}"]
+    flags = [] if config_dir is None else [f"{OWN_YAML}{user_path(config_dir)}"]
     named = [] if folder is None else [path_override("hydra.run.dir", user_path(folder))]
     arguments = with_recipe([*flags, *texts(overrides), *named])
-    own = [Path(each[len(CONFIG_DIR) :]) for each in arguments if each.startswith(CONFIG_DIR)]
-    return [each for each in arguments if not each.startswith(CONFIG_DIR)], next(iter(own), None)
+    own = [Path(each[len(OWN_YAML) :]) for each in arguments if each.startswith(OWN_YAML)]
+    return [each for each in arguments if not each.startswith(OWN_YAML)], next(iter(own), None)
 
 
 def texts(overrides: Overrides) -> list[str]:
@@ -118,10 +120,14 @@ def texts(overrides: Overrides) -> list[str]:
         return shlex.split(overrides)
     if not isinstance(overrides, Mapping):
         return list(overrides)
-    values = {
-        name: str(value) if isinstance(value, Path) else value for name, value in overrides.items()
-    }
-    return [f"{name}={override_value(value)}" for name, value in values.items()]
+    return [f"{name}={override_value(plain_value(value))}" for name, value in overrides.items()]
+
+
+def plain_value(value: object) -> object:
+    """A value as YAML knows it: a path is a text, a tuple a list."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def event_for(cfg: DictConfig, stop: Event | None) -> Event | None:

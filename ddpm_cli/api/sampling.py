@@ -55,7 +55,10 @@ def sample_defaults(sampler: str) -> dict[str, Any]:
 def draw_into_memory(
     denoiser: Denoiser, checkpoint: Checkpoint, cfg: DictConfig, *, verbose: bool
 ) -> Bytes:
-    """Draw the images of a configuration of `ddpm-sample` by a denoiser that is loaded already."""
+    """Draw the images of a configuration of `ddpm-sample` by a denoiser that is loaded already.
+
+    Images of `indices` come in the order of the indices.
+    """
     options = parse_options(cfg, Options, groups=["sampler"], beside=OF_IMAGES)
     generation = bind_options(GenerationOptions, cfg)()
     if generation.precision != "fp32":  # the weights of the model stay as they are
@@ -67,4 +70,4 @@ def draw_into_memory(
     if batch == "auto":
         batch = choose_batch_size(generator, len(wanted), NOWHERE)
     images = draw_missing(generator, NOWHERE, wanted, batch, set(), wanted, ALONE, verbose=verbose)
-    return torch.stack([images[index] for index in wanted])
+    return torch.stack([images[index] for index in options.indices or wanted])

@@ -78,7 +78,7 @@ def stop_on_signals(group: ProcessGroup) -> Iterator[StopRequest]:
     if CALLER.get() is None and not stop_signals():
         raise ValueError(
             "a run is stopped by signals, which only the main thread of a process receives: "
-            "from another thread, start ddpm-train as a process, by subprocess.run"
+            "from another thread, call ddpm_cli.train, or start ddpm-train as a process"
         )
     stop = StopRequest(alone=group.count == 1)
     early = interrupt if stop.alone or parent_process() is None else signal.SIG_DFL

@@ -46,7 +46,7 @@ def drawn_by_command(command, ckpt, *options):
     [
         (["n=5", "seed=3", "batch=2"], {"n": 5, "seed": 3, "batch": 2}),
         (["n=2", "sampler=ancestral"], {"n": 2, "sampler": "ancestral"}),
-        (["indices=[7,2]", "sampler.eta=0.5"], {"indices": (7, 2), "eta": 0.5}),
+        (["indices=[2,7]", "sampler.eta=0.5"], {"indices": (2, 7), "eta": 0.5}),
         (["n=2", "precision=bf16", "weights=raw"], {"n": 2, "precision": "bf16"}),
         (["n=2", "start=a.png", "strength=0.7"], {"n": 2, "start": Path("a.png"), "strength": 0.7}),
     ],
@@ -58,6 +58,12 @@ def test_images_are_those_of_the_command(command, trained, typed, given):
     images = model.sample(**given, **STEPS)
     assert images.dtype == torch.uint8
     assert images.equal(drawn_by_command(command, trained, "sampler.steps=3", *typed))
+
+
+def test_images_come_in_the_order_of_their_indices(model):
+    images = model.sample(indices=[3, 0, 3], **STEPS)
+    assert images.flip(0).equal(images)
+    assert images[1].equal(model.sample(1, **STEPS)[0])
 
 
 def test_labels_and_guidance_are_those_of_the_command(command, conditional, labelled):

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 
 import ddpm_cli
-from ddpm_cli.api.run import TURN
+from ddpm_cli.api.run import TURN, texts
 from ddpm_cli.checkpoints import Checkpoint
 
 SCHEDULE = """
@@ -64,7 +64,7 @@ def test_a_run_is_that_of_the_command_and_a_program_keeps_its_own_state(trained)
         assert handlers == (logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT))
     assert have_equal_weights(run.checkpoint, trained)
     assert run.folder.parts[-3] == "outputs"
-    assert (run.stopped, run.numbers["step"]) == (False, 4)
+    assert (run.stopped, run.step, run.numbers["step"]) == (False, 4, 4)
     assert run.lowest["held_out"] <= run.numbers["held_out"]
 
 
@@ -72,9 +72,9 @@ def test_an_event_stops_a_run_in_a_thread_and_the_run_resumes_exactly(trained):
     options, stop = [*TINY, "trainer.steps=4"], Event()
     stop.set()
     run = in_thread(lambda: ddpm_cli.train(options, folder="run", stop=stop))
-    assert (run.stopped, run.checkpoint.stem) == (True, "step_00000001")
+    assert (run.stopped, run.step) == (True, 1)
     run = in_thread(lambda: ddpm_cli.train(" ".join([*options, "resume=auto"]), folder="run"))
-    assert (run.stopped, run.checkpoint.stem) == (False, "step_00000004")
+    assert (run.stopped, run.step) == (False, 4)
     assert have_equal_weights(run.checkpoint, trained)
 
 
@@ -116,6 +116,13 @@ def test_what_a_call_alone_can_get_wrong_is_refused(options, message):
         ddpm_cli.train(["trainer=ddp", "trainer.processes=2"], **options)
 
 
+def test_values_of_a_mapping_need_no_quotes():
+    values = {"data.path": Path("my photos"), "model.network.dim_mults": (1, 2), "resume": None}
+    expected = ["data.path='my photos'", "model.network.dim_mults=[1,2]", "resume=null"]
+    assert texts({**values, "seed": 3}) == [*expected, "seed=3"]
+    assert texts("seed=3 'model.network.dim_mults=[1, 2]'")[1] == "model.network.dim_mults=[1, 2]"
+
+
 def test_a_second_run_beside_the_first_is_refused():
     with TURN, pytest.raises(ValueError, match="one run at a time trains in a process; start"):
         ddpm_cli.train()
@@ -123,7 +130,7 @@ def test_a_second_run_beside_the_first_is_refused():
 
 def test_a_notebook_shows_numbers_and_samples(trained):
     folder = trained.parents[1]
-    run = ddpm_cli.TrainingRun(folder, trained, False, {"held_out": 0.5}, {})
+    run = ddpm_cli.TrainingRun(folder, trained, 4, False, {"held_out": 0.5}, {})
     page = run._repr_html_()
     assert '<img alt="samples" src="data:image/png;base64,' in page
     assert "<td>held_out</td><td>0.5</td>" in page

@@ -7,9 +7,9 @@ from PIL import Image
 
 import ddpm_cli
 
-options = {"trainer.steps": 4, "model.network.dim": 8, "trainer.batch_size": 16}
-run = ddpm_cli.train(options, folder="my run")
-print(run.checkpoint, run.numbers["held_out"])
+tiny = {"model.network.dim": 8, "model.network.dim_mults": [1, 2], "sampler.steps": 3}
+run = ddpm_cli.train({"trainer.steps": 4, "trainer.batch_size": 16, **tiny}, folder="my run")
+print(run.step, run.checkpoint, run.numbers["held_out"])
 model = assert_type(ddpm_cli.load(run.checkpoint, device="cpu"), ddpm_cli.Model)
 images = assert_type(model.sample(4, seed=3, sampler="ddim", steps=3), torch.Tensor)
 ddpm_cli.image_grid(images, columns=2).save("samples.png")

@@ -48,7 +48,7 @@ def test_training_says_what_to_do_in_place_of_a_thread(in_thread):
     outcome = in_thread("train", *TINY, "trainer.steps=1", "hydra.run.dir=out")
     told = (
         "a run is stopped by signals, which only the main thread of a process receives: from "
-        "another thread, start ddpm-train as a process, by subprocess.run"
+        "another thread, call ddpm_cli.train, or start ddpm-train as a process"
     )
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
     assert not Path("out").exists()
