@@ -16,5 +16,6 @@ from ddpm_cli.checkpoints.folder import (
     newest_readable,
     write_and_prune,
 )
+from ddpm_cli.checkpoints.published import checkpoint_path
 from ddpm_cli.checkpoints.staging import StagingBuffers
 from ddpm_cli.checkpoints.tensor_names import split_optimizer, tensors_by_name

@@ -23,7 +23,7 @@ MODULES = {  # the module of each command, and its YAML file
     "data": ("ddpm_cli.commands.data.command", "data"),
     "doctor": ("ddpm_cli.commands.doctor", "train"),
     "evaluate": ("ddpm_cli.commands.evaluate.command", "eval"),
-    "export": ("ddpm_cli.commands.export", "export"),
+    "export": ("ddpm_cli.commands.export.command", "export"),
     "info": ("ddpm_cli.commands.info", "info"),
     "plot": ("ddpm_cli.commands.plot", "plot"),
     "report": ("ddpm_cli.commands.report", "report"),

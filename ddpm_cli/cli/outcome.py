@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
+from ddpm_cli.cli.pinning import pin_checkpoints
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
@@ -90,7 +91,7 @@ def call(job: Job, cfg: DictConfig) -> object:
     """Call a job. Full memory becomes a ValueError if the job itself does not turn it into one."""
     quiet_other_packages()  # Hydra's logging shows their information
     try:
-        return job(cfg, read_invocation(cfg))
+        return job(pin_checkpoints(cfg), read_invocation(cfg))
     except (MemoryError, RuntimeError) as error:
         hardware = import_module("ddpm_cli.hardware")
         if not hardware.is_out_of_memory(error):

@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Sequence
 from importlib import import_module
 
-from ddpm_cli.files import user_path
-
 FROM_THE_USER = ("trust", "--config-dir")  # which no file can give
 
 
@@ -19,7 +17,8 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if len(named) > 1:
         raise ValueError(f"recipe must be one checkpoint, but {len(named)} are given")
-    path = user_path(named[0].removeprefix("recipe=").strip("'\""))
+    text = named[0].removeprefix("recipe=").strip("'\"")
+    path = import_module("ddpm_cli.checkpoints.published").checkpoint_path(text)
     checkpoint = import_module("ddpm_cli.checkpoints").Checkpoint.load(path, parts=())
     typed = import_module("ddpm_cli.reports.reproduce").recipe_overrides(checkpoint)
     if checkpoint.config_dir:
@@ -29,7 +28,7 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     typed = [each for each in typed if not given & {option_of(each), group_of(each)}]
     if foreign := [each for each in typed if option_of(each) in FROM_THE_USER]:
         needed = shlex.join(foreign)
-        raise ValueError(f"recipe={path} needs {needed}, which only you can give")
+        raise ValueError(f"recipe={text} needs {needed}, which only you can give")
     overrides = [each for each in rest if each[:1] == "~" or (each[:1] != "-" and "=" in each)]
     flags = [each for each in rest if each not in overrides]  # Hydra wants these in one place
     return [*flags, *typed, *overrides]

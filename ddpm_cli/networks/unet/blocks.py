@@ -26,7 +26,7 @@ class Pointwise(nn.Conv2d):
     def product(self, x: Positions, *, channels_last: bool = False) -> Positions:
         """The output at all positions; one product an image reads any layout, and writes either."""
         # Autocast would cast the weight once an image.
-        weight = self.weight.to(x.dtype).flatten(1).expand(len(x), -1, -1)
+        weight = self.weight.to(x.dtype).flatten(1).expand(x.shape[0], -1, -1)
         bias = weight.new_zeros(1) if self.bias is None else self.bias
         if not channels_last:
             return torch.baddbmm(bias[:, None], weight, x)
