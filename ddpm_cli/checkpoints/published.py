@@ -22,8 +22,8 @@ def checkpoint_path(text: str) -> Path:
     )
 
 
-def pinned(text: str) -> str:
-    """A checkpoint as the user names it; a model on the hub by its commit, which is fetched."""
+def pin_revision(text: str) -> str:
+    """Fetch a model of the hub, and name it by its commit; return a path as the user names it."""
     return path_text(checkpoint_path(text)) if is_address(text) else text
 
 

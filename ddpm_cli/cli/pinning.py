@@ -18,5 +18,5 @@ def pin_checkpoints(cfg: DictConfig) -> DictConfig:
     for name in CHECKPOINTS:
         text: Any = OmegaConf.select(cfg, name, throw_on_missing=False)
         if isinstance(text, str) and is_address(text):
-            cfg[name] = import_module("ddpm_cli.checkpoints.published").pinned(text)
+            cfg[name] = import_module("ddpm_cli.checkpoints.published").pin_revision(text)
     return cfg

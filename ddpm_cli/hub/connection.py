@@ -46,10 +46,10 @@ def hub_errors(task: str) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        raise ValueError(f"{task}: {failure_text(error)}") from error
+        raise ValueError(f"{task}: {hub_failure(error)}") from error
 
 
-def failure_text(error: Exception) -> str:
+def hub_failure(error: Exception) -> str:
     """An error of the hub in one line, with the remedy where a token is missing or refused.
 
     The hub answers a request without a token as if a private model did not exist.
@@ -61,5 +61,5 @@ def failure_text(error: Exception) -> str:
     if status == MISSING:
         return f"the hub has none of this name or revision; if it is private or gated, {TOKEN}"
     said = getattr(error, "server_message", None) or str(error) or type(error).__name__
-    cause = f" {failure_text(error.__cause__)}" if isinstance(error.__cause__, Exception) else ""
+    cause = f" {hub_failure(error.__cause__)}" if isinstance(error.__cause__, Exception) else ""
     return " ".join(f"{said}{cause}".split())

@@ -89,6 +89,14 @@ def test_info_counts_the_parameters_of_an_export_and_raw_weights_are_refused(com
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
 
 
+def test_no_run_goes_on_from_an_export(command, trained):
+    assert command("export", f"ckpt={trained}", "out=mine").code == 0
+    outcome = command("train", "resume=mine/model.safetensors", "hydra.run.dir=run")
+    told = "is an export, which holds the EMA alone: no run goes on from it, but recipe=mine/model"
+    assert outcome.code == 1
+    assert told in outcome.err
+
+
 def test_without_a_licence_the_card_says_so(command, trained):
     assert command("export", f"ckpt={trained}", "out=mine").code == 0
     card = Path("mine/README.md").read_text()

@@ -8,11 +8,13 @@ import yaml
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints.published import MODEL
 from ddpm_cli.console import printable
 from ddpm_cli.reports.reproduce import train_command
 from ddpm_cli.run_folder.evaluations import evaluation_rows
 from ddpm_cli.run_folder.facts import read_facts
 
+PROGRAM, PICTURE = "model.pt2", "samples.png"
 TAGS = ["ddpm", "diffusion", "unconditional-image-generation"]
 HUB_LICENCES = {  # names that the hub knows; it files any other under `other`
     *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "wtfpl", "cc0-1.0"),
@@ -23,10 +25,10 @@ HUB_LICENCES = {  # names that the hub knows; it files any other under `other`
 }
 LONGEST = 500  # characters of a fact from the run's folder
 FILES = {
-    "model.safetensors": "the moving average (EMA) of the weights and the recipe: a checkpoint of "
+    MODEL: "the moving average (EMA) of the weights and the recipe: a checkpoint of "
     "ddpm-cli, format 5, without the state of its training",
-    "samples.png": "samples that the run drew by the EMA",
-    "model.pt2": "the network as a program of `torch.export`",
+    PICTURE: "samples that the run drew by the EMA",
+    PROGRAM: "the network as a program of `torch.export`",
 }
 
 
@@ -43,17 +45,17 @@ def card_text(
 
     files: the files beside the card. repository: the model's OWNER/NAME on the hub, if known.
     """
-    ckpt = "model.safetensors" if repository is None else f"hf://{repository}"
+    ckpt = MODEL if repository is None else f"hf://{repository}"
     parts = [
         front_matter(licence),
         f"# {printable(name)}",
-        summary(checkpoint),
-        *["![samples](samples.png)"] * ("samples.png" in files),
+        model_text(checkpoint),
+        *[f"![samples]({PICTURE})"] * (PICTURE in files),
         "## Use",
         code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64", "sh"),
         "## Files",
         "\n".join(f"- `{each}`: {FILES[each]}" for each in files),
-        *[program_text(checkpoint)] * ("model.pt2" in files),
+        *[program_text(checkpoint)] * (PROGRAM in files),
         "## Training data",
         data_text(checkpoint, run),
         "## Recipe",
@@ -91,7 +93,7 @@ def licence_text(licence: str | None) -> str:
     return f"{licence.strip()}, as its owner says."
 
 
-def summary(checkpoint: Checkpoint) -> str:
+def model_text(checkpoint: Checkpoint) -> str:
     """The model in one sentence."""
     channels, height, width = checkpoint.shape
     count = sum(each.numel() for each in checkpoint.part("ema").values())
@@ -148,26 +150,24 @@ def figure(value: Any) -> str:
 def program_text(checkpoint: Checkpoint) -> str:
     """How to call the program."""
     model: Any = checkpoint.config.model
+    conditional = bool(model.get("conditional"))
+    call = f"network(x_t, t{', label' * conditional})"
+    lines = f"""import torch
+
+network = torch.export.load("{PROGRAM}").module()
+output = {call}"""
+    label = " label is int64 [B], -1 for none." * conditional
+    learned = "; the second half of its channels is the variance" * (
+        model.get("variance") == "learned"
+    )
     size = ", ".join(map(str, checkpoint.shape))
-    label = ", label)` with label int64 [B], -1 for none" if model.get("conditional") else ")`"
-    variance = (
-        "; the second half of its channels is the variance"
-        if model.get("variance") == "learned"
-        else ""
-    )
-    lines = [
-        "import torch",
-        'network = torch.export.load("model.pt2").module()',
-        f"output = network(x_t, t{', label' * bool(model.get('conditional'))})",
-    ]
-    meaning = (
-        f"`network(x_t, t{label} takes x_t [B, {size}] in fp32 for any B, and t [B] in fp32, the "
-        f"paper's time less 1 (from 0). It returns {model.get('predicts', 'eps')}{variance}. The "
-        "schedule stands in the recipe."
-    )
-    return f"{code(chr(10).join(lines), 'python')}\n\n{meaning}"
+    return f"""{code(lines, "python")}
+
+x_t is fp32 [B, {size}] for any B; t is fp32 [B], the paper's time less 1.{label}
+The output is {model.get("predicts", "eps")}{learned}. The schedule stands in the recipe."""
 
 
 def code(text: str, language: str) -> str:
     """A text as a block of code, which no line in it can end."""
-    return f"```{language}\n{text.strip().replace('```', chr(39) * 3)}\n```"
+    closed = text.strip().replace("```", "'''")
+    return f"```{language}\n{closed}\n```"

@@ -6,14 +6,14 @@ import torch
 
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
 from ddpm_cli.checkpoints.published import MODEL
-from ddpm_cli.commands.export.card import card_text, licence_fields
+from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_fields
 from ddpm_cli.commands.export.program import write_program
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.files import load_text, save_text, write_folder
 from ddpm_cli.run_folder.evaluations import run_of
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
-CARD, PROGRAM, PICTURE = "README.md", "model.pt2", "samples.png"
+CARD = "README.md"
 
 
 def write_model_folder(
