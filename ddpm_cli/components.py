@@ -93,6 +93,8 @@ def load_denoiser(
     so that a network that does not fit the weights is refused before it takes memory.
     """
     state = checkpoint.part(WEIGHTS[weights])
+    if not state:
+        raise ValueError(f"weights={weights}: {checkpoint.source} has none (an export has the EMA)")
     config = checkpoint.config.copy()
     config.trust = trust
     shape, classes = checkpoint.shape, len(checkpoint.classes)

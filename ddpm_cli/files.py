@@ -41,6 +41,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
+    """Write a new folder beside its place and move it there, as `write_atomically` does a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{secrets.token_hex(8)}-{path.name}")
+    partial.mkdir()
+    try:
+        fill(partial)
+        os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def save_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8."""
     write_atomically(path, lambda partial: partial.write_bytes(text.encode()))

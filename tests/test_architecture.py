@@ -29,6 +29,7 @@ LEVELS = [  # of rooms, from the top down
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",
     "data networks parallel rendering diffusion schedules images",
+    "hub",
     "config console hardware pixels seeds versions",
     "text files even_indices shapes process checkpoint_paths",
 ]
@@ -62,6 +63,8 @@ OWNERS = {  # where the name of a file may stand, by the name
     "step_*.safetensors": "checkpoints",
     "last.safetensors": "checkpoint_paths",
     "best.safetensors": "checkpoint_paths",
+    "model.safetensors": "checkpoints",
+    "model.pt2": "commands/export",
     "samples.json": "generation",
     "index.csv": "generation",
     "sweep.json": "sweeps",

@@ -20,6 +20,7 @@ from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
 from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
 from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
 from ddpm_cli.console import fact
+from ddpm_cli.hub.address import path_text
 from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.versions import package_version
 
@@ -102,6 +103,11 @@ class Checkpoint:
     def step_text(self) -> str:
         """The step in words, with noise of an old version."""
         return ", ".join(filter(None, [f"step {self.step:,}", self.noise_text]))
+
+    @property
+    def source(self) -> str:
+        """The file in words; for a model of the hub, its address with the commit."""
+        return path_text(self.path)
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of a part, by their own names. The part must have been read."""

@@ -11,8 +11,9 @@ import json
 import math
 import os
 from collections.abc import Collection, Mapping
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -63,7 +64,9 @@ def write_file(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, Tens
         except SafetensorError as error:
             raise OSError(str(error)) from error
         with partial.open("r+b") as file:
-            content = read_header(file)  # the library misses an error of the last bytes
+            content = read_header(
+                file, file_size(file)
+            )  # the library misses an error of the last bytes
             file.seek(8)
             place = file.read(MOST_BYTES).index(f"{MARK}{texts['checksum']}".encode())
             file.seek(8 + place + len(MARK))
@@ -80,22 +83,28 @@ def read_file(path: Path, parts: Collection[str]) -> tuple[dict[str, Any], dict[
     Verifies the header and these parts. Raises ValueError, OSError or SafetensorError.
     """
     with path.open("rb") as opened:
-        header = read_header(opened)
+        header = read_header(opened, file_size(opened))
         names = sorted(name for name in header if name.partition(".")[0] in parts)
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in names}
         if not os.path.samestat(path.stat(), os.fstat(opened.fileno())):
             return read_file(path, parts)  # a run in training has replaced it
-    texts = header[METADATA]
-    fields = {name: text if name in TEXTS else parse_json(text) for name, text in texts.items()}
-    check_format(fields.pop("format", None))
-    if fields.pop("checksum", None) != header_checksum(header):
-        raise DamagedError("the checksum of the header differs")
+    fields = header_fields(header)
     sums = fields.pop("checksums", None)
     for part in parts:
         if not isinstance(sums, dict) or sums.get(part) != checksum(tensors, part):
             raise DamagedError(f"the checksum of {part!r} differs")
     return fields, tensors
+
+
+def header_fields(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a header, after a check of its format and its checksum. Raises ValueError."""
+    texts = header[METADATA]
+    fields = {name: text if name in TEXTS else parse_json(text) for name, text in texts.items()}
+    check_format(fields.pop("format", None))
+    if fields.pop("checksum", None) != header_checksum(header):
+        raise DamagedError("the checksum of the header differs")
+    return fields
 
 
 def checksum(tensors: Mapping[str, Tensor], part: str) -> str:
@@ -113,9 +122,16 @@ def header_checksum(header: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_header(file: IO[bytes]) -> dict[str, Any]:
-    """Read the header of a file. Raises ValueError where another reader might see another file."""
-    size = os.fstat(file.fileno()).st_size
+def file_size(file: BufferedIOBase) -> int:
+    """The bytes of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def read_header(file: BufferedIOBase, size: int) -> dict[str, Any]:
+    """Read the header of a file of `size` bytes.
+
+    Raises ValueError where another reader might see another file.
+    """
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(MOST_BYTES, size - 8):
         raise DamagedError("the length of the header is impossible")

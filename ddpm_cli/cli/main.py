@@ -30,7 +30,7 @@ COMMANDS = {  # the function of each command, and the module that is imported wh
     "eval": "ddpm_cli.commands.evaluate.command:evaluate",
     "plot": "ddpm_cli.commands.plot:plot",
     "data": "ddpm_cli.commands.data.command:data",
-    "export": "ddpm_cli.commands.export:export",
+    "export": "ddpm_cli.commands.export.command:export",
     "report": "ddpm_cli.commands.report:report",
     "sweep": "ddpm_cli.commands.sweep.command:sweep",
 }

@@ -23,6 +23,7 @@ from ddpm_cli.cli.arguments import parse_arguments
 from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
+from ddpm_cli.cli.pinning import pin_checkpoints
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
@@ -97,7 +98,7 @@ def call(job: Job, cfg: DictConfig, config: str) -> object:
     invocation = read_invocation(cfg)
     check_inputs(config, cfg, HydraConfig.get().runtime.choices)
     try:
-        return job(cfg, invocation)
+        return job(pin_checkpoints(cfg), invocation)
     except (MemoryError, RuntimeError) as error:
         hardware = import_module("ddpm_cli.hardware")
         if not hardware.is_out_of_memory(error):

@@ -3,9 +3,11 @@
 import shlex
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from ddpm_cli.checkpoint_paths import existing_file
 from ddpm_cli.files import user_path
+from ddpm_cli.hub.address import is_address
 
 FROM_THE_USER = ("trust", "--config-dir")  # which no file can give
 
@@ -20,7 +22,8 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if len(named) > 1:
         raise ValueError(f"recipe must be one checkpoint, but {len(named)} are given")
-    path = existing_file(user_path(named[0].removeprefix("recipe=").strip("'\"")))
+    text = named[0].removeprefix("recipe=").strip("'\"")
+    path = existing_file(fetched_path(text) if is_address(text) else user_path(text))
     checkpoint = import_module("ddpm_cli.checkpoints").Checkpoint.load(path, parts=())
     typed = import_module("ddpm_cli.reports.reproduce").recipe_overrides(checkpoint)
     if checkpoint.config_dir:
@@ -30,8 +33,14 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     typed = [each for each in typed if not given & {option_of(each), group_of(each)}]
     if foreign := [each for each in typed if option_of(each) in FROM_THE_USER]:
         needed = shlex.join(foreign)
-        raise ValueError(f"recipe={path} needs {needed}, which only you can give")
+        raise ValueError(f"recipe={text} needs {needed}, which only you can give")
     return [*typed, *rest]
+
+
+def fetched_path(address: str) -> Path:
+    """The path of a model on the hub, which is fetched. Raises ValueError."""
+    path: Path = import_module("ddpm_cli.checkpoints.published").checkpoint_path(address)
+    return path
 
 
 def option_of(argument: str) -> str:

@@ -6,11 +6,10 @@ from dataclasses import KW_ONLY, dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, checkpoint_path
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to
-from ddpm_cli.files import user_path
 from ddpm_cli.reports.reproduce import train_command
 
 log = logging.getLogger(__name__)
@@ -26,17 +25,20 @@ class Options:
 
 def info(cfg: DictConfig, _: Invocation) -> None:
     """Log the content of the checkpoint."""
-    path = user_path(parse_options(cfg, Options).ckpt)
+    ckpt = parse_options(cfg, Options).ckpt
     with logging_to(None, aloud=True):
-        checkpoint = Checkpoint.load(path)
+        checkpoint = Checkpoint.load(checkpoint_path(ckpt))
         for line in checkpoint_lines(checkpoint):
             log.info("%s", line)
 
 
 def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     """The content of a checkpoint, line by line."""
-    parameters = sum(tensor.numel() for tensor in checkpoint.part("network").values())
+    weights = checkpoint.part("network") or checkpoint.part("ema")  # a published one has the EMA
+    parameters = sum(tensor.numel() for tensor in weights.values())
     shape = " x ".join(map(str, checkpoint.shape))
+    if checkpoint.source != str(checkpoint.path):
+        yield f"hub         {checkpoint.source}"
     yield (
         f"step        {checkpoint.step:,} of {checkpoint.steps:,}, "
         f"learning rate times {checkpoint.lr_scale:g}"

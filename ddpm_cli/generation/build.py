@@ -10,11 +10,10 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.console import printable
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.files import user_path
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, inversion_steps, invert_image
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
@@ -121,7 +120,7 @@ def load_guide(
     """
     if options.guide is None:
         return None
-    checkpoint = Checkpoint.load(user_path(options.guide), [WEIGHTS[options.weights]])
+    checkpoint = Checkpoint.load(checkpoint_path(options.guide), [WEIGHTS[options.weights]])
     denoiser = load_denoiser(checkpoint, weights=options.weights, device=device, trust=trust)
     network = prepare_for_sampling(denoiser.network, options.precision)
     denoiser = replace(denoiser, network=replay_on_cuda(network))

@@ -10,7 +10,6 @@ import torch
 from tqdm import tqdm
 
 from ddpm_cli import checkpoints
-from ddpm_cli.files import user_path
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.images import to_bytes
@@ -84,7 +83,7 @@ def class_names(generator: Generator, indices: Sequence[int]) -> list[str]:
 
 def file_hash(text: str) -> str:
     """The hash of a checkpoint, an image or a mask that the user names."""
-    path = user_path(text)
+    path = checkpoints.checkpoint_path(text)
     path = checkpoints.existing_file(path) if path.suffix == ".pt" or path.is_dir() else path
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

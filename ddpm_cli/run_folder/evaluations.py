@@ -61,13 +61,18 @@ def protocol_difference(metric: str, texts: Sequence[str]) -> str:
     )
 
 
+def run_of(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint lies in, or else the checkpoint's own folder."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == "checkpoints" else parent
+
+
 def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append new rows to the evaluations of a checkpoint's run, if the run has a folder.
 
     A folder that cannot be written to, or a file that is a link, causes only a warning.
     """
-    parent = checkpoint.parent
-    run = parent.parent if parent.name == "checkpoints" else parent
+    run = run_of(checkpoint)
     if not (run / HYDRA).is_dir():
         return
     path = run / EVALUATIONS

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.reference import (
@@ -28,7 +28,7 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
-from ddpm_cli.files import save_text, user_path
+from ddpm_cli.files import save_text
 from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
 from ddpm_cli.hardware import device_text, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
@@ -50,7 +50,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     options = parse_options(cfg, Options, groups=groups, beside=shared_options(*STEERING))
     generation, folder = bind_options(GenerationOptions, cfg)(), invocation.folder
     check_sampler_names(options.samplers)
-    checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[options.weights]])
+    checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[options.weights]])
     shape = checkpoint.shape
     denoiser = load_denoiser(
         checkpoint, weights=options.weights, device=options.device, trust=options.trust
@@ -90,7 +90,7 @@ def log_comparison(
     options, dimensions = inputs.options, len(inputs.reference.mean)
     fact("device", device_text(inputs.denoiser.device))
     model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"
-    fact("checkpoint", f"{checkpoint.path}: {checkpoint.step_text}, {model}")
+    fact("checkpoint", f"{checkpoint.source}: {checkpoint.step_text}, {model}")
     only = f" of label={generation.label} alone" * (part is not data)
     fact("reference", f"{len(part.images):,} images{only}, {dimensions:,} features of each")
     if generation.label is not None or generation.guide is not None:

@@ -106,7 +106,8 @@ def log_evaluation(
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     total = f"{len(parts['all'].images):,}"
     fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
-    fact("checkpoint", f"{checkpoint.path}: {checkpoint.step_text}, {options.weights} weights")
+    model = f"{checkpoint.step_text}, {options.weights} weights"
+    fact("checkpoint", f"{checkpoint.source}: {model}")
     if run:
         generated, part = run.generated, parts[inputs.reference]
         fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
@@ -143,7 +144,7 @@ def write_evaluation(
     checkpoint, folder = inputs.checkpoint, inputs.folder
     rows = [result.row(checkpoint.step) for result in results]
     content = {
-        "ckpt": str(checkpoint.path),
+        "ckpt": checkpoint.source,
         "step": checkpoint.step,
         "numbers": rows,
         "protocols": {

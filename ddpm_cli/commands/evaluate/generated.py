@@ -126,7 +126,7 @@ def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]
     options, finished = inputs.options, set[int]()
     if inputs.group.rank == 0:
         n, batch_size = options.samples, options.batch
-        ckpt = str(inputs.checkpoint.path)
+        ckpt = inputs.checkpoint.source
         drawn.store.open(provenance(drawn.generator, ckpt, n, batch_size))
         mark_resumable()
         finished = set(drawn.store.read_rows())

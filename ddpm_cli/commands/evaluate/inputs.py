@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
@@ -19,7 +19,6 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.evaluation.bits_per_dim import even_levels
 from ddpm_cli.evaluation.classes import images_of_class
 from ddpm_cli.even_indices import evenly_spaced
-from ddpm_cli.files import user_path
 from ddpm_cli.generation.labels import class_number
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.image_sets import ImageSet, load_image_set
@@ -49,7 +48,7 @@ def load_inputs(
     cfg: DictConfig, options: Options, folder: Path, group: ProcessGroup
 ) -> EvaluationInputs:
     """Load the model and the images. Raises ValueError if they cannot be evaluated."""
-    checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[options.weights]])
+    checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[options.weights]])
     weights, device, trust = options.weights, options.device, options.trust
     denoiser = load_denoiser(checkpoint, weights=weights, device=device, trust=trust)
     if "nll" in options.metrics and options.nll == "ode":

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
 from ddpm_cli.config.build import bind_options, options_of
@@ -19,7 +19,6 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_most, parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
-from ddpm_cli.files import user_path
 from ddpm_cli.generation.build import build_generator, with_compiled_network
 from ddpm_cli.generation.draw import class_names, draw_missing, provenance
 from ddpm_cli.generation.editing import Inpainting
@@ -116,7 +115,7 @@ def sample_in_process(
         writer_lock(folder, "images", first=group.rank == 0),
         logging_to(folder / LOG, group.rank == 0),
     ):
-        checkpoint = Checkpoint.load(user_path(options.ckpt), [WEIGHTS[generation.weights]])
+        checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[generation.weights]])
         generator = build_generator(
             OmegaConf.create(plain),
             generation,
@@ -156,7 +155,7 @@ def open_folder(
     n, batch_size = len(options.wanted_indices), options.batch
     if batch_size == "auto":
         batch_size = choose_batch_size(generator, n, store)
-    store.open(provenance(generator, str(checkpoint.path), n, batch_size))
+    store.open(provenance(generator, checkpoint.source, n, batch_size))
     if group.count > 1 and (store.png or store.npz):
         mark_resumable()
     rows = store.read_rows()
@@ -194,7 +193,7 @@ def log_sampling(
     device = device_text(generator.denoiser.device, processes=group.count)
     fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
     model = f"{checkpoint.step_text}, {drawing.weights} weights, images of {size}"
-    fact("checkpoint", f"{checkpoint.path}: {model}")
+    fact("checkpoint", f"{checkpoint.source}: {model}")
     sampler = generator.sampler_node["_target_"].rpartition(".")[2]
     cost = f"{generator.nfe:,} network evaluations an image"
     fact("sampler", f"{sampler}, {generator.steps:,} steps, {cost}, seed {drawing.seed}")

@@ -82,8 +82,11 @@ def is_same_file(path: Path, other: Path) -> bool:
 
 
 def load_to_resume(path: Path) -> Checkpoint:
-    """Load a checkpoint. Raises ValueError if its stream cannot go on."""
+    """Load a checkpoint. Raises ValueError if its run cannot go on."""
     checkpoint = Checkpoint.load(path)
+    if not checkpoint.part("network"):
+        exported = f"{str(path)!r} is an export, which holds the EMA alone"
+        raise ValueError(f"{exported}: no run goes on from it, but recipe={path} trains again")
     if not all(map(Position.is_valid, checkpoint.stream)):
         raise ValueError(f"the checkpoint {path}: 'stream' must hold where each process goes on")
     return checkpoint

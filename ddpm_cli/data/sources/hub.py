@@ -2,7 +2,6 @@
 
 import glob
 import os
-import urllib.request
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from ddpm_cli.data.sources.source import (
     stream_source,
 )
 from ddpm_cli.files import user_path
+from ddpm_cli.hub.connection import is_online
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 LABELS = ("string", "large_string", *INTEGERS)
@@ -123,18 +123,6 @@ def hub_error_text(error: Exception) -> str:
     denied = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
     remedy = "; if it is gated or private, set HF_TOKEN or run `hf auth login`"
     return " ".join(str(error).split()) + (remedy if missing or denied else "")
-
-
-def is_online() -> bool:
-    """Whether the hub answers."""
-    try:
-        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
-        urllib.request.urlopen(request, timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def table_source(

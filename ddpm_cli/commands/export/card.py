@@ -1,0 +1,173 @@
+"""The card of a model: README.md with its data, recipe, figures, command and licence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints.published import MODEL
+from ddpm_cli.console import printable
+from ddpm_cli.reports.reproduce import train_command
+from ddpm_cli.run_folder.evaluations import evaluation_rows
+from ddpm_cli.run_folder.facts import read_facts
+
+PROGRAM, PICTURE = "model.pt2", "samples.png"
+TAGS = ["ddpm", "diffusion", "unconditional-image-generation"]
+HUB_LICENCES = {  # names that the hub knows; it files any other under `other`
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "wtfpl", "cc0-1.0"),
+    *("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
+    *("cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-4.0", "gpl-2.0", "gpl-3.0"),
+    *("lgpl-2.1", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "openrail", "openrail++", "artistic-2.0"),
+    *("creativeml-openrail-m", "bigscience-openrail-m", "bigscience-bloom-rail-1.0"),
+}
+LONGEST = 500  # characters of a fact from the run's folder
+FILES = {
+    MODEL: "the moving average (EMA) of the weights and the recipe: a checkpoint of "
+    "ddpm-cli, format 5, without the state of its training",
+    PICTURE: "samples that the run drew by the EMA",
+    PROGRAM: "the network as a program of `torch.export`",
+}
+
+
+def card_text(
+    name: str,
+    checkpoint: Checkpoint,
+    run: Path,
+    files: Sequence[str],
+    *,
+    repository: str | None,
+    licence: str | None,
+) -> str:
+    """The card of a checkpoint. run: the folder of its run, with its facts and evaluations.
+
+    files: the files beside the card. repository: the model's OWNER/NAME on the hub, if known.
+    """
+    ckpt = MODEL if repository is None else f"hf://{repository}"
+    parts = [
+        front_matter(licence),
+        f"# {printable(name)}",
+        model_text(checkpoint),
+        *[f"![samples]({PICTURE})"] * (PICTURE in files),
+        "## Use",
+        code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64", "sh"),
+        "## Files",
+        "\n".join(f"- `{each}`: {FILES[each]}" for each in files),
+        *[program_text(checkpoint)] * (PROGRAM in files),
+        "## Training data",
+        data_text(checkpoint, run),
+        "## Recipe",
+        code(OmegaConf.to_yaml(checkpoint.config), "yaml"),
+        "The command that trains it again; paths are cut to names:",
+        code(train_command(checkpoint), "sh"),
+        "## Figures",
+        figures_text(checkpoint, run),
+        "## Licence",
+        licence_text(licence),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def front_matter(licence: str | None) -> str:
+    """The fields of a card that the hub reads."""
+    fields: dict[str, Any] = {"library_name": "ddpm-cli", "tags": TAGS}
+    fields["pipeline_tag"] = "unconditional-image-generation"
+    fields |= {} if licence is None else licence_fields(licence)
+    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
+
+
+def licence_fields(licence: str) -> dict[str, str]:
+    """The fields of a card for a licence: its name on the hub, or `other` and its name."""
+    known = licence.strip().lower()
+    if known in HUB_LICENCES:
+        return {"license": known}
+    return {"license": "other", "license_name": "-".join(known.split())}
+
+
+def licence_text(licence: str | None) -> str:
+    """The licence in words."""
+    if licence is None:
+        return "No licence is named: ask the owner before any use."
+    return f"{licence.strip()}, as its owner says."
+
+
+def model_text(checkpoint: Checkpoint) -> str:
+    """The model in one sentence."""
+    channels, height, width = checkpoint.shape
+    count = sum(each.numel() for each in checkpoint.part("ema").values())
+    version = checkpoint.environment.get("ddpm-cli", "")
+    return (
+        f"A denoising diffusion model (DDPM) of images of {height} x {width} pixels in {channels} "
+        f"channel{'s' * (channels > 1)}, {count:,} parameters, after {checkpoint.step:,} of "
+        f"{checkpoint.steps:,} steps of training with ddpm-cli {printable(version)}".rstrip()
+        + "."
+    )
+
+
+def data_text(checkpoint: Checkpoint, run: Path) -> str:
+    """The training images in words; the images themselves are never part of a model's folder."""
+    config: Any = OmegaConf.select(checkpoint.config, "data") or {}
+    facts = read_facts(run).get("data")
+    known = f": {printable(facts)}" if isinstance(facts, str) and len(facts) <= LONGEST else ""
+    source = str(config.get("_target_", "unknown")).rpartition(".")[2]
+    name = config.get("name") or config.get("path")
+    named = f" `{printable(str(name))}`" if isinstance(name, str) else ""
+    classes = ", ".join(printable(each) for each in checkpoint.classes)
+    lines = [
+        f"Source: {source}{named}{known}. Fingerprint of the images: `{checkpoint.fingerprint}`.",
+        *[f"Classes: {classes}."] * bool(classes),
+        "The images are not part of this model.",
+    ]
+    return "\n".join(lines)
+
+
+def figures_text(checkpoint: Checkpoint, run: Path) -> str:
+    """The figures of `ddpm-eval` at the checkpoint's step, each with its protocol."""
+    rows = {
+        (row["metric"], row["protocol"]): row
+        for row in evaluation_rows(run)
+        if row.get("step") == checkpoint.step
+    }
+    if not rows:
+        return "None were measured; `ddpm-eval` measures them."
+    lines = ["| metric | value | 95% interval | protocol |", "|---|---|---|---|"]
+    for (metric, protocol), row in rows.items():
+        interval = f"{figure(row.get('low'))} to {figure(row.get('high'))}"
+        cells = metric, figure(row["value"]), interval, protocol
+        lines.append(
+            f"| {' | '.join(printable(each).replace('|', chr(92) + '|') for each in cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def figure(value: Any) -> str:
+    """A figure in four digits, or a dash."""
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"
+
+
+def program_text(checkpoint: Checkpoint) -> str:
+    """How to call the program."""
+    model: Any = checkpoint.config.model
+    conditional = bool(model.get("conditional"))
+    call = f"network(x_t, t{', label' * conditional})"
+    lines = f"""import torch
+
+network = torch.export.load("{PROGRAM}").module()
+output = {call}"""
+    label = " label is int64 [B], -1 for none." * conditional
+    learned = "; the second half of its channels is the variance" * (
+        model.get("variance") == "learned"
+    )
+    size = ", ".join(map(str, checkpoint.shape))
+    return f"""{code(lines, "python")}
+
+x_t is fp32 [B, {size}] for any B; t is fp32 [B], the paper's time less 1.{label}
+The output is {model.get("predicts", "eps")}{learned}. The schedule stands in the recipe."""
+
+
+def code(text: str, language: str) -> str:
+    """A text as a block of code, which no line in it can end."""
+    closed = text.strip().replace("```", "'''")
+    return f"```{language}\n{closed}\n```"

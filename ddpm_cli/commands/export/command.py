@@ -1,0 +1,111 @@
+"""`ddpm-export`: a checkpoint in another format, or as a folder that others can use."""
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
+
+from omegaconf import DictConfig
+
+from ddpm_cli.checkpoints import Checkpoint, checkpoint_path, write_checkpoint
+from ddpm_cli.commands.export.conversion import name_parameters
+from ddpm_cli.commands.export.model_folder import (
+    check_model_folder,
+    files_of_model,
+    write_model_folder,
+)
+from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import parse_options, refuse_idle
+from ddpm_cli.console import fact, logging_to
+from ddpm_cli.files import user_path
+from ddpm_cli.hub.address import is_repository
+from ddpm_cli.hub.upload import push_files
+
+SUFFIX = ".safetensors"
+NO_FOLDERS = (".pt", ".pth", ".ckpt", ".bin", ".pt2", ".onnx", ".zip")  # names of single files
+LONGEST = 100  # characters of a licence
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `ddpm-export`.
+
+    ckpt: the checkpoint. to: the format; ckpt is this version's own with all that the checkpoint
+    holds, safetensors a folder with the EMA and a card, torch_export a program beside these.
+    out: the new file, or the new folder. push: the model on the hub that gets the folder's files.
+    private: whether the model on the hub is for its owner alone. licence: of the weights.
+    trust: the user's own modules that the checkpoint names.
+    """
+
+    _: KW_ONLY
+    ckpt: str
+    to: Literal["auto", "ckpt", "safetensors", "torch_export"]
+    out: str
+    push: str | None = None
+    private: bool = True
+    licence: str | None = None
+    trust: list[str]
+
+    def __post_init__(self) -> None:
+        suffix = Path(self.out).suffix
+        if self.is_file and suffix != SUFFIX:
+            raise ValueError(f"out must end in {SUFFIX}, but is {self.out!r}")
+        if not self.is_file and suffix == SUFFIX:
+            raise ValueError(f"out must be a folder with to={self.to}, but is {self.out!r}")
+        if self.is_file:
+            for name in ("push", "private", "licence"):
+                refuse_idle(self, name, "with a single file, which is not published")
+        if self.push is not None and not is_repository(self.push):
+            raise ValueError(f"push must be OWNER/NAME of a model on the hub, but is {self.push!r}")
+        if self.push is None:
+            refuse_idle(self, "private", "without push")
+        words = self.licence
+        if words is not None and not (0 < len(words.strip()) <= LONGEST and words.isprintable()):
+            raise ValueError(
+                f"licence must be a name of 1 to {LONGEST} characters, but is {words!r}"
+            )
+        if not self.private and words is None:
+            raise ValueError("private=false needs licence=...: others may use nothing without one")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a single file is written."""
+        suffix = Path(self.out).suffix
+        return self.to == "ckpt" or (self.to == "auto" and suffix in (SUFFIX, *NO_FOLDERS))
+
+
+def export(cfg: DictConfig, _: Invocation) -> None:
+    """Write a checkpoint in this version's own format, or as a folder, and push the folder."""
+    options = parse_options(cfg, Options)
+    out = user_path(options.out)
+    if out.exists() and (options.is_file or options.push is None):
+        kind = "file" if options.is_file else "folder"
+        raise ValueError(f"out must be a new {kind}, but {str(out)!r} exists")
+    with logging_to(None, aloud=True):
+        checkpoint = Checkpoint.load(checkpoint_path(options.ckpt))
+        if options.is_file:
+            write_checkpoint(out, name_parameters(checkpoint, options.trust))
+            fact("exported", out)
+            return
+        export_folder(out, checkpoint, options)
+
+
+def export_folder(out: Path, checkpoint: Checkpoint, options: Options) -> None:
+    """Write the folder of a model, unless an earlier command has, and push it if asked.
+
+    If the push fails, the folder stays, and the same command pushes it.
+    """
+    program = options.to == "torch_export"
+    if out.exists():
+        check_model_folder(out, checkpoint, licence=options.licence, program=program)
+    else:
+        named = {"repository": options.push, "licence": options.licence}
+        write_model_folder(out, checkpoint, **named, program=program, trust=options.trust)
+    for path in files_of_model(out):
+        fact("exported", path)
+    if options.push is not None:
+        try:
+            address = push_files(files_of_model(out), options.push, private=options.private)
+        except ValueError as error:
+            again = f"{str(out)!r} is complete, and the same command pushes it"
+            raise ValueError(f"{error} ({again})") from error
+        fact("pushed", f"{address}, which ddpm-sample ckpt={address} reads")

@@ -1,0 +1,78 @@
+"""The folder of a model for others: the EMA, a card, samples, and a program if asked."""
+
+from pathlib import Path
+
+import torch
+
+from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
+from ddpm_cli.checkpoints.published import MODEL
+from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_fields
+from ddpm_cli.commands.export.program import write_program
+from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
+from ddpm_cli.files import load_text, save_text, write_folder
+from ddpm_cli.run_folder.evaluations import run_of
+from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
+
+CARD = "README.md"
+
+
+def write_model_folder(
+    folder: Path,
+    checkpoint: Checkpoint,
+    *,
+    repository: str | None,
+    licence: str | None,
+    program: bool,
+    trust: list[str],
+) -> None:
+    """Write a new folder as a whole. repository: the model's OWNER/NAME on the hub, if known.
+
+    trust: the user's own modules that the checkpoint names. Raises ValueError and OSError.
+    """
+    public, run = public_checkpoint(checkpoint), run_of(checkpoint.path)
+
+    def fill(partial: Path) -> None:
+        write_checkpoint(partial / MODEL, public)
+        files = [MODEL]
+        if picture := newest_samples(run, checkpoint.step):
+            (partial / PICTURE).write_bytes(picture)
+            files.append(PICTURE)
+        if program:
+            write_program(partial / PROGRAM, public, trust)
+            files.append(PROGRAM)
+        name = (repository or folder.name).rpartition("/")[2]
+        text = card_text(name, public, run, files, repository=repository, licence=licence)
+        save_text(partial / CARD, text)
+
+    write_folder(folder, fill)
+
+
+def newest_samples(run: Path, step: int) -> bytes | None:
+    """The newest picture of a run's samples up to a step, or None."""
+    grids = sample_grids(run)
+    newest = max((each for each in grids if each <= step), default=None)
+    return None if newest is None else next(iter(read_pngs([grids[newest]]).values()), None)
+
+
+def check_model_folder(
+    folder: Path, checkpoint: Checkpoint, *, licence: str | None, program: bool
+) -> None:
+    """Refuse a folder that is not an export of this checkpoint by these options."""
+    names = (MODEL, CARD, *[PROGRAM] * program)
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise ValueError(f"out must be new or an export, but {str(folder)!r} has no {missing[0]}")
+    ours, theirs = public_checkpoint(checkpoint), Checkpoint.load(folder / MODEL, ["ema"])
+    (step, ema), (old_step, old_ema) = ((each.step, each.part("ema")) for each in (ours, theirs))
+    same = step == old_step and ema.keys() == old_ema.keys()
+    if not (same and all(torch.equal(ema[name], old_ema[name]) for name in ema)):
+        raise ValueError(f"{str(folder)!r} is an export of another checkpoint; name another folder")
+    lines, card = load_text(folder / CARD).splitlines(), folder / CARD
+    if licence is not None and f"license: {licence_fields(licence)['license']}" not in lines:
+        rule = f"licence={licence} is not in {str(card)!r}"
+        raise ValueError(f"{rule}: write it there, or name another folder")
+
+
+def files_of_model(folder: Path) -> list[Path]:
+    """The files of a model's folder that others may have; no other file is ever pushed."""
+    names = (MODEL, CARD, PICTURE, PROGRAM)
+    return [folder / name for name in names if (folder / name).is_file()]
