@@ -22,7 +22,7 @@ LEVELS = [  # of rooms, from the top down
     "cli api",
     "commands",
     "preflight reports",
-    "generation pace",
+    "generation pace recipes",
     "evaluation training components",
     "samplers losses sweeps",
     "checkpoints run_folder loading metrics denoiser train_times",
@@ -66,6 +66,8 @@ OWNERS = {  # where the name of a file may stand, by the name
     "manifest.json": "sweeps",
     "job.json": "sweeps",
     "job.lock": "sweeps",
+    "recipe.json": "sweeps",
+    "recipe.lock": "sweeps",
     ".{}.lock": "process",
     ".{}.owner": "process",
 }

@@ -9,7 +9,7 @@ GROUP = "|".join(GROUPS)
 CHOICE = r"['\"]?[\w-]+['\"]?"  # by its name alone, which is no path
 RECIPE = re.compile(
     rf"\+?(?:{GROUP}|experiment)=(?:{CHOICE}(?:,{CHOICE})*|choice\({CHOICE}(?:,\s*{CHOICE})*\))"
-    rf"|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*"
+    rf"|[+~]*(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|auto=(?:true|false)"
 )
 MOST_DEPTH = 20  # of brackets
 

@@ -38,7 +38,7 @@ FEATURES = [
     ("features", path.stem) for path in sorted((config.CONFIG_DIR / "features").glob("*.yaml"))
 ]
 SURFACE = {
-    "seed resume trust",
+    "seed resume auto trust",
     "model.predicts model.variance model.conditional",
     "model.network.block model.network.dim model.network.dim_mults model.network.groups",
     "model.network.convnext_mult model.network.heads model.network.head_dim model.network.dropout",

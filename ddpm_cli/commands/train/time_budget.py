@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
 from ddpm_cli.commands.train.previews import preview_trajectory
@@ -20,6 +21,8 @@ from ddpm_cli.evaluation.training_set_metrics import AT_ONCE
 from ddpm_cli.images import Batch
 from ddpm_cli.pace.cadences import chosen_cadences
 from ddpm_cli.pace.costs import Costs
+from ddpm_cli.recipes.remedy import OPTIONS, remedy
+from ddpm_cli.recipes.values import HOURS
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
@@ -36,17 +39,19 @@ SLOW = 0.2  # seconds of a step from which the preflight's own time stands for i
 def steps_that_fit(run: Run, since: float) -> tuple[int, Costs]:
     """The steps that fit into trainer.minutes, counted from `since`, and the costs of the parts.
 
-    Raises ValueError if no step fits.
+    Without minutes a run has a night. Raises ValueError if no step fits.
     """
-    minutes = run.trainer.minutes
-    assert minutes is not None
-    costs = measure_costs(run, TIMING * 60 * minutes)
+    given = run.trainer.minutes
+    minutes, limit = (given, TIMING * 60 * given) if given is not None else (60 * HOURS, BRIEF)
+    costs = measure_costs(run, limit)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
     steps = min(run.group.all_gather(costs.steps(left, run.trainer)))
     if steps < 1:
         grid = f"a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         takes = f"a step takes {costs.step:.2g} s, {grid}"
-        raise ValueError(f"trainer.minutes={minutes:g} is too short: {takes}")
+        options = {name: OmegaConf.select(run.cfg, name) for name in OPTIONS}
+        fits = remedy(costs, options, run.trainer, left)
+        raise ValueError(f"trainer.minutes={minutes:g} is too short: {takes}; {fits}")
     return steps, costs
 
 
