@@ -26,7 +26,7 @@ class Facts:
     """
 
     images: int | None
-    side: int
+    side: int = 64
     channels: int = 3
     classes: int = 0
     device: str = "cpu"

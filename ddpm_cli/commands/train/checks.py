@@ -9,6 +9,7 @@ import torch
 
 from ddpm_cli import preflight
 from ddpm_cli.checkpoints import checked_fields
+from ddpm_cli.commands.train.previews import expected_pictures
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.time_budget import choose_cadences, measure_costs_briefly
 from ddpm_cli.config.build import bind, bind_options
@@ -61,6 +62,8 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         seconds = remaining_seconds(end - state.step, costs, run.cadences)
         if trainer.minutes is None and state.denoiser.device.type == "cpu":
             yield from check_patience(seconds, run.invocation, trainer.epochs is not None)
+        if expected := expected_pictures(run, end):
+            yield Finding("estimate", expected)
         if often := run.cadences.text(run.steps, measures=bool(trainer.measures)):
             yield Finding(
                 "estimate", f"{often}: {run.cadences.share(costs, run.steps):.0%} of the time"

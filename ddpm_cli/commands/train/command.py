@@ -16,7 +16,7 @@ from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
-from ddpm_cli.commands.train.setup import check_batch_share, set_up_run
+from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.process_limit import check_processes
@@ -27,6 +27,7 @@ from ddpm_cli.files import remove_contents, save_text
 from ddpm_cli.hardware import deterministic_kernels, find_device, words_for_full_memory
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
+from ddpm_cli.parallel.launch_check import check_batch_share
 from ddpm_cli.parallel.stop_request import stop_on_signals
 from ddpm_cli.preflight.resources import FULL_MEMORY
 from ddpm_cli.process.stop_signals import NothingToSaveError

@@ -74,6 +74,8 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
         for every, write in written:
             if step % every == 0 and not last:
                 write()
+        if step == run.first_preview and step % run.cadences.sample_every:
+            write_preview(run)
         if not interval.steps:
             interval.since = time.perf_counter()
         if guard.in_a_row >= trainer.bad_steps:

@@ -39,6 +39,7 @@ class Run:
     unknown. Both are set when all parts are built.
     recipe: how the options with `auto` were chosen; None if they were not, or by a checkpoint.
     cadences: the steps between actions. cadences_are_final: whether no measurement changes them.
+    first_preview: the step of an early preview beside the cadence; 0: none.
     """
 
     cfg: DictConfig
@@ -61,6 +62,7 @@ class Run:
     epoch_size: int | None = None
     cadences: Cadences = field(default_factory=Cadences)
     cadences_are_final: bool = True
+    first_preview: int = 0
 
     @property
     def folder(self) -> Path:

@@ -21,12 +21,14 @@ from ddpm_cli.evaluation.training_set_metrics import AT_ONCE
 from ddpm_cli.images import Batch
 from ddpm_cli.pace.cadences import chosen_cadences
 from ddpm_cli.pace.costs import Costs
+from ddpm_cli.pace.first_preview import first_preview
 from ddpm_cli.recipes.remedy import OPTIONS, remedy
 from ddpm_cli.recipes.values import HOURS
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import fit, snapshot
+from ddpm_cli.training.trainer import AUTO
 
 MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
 TIMING = 0.03  # share of the time to time steps, and again to time samples
@@ -59,6 +61,9 @@ def choose_cadences(run: Run, costs: Costs) -> None:
     """Choose the numbers of steps for `auto`, in all processes those of the first."""
     chosen = chosen_cadences(costs, run.trainer, run.steps)
     run.cadences, run.cadences_are_final = run.group.broadcast(chosen), True
+    if run.trainer.sample_every == AUTO:
+        early = first_preview(costs, run.cadences.sample_every, run.steps)
+        run.first_preview = run.group.broadcast(early)
 
 
 def measure_costs_briefly(run: Run, seconds: float) -> Costs:
