@@ -45,13 +45,13 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
     timed = OmegaConf.select(checkpoint.config, "trainer.minutes", default=None) is not None
     if checkpoint.overrides is not None and not timed:
         typed = [each for each in checkpoint.overrides if not each.startswith(ONE_COMMAND)]
+        typed = [each for each in typed if each not in map("{}=auto".format, FIXED)]
+        typed += chosen_overrides(checkpoint.config) or without_choice(checkpoint, typed)
         for each in typed:
             if not (is_recipe(each) or each.startswith("trust=")):
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
-        typed = [each for each in typed if each.partition("=")[2] != AUTO]
-        chosen = chosen_overrides(checkpoint.config) or without_choice(checkpoint, typed)
         numbers = [f"trainer.{name}={every}" for name, every in chosen_numbers(checkpoint).items()]
-        return [*typed, *chosen, *numbers, *rules_override(checkpoint)]
+        return [*typed, *numbers, *rules_override(checkpoint)]
     try:
         return [*derived_overrides(checkpoint), *rules_override(checkpoint)]
     except (LookupError, TypeError, ArithmeticError) as error:

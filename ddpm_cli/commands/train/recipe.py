@@ -7,8 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.auto import AUTO, FIXED, auto_options, holds_auto, set_options
+from ddpm_cli.config.auto import AUTO, FIXED, auto_options, chosen_options, holds_auto, set_options
+from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import check_groups
 from ddpm_cli.console import fact
 from ddpm_cli.data import Source
 from ddpm_cli.parallel import ProcessGroup
@@ -40,6 +42,7 @@ def choose_recipe(
     swept = {key: AUTO for key in invocation.swept if key in FIXED}
     values = {**choose(facts, {**recipe_options(cfg), **swept}), **shared}
     set_options(cfg, {name: values[name] for name in names})
+    check_groups(cfg, *GROUPS)
     cfg.auto = names
     return Recipe(facts, names, is_shared=bool(shared))
 
@@ -66,4 +69,5 @@ def take_recipe(cfg: DictConfig, checkpoint: Checkpoint, names: list[str]) -> No
     """Take the values of a checkpoint; an option that its format lacks has its fixed value."""
     before = {key: OmegaConf.select(checkpoint.config, key, default=None) for key in names}
     set_options(cfg, {key: FIXED[key] if each is None else each for key, each in before.items()})
-    cfg.auto = OmegaConf.select(checkpoint.config, "auto", default=[])
+    check_groups(cfg, *GROUPS)  # a checkpoint may come from elsewhere
+    cfg.auto = list(chosen_options(checkpoint.config))

@@ -34,9 +34,9 @@ def config(path=LAST):
 
 
 def is_same(one, other):
-    """Whether two configurations are one, but for what was auto and for the cadences."""
+    """Whether two configurations are one, but for the cadences and what is of one command."""
     for cfg in (one, other):
-        cfg.auto = True
+        cfg.auto, cfg.trainer.stop_at = True, None
         cfg.trainer.update({name: "auto" for name in cfg.trainer if name.endswith("_every")})
     return one == other
 
@@ -150,7 +150,7 @@ def test_a_long_run_on_a_cpu_names_the_command_that_ends_in_time(command, monkey
     assert f"warning: the run takes about 11.1 h on this CPU; this one ends tonight: {typed}" in (
         outcome.out
     )
-    outcome = command("train", *said, "trainer.steps=400", "trainer.stop_at=400", rest[1])
+    outcome = command("train", *said, "trainer.steps=400", "hydra.run.dir=other")
     assert "this one ends in an hour: ddpm-train data=arrays" in outcome.out
 
 
