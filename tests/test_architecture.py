@@ -22,7 +22,8 @@ LEVELS = [  # of rooms, from the top down
     "cli api",
     "commands",
     "preflight reports",
-    "generation pace recipes",
+    "recipes",
+    "generation pace",
     "evaluation training components",
     "samplers losses sweeps",
     "checkpoints run_folder loading metrics denoiser train_times",
@@ -32,7 +33,7 @@ LEVELS = [  # of rooms, from the top down
     "text files even_indices shapes process",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
-SHARED_LEVELS = (7, 9)  # whose single files the other rooms of the level may import
+SHARED_LEVELS = (8, 10)  # whose single files the other rooms of the level may import
 DEEPER_COMMANDS = {("doctor", "train")}  # a doctor's checks are the first half of a training run
 
 WORDS = {"between", "even", "speed"}  # end like a participle and are none

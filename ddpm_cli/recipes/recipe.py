@@ -1,11 +1,10 @@
 """How the options of a run were chosen, and the choice in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ddpm_cli.recipes.choice import image_flops, images_to_see
+from ddpm_cli.recipes.choice import image_flops
 from ddpm_cli.recipes.facts import Facts
 from ddpm_cli.recipes.values import HOURS, SMALL_SET
 from ddpm_cli.training import Trainer
@@ -83,16 +82,14 @@ def training_text(facts: Facts, options: Mapping[str, Any], names: set[str], ste
     seen = steps * batch
     if facts.images is None:
         return f"{', '.join(parts)}: {seen:,} images in all"
-    passes, wanted = seen / facts.images, images_to_see(facts) / facts.images
-    few = f"; {wanted:,.0f} are wanted" if STEPS in names and passes < 0.95 * wanted else ""
     small = " of a small set" if facts.images < SMALL_SET else ""
-    return f"{', '.join(parts)}: {passes:,.0f} passes over the images{small}{few}"
+    return f"{', '.join(parts)}: {seen / facts.images:,.0f} passes over the images{small}"
 
 
 def machine_text(facts: Facts) -> str:
     """The machine in words."""
     if facts.device == "cpu":
-        return f"a CPU of {facts.cores} threads"
+        return f"a CPU of {facts.cores} thread{'s' * (facts.cores > 1)}"
     return f"{max(1, facts.processes)} x {facts.device} with {facts.memory / 2**30:.0f} GiB"
 
 
@@ -100,5 +97,4 @@ def time_text(facts: Facts) -> str:
     """The time in words."""
     if facts.minutes is None:
         return f"at most {HOURS:g} hours"
-    minutes = facts.minutes if math.isfinite(facts.minutes) else 0
-    return f"{minutes:g} minutes"
+    return f"{facts.minutes:g} minutes"

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.train.previews import write_preview
+from ddpm_cli.commands.train.previews import write_due_preview
 from ddpm_cli.commands.train.rollback import roll_back
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
@@ -55,7 +55,7 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     ]
     # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
-        (run.cadences.sample_every, lambda: write_preview(run)),
+        (1, lambda: write_due_preview(run)),
         (run.cadences.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
@@ -74,8 +74,6 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
         for every, write in written:
             if step % every == 0 and not last:
                 write()
-        if step == run.first_preview and step % run.cadences.sample_every:
-            write_preview(run)
         if not interval.steps:
             interval.since = time.perf_counter()
         if guard.in_a_row >= trainer.bad_steps:

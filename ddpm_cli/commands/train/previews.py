@@ -37,6 +37,13 @@ def write_preview(run: Run) -> None:
         record_colours(run, samples)
 
 
+def write_due_preview(run: Run) -> None:
+    """Write a preview at the steps of its cadence, and the first preview."""
+    step = run.state.step
+    if step % run.cadences.sample_every == 0 or step == run.first_preview:
+        write_preview(run)
+
+
 def expected_pictures(run: Run, steps: int) -> str:
     """What is to be expected of a run of too few passes over its images; "" of others."""
     if not run.epoch_size or is_digits(run.cfg):

@@ -79,6 +79,8 @@ def set_up_run(
     with shared_recipe(invocation.sweep if group.rank == 0 else None) as shared:
         recipe = choose_recipe(cfg, invocation, checkpoint, group, source, shared)
         run = build_run(cfg, invocation, checkpoint, group, features, source, recipe)
+        if checkpoint:
+            restore_run(run, checkpoint)
         shared.update(chosen_options(cfg) if recipe else {})
     show_recipe(run)
     for label, text in run_texts(run).items():
@@ -99,7 +101,7 @@ def build_run(
     source: Callable[[], Source],
     recipe: Recipe | None,
 ) -> Run:
-    """Build every part, cheapest first, and restore the checkpoint if there is one."""
+    """Build every part, cheapest first."""
     diffusion, loss = build_diffusion(cfg), build_loss(cfg)
     trainer = build(cfg, "trainer", try_optimizer(bind(cfg, "trainer.optimizer")))
     device, preparation = find_device(trainer.device), bind_options(Preparation, cfg.data)()
@@ -117,11 +119,8 @@ def build_run(
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
-    per_image = count_flops(denoiser.network, shape)
+    flops = measure_flops(denoiser.network, shape, trainer, device, group)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler, shape)
-    gpus = len(data_parallel_gpus(device)) if trainer.parallel == "dp" else group.count
-    peak = max(1, gpus) * measure_peak(device, TYPES[trainer.precision])
-    flops = FlopCount(per_image, peak)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
     same = checkpoint is not None and data.matches(checkpoint.fingerprint)
     fingerprint = checkpoint.fingerprint if checkpoint and same else data.fingerprint
@@ -131,9 +130,20 @@ def build_run(
     parts = trainer, state, loss, training, held_out, share, images.rows, fingerprint
     run = Run(cfg, invocation, group, *parts, logger, writer, flops, metrics, recipe)
     set_length(run, checkpoint, began)
-    if checkpoint:
-        restore_run(run, checkpoint)
     return run
+
+
+def measure_flops(
+    network: nn.Module,
+    shape: Sequence[int],
+    trainer: Trainer,
+    device: torch.device,
+    group: ProcessGroup,
+) -> FlopCount:
+    """The FLOPs of an image, and the peak of all devices of the run."""
+    gpus = len(data_parallel_gpus(device)) if trainer.parallel == "dp" else group.count
+    peak = max(1, gpus) * measure_peak(device, TYPES[trainer.precision])
+    return FlopCount(count_flops(network, shape), peak)
 
 
 def initial_denoiser(
