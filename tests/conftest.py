@@ -32,6 +32,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from ddpm_cli import cli
+from ddpm_cli.config.auto import fill_fixed
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.hardware import count_flops
 
@@ -149,13 +150,15 @@ COMPOSED: dict[tuple[str, tuple[str, ...]], DictConfig] = {}
 
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Composes a configuration: composed("train", "model=convnext")."""
+    """Composes a configuration with nothing to choose: composed("train", "model=convnext")."""
 
     def from_files(name: str, *overrides: str) -> DictConfig:
         if (name, overrides) not in COMPOSED:
             GlobalHydra.instance().clear()
             with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-                COMPOSED[name, overrides] = compose(name, list(overrides))
+                cfg = compose(name, list(overrides))
+            fill_fixed(cfg)
+            COMPOSED[name, overrides] = cfg
         return deepcopy(COMPOSED[name, overrides])
 
     return from_files

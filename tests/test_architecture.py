@@ -23,6 +23,7 @@ LEVELS = [  # of rooms, from the top down
     "cli",
     "commands",
     "preflight reports",
+    "recipes",
     "generation pace",
     "evaluation training components",
     "samplers losses sweeps loggers",
@@ -71,6 +72,8 @@ OWNERS = {  # where the name of a file may stand, by the name
     "manifest.json": "sweeps",
     "job.json": "sweeps",
     "job.lock": "sweeps",
+    "recipe.json": "sweeps",
+    "recipe.lock": "sweeps",
     ".{}.lock": "process",
     ".{}.owner": "process",
 }

@@ -20,6 +20,7 @@ from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import outliving_readers, printable
 from ddpm_cli.run_folder.numbers import last_and_lowest
 from ddpm_cli.sweeps import run_or_skip_job
+from ddpm_cli.sweeps.shared_recipe import swept_options_of
 
 COMMANDS = {  # the function of each command, and the module that is imported when it is called
     "train": "ddpm_cli.commands.train.command:train",
@@ -102,7 +103,9 @@ def train_job(cfg: DictConfig, invocation: Invocation) -> float | None:
         if resumed and any(invocation.folder.glob("checkpoints/step_*")):
             cfg.resume = "auto"
         named = invocation.folder_is_named or resumed
-        if not train(cfg, replace(invocation, folder_is_named=named)):
+        swept = swept_options_of(overrides, sweep)
+        job = replace(invocation, folder_is_named=named, sweep=sweep, swept=swept)
+        if not train(cfg, job):
             raise KeyboardInterrupt  # a stopped sweep starts no other job
         return last_and_lowest(invocation.folder)[1].get(best)
 

@@ -16,7 +16,8 @@ class Invocation:
 
     folder: the folder that the run writes. folder_is_named: whether the user named it.
     overrides: the overrides of the configuration, as typed. config_dir: the user's own YAML files.
-    trust: the user's own modules that targets name.
+    trust: the user's own modules that targets name. sweep: the folder of the sweep that the run is
+    a job of. swept: the options that the sweep varies.
     """
 
     folder: Path
@@ -24,6 +25,8 @@ class Invocation:
     overrides: Sequence[str] = ()
     config_dir: str | None = None
     trust: Sequence[str] = ()
+    sweep: Path | None = None
+    swept: Sequence[str] = ()
 
     def train_command(self, overrides: Sequence[str]) -> str:
         """The command that trains with these overrides."""

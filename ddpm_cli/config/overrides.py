@@ -9,8 +9,9 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.config.auto import NODES, chosen_options, fill_unless_chosen
 from ddpm_cli.config.build import CONFIG_DIR, GROUPS
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import quote, yaml_text
@@ -19,7 +20,7 @@ Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
 ABSENT: Any = object()
-NOT_THE_RECIPE: Plain = {"resume": None, "trust": []}  # never taken from a file
+NOT_THE_RECIPE: Plain = {"resume": None, "trust": [], "auto": True}  # never taken from a file
 
 
 @contextmanager
@@ -82,7 +83,9 @@ def compose_train(said: list[str]) -> Plain:
 @cache
 def compose_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
     """Compose a configuration; a cache by the folders of YAML files serves a sweep's equal jobs."""
-    cfg: Any = OmegaConf.to_container(compose("train", list(said)), resolve=True)
+    composed = compose("train", list(said))
+    fill_unless_chosen(composed)
+    cfg: Any = OmegaConf.to_container(composed, resolve=True)
     return cfg
 
 
@@ -109,6 +112,16 @@ def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
     }
     best = min(found, key=lambda choice: found[choice])
     return best if found[best] < unlike(defaults[group]) else None
+
+
+def chosen_overrides(cfg: DictConfig) -> list[str]:
+    """The overrides that give the options that a run has chosen their values."""
+    values = chosen_options(cfg)
+    choices = [
+        f"{key}={values[key]['_target_'].rpartition('.')[2]}" for key in NODES if key in values
+    ]
+    options = [key for key in values if key not in NODES]
+    return [*choices, *(f"{key}={override_value(values[key])}" for key in options)]
 
 
 def override_changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:

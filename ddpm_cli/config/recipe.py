@@ -9,7 +9,7 @@ GROUP = "|".join(GROUPS)
 CHOICE = r"['\"]?[\w-]+['\"]?"  # by its name alone, which is no path
 RECIPE = re.compile(
     rf"\+?(?:{GROUP}|experiment)=(?:{CHOICE}(?:,{CHOICE})*|choice\({CHOICE}(?:,\s*{CHOICE})*\))"
-    rf"|[+~]*(?!trainer\.loggers\b)(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*"
+    rf"|[+~]*(?!trainer\.loggers\b)(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|auto=(?:true|false)"
 )
 OF_LOGGERS = re.compile(r"[+~]*(?:trainer\.loggers|logger)\b.*")  # no file says what is sent where
 MOST_DEPTH = 20  # of brackets

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.config.auto import AUTO, FIXED, FOLLOWS, NODES, holds_auto
 from ddpm_cli.config.build import (
     GROUP_OPTIONS,
     TARGET_PREFIXES,
@@ -47,6 +48,9 @@ def check_groups(cfg: DictConfig, *keys: str) -> None:
         node = OmegaConf.select(cfg, key)
         if not isinstance(node, DictConfig):
             raise ValueError(f"{key} must be given: a choice of the group, or a node with _target_")
+        if key in NODES and holds_auto(cfg, key):
+            check_values(node, f"{key}.", {}, ["_target_"], f" of {key}={AUTO}")
+            continue
         target = target_of(cfg, key)
         own, shared = (
             options_of(target),
@@ -74,8 +78,11 @@ def check_values(
         if name not in node or OmegaConf.is_missing(node, name):
             if parameter.default is parameter.empty:
                 raise ValueError(f"{prefix}{name} must be given ({type_text(kind)})")
+        elif f"{prefix}{name}" in (*FIXED, *FOLLOWS) and values[name] == AUTO:
+            continue
         elif not fits(value := values[name], kind):
-            rule = f"must be {rule_text(value, kind)}, but is {yaml_text(value)}"
+            auto = f" or {AUTO}" if f"{prefix}{name}" in FIXED else ""
+            rule = f"must be {rule_text(value, kind)}{auto}, but is {yaml_text(value)}"
             as_text = isinstance(value, bool | int | float) and fits("", kind)
             quoting = f" (as a text: '{prefix}{name}=\"...\"')" if as_text else ""
             as_list = fits([value], kind) and not isinstance(value, list)

@@ -84,12 +84,17 @@ def estimate_time(
     state: TrainState, steps: int, costs: Costs, cadences: Cadences
 ) -> Iterator[Finding]:
     """Estimate the remaining time of a run."""
-    to_go, beside = steps - state.step, costs.by_cadence().items()
-    extra = sum(cost * (1 + to_go // getattr(cadences, name)) for name, cost in beside)
-    total = duration_text(to_go * costs.step + extra)
+    total = duration_text(remaining_seconds(steps - state.step, costs, cadences))
     size = size_text(checkpoint_bytes(state))
     text = f"about {costs.step:.2g} s a step, {total} in all; a checkpoint has {size}"
     yield Finding("estimate", text)
+
+
+def remaining_seconds(steps: int, costs: Costs, cadences: Cadences) -> float:
+    """The seconds of some steps, with the actions before and after the last."""
+    beside = costs.by_cadence().items()
+    extra = sum(cost * (1 + steps // getattr(cadences, name)) for name, cost in beside)
+    return steps * costs.step + extra
 
 
 def duration_text(seconds: float) -> str:

@@ -1,14 +1,23 @@
 """The commands that train a checkpoint's run again, resume the run, and sample from it."""
 
+from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.config.auto import FIXED, is_digits
 from ddpm_cli.config.build import foreign_modules
 from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
-from ddpm_cli.config.overrides import composing, overrides_for, own_config_dir, recipe_of
+from ddpm_cli.config.overrides import (
+    chosen_overrides,
+    composing,
+    overrides_for,
+    own_config_dir,
+    recipe_of,
+)
 from ddpm_cli.config.recipe import OF_LOGGERS, is_recipe
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.pace.cadences import Cadences
@@ -28,7 +37,7 @@ def train_command(checkpoint: Checkpoint) -> str:
 
 
 def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
-    """The overrides of a checkpoint's run as typed, with the cadences that `auto` became.
+    """The overrides of a checkpoint's run as typed, with the values that `auto` became.
 
     They follow from the configuration if none are known, as in an old file, or if minutes have set
     the length, which is then in steps. Raises ValueError if an override is of no recipe.
@@ -40,6 +49,8 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
             for each in checkpoint.overrides
             if not (each.startswith(ONE_COMMAND) or OF_LOGGERS.fullmatch(each))
         ]
+        typed = [each for each in typed if each not in map("{}=auto".format, FIXED)]
+        typed += chosen_overrides(checkpoint.config) or without_choice(checkpoint, typed)
         for each in typed:
             if not (is_recipe(each) or each.startswith("trust=")):
                 raise ValueError(f"the override {each[:100]!r} is of no recipe")
@@ -49,6 +60,13 @@ def recipe_overrides(checkpoint: Checkpoint) -> list[str]:
         return [*derived_overrides(checkpoint), *rules_override(checkpoint)]
     except (LookupError, TypeError, ArithmeticError) as error:
         raise ValueError(f"the configuration is of no recipe: {error}") from error
+
+
+def without_choice(checkpoint: Checkpoint, typed: Sequence[str]) -> list[str]:
+    """The override that chooses nothing, for a run from before options were chosen."""
+    config = checkpoint.config
+    is_older = "auto" not in config and not is_digits(config)
+    return ["auto=false"] * (is_older and "auto=false" not in typed)
 
 
 def chosen_numbers(checkpoint: Checkpoint) -> dict[str, int]:
@@ -77,6 +95,11 @@ def derived_overrides(checkpoint: Checkpoint) -> list[str]:
     if isinstance(recipe.get("trainer"), dict):
         length = length_in_steps(recipe["trainer"], checkpoint.steps)
         recipe["trainer"] = {**length, **chosen_numbers(checkpoint)}
+    for key, value in FIXED.items():  # which an older configuration may lack
+        *path, name = key.split(".")
+        node = reduce(lambda each, part: each.get(part), path, recipe)
+        if isinstance(node, dict):
+            node.setdefault(name, value)
     trusted = Invocation(Path(), trust=foreign_modules(recipe)).trusted
     with composing():
         return [*overrides_for(recipe_of(recipe)), *trusted]

@@ -63,7 +63,7 @@ def test_a_step_after_the_trial_leaves_the_last_checkpoint_and_an_incident(comma
     ("place", "remedy"),
     [
         ("ddpm_cli.commands.train.loop.validate", IN_TRAINING),
-        ("ddpm_cli.commands.train.loop.write_preview", IN_TRAINING),
+        ("ddpm_cli.commands.train.loop.write_due_preview", IN_TRAINING),
         ("ddpm_cli.commands.train.sample_metrics.score_samples", IN_TRAINING),
         ("ddpm_cli.commands.train.setup.TrainState.fresh", "choose a smaller network, as by a "),
     ],

@@ -38,7 +38,7 @@ FEATURES = [
     ("features", path.stem) for path in sorted((config.CONFIG_DIR / "features").glob("*.yaml"))
 ]
 SURFACE = {
-    "seed resume trust trainer.loggers logger.tensorboard.images logger.wandb.project",
+    "seed resume auto trust trainer.loggers logger.tensorboard.images logger.wandb.project",
     "logger.wandb.name logger.wandb.mode logger.wandb.images logger.mlflow.project",
     "logger.mlflow.name logger.mlflow.uri logger.mlflow.images logger.trackio.project",
     "logger.trackio.name logger.trackio.folder logger.trackio.images",

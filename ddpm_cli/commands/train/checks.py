@@ -9,6 +9,7 @@ import torch
 
 from ddpm_cli import preflight
 from ddpm_cli.checkpoints import checked_fields
+from ddpm_cli.commands.train.previews import expected_pictures
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.time_budget import choose_cadences, measure_costs_briefly
 from ddpm_cli.config.build import bind, bind_options
@@ -17,6 +18,8 @@ from ddpm_cli.generation.generator import count_nfe
 from ddpm_cli.hardware import free_memory
 from ddpm_cli.pace.costs import Costs
 from ddpm_cli.preflight import Finding
+from ddpm_cli.preflight.patience import check_patience
+from ddpm_cli.preflight.resources import remaining_seconds
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.samplers import Grid
 from ddpm_cli.shapes import Bytes
@@ -56,6 +59,11 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
             costs = measure_costs_briefly(run, trial.seconds)
             choose_cadences(run, costs)
         yield from preflight.estimate_time(state, end, costs, run.cadences)
+        seconds = remaining_seconds(end - state.step, costs, run.cadences)
+        if trainer.minutes is None and state.denoiser.device.type == "cpu":
+            yield from check_patience(seconds, run.invocation, trainer.epochs is not None)
+        if expected := expected_pictures(run, end):
+            yield Finding("estimate", expected)
         if often := run.cadences.text(run.steps, measures=bool(trainer.measures)):
             yield Finding(
                 "estimate", f"{often}: {run.cadences.share(costs, run.steps):.0%} of the time"

@@ -16,12 +16,12 @@ from ddpm_cli.commands.train.loop import train_loop
 from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
-from ddpm_cli.commands.train.setup import check_batch_share, set_up_run
+from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.process_limit import check_processes
 from ddpm_cli.config.schema import parse_options
-from ddpm_cli.console import logging_to
+from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
 from ddpm_cli.files import remove_contents, save_text
 from ddpm_cli.hardware import deterministic_kernels, find_device, words_for_full_memory
@@ -29,10 +29,12 @@ from ddpm_cli.loggers.nodes import bound_loggers, logger_nodes
 from ddpm_cli.loggers.sent_config import sent_config
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
+from ddpm_cli.parallel.launch_check import check_batch_share
 from ddpm_cli.parallel.stop_request import stop_on_signals
 from ddpm_cli.preflight.resources import FULL_MEMORY
 from ddpm_cli.process.stop_signals import NothingToSaveError
 from ddpm_cli.process.writer_lock import writer_lock
+from ddpm_cli.reports.reproduce import train_command
 from ddpm_cli.run_folder.facts import RunFacts
 from ddpm_cli.run_folder.layout import HYDRA, LOG
 from ddpm_cli.schedules import Ending
@@ -45,6 +47,7 @@ class Options:
     """The options of `ddpm-train`, apart from its groups.
 
     seed: random seed of the whole run. resume: a checkpoint, or `auto` for the folder's newest.
+    auto: whether options that hold `auto` are chosen; after a choice, their names.
     logger: the options of each logger. trust: the user's own modules that targets may name.
     """
 
@@ -52,6 +55,7 @@ class Options:
     seed: int
     resume: str | None
     logger: Any
+    auto: bool | list[str]
     trust: list[str]
 
     def __post_init__(self) -> None:
@@ -99,7 +103,11 @@ def begin_folder(run: Run, facts: RunFacts) -> None:
     overrides = yaml.safe_dump(list(invocation.overrides))
     save_text(run.folder / HYDRA / "overrides.yaml", overrides)
     own = {"config_dir": invocation.config_dir, "cadences": asdict(run.cadences)}
-    facts.begin({**run_texts(run), **own})
+    texts = run_texts(run)
+    if run.recipe is not None:
+        texts["command"] = train_command(run.snapshot())
+        fact("command", texts["command"])
+    facts.begin({**texts, **own})
 
 
 def train(

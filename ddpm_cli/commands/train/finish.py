@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from ddpm_cli.checkpoints import newest_first
-from ddpm_cli.commands.train.previews import write_preview
+from ddpm_cli.commands.train.previews import expected_pictures, write_preview
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
@@ -37,6 +37,8 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
     run.logger.close()
     if verdict := run.state.verdict.summary(run.trainer.best):
         fact("learning", verdict)
+    if few := expected_pictures(run, run.state.step):
+        fact("pictures", few)
     fact("run", run.folder)
     if path:
         fact("sample", invocation.sample_command(path))

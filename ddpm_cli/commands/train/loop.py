@@ -2,23 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.train.previews import write_preview
+from ddpm_cli.commands.train.previews import write_due_preview
 from ddpm_cli.commands.train.rollback import roll_back
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import measure_samples
 from ddpm_cli.commands.train.validation import validate
-from ddpm_cli.parallel import AnyRankFlag, ProcessGroup
+from ddpm_cli.parallel import AnyRankFlag
 from ddpm_cli.parallel.stop_request import StopRequest
-from ddpm_cli.shapes import StepLosses
 from ddpm_cli.training import Progress, fit
-from ddpm_cli.training.fixed_noise_losses import QUARTERS
+from ddpm_cli.training.loss_by_quarter import loss_by_quarter
 from ddpm_cli.training.nonfinite_guard import NonFiniteGuard
 
 Bar: TypeAlias = Any  # tqdm's type takes a parameter only for mypy
@@ -56,7 +55,7 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     ]
     # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
-        (run.cadences.sample_every, lambda: write_preview(run)),
+        (1, lambda: write_due_preview(run)),
         (run.cadences.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
@@ -111,21 +110,6 @@ def step_numbers(run: Run, bar: Bar, interval: RowInterval) -> dict[str, float]:
     }
     bar.set_postfix_str(progress_text(numbers, run.epoch_size))
     return numbers
-
-
-def loss_by_quarter(
-    progress: Sequence[Progress], losses: StepLosses, steps: int, group: ProcessGroup
-) -> dict[str, float]:
-    """The mean training loss at the times of each quarter, over the finite losses of some steps."""
-    losses = losses.flatten().double()
-    times = torch.cat([each.times for each in progress])
-    weights = torch.cat([each.weights for each in progress]).double()
-    quarters, finite = (QUARTERS * (times - 1)).long() // steps, losses.isfinite()
-    sums = torch.zeros(2, QUARTERS, dtype=torch.float64)
-    sums[0].index_add_(0, quarters[finite], losses[finite])
-    sums[1].index_add_(0, quarters[finite], weights[finite])
-    total, weight = group.sum(sums)
-    return {f"loss_q{place}": loss for place, loss in enumerate((total / weight).tolist(), 1)}
 
 
 def progress_text(numbers: Mapping[str, float], epoch_size: int | None) -> str:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import torch
 
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.config.auto import is_digits
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import select_images, to_bytes, to_float
+from ddpm_cli.recipes.passes import passes_text
 from ddpm_cli.rendering.tiles import grid
 from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
 from ddpm_cli.run_folder.pictures import PREVIEWS
@@ -33,6 +35,20 @@ def write_preview(run: Run) -> None:
     run.logger.write_picture(GRID.format(step), grid(samples.numpy()), step)
     if run.group.rank == 0:
         record_colours(run, samples)
+
+
+def write_due_preview(run: Run) -> None:
+    """Write a preview at the steps of its cadence, and the first preview."""
+    step = run.state.step
+    if step % run.cadences.sample_every == 0 or step == run.first_preview:
+        write_preview(run)
+
+
+def expected_pictures(run: Run, steps: int) -> str:
+    """What is to be expected of a run of too few passes over its images; "" of others."""
+    if not run.epoch_size or is_digits(run.cfg):
+        return ""
+    return passes_text(run.epoch_size, steps * run.trainer.batch_size)
 
 
 def preview_trajectory(run: Run) -> Iterator[Images]:

@@ -21,6 +21,7 @@ from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed
 from ddpm_cli.losses import Loss
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.parallel import ProcessGroup, unwrap
+from ddpm_cli.recipes.recipe import Recipe
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.training import Trainer, TrainState, snapshot
 from ddpm_cli.training.step import graphs_text
@@ -36,7 +37,9 @@ class Run:
     rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
     steps: the length. epoch_size: the images of an epoch, approximate for a stream; None if
     unknown. Both are set when all parts are built.
+    recipe: how the options with `auto` were chosen; None if they were not, or by a checkpoint.
     cadences: the steps between actions. cadences_are_final: whether no measurement changes them.
+    first_preview: the step of an early preview beside the cadence; 0: none.
     """
 
     cfg: DictConfig
@@ -54,10 +57,12 @@ class Run:
     writer: AsyncWriter
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
+    recipe: Recipe | None = None
     steps: int = 0
     epoch_size: int | None = None
     cadences: Cadences = field(default_factory=Cadences)
     cadences_are_final: bool = True
+    first_preview: int = 0
 
     @property
     def folder(self) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
 from ddpm_cli.commands.train.previews import preview_trajectory
@@ -20,11 +21,15 @@ from ddpm_cli.evaluation.training_set_metrics import AT_ONCE
 from ddpm_cli.images import Batch
 from ddpm_cli.pace.cadences import chosen_cadences
 from ddpm_cli.pace.costs import Costs
+from ddpm_cli.pace.first_preview import first_preview
 from ddpm_cli.pace.run_length import steps_within
+from ddpm_cli.recipes.remedy import OPTIONS, remedy
+from ddpm_cli.recipes.values import HOURS
 from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import fit, snapshot
+from ddpm_cli.training.trainer import AUTO
 
 MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
 TIMING = 0.015  # share of the time to time steps, and again to time samples
@@ -37,17 +42,19 @@ SLOW = 0.2  # seconds of a step from which the preflight's own time stands for i
 def steps_that_fit(run: Run, since: float) -> tuple[int, Costs]:
     """The steps that fit into trainer.minutes, counted from `since`, and the costs of the parts.
 
-    Raises ValueError if no step fits.
+    Without minutes a run has a night. Raises ValueError if no step fits.
     """
-    minutes = run.trainer.minutes
-    assert minutes is not None
-    costs = measure_costs(run, TIMING * 60 * minutes)
+    given = run.trainer.minutes
+    minutes, limit = (given, TIMING * 60 * given) if given is not None else (60 * HOURS, BRIEF)
+    costs = measure_costs(run, limit)
     left = (1 - MARGIN) * 60 * minutes - (time.perf_counter() - since)
     steps = min(run.group.all_gather(steps_within(left, costs, run.trainer)))
     if steps < 1:
         grid = f"a grid of samples {costs.grid:.2g}, a checkpoint {costs.save:.2g}"
         takes = f"a step takes {costs.step:.2g} s, {grid}"
-        raise ValueError(f"trainer.minutes={minutes:g} is too short: {takes}")
+        options = {name: OmegaConf.select(run.cfg, name) for name in OPTIONS}
+        fits = remedy(costs, options, run.trainer, left)
+        raise ValueError(f"trainer.minutes={minutes:g} is too short: {takes}; {fits}")
     return steps, costs
 
 
@@ -55,6 +62,9 @@ def choose_cadences(run: Run, costs: Costs) -> None:
     """Choose the numbers of steps for `auto`, in all processes those of the first."""
     chosen = chosen_cadences(costs, run.trainer, run.steps)
     run.cadences, run.cadences_are_final = run.group.broadcast(chosen), True
+    if run.trainer.sample_every == AUTO:
+        early = first_preview(costs, run.cadences.sample_every, run.steps)
+        run.first_preview = run.group.broadcast(early)
 
 
 def measure_costs_briefly(run: Run, seconds: float) -> Costs:

@@ -12,8 +12,8 @@ from conftest import TINY
 from training_problem import trainer
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.commands.train import length, time_budget
 from ddpm_cli.commands.train import setup as opening
-from ddpm_cli.commands.train import time_budget
 from ddpm_cli.commands.train import time_budget as budget
 from ddpm_cli.pace import length_scaling
 from ddpm_cli.pace.costs import Costs
@@ -168,7 +168,7 @@ def test_a_run_of_so_many_minutes_equals_one_of_so_many_steps(command, seven_ste
 def test_a_resume_with_the_same_minutes_keeps_the_length(command, seven_steps, monkeypatch):
     command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=whole")
     command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=parts", "trainer.stop_at=4")
-    monkeypatch.setattr(opening, "steps_that_fit", None)
+    monkeypatch.setattr(length, "steps_that_fit", None)
     resumed = command("train", *OPTIONS, "trainer.minutes=1", "hydra.run.dir=parts", "resume=auto")
     assert resumed.code == 0, resumed.err
     assert "length     7 steps" in resumed.out
@@ -224,7 +224,7 @@ def test_a_run_ends_in_time_with_its_last_samples(command, monkeypatch):
         monkeypatch.setattr(module, "time", clock)
     measured = time_budget.steps_that_fit
     monkeypatch.setattr(
-        opening, "steps_that_fit", lambda run, since: began.append(since) or measured(run, since)
+        length, "steps_that_fit", lambda run, since: began.append(since) or measured(run, since)
     )
     outcome = command("train", *TINY, "trainer.minutes=0.15", *SELDOM, "hydra.run.dir=run")
     checkpoint = Checkpoint.load(Path("run/checkpoints/last.safetensors"))

@@ -1,0 +1,73 @@
+"""The values of the options that hold `auto`: chosen once, or those of a checkpoint or a sweep."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.commands.train.run import Run
+from ddpm_cli.config.auto import AUTO, FIXED, auto_options, chosen_options, holds_auto, set_options
+from ddpm_cli.config.build import GROUPS
+from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import check_groups
+from ddpm_cli.console import fact
+from ddpm_cli.data import Source
+from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.recipes.choice import choose
+from ddpm_cli.recipes.facts import facts_of_run
+from ddpm_cli.recipes.recipe import Recipe
+
+
+def choose_recipe(
+    cfg: DictConfig,
+    invocation: Invocation,
+    checkpoint: Checkpoint | None,
+    group: ProcessGroup,
+    source: Callable[[], Source],
+    shared: Mapping[str, Any],
+) -> Recipe | None:
+    """Give every option that holds `auto` its value, in all processes that of the first.
+
+    A resumed run takes the values of its checkpoint, a job of a sweep those of the first job, in
+    `shared`. `cfg.auto` becomes the list of the options. Returns None without a choice.
+    """
+    names = auto_options(cfg)
+    if checkpoint:
+        take_recipe(cfg, checkpoint, names)
+    if checkpoint or not names:
+        return None
+    images = source()
+    facts, shared = group.broadcast((facts_of_run(cfg, images, group.count), dict(shared)))
+    swept = {key: AUTO for key in invocation.swept if key in FIXED}
+    values = {**choose(facts, {**recipe_options(cfg), **swept}), **shared}
+    set_options(cfg, {name: values[name] for name in names})
+    check_groups(cfg, *GROUPS)
+    cfg.auto = names
+    return Recipe(facts, names, is_shared=bool(shared))
+
+
+def recipe_options(cfg: DictConfig) -> dict[str, Any]:
+    """The options of a recipe in a configuration, and their values or `auto`."""
+    options = {}
+    for key in FIXED:
+        value = OmegaConf.select(cfg, key, default=None)
+        if value is not None:
+            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            options[key] = AUTO if holds_auto(cfg, key) else plain
+    return options
+
+
+def show_recipe(run: Run) -> None:
+    """Log what was chosen and why, in three lines."""
+    if run.recipe is not None:
+        for line in run.recipe.lines(recipe_options(run.cfg), run.steps):
+            fact("chosen", line)
+
+
+def take_recipe(cfg: DictConfig, checkpoint: Checkpoint, names: list[str]) -> None:
+    """Take the values of a checkpoint; an option that its format lacks has its fixed value."""
+    before = {key: OmegaConf.select(checkpoint.config, key, default=None) for key in names}
+    set_options(cfg, {key: FIXED[key] if each is None else each for key, each in before.items()})
+    check_groups(cfg, *GROUPS)  # a checkpoint may come from elsewhere
+    cfg.auto = list(chosen_options(checkpoint.config))
