@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
+Single: TypeAlias = Float[Tensor, "1 channels height width"]
 Maps: TypeAlias = Float[Tensor, "batch _ height width"]
 Bytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
 Coloured: TypeAlias = UInt8[Tensor, "batch 3 height width"]

@@ -28,7 +28,7 @@ from ddpm_cli.samplers import (
     within_interval,
 )
 from ddpm_cli.seeds import Purpose, keyed_normal
-from ddpm_cli.shapes import Images, Labels, Time
+from ddpm_cli.shapes import Images, Labels, Single, Time
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def check_label(label: str | int | None, denoiser: Denoiser, classes: Sequence[s
 def start_from_image(
     diffusion: GaussianDiffusion,
     times: Sequence[float],
-    image: Images,
+    image: Single,
     noise: Images,
     strength: float,
 ) -> tuple[Images, Sequence[float]]:
