@@ -29,7 +29,7 @@ PACKAGE_PAGE = ROOT / "ddpm_cli/README.md"
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`(ddpm-[a-z]+ [^`]*=[^`]*)`")
-OTHERS = {"tensorboard", "tail", "pip", "npm", "tar", "sbatch", "torchrun", "python", "source"}
+OTHERS = {"tensorboard", "mlflow", "trackio", "tail", "pip", "npm", "tar", "sbatch", "torchrun", "python", "source"}
 CONFIGS = {name: config for name, (_, config) in MODULES.items()} | {"train": "train"}
 CONFIGS["eval"] = CONFIGS["evaluate"]
 
