@@ -10,8 +10,6 @@ from conftest import TINY
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from ddpm_cli.cli.main import COMMANDS as CALLS
-from ddpm_cli.cli.main import MODULES
 from ddpm_cli.cli.outcome import plug_in
 from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.schema import check_groups
@@ -29,9 +27,20 @@ PACKAGE_PAGE = ROOT / "ddpm_cli/README.md"
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`(ddpm-[a-z]+ [^`]*=[^`]*)`")
-OTHERS = {"tensorboard", "mlflow", "trackio", "tail", "pip", "npm", "tar", "sbatch", "torchrun", "python", "source"}
-CONFIGS = {name: config for name, (_, config) in MODULES.items()} | {"train": "train"}
-CONFIGS["eval"] = CONFIGS["evaluate"]
+OTHERS = {
+    "tensorboard",
+    "mlflow",
+    "trackio",
+    "tail",
+    "pip",
+    "npm",
+    "tar",
+    "sbatch",
+    "torchrun",
+    "python",
+    "source",
+}
+CALLS = set(re.findall(r"^ddpm-(\w+) =", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
 
 
 def page_name(path):
@@ -72,7 +81,7 @@ def called(words):
     if words[0].startswith("ddpm-"):
         return words[0].removeprefix("ddpm-"), words[1:]
     if "ddpm_cli" in words:
-        name, *arguments = words[words.index("ddpm_cli") + 1 :]
+        name, *arguments = words[words.index("ddpm_cli") + 1 :] or [""]
         return name, arguments
     if words[0] == "sbatch":
         script = next(place for place, word in enumerate(words) if word.endswith(".sbatch"))
@@ -162,7 +171,7 @@ def fault_of(composed, name, overrides):
     """Why a command line cannot be composed; the empty text if it can."""
     try:
         plug_in(overrides)
-        cfg = composed(CONFIGS[name], *overrides)
+        cfg = composed({"doctor": "train"}.get(name, name), *overrides)
         check_groups(cfg, *(each for each in GROUPS if isinstance(cfg.get(each), DictConfig)))
     except Exception as error:
         return f"{type(error).__name__}: {error}"
