@@ -30,6 +30,7 @@ ELSEWHERE = (  # other machines, the network, large networks, and sweeps in proc
     *("nll=ode", "samples=50000", "images.npz", "last.pt", "DIR"),
 )
 PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true"]
+FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
 BRIEF = {
     "train": ["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null", "trainer.warmup=0"],
     "sample": ["sampler.steps=2", "batch=4"],
@@ -90,7 +91,7 @@ def test_the_commands_of_a_page_run(command, named_things, page):
             continue
         ckpt = checkpoint_of(arguments)
         arguments = [each.replace("WEAKER_CKPT", ckpt).replace("CKPT", ckpt) for each in arguments]
-        plain = "=" in line and "--" not in line and "-sc" not in line
+        plain = bool(arguments) and not FLAGS & {*arguments}
         brief = [*BRIEF.get(name, []), *TINY[:3] * (name == "train")] if plain else []
         brief += ["n=4"] * (name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments})
         place = [f"hydra.run.dir=out{number}"] if plain and "hydra.run.dir" not in line else []
