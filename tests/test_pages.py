@@ -188,6 +188,13 @@ def test_every_command_line_composes(composed, name):
         pytest.fail(f"lines of {name} compose alone, and not together")
 
 
+def test_the_packages_page_has_a_row_for_every_room():
+    rows = re.findall(r"^\| (\[?`.*?) \|", PACKAGE_PAGE.read_text(), re.MULTILINE)
+    rooms = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    there = {path.stem for path in (ROOT / "ddpm_cli").iterdir() if path.name[0] not in "_."}
+    assert there - {"README", "py"} - rooms == set()
+
+
 def sections(path):
     """The parts of a page under its headings of the third level, by heading."""
     title = None
