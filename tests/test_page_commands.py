@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from PIL import Image
-from test_pages import ROOT, called, command_lines, words_of
+from test_pages import ROOT, blocks, called, command_lines, words_of
 
 pytestmark = pytest.mark.slow
 PAGES = {
@@ -101,3 +101,11 @@ def test_the_commands_of_a_page_run(command, named_things, page):
             faults[line] = outcome.err
     assert faults == {}
     assert ran
+
+
+def test_the_python_of_the_first_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks(ROOT / "README.md", "python")
+    brief = dict(each.split("=") for each in [*TINY, "trainer.steps=2"])
+    exec(compile(program.replace('{"trainer.steps": 200}', repr(brief)), "README.md", "exec"), {})
+    assert Path("samples.png").exists()
