@@ -106,6 +106,7 @@ def test_the_commands_of_a_page_run(command, named_things, page):
 def test_the_python_of_the_first_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (program,) = blocks(ROOT / "README.md", "python")
-    brief = dict(each.split("=") for each in [*TINY, "trainer.steps=2"])
-    exec(compile(program.replace('{"trainer.steps": 200}', repr(brief)), "README.md", "exec"), {})
+    brief = program.replace('{"trainer.steps": 200}', repr([*TINY, "trainer.steps=2"]))
+    assert brief != program
+    exec(compile(brief, "README.md", "exec"), {})
     assert Path("samples.png").exists()
