@@ -244,13 +244,18 @@ def test_a_name_on_disk_stands_in_one_room(name):
     assert strangers == {}
 
 
-def test_every_script_that_the_readme_or_the_package_names_is_there():
-    texts = [path.read_text() for path in (ROOT / "README.md", *TREES)]
+def test_every_script_that_a_page_or_the_package_names_is_there():
+    pages = [
+        path
+        for folder in ("ddpm_cli", "configs", "scripts")
+        for path in (ROOT / folder).rglob("*.md")
+    ]
+    texts = [path.read_text() for path in (ROOT / "README.md", *pages, *TREES)]
     named = {name for text in texts for name in re.findall(r"\bscripts/[a-z_/]+(?:\.py)?", text)}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
-def test_the_readme_lists_every_option():
+def test_the_page_of_options_lists_every_option():
     outcome = subprocess.run(
         [sys.executable, ROOT / "scripts/options", "--check"],
         capture_output=True,

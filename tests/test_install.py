@@ -25,13 +25,19 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_ships_the_yaml_the_digits_the_page_the_types_and_the_licence(wheel):
+def test_the_wheel_ships_the_yaml_the_digits_the_pages_the_types_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {
         f"ddpm_cli/configs/{path.relative_to(ROOT / 'configs')}"
-        for path in (ROOT / "configs").rglob("*.yaml")
+        for kind in ("yaml", "md")
+        for path in (ROOT / "configs").rglob(f"*.{kind}")
     }
-    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "ddpm_cli").rglob("*.html")}
+    pages = {
+        str(path.relative_to(ROOT))
+        for kind in ("html", "md", "sbatch")
+        for path in (ROOT / "ddpm_cli").rglob(f"*.{kind}")
+    }
+    assert "ddpm_cli/commands/train/CLUSTER.md" in pages
     assert "ddpm_cli/rendering/html/page.html" in pages
     others = {"ddpm_cli/data/sources/digits.parquet", "ddpm_cli/py.typed"}
     assert configs | pages | others <= names

@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+OF_TORCHRUN = "TORCHELASTIC_USE_AGENT_STORE"  # in the environment of its processes alone
+
 
 def find_device(name: str) -> torch.device:
     """The device called `name`; `auto`: CUDA, else MPS, else the CPU. Each rank has its own GPU.
@@ -31,9 +33,12 @@ def find_device(name: str) -> torch.device:
 def own_device(name: str, rank: int) -> str:
     """The device of process `rank` of several on this machine.
 
-    Raises ValueError if the process has no device.
+    A process that sees one GPU has this GPU, if a scheduler such as SLURM shows each process its
+    own. Processes of torchrun see the same GPUs. Raises ValueError if the process has no device.
     """
     count = torch.cuda.device_count()
+    if count == 1 and OF_TORCHRUN not in os.environ:
+        rank = 0
     if name == "cuda" and rank >= count:
         raise ValueError(
             f"every process needs a GPU of its own: there are {count}, and this is process"

@@ -8,6 +8,7 @@ import torch
 
 import ddpm_cli
 from ddpm_cli.hardware import AsyncScalar, copies_asynchronously, seed_generators, to_device
+from ddpm_cli.hardware.devices import OF_TORCHRUN, find_device, own_device
 
 
 @pytest.fixture
@@ -64,3 +65,31 @@ def test_no_other_file_decides_whether_a_copy_waits():
         if isinstance(node, ast.keyword) and node.arg == "non_blocking"
     }
     assert all(each.startswith("copies_asynchronously(") for each in answers), answers
+
+
+@pytest.fixture
+def second_process(monkeypatch):
+    """The environment of the second of two processes, and a machine with a number of GPUs."""
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "700"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(OF_TORCHRUN, raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    return lambda count: monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+
+
+@pytest.mark.parametrize(("visible", "device"), [(1, "cuda:0"), (2, "cuda:1"), (8, "cuda:1")])
+def test_a_process_of_slurm_takes_the_one_gpu_that_it_sees_or_the_gpu_of_its_rank(
+    second_process, monkeypatch, visible, device
+):
+    second_process(visible)
+    places = []
+    monkeypatch.setattr("torch.empty", lambda *_, device: places.append(device) or torch.ones(1))
+    find_device("auto")
+    assert places == [device]
+
+
+def test_processes_of_torchrun_do_not_share_a_gpu(second_process, monkeypatch):
+    second_process(1)
+    monkeypatch.setenv(OF_TORCHRUN, "True")
+    with pytest.raises(ValueError, match="there are 1, and this is process 2"):
+        own_device("cuda", 1)

@@ -1,0 +1,112 @@
+"""The commands of the manual run, page by page, on images and runs of the names in the pages."""
+
+import gzip
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY
+from PIL import Image
+from test_pages import ROOT, blocks, called, command_lines, words_of
+
+pytestmark = pytest.mark.slow
+PAGES = {
+    name: ROOT / path / "README.md"
+    for name, path in {
+        "first page": "",
+        "commands": "ddpm_cli/commands",
+        **{
+            name: f"ddpm_cli/commands/{name}"
+            for name in ("sample", "evaluate", "compare", "data", "sweep")
+        },
+    }.items()
+}
+ELSEWHERE = (  # other machines, the network, large networks, and sweeps in processes of their own
+    *("OWNER/NAME", "celeba", "/shared", "cifar10", "emoji", "--config-dir"),
+    *("lite0", "fid", "submitit", "optuna", "joblib", "processes=2", "trainer=d", "compile=true"),
+    *("nll=ode", "samples=50000", "images.npz", "last.pt", "DIR"),
+)
+PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true"]
+FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
+BRIEF = {
+    "train": ["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null", "trainer.warmup=0"],
+    "sample": ["sampler.steps=2", "batch=4"],
+    "eval": ["samples=16", "batch=16", "n=2"],
+    "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
+}
+
+
+@pytest.fixture
+def named_things(command, trained, conditional):
+    """Files and runs of the names that the pages use, in the test's folder."""
+    draw = np.random.default_rng(0)
+    for number in range(24):
+        path = Path("photos", ("rose", "tulip")[number % 2], f"{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    files = sorted(Path("photos").rglob("*.png"))
+    names = [str(path.relative_to("photos")) for path in files]
+    Path("labels.csv").write_text("file_name,label\n" + "".join(f"{each},a\n" for each in names))
+    for archive in ("photos.zip", "more.zip"):
+        with zipfile.ZipFile(archive, "w") as file:
+            [file.write(path) for path in files]
+    Path("shards").mkdir()
+    for number in range(13):
+        with tarfile.open(f"shards/{number:03}.tar", "w") as file:
+            file.add(files[number], f"{number}.png")
+    digits = draw.integers(0, 256, (24, 28, 28), dtype=np.uint8)
+    header = b"\0\0\x08\x03" + np.array(digits.shape, ">u4").tobytes()
+    Path("train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + digits.tobytes()))
+    Path("alpha_bar.txt").write_text("\n".join(map(str, np.linspace(0.999, 1e-4, 50))))
+    shutil.copytree(ROOT / ".readme", ".readme")
+    Image.new("RGB", (64, 64), "red").save("photo.png")
+    Image.new("L", (64, 64), 255).save("mask.png")
+    folder = "hydra.run.dir=outputs/photos"
+    assert command("train", *TINY, *PHOTOS, *BRIEF["train"], folder).code == 0
+    for name in ("mine", "a", "b"):
+        shutil.copytree(trained.parent.parent, f"outputs/{name}")
+    shutil.copytree(conditional.parent.parent, "outputs/classes")
+    (Path("others")).mkdir()
+    [shutil.copy(path, f"others/{path.name}") for path in files]
+
+
+def checkpoint_of(words):
+    """The checkpoint that a line needs: of photographs, of digits with classes, or of digits."""
+    line = " ".join(words)
+    if any(each in line for each in ("photo", "label=rose")):
+        return "outputs/photos/checkpoints/last.safetensors"
+    labels = "label=" in line or "guidance=" in line
+    return f"outputs/{'classes' if labels else 'mine'}/checkpoints/last.safetensors"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run(command, named_things, page):
+    ran, faults = 0, {}
+    for number, line in enumerate(command_lines(PAGES[page])):
+        name, arguments = called(words_of(line)) or ("", [])
+        if not name or any(each in line for each in ELSEWHERE):
+            continue
+        ckpt = checkpoint_of(arguments)
+        arguments = [each.replace("WEAKER_CKPT", ckpt).replace("CKPT", ckpt) for each in arguments]
+        plain = bool(arguments) and not FLAGS & {*arguments}
+        brief = [*BRIEF.get(name, []), *TINY[:3] * (name == "train")] if plain else []
+        brief += ["n=4"] * (name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments})
+        place = [f"hydra.run.dir=out{number}"] if plain and "hydra.run.dir" not in line else []
+        outcome = command({"eval": "evaluate"}.get(name, name), *arguments, *brief, *place)
+        ran += 1
+        if outcome.code:
+            faults[line] = outcome.err
+    assert faults == {}
+    assert ran
+
+
+def test_the_python_of_the_first_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks(ROOT / "README.md", "python")
+    brief = program.replace('{"trainer.steps": 200}', repr([*TINY, "trainer.steps=2"]))
+    assert brief != program
+    exec(compile(brief, "README.md", "exec"), {})
+    assert Path("samples.png").exists()
