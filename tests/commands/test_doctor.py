@@ -127,7 +127,7 @@ def test_a_parameter_without_a_gradient_is_told(command, idle_layer):
 def test_a_misspelt_option_is_told_by_the_doctor_in_one_line(command):
     outcome = command("doctor", "trainer.batch_size=abc")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "error: trainer.batch_size must be int, but is 'abc'\n"
+    assert outcome.err == "error: trainer.batch_size must be int or auto, but is 'abc'\n"
 
 
 def test_the_doctor_looks_at_a_run_that_would_go_on_and_leaves_it_alone(command, trained):

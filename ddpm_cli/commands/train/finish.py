@@ -37,8 +37,8 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
     run.logger.close()
     if verdict := run.state.verdict.summary(run.trainer.best):
         fact("learning", verdict)
-    if few := expected_pictures(run, run.state.step):
-        fact("pictures", few)
+    if run.state.step == run.steps and (expected := expected_pictures(run, run.steps)):
+        fact("pictures", expected)
     fact("run", run.folder)
     if path:
         fact("sample", invocation.sample_command(path))
