@@ -121,7 +121,9 @@ def test_nothing_of_the_machine_is_published(command, trained, tmp_path):
 
     change_config(trained, name_paths)
     change(trained, config_dir=str(tmp_path), overrides=[f"data.cache={tmp_path}/store"])
-    assert command("export", f"ckpt={trained}", "out=mine").code == 0
+    (tmp_path / "yaml").mkdir()
+    outcome = command("export", f"--config-dir={tmp_path}/yaml", f"ckpt={trained}", "out=mine")
+    assert outcome.code == 0, outcome.err
     assert Checkpoint.load(Path("mine/model.safetensors")).config.data.cache == "store"
     content = b"".join(path.read_bytes() for path in Path("mine").iterdir())
     for secret in (tmp_path, Path.home(), Path(__file__).resolve().parents[2]):

@@ -9,8 +9,9 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.published import MODEL
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import printable
-from ddpm_cli.reports.reproduce import train_command
+from ddpm_cli.reports.reproduce import recipe_overrides
 from ddpm_cli.run_folder.evaluations import evaluation_rows
 from ddpm_cli.run_folder.facts import read_facts
 
@@ -61,7 +62,7 @@ def card_text(
         "## Recipe",
         code(OmegaConf.to_yaml(checkpoint.config), "yaml"),
         "The command that trains it again; paths are cut to names:",
-        code(train_command(checkpoint), "sh"),
+        code(public_command(checkpoint), "sh"),
         "## Figures",
         figures_text(checkpoint, run),
         "## Licence",
@@ -74,16 +75,16 @@ def front_matter(licence: str | None) -> str:
     """The fields of a card that the hub reads."""
     fields: dict[str, Any] = {"library_name": "ddpm-cli", "tags": TAGS}
     fields["pipeline_tag"] = "unconditional-image-generation"
-    fields |= {} if licence is None else licence_fields(licence)
-    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
+    named = "" if licence is None else licence_yaml(licence)
+    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}{named}---"
 
 
-def licence_fields(licence: str) -> dict[str, str]:
+def licence_yaml(licence: str) -> str:
     """The fields of a card for a licence: its name on the hub, or `other` and its name."""
-    known = licence.strip().lower()
-    if known in HUB_LICENCES:
-        return {"license": known}
-    return {"license": "other", "license_name": "-".join(known.split())}
+    name = "-".join(licence.lower().split())
+    if name in HUB_LICENCES:
+        return yaml.safe_dump({"license": name})
+    return yaml.safe_dump({"license": "other", "license_name": name})
 
 
 def licence_text(licence: str | None) -> str:
@@ -121,6 +122,14 @@ def data_text(checkpoint: Checkpoint, run: Path) -> str:
         "The images are not part of this model.",
     ]
     return "\n".join(lines)
+
+
+def public_command(checkpoint: Checkpoint) -> str:
+    """The command that trains again, without the user's folder of YAML files, or why none does."""
+    try:
+        return Invocation(Path()).train_command(recipe_overrides(checkpoint))
+    except ValueError as error:
+        return f"(none: {error})"
 
 
 def figures_text(checkpoint: Checkpoint, run: Path) -> str:

@@ -6,7 +6,7 @@ import torch
 
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
 from ddpm_cli.checkpoints.published import MODEL
-from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_fields
+from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_yaml
 from ddpm_cli.commands.export.program import write_program
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.files import load_text, save_text, write_folder
@@ -66,9 +66,9 @@ def check_model_folder(
     same = step == old_step and ema.keys() == old_ema.keys()
     if not (same and all(torch.equal(ema[name], old_ema[name]) for name in ema)):
         raise ValueError(f"{str(folder)!r} is an export of another checkpoint; name another folder")
-    lines, card = load_text(folder / CARD).splitlines(), folder / CARD
-    if licence is not None and f"license: {licence_fields(licence)['license']}" not in lines:
-        rule = f"licence={licence} is not in {str(card)!r}"
+    card = load_text(folder / CARD)
+    if licence is not None and licence_yaml(licence) not in card:
+        rule = f"licence={licence} is not in {str(folder / CARD)!r}"
         raise ValueError(f"{rule}: write it there, or name another folder")
 
 
