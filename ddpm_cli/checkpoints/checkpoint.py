@@ -93,6 +93,17 @@ class Checkpoint:
         known = {name: fields[name] for name in FIELDS}
         return cls(**{**known, "config": config}, tensors=tensors, path=path)
 
+    @property
+    def noise_text(self) -> str:
+        """The version of the run's noise in words; "" if a seed still draws the same noise."""
+        old = f"noise of version {self.randomness} (a seed draws other noise now)"
+        return "" if self.randomness == RANDOMNESS else old
+
+    @property
+    def step_text(self) -> str:
+        """The step in words, with noise of an old version."""
+        return ", ".join(filter(None, [f"step {self.step:,}", self.noise_text]))
+
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of a part, by their own names. The part must have been read."""
         return tensors_of(name, self.tensors)

@@ -36,10 +36,10 @@ FOREIGN = re.compile(r"\$\{|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 SIDE, COUNT, NAME, WORD, TEXT, SUM = 4096, 2**16, 200, 3000, 2**17, 2**22
 MOST_OVERRIDES = 500
 REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of the right types
-    "its noise is of another version: upgrade ddpm-cli": (
-        lambda each: 1 <= each["randomness"] <= RANDOMNESS
-    ),
-    f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}": (
+    f"its noise is of version {{randomness!s:.20}}, but this version knows 1 to {RANDOMNESS}: "
+    "upgrade ddpm-cli": lambda each: 1 <= each["randomness"] <= RANDOMNESS,
+    f"'step' and 'steps' must be at least 0 and less than {MAX_STEPS:,}, "
+    "but are {step!s:.20} and {steps!s:.20}": (
         lambda each: all(0 <= number < MAX_STEPS for number in (each["step"], each["steps"]))
     ),
     "'skipped' must be at least 0 and at most the step, {step}, but is {skipped}": (
@@ -66,7 +66,7 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
     "'fingerprint', 'verdict' and 'config_dir' must be short": lambda each: all(
         len(each[name] or "") <= WORD for name in ("fingerprint", "verdict", "config_dir")
     ),
-    f"'cadences' must hold numbers of steps, each from 1 to {MAX_STEPS:,}": lambda each: all(
+    f"'cadences' must hold {', '.join(CADENCES)}, each from 1 to {MAX_STEPS:,}": lambda each: all(
         name in CADENCES and is_in_range(number, int, 1, MAX_STEPS)
         for name, number in each["cadences"].items()
     ),

@@ -9,6 +9,7 @@ from ddpm_cli.hardware.devices import (
     device_text,
     find_device,
     refill,
+    seed_generators,
     to_device,
 )
 from ddpm_cli.hardware.flops import FlopCount, count_flops, measure_peak, peak_text

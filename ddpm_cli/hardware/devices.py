@@ -72,6 +72,18 @@ def device_text(device: torch.device, parallel: str = "none", processes: int = 1
     return text if processes == 1 else f"{text}, {processes} processes ({dist.get_backend()})"
 
 
+def seed_generators(device: torch.device, seed: int) -> None:
+    """Seed the default generators of the CPU and of a device's backend, as torch.manual_seed does.
+
+    That function walks every backend of torch, which takes longer than many operations of a step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)  # DataParallel draws on every GPU
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def copies_asynchronously(device: torch.device) -> bool:
     """Whether a copy to or from a device may end after the call.
 

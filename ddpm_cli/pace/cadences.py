@@ -64,6 +64,13 @@ def saved_cadences(numbers: Mapping[str, int], trainer: Any, steps: int) -> dict
     return {name: each for name in NAMES if type(each := options.get(name)) is int and each > 0}
 
 
+def settled_cadences(trainer: Trainer, steps: int, saved: Mapping[str, int]) -> Cadences:
+    """The numbers of steps without costs: as the options say, else as saved, else the least."""
+    said = said_cadences(trainer)
+    numbers = {**asdict(Cadences()), **saved, **said}
+    return Cadences(**with_common_steps(numbers, set(NAMES) - said.keys(), trainer, steps))
+
+
 def needs_costs(trainer: Trainer, steps: int) -> bool:
     """Whether a run is long enough for `auto` to depend on costs."""
     settled = {*said_cadences(trainer), *["measure_every"] * (not trainer.measures)}
@@ -118,12 +125,16 @@ def with_common_steps(
 ) -> dict[str, int]:
     """The numbers with some of `autos` larger, so that checkpoints fall on steps that matter.
 
-    Permanent checkpoints must be written, and best.safetensors must be a judged checkpoint.
+    Permanent checkpoints must be written, and best.safetensors must be a judged checkpoint. Where
+    the user's numbers allow only one of the two, it is the former.
     """
     judged = "evaluate_every" if trainer.best == "held_out" else "measure_every"
-    changed, save = dict(numbers), "checkpoint_every"
-    if save in autos and trainer.keep_every is not None:
-        changed[save] = divisor(trainer.keep_every, changed[save])
+    changed, save, keep = dict(numbers), "checkpoint_every", trainer.keep_every
+    if save in autos and keep is not None:
+        shared = 0 if judged in autos else math.gcd(keep, changed[judged])
+        fits = shared >= changed[save]
+        changed[save] = shared if fits else divisor(keep, changed[save])
+        autos = {judged} & {*autos}
     often, seldom = sorted((judged, save), key=lambda name: changed[name])
     low, high = changed[often], changed[seldom]
     if high % low == 0 or high >= steps:

@@ -87,14 +87,22 @@ def step_optimizer(optimizer: Optimizer, skipped: Flag) -> None:
 
 
 @torch.no_grad()
-def update_ema(ema: nn.Module, network: nn.Module, decay: Scalar, skipped: Flag) -> None:
-    """ema <- ema + (1 - decay) (network - ema), and copy buffers, unless the step is skipped.
+def update_ema(ema: list[Tensor], current: list[Tensor], decay: Scalar, skipped: Flag) -> None:
+    """ema <- ema + (1 - decay) (current - ema) for all parameters, unless the step is skipped.
 
     The device is not asked: a skipped step adds 0.
     """
-    mine: list[Tensor] = list(ema.parameters())
-    change = torch._foreach_sub(list(network.parameters()), mine)
-    torch._foreach_mul_(change, (1 - decay) * ~skipped)
-    torch._foreach_add_(mine, change)
+    weight = (1 - decay) * ~skipped
+    if weight.device.type == "cpu":  # one pass over memory, not three with a copy of the weights
+        torch._foreach_lerp_(ema, current, [weight] * len(ema))
+    else:  # three launches; a weight on the device makes `_foreach_lerp_` one for each parameter
+        change = torch._foreach_sub(current, ema)
+        torch._foreach_mul_(change, weight)
+        torch._foreach_add_(ema, change)
+
+
+@torch.no_grad()
+def copy_buffers(ema: nn.Module, network: nn.Module, skipped: Flag) -> None:
+    """Give the EMA the network's buffers, unless the step is skipped."""
     for buffer, other in zip(ema.buffers(), network.buffers(), strict=True):
         buffer.copy_(torch.where(skipped, buffer, other))

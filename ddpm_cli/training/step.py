@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ddpm_cli.hardware import has_overflowed, refill, to_device
+from ddpm_cli.hardware import has_overflowed, refill, seed_generators, to_device
 from ddpm_cli.hardware.graphs import Replay, addresses, capture_graphs
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ALONE, ProcessGroup, without_sync
 from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.shapes import Numbers, PerImage, Rates, Scalar
 from ddpm_cli.training.noising import CleanBatch, add_keyed_noise
-from ddpm_cli.training.state import TrainState, is_fused, step_optimizer, update_ema
+from ddpm_cli.training.state import TrainState, copy_buffers, is_fused, step_optimizer, update_ema
 from ddpm_cli.training.trainer import Trainer
 
 PLAIN_STEPS = 3  # before the capture: kernels are chosen, the optimizer's state is filled
@@ -64,12 +64,16 @@ class TrainStep:
     ) -> None:
         obstacle = graph_obstacle(trainer, state, group)
         if obstacle and trainer.graphs is True:
-            raise ValueError(f"trainer.graphs=true does not work here: {obstacle}")
+            why = f"{obstacle}; choose auto or false"
+            raise ValueError(f"trainer.graphs=true does not work here: {why}")
         self.captures = not obstacle and trainer.graphs is not False
         self.trainer, self.state, self.loss = trainer, state, loss
         self.seed, self.group, self.count = seed, group, 0
         self.inputs = inputs.static_copy(state.denoiser.device)
         self.losses = torch.zeros_like(self.inputs.clean.weights)
+        # walks over the parts of a network cost a small network's step 1 %
+        self.averaged: list[Tensor] = list(state.ema.parameters())
+        self.current: list[Tensor] = list(state.denoiser.network.parameters())
         networks = (state.denoiser.network, state.ema, state.loss_module)
         own = chain.from_iterable(chain(each.parameters(), each.buffers()) for each in networks)
         self.fixed = [self.losses, *own]
@@ -95,7 +99,8 @@ class TrainStep:
             self.capture()
         step, rank = self.state.step, self.group.rank
         for place, run_pass in enumerate(self.functions[:-1]):
-            torch.manual_seed(torch_seed(self.seed, Purpose.DROPOUT, step, rank, place))
+            key = torch_seed(self.seed, Purpose.DROPOUT, step, rank, place)
+            seed_generators(self.losses.device, key)
             run_pass()
         for parameter in self.state.loss_module.parameters() if self.group.count > 1 else ():
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -148,7 +153,8 @@ class TrainStep:
         skipped = ~(mean.isfinite() & norm.isfinite())
         overflow = has_overflowed(scaler, mean, norm)
         step_optimizer(optimizer, skipped)
-        update_ema(state.ema, state.denoiser.network, self.inputs.decay, skipped)
+        update_ema(self.averaged, self.current, self.inputs.decay, skipped)
+        copy_buffers(state.ema, state.denoiser.network, skipped)
         scaler.update()
         return torch.cat([torch.stack([mean, norm, skipped, overflow]), self.losses])
 

@@ -126,7 +126,7 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"step": -1}, "'step' and 'steps' must be at least 0 and less than 100,000,000"),
+        ({"step": -1}, "at least 0 and less than 100,000,000, but are -1 and 9"),
         ({"step": 10**12}, "'step' and 'steps' must be at least 0 and less than 100,000,000"),
         ({"steps": -(10**400)}, "'step' and 'steps' must be at least 0"),
         ({"step": 1.5}, "'step' is missing or not what it should be"),
@@ -147,9 +147,9 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
         ),
         ({"environment": {"python": 3}}, "'environment' must hold names and texts"),
         ({"environment": {"python": "3" * 4000}}, "'environment' must hold names and texts"),
-        ({"cadences": {"sample_every": 0}}, "'cadences' must hold numbers of steps, each from 1"),
-        ({"cadences": {"sample_every": 1.5}}, "'cadences' must hold numbers of steps"),
-        ({"cadences": {"steps": 5}}, "'cadences' must hold numbers of steps"),
+        ({"cadences": {"sample_every": 0}}, "checkpoint_every, each from 1 to 100,000,000"),
+        ({"cadences": {"sample_every": 1.5}}, "'cadences' must hold evaluate_every, "),
+        ({"cadences": {"steps": 5}}, "'cadences' must hold evaluate_every, "),
         ({"stream": [1]}, "'stream' must hold a text for each process"),
         ({"overrides": [1]}, "'overrides' must be at most 500 texts"),
         (
@@ -159,7 +159,8 @@ def test_fields_that_are_missing_or_of_another_type_are_told(saved, field, value
         ({"config": "seed: 0x" + 4000 * "f"}, "its configuration is not plain text"),
         ({"format": 6}, "its format is 6, but this version reads formats 1 to 5: upgrade ddpm-cli"),
         ({"format": "[5]"}, r"its format is \[5\], but this version reads formats 1 to 5"),
-        ({"randomness": 3}, "its noise is of another version: upgrade ddpm-cli"),
+        ({"randomness": 3}, "its noise is of version 3, but this version knows 1 to 2: upgrade"),
+        ({"randomness": 10**40}, "of version 10000000000000000000, but"),
     ],
 )
 def test_contradictions_are_told(saved, fields, told):

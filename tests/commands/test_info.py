@@ -1,6 +1,7 @@
 """ddpm-info: what a checkpoint says of itself, and the command that trains it again."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 
 from ddpm_cli import config, data
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.commands.info import checkpoint_lines
 from ddpm_cli.config import overrides
 
 
@@ -37,6 +39,14 @@ def test_info_says_step_parameters_images_and_environment_and_leaves_nothing(com
     assert f"torch       {torch.__version__}" in outcome.out
     assert "    dim: 8" in outcome.out
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_checkpoint_of_other_noise_says_so(trained):
+    old = replace(Checkpoint.load(trained), randomness=1)
+    noise = "noise of version 1 (a seed draws other noise now)"
+    assert f"randomness  {noise}" in checkpoint_lines(old)
+    assert old.step_text == f"step 4, {noise}"
+    assert Checkpoint.load(trained).step_text == "step 4"
 
 
 UNUSUAL = [

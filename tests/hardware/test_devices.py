@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ddpm_cli
-from ddpm_cli.hardware import AsyncScalar, copies_asynchronously, to_device
+from ddpm_cli.hardware import AsyncScalar, copies_asynchronously, seed_generators, to_device
 from ddpm_cli.hardware.devices import OF_TORCHRUN, find_device, own_device
 
 
@@ -32,6 +32,23 @@ def test_a_copy_from_a_temporary_waits_except_on_cuda(copies, device, waits):
     assert copies_asynchronously(torch.device(device)) is not waits
     to_device(torch.ones(2), torch.device(device))
     assert copies == [(torch.device(device).type, waits)]
+
+
+def test_a_seed_of_64_bits_gives_the_numbers_that_torch_gives():
+    seed = 2**64 - 3
+    expected = torch.rand(3, generator=torch.manual_seed(seed))
+    seed_generators(torch.device("cpu"), seed)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1", "mps"])
+def test_only_the_backend_of_the_device_is_seeded(monkeypatch, device):
+    calls = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: calls.append(("cuda:1", seed)))
+    monkeypatch.setattr(torch.mps, "manual_seed", lambda seed: calls.append(("mps", seed)))
+    seed_generators(torch.device(device), 5)
+    assert calls == [(device, 5)] * (device != "cpu")
+    assert torch.initial_seed() == 5
 
 
 def test_the_numbers_of_a_step_wait_for_their_copy(copies):

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_problem import trainer
 
-from ddpm_cli.pace.cadences import NAMES, Cadences, chosen_cadences, needs_costs, saved_cadences
+from ddpm_cli.pace.cadences import (
+    NAMES,
+    Cadences,
+    chosen_cadences,
+    needs_costs,
+    saved_cadences,
+    settled_cadences,
+)
 from ddpm_cli.pace.costs import SHARE, Costs
 
 AUTO = partial(trainer, **dict.fromkeys(NAMES, "auto"), steps=800)
@@ -93,6 +100,28 @@ def test_checkpoints_meet_an_evaluation_whose_number_is_said(judged, saved):
 def test_checkpoints_that_are_kept_for_good_are_written(keep, saved):
     cheap = Costs(step=0.1, validation=0.1, grid=0.1, save=0.1)
     assert numbers(cheap, AUTO(keep_every=keep))["checkpoint_every"] == saved
+
+
+@pytest.mark.parametrize(
+    ("judged", "keep", "saved"), [(40, 333, 333), (250, 1000, 250), (30, 7, 7)]
+)
+def test_an_evaluation_whose_number_is_said_costs_no_permanent_checkpoint(judged, keep, saved):
+    cheap = Costs(step=0.1, validation=0.1, grid=0.1, save=0.1)
+    chosen = numbers(cheap, AUTO(evaluate_every=judged, keep_every=keep))
+    assert chosen["checkpoint_every"] == saved
+
+
+def test_an_evaluation_that_is_auto_meets_the_permanent_checkpoints():
+    cheap = Costs(step=0.1, validation=0.1, grid=0.1, save=0.1)
+    chosen = numbers(cheap, AUTO(keep_every=70))
+    assert (chosen["checkpoint_every"], chosen["evaluate_every"]) == (70, 140)
+
+
+@pytest.mark.parametrize("saved", [{}, {"checkpoint_every": 200, "evaluate_every": 100}])
+def test_permanent_checkpoints_are_written_without_costs_too(saved):
+    settled = settled_cadences(AUTO(keep_every=30), 90, saved)
+    assert settled.checkpoint_every == 30
+    assert settled_cadences(AUTO(keep_every=30), 90, vars(settled)) == settled
 
 
 def test_a_run_that_minutes_have_shortened_has_as_many_where_they_cost_little():

@@ -7,6 +7,7 @@ from functools import cache, partial
 
 import pytest
 import torch
+from operations import CountOperations
 from problems import Answer
 from torch import nn
 from training_problem import (
@@ -28,7 +29,7 @@ from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.parallel import ProcessGroup, load_network, network_state
 from ddpm_cli.train_times import loss_aware
-from ddpm_cli.training import TrainState, noise_batch, update_ema
+from ddpm_cli.training import TrainState, copy_buffers, noise_batch, update_ema
 
 
 @pytest.mark.parametrize("parallel", ["none", "dp"])
@@ -84,14 +85,41 @@ def test_the_average_warms_up():
     )
 
 
+def parameters(*networks):
+    """The parameters of each network."""
+    return [list(each.parameters()) for each in networks]
+
+
 def test_the_average_is_of_parameters_and_buffers_are_copied():
     average, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     network.running_mean += 8
     with torch.no_grad():
         network.weight += 8
-    update_ema(average, network, torch.tensor(0.75), torch.tensor(False))
+    update_ema(*parameters(average, network), torch.tensor(0.75), torch.tensor(False))
+    copy_buffers(average, network, torch.tensor(False))
     assert average.weight.tolist() == [3, 3]
     assert average.running_mean.tolist() == [8, 8]
+
+
+def test_a_skipped_step_leaves_every_bit_of_the_average():
+    average, network = nn.Linear(5, 7), nn.Linear(5, 7)
+    before = weights(average)
+    update_ema(*parameters(average, network), torch.tensor(0.75), torch.tensor(True))
+    assert torch.equal(weights(average), before)
+
+
+@pytest.mark.parametrize(
+    ("device", "calls"),
+    [("cpu", {"_foreach_lerp_"}), ("meta", {"_foreach_sub", "_foreach_mul_", "_foreach_add_"})],
+)
+def test_the_average_follows_in_one_pass_on_the_cpu_and_in_three_calls_elsewhere(device, calls):
+    with torch.device(device), CountOperations() as operations:
+        average, network = nn.Linear(5, 7), nn.Linear(5, 7)
+        skipped = torch.zeros((), dtype=torch.bool)
+        operations.counts.clear()
+        update_ema(*parameters(average, network), torch.ones(()), skipped)
+    assert {name: operations.counts[name] for name in calls} == dict.fromkeys(calls, 1)
+    assert operations.counts.total() <= len(calls) + 5  # (1 - decay) * ~skipped
 
 
 def test_the_average_is_in_evaluation_and_learns_nothing_itself():

@@ -90,7 +90,7 @@ def log_comparison(
     options, dimensions = inputs.options, len(inputs.reference.mean)
     fact("device", device_text(inputs.denoiser.device))
     model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"
-    fact("checkpoint", f"{checkpoint.path}: step {checkpoint.step:,}, {model}")
+    fact("checkpoint", f"{checkpoint.path}: {checkpoint.step_text}, {model}")
     only = f" of label={generation.label} alone" * (part is not data)
     fact("reference", f"{len(part.images):,} images{only}, {dimensions:,} features of each")
     if generation.label is not None or generation.guide is not None:

@@ -106,7 +106,7 @@ def log_evaluation(
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     total = f"{len(parts['all'].images):,}"
     fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
-    fact("checkpoint", f"{checkpoint.path}: step {checkpoint.step:,}, {options.weights} weights")
+    fact("checkpoint", f"{checkpoint.path}: {checkpoint.step_text}, {options.weights} weights")
     if run:
         generated, part = run.generated, parts[inputs.reference]
         fact("generated", f"{len(generated.images):,} images by {generated.sampler}")

@@ -193,7 +193,7 @@ def log_sampling(
     drawing, size = generator.options, "x".join(map(str, generator.shape))
     device = device_text(generator.denoiser.device, processes=group.count)
     fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
-    model = f"step {checkpoint.step:,}, {drawing.weights} weights, images of {size}"
+    model = f"{checkpoint.step_text}, {drawing.weights} weights, images of {size}"
     fact("checkpoint", f"{checkpoint.path}: {model}")
     sampler = generator.sampler_node["_target_"].rpartition(".")[2]
     cost = f"{generator.nfe:,} network evaluations an image"

@@ -49,7 +49,7 @@ from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.losses import Loss
-from ddpm_cli.pace.cadences import Cadences, needs_costs, said_cadences
+from ddpm_cli.pace.cadences import needs_costs, settled_cadences
 from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.preflight import try_parts
@@ -243,7 +243,7 @@ def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
             run.steps = (checkpoint.step if checkpoint else 0) + steps
         run.trainer = replace(trainer, **scale_to_length(vars(trainer), run.steps))
     saved = cadences_of(checkpoint) if checkpoint else {}
-    run.cadences = Cadences(**{**saved, **said_cadences(run.trainer)})
+    run.cadences = settled_cadences(run.trainer, run.steps, saved)
     if costs and not checkpoint:
         choose_cadences(run, costs)
     elif not checkpoint:
