@@ -98,7 +98,8 @@ def test_the_commands_of_a_page_run(command, named_things, page):
         plain = bool(arguments) and not FLAGS & {*arguments}
         brief = [*BRIEF.get(name, []), *TINY[:3] * (name == "train")] if plain else []
         brief += ["n=4"] * (name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments})
-        place = [f"hydra.run.dir=out{number}"] if plain and "hydra.run.dir" not in line else []
+        is_new = name == "train" or "hydra.run.dir" not in line  # a folder holds one run
+        place = [f"hydra.run.dir=out{number}"] * (plain and is_new)
         outcome = command({"eval": "evaluate"}.get(name, name), *arguments, *brief, *place)
         ran += 1
         if outcome.code:
