@@ -33,6 +33,7 @@ PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=
 FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
 BRIEF = {
     "train": ["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null", "trainer.warmup=0"],
+    "doctor": ["trainer.batch_size=16"],
     "sample": ["sampler.steps=2", "batch=4"],
     "eval": ["samples=16", "batch=16", "n=2"],
     "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
@@ -66,8 +67,11 @@ def named_things(command, trained, conditional):
     Image.new("L", (64, 64), 255).save("mask.png")
     folder = "hydra.run.dir=outputs/photos"
     assert command("train", *TINY, *PHOTOS, *BRIEF["train"], folder).code == 0
-    for name in ("mine", "a", "b"):
-        shutil.copytree(trained.parent.parent, f"outputs/{name}")
+    shutil.copytree(trained.parent.parent, "outputs/mine")
+    for name in ("a", "b", "multirun/DAY/TIME/0"):
+        path = Path("outputs", name, "metrics.jsonl")
+        path.parent.mkdir(parents=True)
+        path.write_text('{"step": 1, "loss": 1.0, "grad_norm": 1.0, "lr": 0.1}\n')
     shutil.copytree(conditional.parent.parent, "outputs/classes")
     (Path("others")).mkdir()
     [shutil.copy(path, f"others/{path.name}") for path in files]
@@ -94,7 +98,8 @@ def test_the_commands_of_a_page_run(command, named_things, page):
         plain = bool(arguments) and not FLAGS & {*arguments}
         brief = [*BRIEF.get(name, []), *TINY[:3] * (name == "train")] if plain else []
         brief += ["n=4"] * (name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments})
-        place = [f"hydra.run.dir=out{number}"] if plain and "hydra.run.dir" not in line else []
+        is_new = name == "train" or "hydra.run.dir" not in line  # a folder holds one run
+        place = [f"hydra.run.dir=out{number}"] * (plain and is_new)
         outcome = command({"eval": "evaluate"}.get(name, name), *arguments, *brief, *place)
         ran += 1
         if outcome.code:

@@ -28,6 +28,7 @@ BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`(ddpm-[a-z]+ [^`]*=[^`]*)`")
 OTHERS = {
+    "hf",
     "tensorboard",
     "mlflow",
     "trackio",
