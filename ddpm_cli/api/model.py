@@ -14,11 +14,10 @@ from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.likelihood import LikelihoodMethod, bits_per_dimension, check_likelihood
 from ddpm_cli.api.pictures import image_bytes
 from ddpm_cli.api.sampling import OF_FILES, SamplerChoice, draw_into_memory, sample_config
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.files import user_path
 from ddpm_cli.hardware import words_for_full_memory
 
 Weights: TypeAlias = Literal["ema", "raw"]
@@ -176,7 +175,7 @@ def load(
     with user_errors(), torch.random.fork_rng(devices=[]):
         if weights not in WEIGHTS:
             raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, but is {weights!r}")
-        checkpoint, modules = Checkpoint.load(user_path(ckpt), [WEIGHTS[weights]]), list(trust)
+        checkpoint, modules = Checkpoint.load(checkpoint_path(str(ckpt)), [WEIGHTS[weights]]), list(trust)
         denoiser = load_denoiser(checkpoint, weights=weights, device=str(device), trust=modules)
         denoiser.network.requires_grad_(False)
         return Model(replace(checkpoint, tensors={}), denoiser, weights, modules)
