@@ -35,7 +35,7 @@ LEVELS = [  # of rooms, from the top down
     "text files even_indices shapes process checkpoint_paths",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
-SHARED_LEVELS = (8, 10)  # whose single files the other rooms of the level may import
+SHARED_LEVELS = (9, 11)  # whose single files the other rooms of the level may import
 DEEPER_COMMANDS = {("doctor", "train")}  # a doctor's checks are the first half of a training run
 
 WORDS = {"between", "even", "speed"}  # end like a participle and are none

@@ -1,11 +1,12 @@
 """A copy of a run's tensors in CPU memory, which is written to disk while training goes on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from ddpm_cli.checkpoints.checkpoint import Checkpoint
 from ddpm_cli.hardware import copies_asynchronously
 
 
@@ -54,3 +55,10 @@ def record_event(device: torch.device) -> torch.cuda.Event:
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))
     return event
+
+
+def copy_of(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint with copies of its tensors in CPU memory."""
+    tensors, complete = StagingBuffers().copy(checkpoint.tensors)
+    complete()
+    return replace(checkpoint, tensors=tensors)

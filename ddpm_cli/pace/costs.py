@@ -1,5 +1,7 @@
 """The seconds that the parts of a run take."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ddpm_cli.training import Trainer
@@ -31,3 +33,10 @@ class Costs:
         """The largest share of the time for `auto`: an equal part of SHARE for each cadence."""
         used = [name for name, seconds in self.by_cadence().items() if seconds]
         return SHARE * sum(getattr(trainer, name) == AUTO for name in used) / max(1, len(used))
+
+
+def seconds_taken(act: Callable[[], object]) -> float:
+    """The seconds that a call takes."""
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began

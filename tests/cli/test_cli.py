@@ -54,7 +54,7 @@ def photographs(tmp_path):
         ),
         (
             ["loss=hubert"],
-            "loss=hubert is not a choice; there are huber, hybrid, l1, l2, min_snr, p2, uncertain, "
+            "loss=hubert is not a choice; there are auto, huber, hybrid, l1, l2, min_snr, p2, uncertain, "
             "vlb; did you mean loss=huber?",
         ),
         (
@@ -79,7 +79,7 @@ def photographs(tmp_path):
         ),
         (
             ["loss.delta=1"],
-            "loss.delta is not an option of loss=l2; did you mean loss=huber loss.delta=1?",
+            "loss.delta is not an option of loss=auto; did you mean loss=huber loss.delta=1?",
         ),
         (
             ["steps=9"],
@@ -132,7 +132,10 @@ def photographs(tmp_path):
             ["schedule=linear", "schedule.first=1"],
             "schedule: first must be positive and at most last, but they are 1 and 0.02",
         ),
-        (["trainer.optimizer.lr=inf"], "trainer.optimizer.lr must be a finite number, but is inf"),
+        (
+            ["trainer.optimizer.lr=inf"],
+            "trainer.optimizer.lr must be a finite number or auto, but is inf",
+        ),
         (["trainer.optimizer.lr=-1"], "trainer.optimizer: Invalid learning rate: -1"),
         (["~trainer"], "trainer must be given: a choice of the group, or a node with _target_"),
         (

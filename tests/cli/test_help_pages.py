@@ -31,7 +31,7 @@ def test_the_options_of_a_choice_are_shown_with_comments_that_it_inherits():
     text = page("train", "--help", "data=folder", "model=convnext")
     assert re.search(r"^  data\.path=\?\?\? +folder of the images$", text, re.MULTILINE)
     assert re.search(r"^  model\.network\.block=convnext +blocks of the UNet", text, re.MULTILINE)
-    assert "model.network.dim_mults=[1,2,4]\n" in text
+    assert "model.network.dim_mults=auto" in text
     assert "data=folder: Your own images" in text
 
 

@@ -11,9 +11,10 @@ from ddpm_cli.cli.input_checks import check_inputs
 
 CASES = [
     ("sample", [], "ckpt must be given: checkpoint of ddpm-train, such as outputs/.../checkpoints/"
-                   "last.safetensors"),
-    ("export", [], "ckpt must be given: checkpoint of ddpm-train, of any format; out must be "
-                   "given: the new file, such as mine.safetensors"),
+                   "last.safetensors; or hf://OWNER/NAME[@REVISION]"),
+    ("export", [], "ckpt must be given: checkpoint of ddpm-train, of any format; or "
+                   "hf://OWNER/NAME[@REVISION]; out must be given: new file, such as "
+                   "mine.safetensors; or new folder, such as mine"),
     ("sample", ["ckpt=nowhere"], "there is no checkpoint at 'nowhere'"),
     ("sample", ["ckpt=photos"], "there is no checkpoint in the folder 'photos'"),
     ("evaluate", ["ckpt=x.safetensors", "generated=no"],

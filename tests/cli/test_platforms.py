@@ -86,6 +86,7 @@ def test_signals_that_the_system_lacks_stop_nothing(windows):
 )
 def test_several_processes_are_refused_on_windows(command, monkeypatch, name, options):
     monkeypatch.setattr(launch.sys, "platform", "win32")
+    Path("any").write_bytes(b"a checkpoint")
     outcome = command(name, *options)
     option = "trainer.processes" if name == "train" else "processes"
     assert outcome.code == 1

@@ -65,6 +65,7 @@ def test_the_limit_grows_with_the_cores(monkeypatch, cores, most):
     ],
 )
 def test_too_many_processes_are_refused_before_the_first(command, launches, name, options, told):
+    Path("x").write_bytes(b"a checkpoint")
     outcome = command(name, *options, "hydra.run.dir=out")
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
     assert launches == []

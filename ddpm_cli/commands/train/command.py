@@ -141,9 +141,6 @@ def train(
         if is_first_process():
             clean_up(folder, is_new=is_new)
         raise
-    finally:  # an error before the run began leaves no folder
-        if is_new and is_first_process() and [each.name for each in folder.iterdir()] == [LOG]:
-            (folder / LOG).unlink()
 
 
 def clean_up(folder: Path, *, is_new: bool) -> None:

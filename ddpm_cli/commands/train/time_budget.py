@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import torch
 from omegaconf import OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, write_checkpoint
+from ddpm_cli.checkpoints import copy_of, write_checkpoint
 from ddpm_cli.commands.train.previews import preview_trajectory
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.sample_metrics import sample_batches
@@ -20,7 +20,7 @@ from ddpm_cli.config.build import bind_options
 from ddpm_cli.evaluation.training_set_metrics import AT_ONCE
 from ddpm_cli.images import Batch
 from ddpm_cli.pace.cadences import chosen_cadences
-from ddpm_cli.pace.costs import Costs
+from ddpm_cli.pace.costs import Costs, seconds_taken
 from ddpm_cli.pace.first_preview import first_preview
 from ddpm_cli.pace.run_length import steps_within
 from ddpm_cli.recipes.remedy import OPTIONS, remedy
@@ -159,17 +159,3 @@ def save_seconds(run: Run) -> float:
     copy = copy_of(run.snapshot())
     with TemporaryDirectory(dir=run.folder) as folder:
         return seconds_taken(lambda: write_checkpoint(Path(folder) / "timed", copy))
-
-
-def copy_of(checkpoint: Checkpoint) -> Checkpoint:
-    """A checkpoint with copies of its tensors in CPU memory."""
-    tensors, complete = StagingBuffers().copy(checkpoint.tensors)
-    complete()
-    return replace(checkpoint, tensors=tensors)
-
-
-def seconds_taken(act: Callable[[], object]) -> float:
-    """The seconds that a call takes."""
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
