@@ -54,8 +54,8 @@ def photographs(tmp_path):
         ),
         (
             ["loss=hubert"],
-            "loss=hubert is not a choice; there are auto, huber, hybrid, l1, l2, min_snr, p2, uncertain, "
-            "vlb; did you mean loss=huber?",
+            "loss=hubert is not a choice; there are auto, huber, hybrid, l1, l2, min_snr, p2, "
+            "uncertain, vlb; did you mean loss=huber?",
         ),
         (
             ["data=folder", "data.path=nowhere"],

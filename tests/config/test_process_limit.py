@@ -1,5 +1,7 @@
 """More processes than the machine can hold are refused before any is started."""
 
+from pathlib import Path
+
 import pytest
 
 from ddpm_cli.config.process_limit import check_processes
