@@ -175,10 +175,8 @@ def load(
     with user_errors(), torch.random.fork_rng(devices=[]):
         if weights not in WEIGHTS:
             raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, but is {weights!r}")
-        checkpoint, modules = (
-            Checkpoint.load(checkpoint_path(str(ckpt)), [WEIGHTS[weights]]),
-            list(trust),
-        )
-        denoiser = load_denoiser(checkpoint, weights=weights, device=str(device), trust=modules)
+        checkpoint = Checkpoint.load(checkpoint_path(str(ckpt)), [WEIGHTS[weights]])
+        modules, where = list(trust), str(device)
+        denoiser = load_denoiser(checkpoint, weights=weights, device=where, trust=modules)
         denoiser.network.requires_grad_(False)
         return Model(replace(checkpoint, tensors={}), denoiser, weights, modules)
