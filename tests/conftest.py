@@ -158,6 +158,8 @@ def composed() -> Callable[..., DictConfig]:
             with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
                 cfg = compose(name, list(overrides))
             fill_fixed(cfg)
+            if "logger" in cfg:  # as in a checkpoint, which holds those that are named
+                cfg.logger = {each: cfg.logger[each] for each in cfg.trainer.loggers}
             COMPOSED[name, overrides] = cfg
         return deepcopy(COMPOSED[name, overrides])
 

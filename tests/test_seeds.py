@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -145,7 +146,8 @@ def test_a_seed_has_64_bits(seed):
 
 @pytest.mark.parametrize("name", ["train", "sample", "evaluate", "compare"])
 def test_commands_refuse_other_seeds(command, name):
-    ckpt = ["ckpt=nothing"] * (name != "train")
+    ckpt = ["ckpt=any"] * (name != "train")
+    Path("any").write_bytes(b"a checkpoint")
     outcome = command(name, *ckpt, f"seed={2**64}", "hydra.run.dir=out")
     told = f"seed must be at least 0 and less than 2^64, but is {2**64}"
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")

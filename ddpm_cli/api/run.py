@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.model import Model, Weights, load
 from ddpm_cli.checkpoints import Checkpoint, newest_first
+from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.outcome import invocation_of, named_folders, remove_if_empty
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.commands.train import command
@@ -87,7 +88,9 @@ def train(
     """
     with user_errors("train"), one_at_a_time(), torch.random.fork_rng(devices=[]):
         arguments, own = command_line(overrides, folder, config_dir)
-        cfg, hydra_cfg = compose_options("train", arguments, own)
+        with user_errors("train", arguments):
+            cfg, hydra_cfg = compose_options("train", arguments, own)
+            check_inputs("train", cfg, hydra_cfg.runtime.choices)
         where, kept = user_path(hydra_cfg.run.dir).absolute(), named_folders(arguments)
         invocation = invocation_of(cfg, hydra_cfg, where)
         token = CALLER.set(event_for(cfg, stop))

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoint_paths import existing_file
+from ddpm_cli.config.schema import is_utf8
 from ddpm_cli.config.yaml_options import command_groups, command_options, own_options
 from ddpm_cli.files import user_path
 
@@ -62,7 +63,8 @@ def named_paths(config: str, cfg: DictConfig) -> Iterator[tuple[str, str, Kind]]
         text: Any = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
         is_pattern = kind == ARCHIVES and any(mark in str(text) for mark in PATTERN)
         is_known = "." in name or name in own
-        if is_known and isinstance(text, str) and "://" not in text and not is_pattern:
+        is_path = isinstance(text, str) and is_utf8(text) and "://" not in text
+        if is_known and is_path and not is_pattern:
             yield name, text, kind
 
 

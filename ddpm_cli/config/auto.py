@@ -1,6 +1,6 @@
 """The options that hold `auto` until a run chooses their values, and the values of the digits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -65,6 +65,13 @@ def set_options(cfg: DictConfig, values: Mapping[str, Any]) -> None:
 def fill_fixed(cfg: DictConfig) -> None:
     """Give every option that holds `auto` its value without a choice."""
     set_options(cfg, {key: FIXED[key] for key in auto_options(cfg)})
+
+
+def fill_from_recipe(cfg: DictConfig, recipe: DictConfig, shape: Sequence[int]) -> None:
+    """Give options of the data the values of a recipe, whose images have the shape [C, H, W]."""
+    fixed = {**FIXED, "data.size": list(shape[1:])}
+    names = auto_options(cfg)
+    set_options(cfg, {key: OmegaConf.select(recipe, key, default=fixed[key]) for key in names})
 
 
 def fill_unless_chosen(cfg: DictConfig) -> None:

@@ -88,7 +88,7 @@ def image_sides(source: Source, index: int) -> Sequence[int]:
     """The sides of an image; none if it cannot be read."""
     try:
         image = source.open(index)
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         return ()
     return image.size if isinstance(image, PIL.Image.Image) else image.shape[:2]
 

@@ -97,7 +97,7 @@ def derived_overrides(checkpoint: Checkpoint) -> list[str]:
         recipe["trainer"] = {**length, **chosen_numbers(checkpoint)}
     for key, value in FIXED.items():  # which an older configuration may lack
         *path, name = key.split(".")
-        node = reduce(lambda each, part: each.get(part), path, recipe)
+        node = reduce(lambda each, part: (each or {}).get(part), path, recipe)
         if isinstance(node, dict):
             node.setdefault(name, value)
     trusted = Invocation(Path(), trust=foreign_modules(recipe)).trusted

@@ -96,9 +96,8 @@ def test_parts_of_ones_own_train_and_draw(tmp_path, monkeypatch):
 def test_errors_are_the_lines_of_the_command_and_leave_no_folder(command, wrong):
     typed = command("train", *wrong)
     GlobalHydra.instance().clear()
-    mapping = dict(each.split("=") for each in wrong)
     with pytest.raises(ValueError, match=r".") as refusal:
-        ddpm_cli.train(mapping)
+        ddpm_cli.train(wrong)
     assert f"error: {refusal.value}\n" == typed.err
     assert not Path("outputs").exists()
     assert not GlobalHydra.instance().is_initialized()

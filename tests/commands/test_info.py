@@ -141,7 +141,7 @@ def test_a_recipe_that_no_command_line_can_say_has_no_command(command, trained, 
         (
             [],
             "ckpt must be given: checkpoint of ddpm-train, such as "
-            "outputs/.../checkpoints/last.safetensors",
+            "outputs/.../checkpoints/last.safetensors; or hf://OWNER/NAME[@REVISION]",
         ),
     ],
 )

@@ -252,7 +252,7 @@ def damaged(kind, trained):
             "read",
         ),
         ("foreign", "the checkpoint 'bad.safetensors': it is not a checkpoint of ddpm-train"),
-        ("weights", "the weights do not fit this network"),
+        ("weights", "weights=ema: bad.safetensors has none (an export has the EMA)"),
         ("shape", "the weights do not fit this network"),
         ("size", "the weights do not fit this network"),
         ("huge", "model.network: "),

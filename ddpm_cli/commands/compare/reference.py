@@ -7,6 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.config.auto import fill_from_recipe
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
@@ -31,6 +32,7 @@ def load_reference(
     cfg.trust = trust
     try:
         check_groups(cfg, "data")
+        fill_from_recipe(cfg, recipe, shape)
         preparation = bind_options(Preparation, cfg.data)()
         if list(preparation.shape) != list(shape):
             size = shape_text(preparation.shape)

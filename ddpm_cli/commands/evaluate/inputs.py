@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.config.auto import FIXED, auto_options, set_options
+from ddpm_cli.config.auto import fill_from_recipe
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
@@ -92,7 +91,7 @@ def data_config(
         )
     source = cfg if own else recipe
     check_groups(source, "data")
-    set_options(source, {key: checkpoint_value(checkpoint, key) for key in auto_options(source)})
+    fill_from_recipe(source, recipe, checkpoint.shape)
     preparation = bind_options(Preparation, source.data)()
     if list(preparation.shape) != checkpoint.shape:
         raise ValueError(
@@ -109,12 +108,6 @@ def data_config(
         raise ValueError(f"data.rules {rule}; images=all and reference=all need none")
     cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
     return source, replace(preparation, cache=cache)
-
-
-def checkpoint_value(checkpoint: Checkpoint, key: str) -> Any:
-    """The value that an option of the data has in a checkpoint, whose images have one size."""
-    default = checkpoint.shape[1:] if key == "data.size" else FIXED[key]
-    return OmegaConf.select(checkpoint.config, key, default=default)
 
 
 def likelihood_images(inputs: EvaluationInputs) -> ImageSet:

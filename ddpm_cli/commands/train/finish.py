@@ -12,6 +12,7 @@ from ddpm_cli.commands.train.previews import expected_pictures, write_preview
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
+from ddpm_cli.process.stop_signals import NothingToSaveError
 from ddpm_cli.reports.run_page import WRONG, write_run_page
 
 RETRIES, RETRY_SECONDS = 60, 10
@@ -64,6 +65,9 @@ def ending_with_report(run: Run) -> Iterator[None]:
     """Write the report when a run ends or fails; an error of the report does not fail the run."""
     try:
         yield
+    except NothingToSaveError:  # the folder goes, in which the loggers write
+        run.logger.close(well=False)
+        raise
     except WRONG as error:
         run.logger.record_full_memory(run.state.step, error)
         run.logger.close(well=False)

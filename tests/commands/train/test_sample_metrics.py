@@ -200,12 +200,13 @@ def test_a_checkpoint_of_before_there_were_measures_has_its_best_by_the_held_out
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_images_are_looked_for(command, options, said):
+    Path("empty").mkdir()
     outcome = command(
         "train",
         *RUN,
         *options,
         "data=folder",
-        "data.path=nowhere",
+        "data.path=empty",
         "data.size=8",
         "hydra.run.dir=run",
     )
