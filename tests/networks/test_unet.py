@@ -149,3 +149,10 @@ def test_sizes_that_cannot_be_halved_are_refused_with_the_nearest_that_can(size,
 def test_widths_that_cannot_be_built_are_refused(options, told):
     with pytest.raises(ValueError, match=told):
         UNet(1, 1, dim_mults=(1, 2), **options)
+
+
+def test_an_image_alone_has_the_output_that_it_has_among_others():
+    network = UNet(1, 1, dim=8, dim_mults=(1, 2)).to(memory_format=torch.channels_last)
+    images = torch.randn(2, 1, 8, 8).contiguous(memory_format=torch.channels_last)
+    alone = network(images[:1], torch.ones(1))
+    torch.testing.assert_close(alone, network(images, torch.ones(2))[:1])
