@@ -28,7 +28,7 @@ def choose_layout(
     """Choose the faster layout for training on `count` maps of shape [..., H, W].
 
     A GPU tries both. A CPU is not tried, because the times of a trial vary and layouts round
-    differently: without AVX-512, oneDNN takes 1.7 times as long for the fp32 gradients of kernels
+    differently: with AVX2 alone, oneDNN takes 1.7 times as long for the fp32 gradients of kernels
     if channels lie last. Deterministic runs take channels last, and so do compiled networks, whose
     group norm reads them.
     """
