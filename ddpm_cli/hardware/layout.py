@@ -28,15 +28,15 @@ def choose_layout(
     """Choose the faster layout for training on `count` maps of shape [..., H, W].
 
     A GPU tries both. A CPU is not tried, because the times of a trial vary and layouts round
-    differently: without AVX-512, oneDNN takes 1.7 times as long for the fp32 gradients of kernels
-    if channels lie last. Deterministic runs take channels last, and so do compiled networks, whose
-    group norm reads them.
+    differently: with AVX2 alone, oneDNN takes 1.7 times as long for the fp32 gradients of kernels
+    if channels lie last. Deterministic runs on a GPU take channels last, and so do compiled
+    networks, whose group norm reads them.
     """
     conv = widest_at_full_size(network)
-    settled = compiled or torch.are_deterministic_algorithms_enabled()
     has_avx2_alone = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if device.type == "cpu" and has_avx2_alone and dtype == torch.float32 and not settled:
+    if device.type == "cpu" and has_avx2_alone and dtype == torch.float32 and not compiled:
         return "NCHW" if min(shape[-2:]) >= SMALL else "NHWC"
+    settled = compiled or torch.are_deterministic_algorithms_enabled()
     if device.type != "cuda" or settled or conv is None:
         return "NHWC"
     maps = torch.ones(count, conv.in_channels, *shape[-2:], device=device, dtype=dtype)

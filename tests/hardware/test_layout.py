@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ddpm_cli.hardware import choose_layout, layout_of, on_device
+from ddpm_cli.hardware import choose_layout, deterministic_kernels, layout_of, on_device
 from ddpm_cli.hardware.layout import faster_layout, layout_seconds, widest_at_full_size
 from ddpm_cli.networks.unet import UNet
 
@@ -47,3 +47,5 @@ def test_a_cpu_goes_by_what_it_is(monkeypatch, instructions, dtype, side, layout
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
     assert choose_layout(network(), CPU, dtype, (1, side, side), 4) == layout
     assert choose_layout(network(), CPU, dtype, (1, side, side), 4, compiled=True) == "NHWC"
+    with deterministic_kernels(True, CPU):  # a resume may turn them on, and repeats its bits
+        assert choose_layout(network(), CPU, dtype, (1, side, side), 4) == layout

@@ -235,7 +235,7 @@ def counts(precision, **options):
 def test_half_precision_casts_weights_and_their_gradients_by_one_operation_each():
     full, half = counts("fp32"), counts("bf16")
     assert half.total() <= full.total() + 8
-    assert half.total() <= 535
+    assert half.total() <= 538  # with torch 2.11; 535 with 2.14
     assert half["_foreach_copy_"] == 2
 
 

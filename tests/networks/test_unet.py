@@ -160,3 +160,10 @@ def test_an_exported_program_takes_any_batch():
     program = torch.export.export(network, example, dynamic_shapes=dynamic).module()
     images = torch.linspace(-1, 1, 5 * 64).view(5, 1, 8, 8), torch.full((5,), 7.0)
     torch.testing.assert_close(program(*images), network(*images))
+
+
+def test_an_image_alone_has_the_output_that_it_has_among_others():
+    network = UNet(1, 1, dim=8, dim_mults=(1, 2)).to(memory_format=torch.channels_last)
+    images = torch.randn(2, 1, 8, 8).contiguous(memory_format=torch.channels_last)
+    alone = network(images[:1], torch.ones(1))
+    torch.testing.assert_close(alone, network(images, torch.ones(2))[:1])
