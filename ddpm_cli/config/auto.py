@@ -37,6 +37,17 @@ def auto_options(cfg: DictConfig) -> list[str]:
     return [key for key in FIXED if holds_auto(cfg, key)]
 
 
+def recipe_options(cfg: DictConfig) -> dict[str, Any]:
+    """The options of a recipe in a configuration, and their values or `auto`."""
+    options = {}
+    for key in FIXED:
+        value = OmegaConf.select(cfg, key, default=None)
+        if value is not None:
+            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            options[key] = AUTO if holds_auto(cfg, key) else plain
+    return options
+
+
 def is_digits(cfg: DictConfig) -> bool:
     """Whether the images are the packaged digits, whose options are never chosen."""
     return bool(OmegaConf.select(cfg, "data._target_", default=None) == DIGITS)

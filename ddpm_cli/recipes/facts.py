@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from warnings import catch_warnings
 
 import PIL.Image
 import torch
@@ -87,7 +88,8 @@ def median_side(source: Source) -> int:
 def image_sides(source: Source, index: int) -> Sequence[int]:
     """The sides of an image; none if it cannot be read."""
     try:
-        image = source.open(index)
+        with catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning):
+            image = source.open(index)
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         return ()
     return image.size if isinstance(image, PIL.Image.Image) else image.shape[:2]

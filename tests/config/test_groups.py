@@ -62,6 +62,9 @@ SURFACE = {
 }
 
 
+ALL_LOGGERS = "trainer.loggers=[tensorboard,wandb,mlflow,trackio]"
+
+
 def named(group):
     return [choice for name, choice in CHOICES if name == group]
 
@@ -119,7 +122,7 @@ def test_every_experiment_composes(composed, experiment):
 
 def test_the_surface_of_ddpm_train_is_frozen(composed):
     expected = {name for line in SURFACE for name in line.split()}
-    assert options(OmegaConf.to_container(composed("train"))) == expected
+    assert options(OmegaConf.to_container(composed("train", ALL_LOGGERS))) == expected
 
 
 def test_the_surface_of_ddpm_sample_is_frozen(composed):

@@ -7,13 +7,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train.run import Run
-from ddpm_cli.config.auto import AUTO, FIXED, auto_options, chosen_options, holds_auto, set_options
+from ddpm_cli.config.auto import (
+    AUTO,
+    FIXED,
+    auto_options,
+    chosen_options,
+    recipe_options,
+    set_options,
+)
 from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.console import fact
 from ddpm_cli.data import Source
 from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.preflight import check_options
 from ddpm_cli.recipes.choice import choose
 from ddpm_cli.recipes.facts import facts_of_run
 from ddpm_cli.recipes.recipe import Recipe
@@ -37,6 +45,7 @@ def choose_recipe(
         take_recipe(cfg, checkpoint, names)
     if checkpoint or not names:
         return None
+    check_options(cfg)
     images = source()
     facts, shared = group.broadcast((facts_of_run(cfg, images, group.count), dict(shared)))
     swept = {key: AUTO for key in invocation.swept if key in FIXED}
@@ -45,17 +54,6 @@ def choose_recipe(
     check_groups(cfg, *GROUPS)
     cfg.auto = names
     return Recipe(facts, names, is_shared=bool(shared))
-
-
-def recipe_options(cfg: DictConfig) -> dict[str, Any]:
-    """The options of a recipe in a configuration, and their values or `auto`."""
-    options = {}
-    for key in FIXED:
-        value = OmegaConf.select(cfg, key, default=None)
-        if value is not None:
-            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-            options[key] = AUTO if holds_auto(cfg, key) else plain
-    return options
 
 
 def show_recipe(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Folders that hold links, FIFOs, images at several depths, and names of other encodings."""
 
 import os
+from pathlib import Path
 from unicodedata import normalize
 
 import pytest
@@ -186,6 +187,7 @@ def test_a_report_and_a_run_name_classes_that_are_not_in_utf8(command, tmp_path)
 
 @pytest.mark.parametrize("option", ["data.path", "data.labels"])
 def test_an_option_that_is_not_in_utf8_is_refused_before_anything_is_read(command, option):
+    Path("x").mkdir()
     outcome = command("data", "data=folder", "data.path=x", f"{option}='gr\udcfcn'")
     assert (outcome.code, outcome.err) == (
         1,

@@ -1,0 +1,21 @@
+"""The check of options that no choice of a recipe could mend, before images are looked for."""
+
+from copy import deepcopy
+
+from omegaconf import DictConfig
+
+from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
+from ddpm_cli.config.auto import fill_fixed
+from ddpm_cli.config.build import bind, bind_options, build
+from ddpm_cli.data import Preparation
+from ddpm_cli.training import try_optimizer
+
+
+def check_options(cfg: DictConfig) -> None:
+    """Build the cheap parts of a run, with fixed values where options hold `auto`."""
+    fixed = deepcopy(cfg)
+    fill_fixed(fixed)
+    build(fixed, "trainer", try_optimizer(bind(fixed, "trainer.optimizer")))
+    bind_options(Preparation, fixed.data)()
+    build_time_sampler(fixed, build_diffusion(fixed))
+    build_loss(fixed)
