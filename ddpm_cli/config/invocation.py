@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ddpm_cli.config.values import path_override
 
 ONE_COMMAND = ("resume=", "trainer.stop_at=")  # overrides that concern one command alone
+LENGTHS = ("trainer.steps=", "trainer.minutes=", "trainer.epochs=")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Invocation:
         return self.train_command(
             [*again, path_override("hydra.run.dir", self.folder), "resume=auto"]
         )
+
+    def longer_command(self, steps: int, epochs: int | None) -> str:
+        """The command that trains a complete run on, to so many steps in all.
+
+        epochs: those that have set the length, which then must not.
+        """
+        typed = [each for each in self.overrides if not each.startswith(LENGTHS)]
+        lengths = [*["trainer.epochs=null"] * (epochs is not None), f"trainer.steps={steps}"]
+        return replace(self, overrides=[*typed, *lengths]).resume_command()
 
     def sweep_command(self, hydra: Sequence[str]) -> str:
         """The command that begins a sweep anew. hydra: the overrides of Hydra's configuration."""

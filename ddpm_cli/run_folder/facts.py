@@ -30,6 +30,11 @@ class RunFacts(logging.Handler):
         self.facts = dict(facts)
         self.write()
 
+    def record(self, **facts: Any) -> None:
+        """Add facts of the run, which has begun."""
+        self.facts |= facts
+        self.write()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Record a warning or an error."""
         self.warnings.append(record.getMessage().removeprefix("warning: "))

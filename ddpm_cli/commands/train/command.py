@@ -17,6 +17,7 @@ from ddpm_cli.commands.train.previews import write_data_pictures
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
 from ddpm_cli.commands.train.setup import set_up_run
+from ddpm_cli.config.auto import chosen_options
 from ddpm_cli.config.build import GROUPS, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.process_limit import check_processes
@@ -84,7 +85,7 @@ def train_in_process(
                 begin_folder(run, facts)
             run.logger.open(run.state.step, bound_loggers(cfg), sent_config(run.cfg))
             write_data_pictures(run)
-            with ending_with_report(run):
+            with ending_with_report(run, facts):
                 with run.writer.thread:
                     train_loop(run, stop)
                     stop.begin()  # where no step was left
@@ -104,10 +105,12 @@ def begin_folder(run: Run, facts: RunFacts) -> None:
     save_text(run.folder / HYDRA / "overrides.yaml", overrides)
     own = {"config_dir": invocation.config_dir, "cadences": asdict(run.cadences)}
     texts = run_texts(run)
-    if run.recipe is not None:
+    if chosen_options(run.cfg):
         texts["command"] = train_command(run.snapshot())
+    if run.recipe is not None:
         fact("command", texts["command"])
-    facts.begin({**texts, **own})
+    progress = {"state": "running", "step": run.state.step, "steps": run.steps}
+    facts.begin({**progress, **texts, **own})
 
 
 def train(

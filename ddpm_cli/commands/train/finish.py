@@ -8,12 +8,13 @@ from pathlib import Path
 from threading import Event
 
 from ddpm_cli.checkpoints import newest_first
-from ddpm_cli.commands.train.previews import expected_pictures, write_preview
+from ddpm_cli.commands.train.previews import expected_pictures, steps_to_train, write_preview
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.process.stop_signals import NothingToSaveError
 from ddpm_cli.reports.run_page import WRONG, write_run_page
+from ddpm_cli.run_folder.facts import RunFacts
 
 RETRIES, RETRY_SECONDS = 60, 10
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
     if verdict := run.state.verdict.summary(run.trainer.best):
         fact("learning", verdict)
     if run.state.step == run.steps and (expected := expected_pictures(run, run.steps)):
-        fact("pictures", expected)
+        fact("pictures", f"{expected}; train on with:")
+        log.info("  %s", invocation.longer_command(steps_to_train(run), run.trainer.epochs))
     fact("run", run.folder)
     if path:
         fact("sample", invocation.sample_command(path))
@@ -61,8 +63,8 @@ def save_last(run: Run, stop: Event) -> Path:
 
 
 @contextmanager
-def ending_with_report(run: Run) -> Iterator[None]:
-    """Write the report when a run ends or fails; an error of the report does not fail the run."""
+def ending_with_report(run: Run, facts: RunFacts) -> Iterator[None]:
+    """Record the end of a run, good or bad, and write the report, whose errors do no harm."""
     try:
         yield
     except NothingToSaveError:  # the folder goes, in which the loggers write
@@ -71,9 +73,17 @@ def ending_with_report(run: Run) -> Iterator[None]:
     except WRONG as error:
         run.logger.record_full_memory(run.state.step, error)
         run.logger.close(well=False)
+        record_end(run, facts, "failed")
         write_report(run)
         raise
+    record_end(run, facts, "complete" if run.state.step >= run.steps else "stopped")
     write_report(run)
+
+
+def record_end(run: Run, facts: RunFacts, state: str) -> None:
+    """Record how and where the run has ended, for other programs."""
+    if run.group.rank == 0:
+        facts.record(state=state, step=run.state.step)
 
 
 def write_report(run: Run) -> None:

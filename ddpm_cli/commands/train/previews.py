@@ -12,6 +12,8 @@ from ddpm_cli.config.auto import is_digits
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import select_images, to_bytes, to_float
+from ddpm_cli.recipes.choice import images_to_see
+from ddpm_cli.recipes.facts import Facts
 from ddpm_cli.recipes.passes import passes_text
 from ddpm_cli.rendering.tiles import grid
 from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
@@ -49,6 +51,11 @@ def expected_pictures(run: Run, steps: int) -> str:
     if not run.epoch_size or is_digits(run.cfg):
         return ""
     return passes_text(run.epoch_size, steps * run.trainer.batch_size)
+
+
+def steps_to_train(run: Run) -> int:
+    """The steps in all that a run should have, by the number of its images."""
+    return math.ceil(images_to_see(Facts(run.epoch_size)) / run.trainer.batch_size)
 
 
 def preview_trajectory(run: Run) -> Iterator[Images]:

@@ -15,7 +15,6 @@ from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.checkpoints.faults import COUNT, NAME, are_texts
 from ddpm_cli.commands.train.length import set_length
-from ddpm_cli.commands.train.recipe import choose_recipe, show_recipe
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.components import (
@@ -25,7 +24,7 @@ from ddpm_cli.components import (
     build_loss,
     build_time_sampler,
 )
-from ddpm_cli.config.auto import chosen_options, fill_unless_chosen
+from ddpm_cli.config.auto import chosen_options, fill_unless_chosen, recipe_options
 from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
@@ -52,7 +51,8 @@ from ddpm_cli.loading.split_images import load_split_images
 from ddpm_cli.losses import Loss
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.parallel.launch_check import check_launch
-from ddpm_cli.preflight import try_parts
+from ddpm_cli.preflight import check_options, try_parts
+from ddpm_cli.recipes.chosen_values import choose_recipe
 from ddpm_cli.recipes.recipe import Recipe
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.samplers import Grid
@@ -75,6 +75,8 @@ def set_up_run(
     if any(group.all_gather(group.restarts > 0)) and (not resume or newest_first(folder)):
         resume = "auto"
     checkpoint = agree_on_checkpoint(group, lambda: find_checkpoint(resume, folder, named))
+    if checkpoint is None:
+        check_options(cfg)
     source = cache(lambda: group.first_then_others(lambda: build(cfg, "data")))
     with shared_recipe(invocation.sweep if group.rank == 0 else None) as shared:
         recipe = choose_recipe(cfg, invocation, checkpoint, group, source, shared)
@@ -82,11 +84,13 @@ def set_up_run(
         if checkpoint:
             restore_run(run, checkpoint)
         shared.update(chosen_options(cfg) if recipe else {})
-    show_recipe(run)
+    for line in recipe.lines(recipe_options(cfg), run.steps) if recipe else []:
+        fact("chosen", line)
     for label, text in run_texts(run).items():
         fact(label, text)
     if checkpoint:
-        fact("resumed", f"step {run.state.step:,} of {checkpoint.path}")
+        left = "" if run.state.step < run.steps else "; the run is complete, no step is left"
+        fact("resumed", f"step {run.state.step:,} of {checkpoint.path}{left}")
     elif resume:
         fact("resumed", f"nothing: {folder} holds no checkpoint; from step 0")
     return run

@@ -97,12 +97,29 @@ def test_nothing_is_chosen_for_the_digits(command):
 def test_a_resumed_run_takes_the_values_of_its_checkpoint(command, monkeypatch):
     assert command("train", *RUN, "trainer.batch_size=8", "trainer.steps=9").code == 0
     monkeypatch.setattr(length, "steps_that_fit", None)
-    monkeypatch.setattr("ddpm_cli.commands.train.recipe.choose", None)
+    monkeypatch.setattr("ddpm_cli.recipes.chosen_values.choose", None)
     resumed = command("train", *RUN[:-2], "trainer.stop_at=2", RUN[-1], "resume=auto")
     assert resumed.code == 0, resumed.err
     assert "changed" not in resumed.out
     assert (config().trainer.batch_size, config().trainer.steps) == (8, 9)
     assert Checkpoint.load(Path(LAST)).step == 2
+    facts = json.loads(Path("run/run.json").read_text())
+    assert (facts["state"], facts["step"], facts["steps"]) == ("stopped", 2, 9)
+    assert "trainer.batch_size=8" in facts["command"]
+
+
+def test_a_complete_run_of_few_passes_prints_the_command_that_trains_it_on(command, composed):
+    outcome = command("train", *RUN[:-2], "trainer.epochs=1", RUN[-1])
+    assert json.loads(Path("run/run.json").read_text())["state"] == "complete"
+    (expected,) = [text for text in told(outcome, "pictures") if text.endswith("train on with:")]
+    longer = outcome.out.split("train on with:\n")[1].splitlines()[0]
+    overrides = shlex.split(longer)[1:]
+    trainer = composed("train", *overrides).trainer
+    assert (trainer.epochs, trainer.steps) == (None, 6250)
+    assert "expect noise" in expected and overrides[-1] == "resume=auto"
+    again = command("train", *overrides[:-1], "trainer.stop_at=4", "resume=auto")
+    assert again.code == 0, again.err
+    assert Checkpoint.load(Path(LAST)).step == 4
 
 
 def test_a_run_from_before_options_were_chosen_goes_on_and_is_a_recipe(command):
@@ -116,7 +133,7 @@ def test_a_run_from_before_options_were_chosen_goes_on_and_is_a_recipe(command):
 
 def test_a_recipe_keeps_its_values(command, monkeypatch):
     assert command("train", *RUN, "trainer.optimizer.lr=2e-3").code == 0
-    monkeypatch.setattr("ddpm_cli.commands.train.recipe.choose", None)
+    monkeypatch.setattr("ddpm_cli.recipes.chosen_values.choose", None)
     again = command("train", f"recipe={LAST}", "trainer.stop_at=1", "hydra.run.dir=again")
     assert again.code == 0, again.err
     assert is_same(config(), config("again/checkpoints/last.safetensors"))

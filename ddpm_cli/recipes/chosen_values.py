@@ -6,7 +6,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.commands.train.run import Run
 from ddpm_cli.config.auto import (
     AUTO,
     FIXED,
@@ -18,10 +17,8 @@ from ddpm_cli.config.auto import (
 from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.console import fact
 from ddpm_cli.data import Source
 from ddpm_cli.parallel import ProcessGroup
-from ddpm_cli.preflight import check_options
 from ddpm_cli.recipes.choice import choose
 from ddpm_cli.recipes.facts import facts_of_run
 from ddpm_cli.recipes.recipe import Recipe
@@ -45,7 +42,6 @@ def choose_recipe(
         take_recipe(cfg, checkpoint, names)
     if checkpoint or not names:
         return None
-    check_options(cfg)
     images = source()
     facts, shared = group.broadcast((facts_of_run(cfg, images, group.count), dict(shared)))
     swept = {key: AUTO for key in invocation.swept if key in FIXED}
@@ -56,16 +52,10 @@ def choose_recipe(
     return Recipe(facts, names, is_shared=bool(shared))
 
 
-def show_recipe(run: Run) -> None:
-    """Log what was chosen and why, in three lines."""
-    if run.recipe is not None:
-        for line in run.recipe.lines(recipe_options(run.cfg), run.steps):
-            fact("chosen", line)
-
-
 def take_recipe(cfg: DictConfig, checkpoint: Checkpoint, names: list[str]) -> None:
     """Take the values of a checkpoint; an option that its format lacks has its fixed value."""
     before = {key: OmegaConf.select(checkpoint.config, key, default=None) for key in names}
     set_options(cfg, {key: FIXED[key] if each is None else each for key, each in before.items()})
     check_groups(cfg, *GROUPS)  # a checkpoint may come from elsewhere
-    cfg.auto = list(chosen_options(checkpoint.config))
+    taken = {*names, *chosen_options(checkpoint.config)}
+    cfg.auto = [key for key in FIXED if key in taken]
