@@ -40,7 +40,7 @@ def draw_heat_map(figure: "Figure", steps: Sequence[int], ratios: Ratios, times:
     middles = (np.arange(levels) + 0.5) * times / levels
     mesh = axes.pcolormesh(steps, middles, ratios.T, shading="nearest", vmin=1, vmax=HIGHEST)
     axes.set(xlabel="training step", ylabel="time t", ylim=(times, 0))
-    axes.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     ends = {0: "clean  0", times: f"noise  {times:,}"}
     quarters = [times * quarter // 4 for quarter in range(5)]

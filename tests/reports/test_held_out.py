@@ -19,7 +19,7 @@ def drawn(steps, ratios, times=1000):
 def test_the_axes_are_step_and_time_and_a_colour_bar_says_what_a_colour_is():
     axes, bar = drawn(STEPS.tolist(), LOSSES.numpy())
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("training step", "time t")
-    assert "750" in [each.get_text() for each in axes.get_xticklabels()]
+    assert "400" in [each.get_text() for each in axes.get_xticklabels()]
     assert [each.get_text() for each in axes.get_yticklabels()] == [
         "clean  0",
         "250",
