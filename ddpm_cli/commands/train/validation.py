@@ -36,7 +36,7 @@ def validation_losses(run: Run) -> dict[str, Fixed]:
 
 
 def validate(run: Run) -> dict[str, float]:
-    """Validate, and return the numbers; if images are held out, update the verdict and picture."""
+    """Validate, and return the numbers; if images are held out, update the verdict."""
     losses, numbers = validation_losses(run), dict[str, float]()
     for name, (ema, network) in losses.items():
         quarters = {f"{name}_q{place}": each for place, each in enumerate(ema.mean(1).tolist(), 1)}
@@ -47,12 +47,17 @@ def validate(run: Run) -> dict[str, float]:
 
 
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
-    """Update the verdict and its picture by a validation; log the verdict if it changes."""
+    """Update the verdict by a validation; log the verdict if it changes."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.cadences.evaluate_every):
         fact("learning", verdict.summary(run.trainer.best))
     verdict.add_column(step, F.adaptive_avg_pool1d(held_out[:1].flatten(1).float(), LEVELS))
+
+
+def write_held_out(run: Run) -> None:
+    """Write the picture of the held-out losses, if there are enough validations."""
+    verdict = run.state.verdict
     if len(verdict.by_time) >= FEWEST and run.logger.writes:
         times = run.state.denoiser.diffusion.steps
         picture = held_out_picture(verdict.column_steps, verdict.by_time, times)
-        run.logger.write_picture(HELD_OUT, picture, step)
+        run.logger.write_picture(HELD_OUT, picture, run.state.step)
