@@ -3,9 +3,13 @@
 import math
 import re
 from collections.abc import Container, Sequence
+from itertools import takewhile
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 DIGITS = re.compile(r"([0-9]{1,20})")
+INSIDE = re.compile(
+    r"(['\"]?)(.+)\1 (?:of|in) (['\"]).+\3$"
+)  # the name of an image in an array or archive
 LONGEST = 200  # characters of a cell or a label
 
 
@@ -28,6 +32,14 @@ def size_text(count: float) -> str:
 def cut_text(text: str) -> str:
     """A text that fits into a cell of a table or a label of a figure."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def names_without_folder(names: Sequence[str]) -> list[str]:
+    """Names of images without the file that holds them and the folder that all names share."""
+    parts = [INSIDE.sub(r"\2", name).split("/") for name in names]
+    columns = zip(*(part[:-1] for part in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda column: len({*column}) == 1, columns))
+    return ["/".join(part[shared:]) for part in parts]
 
 
 def natural_key(text: str) -> list[str | int]:

@@ -10,7 +10,8 @@ from torchvision.utils import make_grid
 
 from ddpm_cli.files import write_atomically
 from ddpm_cli.images import to_bytes, to_float
-from ddpm_cli.rendering.tiles import grid, labelled_rows, save_gif, save_png
+from ddpm_cli.rendering.captions import labelled_rows
+from ddpm_cli.rendering.tiles import grid, save_gif, save_png
 
 EVERY_BYTE = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
 

@@ -123,7 +123,7 @@ def meant_words(config: str, words: Sequence[str], word: str) -> str:
         return with_value(option, f"[{value}]" if option == "runs" else value)
     path = user_path(word)
     if config == "train" and is_checkpoint(path):
-        return with_value("resume", word)
+        return with_value("resume", path_value(word))
     return source_override(word) if path.exists() else ""
 
 

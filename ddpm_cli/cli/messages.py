@@ -13,7 +13,7 @@ from ddpm_cli.config import TARGET_PREFIXES, suggestion
 from ddpm_cli.console import printable
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
-QUOTING = "a value with ~, =, brackets or blanks is quoted twice: 'data.path=\"~/photos\"'"
+QUOTING = "a value with ~, =, commas, quotes or brackets is quoted twice: 'data.path=\"~/photos\"'"
 NO_DEFAULT = re.compile(r"Could not override '(\w+)'")  # in the defaults list
 SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>.*?)' 1\. To use")
 LONGEST = 1000  # the most characters of a message

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
+from ddpm_cli.config.values import text_value
 from ddpm_cli.config.yaml_options import (
     NO_CHOICE,
     choice_options,
@@ -104,7 +105,8 @@ def source_override(path: str) -> str:
     """The overrides that read images from a file or folder."""
     name = str(user_path(path)).lower()
     source = next((each for end, each in SOURCES.items() if re.search(f"({end})$", name)), "")
-    return with_value(source or "data=folder data.path", path)
+    value = path if path[:1] in "'\"" else text_value(path)  # of an override, or of a shell
+    return with_value(source or "data=folder data.path", value)
 
 
 def with_value(name: str, value: str | None) -> str:

@@ -1,7 +1,7 @@
 """From a configuration back to the overrides that compose the configuration."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,12 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.config.auto import NODES, chosen_options, fill_unless_chosen
 from ddpm_cli.config.build import CONFIG_DIR, GROUPS
 from ddpm_cli.config.schema import option_differences
-from ddpm_cli.config.values import quote, yaml_text
+from ddpm_cli.config.values import text_value, yaml_text
 
 Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
-WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE | re.ASCII)
+SPECIAL, ESCAPED = re.compile(r"[\\()\[\]{}:=, ]"), r"\\\g<0>"  # names, which have no quotes
 ABSENT: Any = object()
+READ_FIRST = ("experiment", "data", "model", "schedule", "loss", "train_times", "trainer")
 NOT_THE_RECIPE: Plain = {"resume": None, "trust": [], "auto": True}  # never taken from a file
 
 
@@ -124,6 +125,21 @@ def chosen_overrides(cfg: DictConfig) -> list[str]:
     return [*choices, *(f"{key}={override_value(values[key])}" for key in options)]
 
 
+def in_reading_order(overrides: Sequence[str]) -> list[str]:
+    """Overrides as a person reads them: data, model, loss, trainer; choices before options.
+
+    Overrides of one option keep their order, because the last one wins.
+    """
+
+    def place(override: str) -> tuple[int, bool]:
+        key = override.lstrip("+~").partition("=")[0]
+        group = re.split(r"[.@/]", key)[0]
+        is_option = "." in key.partition("@")[0]
+        return (*READ_FIRST, group).index(group), is_option
+
+    return sorted(overrides, key=place)
+
+
 def override_changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
     """The overrides that turn `found` into `wanted`, option by option."""
     target = wanted.get("_target_")
@@ -148,7 +164,7 @@ def override_value(value: Any) -> str:
         return (
             "{"
             + ",".join(
-                f"{override_value(str(name))}:{override_value(each)}"
+                f"{SPECIAL.sub(ESCAPED, str(name))}:{override_value(each)}"
                 for name, each in value.items()
             )
             + "}"
@@ -156,5 +172,5 @@ def override_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(override_value, value)) + "]"
     if isinstance(value, str):
-        return value if WORD.fullmatch(value) else quote(value)
+        return text_value(value)
     return yaml_text(value)

@@ -15,7 +15,7 @@ from ddpm_cli.components import load_denoiser
 from ddpm_cli.console import printable
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, inversion_steps, invert_image
-from ddpm_cli.generation.generator import Generator, Noises
+from ddpm_cli.generation.generator import FIRST, LAST, Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
 from ddpm_cli.generation.labels import tell_label
 from ddpm_cli.generation.options import GenerationOptions
@@ -73,13 +73,16 @@ def build_generator_of(
         image = read(options.inpaint).to(denoiser.device)
         mask = read_mask(options.mask, options.inpaint, shape).to(denoiser.device)
         sampler = Inpainting(generator.sampler, image, mask, options.resample)
-        generator = replace(generator, sampler=sampler)
+        inputs = {"image": image, "mask": 2 * mask.float() - 1}
+        generator = replace(generator, sampler=sampler, inputs=inputs)
     if options.start is not None:
         image = read(options.start).to(denoiser.device)
-        generator = replace(generator, image=image)
+        generator = replace(generator, image=image, inputs={"start": image})
     if options.interpolate is not None:
         interpolation = interpolation_noise(generator, options.interpolate, n, read, verbose)
-        generator = replace(generator, interpolation=interpolation)
+        ends = zip((FIRST, LAST), options.interpolate, strict=True)
+        inputs = {name: read(end) for name, end in ends if isinstance(end, str)}
+        generator = replace(generator, interpolation=interpolation, inputs=inputs)
     check_generator(generator)
     return generator
 

@@ -30,6 +30,8 @@ from ddpm_cli.samplers import (
 from ddpm_cli.seeds import Purpose, keyed_normal
 from ddpm_cli.shapes import Images, Labels, Single, Time
 
+FIRST, LAST = "first", "last"  # captions of the images between which the others lie
+
 
 @dataclass(frozen=True)
 class Noises:
@@ -60,7 +62,8 @@ class Generator:
 
     shape: the shape [C, H, W] of an image. sampler_node: the sampler's node in the configuration.
     guide: the weaker model of autoguidance. image: an image [1, C, H, W] to start from.
-    interpolation: the noise of images between two ends, instead of the noise by index.
+    interpolation: the noise of images between two ends, instead of the noise by index. inputs: the
+    images and masks [1, C, H, W] in [-1, 1] that steer, by their captions.
     """
 
     denoiser: Denoiser
@@ -73,6 +76,7 @@ class Generator:
     guide: Denoise | None = None
     image: Images | None = None
     interpolation: Callable[[Sequence[int]], Noises] | None = None
+    inputs: Mapping[str, Images] = field(default_factory=dict)
 
     @classmethod
     def from_config(

@@ -1,10 +1,10 @@
 """A class by its name or number, as `label=` names it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
-from ddpm_cli.config.overrides import WORD
-from ddpm_cli.config.values import quote
+from ddpm_cli.config.values import quote, text_value
 from ddpm_cli.console import fact
 
 WHOLE = re.compile(r"[0-9]{1,20}")
@@ -35,8 +35,9 @@ def class_number(label: str | int, classes: Sequence[str]) -> int:
 
 
 def quoting_text(classes: Sequence[str]) -> str:
-    """The quoting of names that `label=` would read as something else, if there are any."""
-    names = [each for each in classes if not WORD.fullmatch(each) and not WHOLE.fullmatch(each)]
+    """The quoting of names that `label=` or a shell would misread, if there are any."""
+    misread = [each for each in classes if shlex.quote(text_value(each)) != each]
+    names = [each for each in misread if not WHOLE.fullmatch(each)]
     names += ["all"] * ("all" in classes)
     quoted = ", ".join(map(quoted_label, names[:QUOTED]))
     return f"; in quotes: {quoted}" if names else ""
@@ -45,7 +46,7 @@ def quoting_text(classes: Sequence[str]) -> str:
 def quoted_label(name: str) -> str:
     """The name of a class as an argument in a shell."""
     text = f'"{name}"' if name == "all" else name  # label=all is all classes
-    in_shell = quote(text, '"').replace("'", r"'\''")
+    in_shell = quote(text).replace("'", r"'\''")
     return f"'label={in_shell}'"
 
 

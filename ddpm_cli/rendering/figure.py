@@ -6,13 +6,21 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from einops import rearrange
+from PIL import Image
 
 from ddpm_cli.files import write_atomically
+from ddpm_cli.rendering.tiles import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Draw: TypeAlias = "Callable[[Figure], object]"
 
 
 @cache
@@ -32,14 +40,25 @@ def import_matplotlib() -> None:
             matplotlib.rcParams["backend"] = backend
 
 
-def save_figure(path: Path, size: tuple[float, float], draw: "Callable[[Figure], object]") -> None:
+def save_figure(path: Path, size: tuple[float, float], draw: Draw) -> None:
     """Draw a figure of a size in inches, and write it in the format that the suffix names."""
+    write_atomically(path, lambda partial: draw_figure(partial, path.suffix[1:], size, draw))
+
+
+def figure_picture(size: tuple[float, float], draw: Draw) -> Picture:
+    """Draw a figure of a size in inches as a picture."""
+    draw_figure(file := BytesIO(), "png", size, draw)
+    return rearrange(np.asarray(Image.open(file).convert("RGB")), "h w c -> c h w")
+
+
+def draw_figure(file: Path | BytesIO, kind: str, size: tuple[float, float], draw: Draw) -> None:
+    """Draw a figure of a size in inches into a file of a kind."""
     import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure, kind = Figure(figsize=size, layout="constrained"), path.suffix[1:]
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # missing letters
-        write_atomically(path, lambda partial: figure.savefig(partial, format=kind, dpi=120))
+        figure.savefig(file, format=kind, dpi=120)

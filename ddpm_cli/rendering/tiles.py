@@ -1,4 +1,4 @@
-"""Pictures of images: grids, labelled rows, PNG and GIF files."""
+"""Pictures of images: grids, PNG and GIF files."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ from typing import TypeAlias
 import numpy as np
 from einops import rearrange, repeat
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ddpm_cli.files import write_atomically
-from ddpm_cli.text import cut_text
 
 ImageBytes: TypeAlias = UInt8[np.ndarray, "_ _ _ _"]  # images, channels, rows, columns
 Picture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # channels, rows, columns
@@ -27,26 +26,6 @@ def grid(images: ImageBytes, columns: int | None = None, tile: int = 48) -> Pict
     count = len(images) * (1 if images.shape[1] == 3 else images.shape[1])
     picture = mosaic(images, min(columns or math.ceil(math.sqrt(count)), count), tile)
     return picture[:, GAP:-GAP, GAP:-GAP] if count == 1 else picture
-
-
-def labelled_rows(rows: Sequence[tuple[str, ImageBytes]], tile: int = 48) -> Picture:
-    """A row of images at the right of each label, as in a grid; grey fills the shorter rows.
-
-    A long label is cut.
-    """
-    rows = [(cut_text(label), images) for label, images in rows]
-    strips = [mosaic(images, None, tile) for _, images in rows]
-    font = ImageFont.load_default(max(12, min(each.shape[1] for each in strips) // 3))
-    margin = math.ceil(max(font.getlength(label) for label, _ in rows)) + 12
-    width = max(each.shape[2] for each in strips)
-    lines = []
-    for (label, _), strip in zip(rows, strips, strict=True):
-        text = Image.new("RGB", (margin, strip.shape[1]), "white")
-        position = (6, strip.shape[1] / 2)
-        ImageDraw.Draw(text).text(position, label, fill="black", font=font, anchor="lm")
-        words = rearrange(np.asarray(text), "h w c -> c h w")
-        lines.append(np.concatenate([words, extend(strip, width=width)], axis=2))
-    return np.concatenate(lines, axis=1)
 
 
 def mosaic(images: ImageBytes, columns: int | None, tile: int) -> Picture:
@@ -65,12 +44,12 @@ def mosaic(images: ImageBytes, columns: int | None, tile: int) -> Picture:
     return np.pad(picture, [(0, 0), (0, GAP), (0, GAP)], constant_values=GREY)
 
 
-def extend(picture: Picture, *, height: int = 0, width: int = 0) -> Picture:
-    """A picture of at least this size, with grey below it and at its right."""
+def extend(picture: Picture, *, height: int = 0, width: int = 0, colour: int = GREY) -> Picture:
+    """A picture of at least this size, with a grey below it and at its right."""
     missing = [
         max(0, size - now) for size, now in zip((height, width), picture.shape[1:], strict=True)
     ]
-    return np.pad(picture, [(0, 0), *((0, each) for each in missing)], constant_values=GREY)
+    return np.pad(picture, [(0, 0), *((0, each) for each in missing)], constant_values=colour)
 
 
 def pil_image(picture: Picture) -> Image.Image:

@@ -14,6 +14,7 @@ from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import (
     chosen_overrides,
     composing,
+    in_reading_order,
     overrides_for,
     own_config_dir,
     recipe_of,
@@ -30,8 +31,8 @@ from ddpm_cli.training.trainer import AUTO
 def train_command(checkpoint: Checkpoint) -> str:
     """The command that trains a checkpoint's run again, or the reason why there is none."""
     try:
-        config_dir = checkpoint.config_dir or own_config_dir()
-        return Invocation(Path(), config_dir=config_dir).train_command(recipe_overrides(checkpoint))
+        invocation = Invocation(Path(), config_dir=checkpoint.config_dir or own_config_dir())
+        return invocation.train_command(in_reading_order(recipe_overrides(checkpoint)))
     except ValueError as error:
         return f"(none: {error})"
 

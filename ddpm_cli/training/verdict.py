@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ddpm_cli.shapes import Columns, Each, tensor_kinds
+from ddpm_cli.shapes import Columns, Each, Indices, tensor_kinds
 from ddpm_cli.training.best_checkpoint import BestCheckpoint
 
 WORDS = ("still improving", "flat", "overfitting")
@@ -24,6 +24,7 @@ class Verdict:
     word: a place in WORDS. since: the step of the lowest held-out loss. held_out, training: losses
     of each image at the step `since`. latest: the last step and its mean losses.
     best: the checkpoint with the lowest metric. by_time: losses by validation and time.
+    column_steps: the steps of these validations.
     """
 
     word: int = IMPROVING
@@ -32,6 +33,7 @@ class Verdict:
     training: Each = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     best: BestCheckpoint = field(default_factory=BestCheckpoint)
     by_time: Columns = field(default_factory=lambda: torch.zeros(0, LEVELS))
+    column_steps: Indices = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     latest: tuple[int, float, float] | None = None
 
     def judge(self, step: int, held_out: Each, training: Each, every: int) -> bool:
@@ -57,6 +59,14 @@ class Verdict:
             self.word = FLAT
         return self.word != before
 
+    def add_column(self, step: int, losses: Columns) -> None:
+        """Add the losses by time of a validation, unless one of them is not finite."""
+        if losses.isfinite().all():
+            before = self.column_steps < step  # a step may be validated again
+            by_time = torch.cat([self.by_time[before], losses])
+            steps = torch.cat([self.column_steps[before], torch.tensor([step])])
+            self.by_time, self.column_steps = by_time[-SHOWN:], steps[-SHOWN:]
+
     def summary(self, by: str = "held_out") -> str:
         """The verdict in words, and the best checkpoint by a metric; "" before either exists."""
         if self.latest is None:
@@ -80,6 +90,7 @@ class Verdict:
             "training": self.training,
             "best": best,
             "by_time": self.by_time,
+            "column_steps": self.column_steps,
             "latest": torch.tensor(self.latest or (), dtype=torch.float64),
         }
 
@@ -90,8 +101,11 @@ class Verdict:
             return cls()
         mine = cls(held_out=torch.zeros(1, dtype=torch.float64)).state_dict()
         state = {"latest": mine["latest"], **state}  # which older checkpoints lack
+        if "column_steps" not in state:  # nor is it known at which steps they validated
+            state = {**state, **{name: mine[name] for name in ("by_time", "column_steps")}}
         fits = tensor_kinds(mine) == tensor_kinds(state)
         fits = fits and (len(state["steps"]), state["by_time"].shape[1]) == (3, LEVELS)
+        fits = fits and are_steps(state["column_steps"], len(state["by_time"]), step)
         word, since, best_step = state["steps"].tolist() if fits else (-1, 0, 0)
         if not (
             0 <= word < len(WORDS)
@@ -111,6 +125,7 @@ class Verdict:
             state["training"].clone(),
             BestCheckpoint(value, best_step),
             state["by_time"].clone(),
+            state["column_steps"].clone(),
             (int(latest[0]), latest[1], latest[2]) if latest else None,
         )
 
@@ -119,3 +134,9 @@ def has_risen(change: Each) -> bool:
     """Whether the mean is above 0 by more than SURE standard errors."""
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())
+
+
+def are_steps(steps: Indices, count: int, last: int) -> bool:
+    """Whether these are so many steps in rising order, up to the last step."""
+    ends = torch.tensor([-1]), torch.tensor([last + 1])
+    return len(steps) == count and bool((torch.cat([ends[0], steps, ends[1]]).diff() > 0).all())

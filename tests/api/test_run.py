@@ -117,7 +117,7 @@ def test_what_a_call_alone_can_get_wrong_is_refused(options, message):
 
 def test_values_of_a_mapping_need_no_quotes():
     values = {"data.path": Path("my photos"), "model.network.dim_mults": (1, 2), "resume": None}
-    expected = ["data.path='my photos'", "model.network.dim_mults=[1,2]", "resume=null"]
+    expected = ["data.path=my photos", "model.network.dim_mults=[1,2]", "resume=null"]
     assert texts({**values, "seed": 3}) == [*expected, "seed=3"]
     assert texts("seed=3 'model.network.dim_mults=[1, 2]'")[1] == "model.network.dim_mults=[1, 2]"
 

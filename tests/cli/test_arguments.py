@@ -103,6 +103,11 @@ def test_a_path_alone_and_flags_anywhere_are_understood(photos, config, argument
     assert parse_arguments(config, arguments) == parsed
 
 
+def test_a_suggested_path_is_quoted_for_hydra_and_for_the_shell(photos):
+    Path("a,b").mkdir()
+    assert refusal("train", "a,b").endswith("did you mean data=folder 'data.path=\"a,b\"'?")
+
+
 def test_the_flags_are_those_of_hydra():
     flags = {each for action in get_args_parser()._actions for each in action.option_strings}
     assert flags == {*FLAGS, *FLAGS_WITH_VALUE}

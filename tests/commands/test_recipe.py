@@ -9,17 +9,18 @@ from checkpoint_files import GOLDEN, change, edit
 from conftest import TINY
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.config.overrides import in_reading_order
 
 
 def printed_command(out):
     return shlex.split(out.splitlines()[-1])[1:]
 
 
-def test_the_printed_command_is_the_one_that_was_typed(command):
+def test_the_printed_command_is_the_one_that_was_typed_in_the_order_of_reading(command):
     typed = [*TINY, "trainer.steps=3", "schedule=linear", "trainer.stop_at=2"]
     assert command("train", *typed, "hydra.run.dir=run").code == 0
     said = printed_command(command("info", "ckpt=run/checkpoints/last.safetensors").out)
-    assert said == typed[:-1]
+    assert said == in_reading_order(typed[:-1])
 
 
 def test_a_recipe_composes_what_was_typed_but_for_what_is_said(command):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ddpm_cli.generation.store import ImageStore
+from ddpm_cli.rendering.captions import LINE
 
 FAST = ["sampler.steps=4", "png=true"]
 
@@ -46,6 +47,25 @@ def test_inpainting_keeps_the_pixels_that_are_known(sampled, picture, sampler):
     assert np.array_equal(image("out")[:, :4], picture[:, :4])
     assert np.array_equal(image("out", 1)[:, :4], picture[:, :4])
     assert np.abs(image("out")[:, 4:] - picture[:, 4:]).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs"),
+    [
+        ([], 0),
+        (["inpaint=picture.png", "mask=mask.png"], 2),
+        (["start=picture.png"], 1),
+        (["interpolate=[picture.png,3]"], 1),
+        (["interpolate=[2,3]"], 0),
+    ],
+)
+def test_a_grid_shows_the_images_that_steer_beside_the_samples(sampled, picture, options, inputs):
+    sampled("out", "n=2", "sampler.steps=1", *options)
+    grid, samples = np.asarray(Image.open("out/grid.png").convert("L")), 2 * 50 + 2
+    assert grid.shape[0] == 52 + LINE * bool(inputs)
+    assert grid.shape[1] >= samples + inputs * 52
+    if inputs:
+        assert np.array_equal(grid[LINE + 2 : -2 : 6, 2:50:6], picture)
 
 
 def test_inpainting_says_what_it_costs(sampled, picture):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ddpm_cli.training.best_checkpoint import BestCheckpoint
-from ddpm_cli.training.verdict import FLAT, IMPROVING, OVERFITTING, Verdict
+from ddpm_cli.training.verdict import FLAT, IMPROVING, LEVELS, OVERFITTING, Verdict
 
 NOISE = 0.3 * torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -108,6 +108,22 @@ def test_a_verdict_of_a_checkpoint_without_the_latest_losses_is_read():
     assert (again.since, again.latest) == (20, None)
 
 
+def test_losses_by_time_go_with_their_steps_and_a_step_has_one_column():
+    verdict = judged([3], [3])
+    for step, loss in ((10, 3.0), (20, 2.0), (20, 1.0), (30, math.nan)):
+        verdict.add_column(step, torch.full((1, LEVELS), loss))
+    again = Verdict.from_state_dict(verdict.state_dict(), 30)
+    assert (again.column_steps.tolist(), again.by_time[:, 0].tolist()) == ([10, 20], [3, 1])
+
+
+def test_losses_by_time_of_a_checkpoint_without_their_steps_are_left_out():
+    verdict = judged([3], [3])
+    verdict.add_column(10, torch.ones(1, LEVELS))
+    state = verdict.state_dict()
+    del state["column_steps"]
+    assert len(Verdict.from_state_dict(state, 10).by_time) == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -121,6 +137,9 @@ def test_a_verdict_of_a_checkpoint_without_the_latest_losses_is_read():
         {"more": torch.zeros(1)},
         {"best": torch.tensor([1.0, 2.0], dtype=torch.float64)},
         {"by_time": torch.zeros(2, 3)},
+        {"by_time": torch.zeros(2, LEVELS), "column_steps": torch.tensor([5])},
+        {"by_time": torch.zeros(2, LEVELS), "column_steps": torch.tensor([5, 5])},
+        {"by_time": torch.zeros(1, LEVELS), "column_steps": torch.tensor([11])},
         {"latest": torch.tensor([10.0, 1.0], dtype=torch.float64)},
         {"latest": torch.tensor([11.0, 1.0, 1.0], dtype=torch.float64)},
         {"latest": torch.tensor([math.nan, 1.0, 1.0], dtype=torch.float64)},

@@ -33,7 +33,8 @@ from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_opti
 from ddpm_cli.hardware import device_text, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import extract_features, moments
-from ddpm_cli.rendering.tiles import labelled_rows, save_png
+from ddpm_cli.rendering.captions import labelled_rows
+from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes
 
 log = logging.getLogger(__name__)

@@ -1,20 +1,23 @@
 """The files of a report on a data set: data.json, a grid, histograms, and copies."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from ddpm_cli.commands.data.histograms import draw_histograms
+from ddpm_cli.commands.data.histograms import bar_counts, draw_histograms
 from ddpm_cli.commands.data.subject import DataReport
 from ddpm_cli.commands.data.summary import report_content
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import save_text
 from ddpm_cli.images import select_images
+from ddpm_cli.preflight.duplicates import Places
+from ddpm_cli.rendering.captions import labelled_rows
 from ddpm_cli.rendering.figure import save_figure
-from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
+from ddpm_cli.rendering.tiles import ImageBytes, Picture, grid, save_png
+from ddpm_cli.text import names_without_folder
 
 SHOWN = 64  # images in the grid; the histogram of bytes uses 16 times as many
 PAIRS = 16  # copies of each kind in the picture of copies
@@ -30,10 +33,10 @@ def write_data_report(report: DataReport, folder: Path) -> Iterator[Path]:
     yield folder / "data.png"
     images = spread_images(report, 16 * SHOWN)
     draw = partial(draw_histograms, report.statistics, report.decoded.records, images)
-    save_figure(folder / "histogram.png", (11, 8), draw)
+    save_figure(folder / "histogram.png", (11, 8 if bar_counts(report.statistics) else 4), draw)
     yield folder / "histogram.png"
-    if rows := list(copy_rows(report)):
-        save_png(folder / "copies.png", labelled_rows(rows))
+    if pairs := list(copy_pairs(report)):
+        save_png(folder / "copies.png", copies_picture(report, pairs))
         yield folder / "copies.png"
 
 
@@ -44,9 +47,18 @@ def spread_images(report: DataReport, most: int) -> ImageBytes:
     return select_images(images, torch.tensor(places)).numpy()
 
 
-def copy_rows(report: DataReport) -> Iterator[tuple[str, ImageBytes]]:
-    """The first copies side by side, each pair with its number in the report."""
+def copy_pairs(report: DataReport) -> Iterator[tuple[str, Places]]:
+    """The first copies of each kind: their number in the report, and the places of two of them."""
     for kind, groups in (("exact", report.statistics.exact), ("near", report.statistics.near)):
         for number, places in enumerate(groups[:PAIRS]):
-            pair = select_images(report.data.images, torch.from_numpy(places[:2]))
-            yield f"{kind} {number}", pair.numpy()
+            yield f"{kind} {number}", places[:2]
+
+
+def copies_picture(report: DataReport, pairs: Sequence[tuple[str, Places]]) -> Picture:
+    """Copies side by side, with their names below them."""
+    names = names_without_folder([name for _, places in pairs for name in report.names(places)])
+    rows = [
+        (label, select_images(report.data.images, torch.from_numpy(places)).numpy())
+        for label, places in pairs
+    ]
+    return labelled_rows(rows, notes=list(zip(names[::2], names[1::2], strict=True)))

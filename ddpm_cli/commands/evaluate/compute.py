@@ -109,17 +109,18 @@ def compute_numbers(
     """
     copies: dict[str, Copies] = {}
     results: list[MetricResult] = []
+    inputs = run.inputs
     for metric in run.metrics:
         extractor = run.cache.extractors[metric.partition("_")[2]]
         if metric.startswith("copies_"):
             copies[metric] = metric_registry.find_copies(metric, features)
             numbers = {metric: copies[metric].share}
-            training = run.inputs.parts["training"].images
-            path = run.inputs.folder / f"{metric}.png"
-            save_png(path, copies_sheet(copies[metric], run.generated.images, training))
+            training, path = inputs.parts["training"].images, inputs.folder / f"{metric}.png"
+            name = inputs.training_name
+            save_png(path, copies_sheet(copies[metric], run.generated.images, training, name))
             fact("written", path)
         else:
-            reference = run.inputs.reference
+            reference = inputs.reference
             numbers = metric_registry.metric_numbers(metric, features, reference, extractor)
         splits = f", {SPLITS} splits" * metric.startswith("is_")
         protocol = metric_protocol(run, metric, extractor.name + splits)

@@ -1,6 +1,6 @@
 """The inputs of `ddpm-eval`: a model, and the parts of its data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from ddpm_cli.parallel import ProcessGroup
 class EvaluationInputs:
     """A checkpoint, its denoiser, the data's parts by name, and the results' folder.
 
-    reference: the part that generated images are compared with.
+    reference: the part that generated images are compared with. name: names an image of the source.
     """
 
     options: Options
@@ -40,9 +40,16 @@ class EvaluationInputs:
     denoiser: Denoiser
     parts: Mapping[str, ImageSet]
     reference: str
+    name: Callable[[int], str]
     preparation: Preparation
     folder: Path
     group: ProcessGroup
+
+    def training_name(self, index: int) -> str:
+        """The name of a training image."""
+        records = self.parts["training"].records
+        assert records is not None, "a source is decoded with its records"
+        return self.name(int(records["place"][index]))
 
 
 def load_inputs(
@@ -73,7 +80,16 @@ def load_inputs(
         reference = printable(f"class {data.classes[number]} {options.reference}")
         parts[reference] = images_of_class(data, parts[options.reference], number)
     return EvaluationInputs(
-        options, generation, checkpoint, denoiser, parts, reference, preparation, folder, group
+        options,
+        generation,
+        checkpoint,
+        denoiser,
+        parts,
+        reference,
+        source.name,
+        preparation,
+        folder,
+        group,
     )
 
 

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.published import MODEL
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.overrides import in_reading_order
 from ddpm_cli.console import printable
 from ddpm_cli.reports.reproduce import recipe_overrides
 from ddpm_cli.run_folder.evaluations import evaluation_rows
@@ -127,7 +128,8 @@ def data_text(checkpoint: Checkpoint, run: Path) -> str:
 def public_command(checkpoint: Checkpoint) -> str:
     """The command that trains again, without the user's folder of YAML files, or why none does."""
     try:
-        return Invocation(Path()).train_command(recipe_overrides(checkpoint))
+        overrides = in_reading_order(recipe_overrides(checkpoint))
+        return Invocation(Path()).train_command(overrides)
     except ValueError as error:
         return f"(none: {error})"
 

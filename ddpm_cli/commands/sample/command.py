@@ -7,20 +7,20 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
+from ddpm_cli.commands.sample.grid import grid_picture
 from ddpm_cli.config.build import bind_options, options_of
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_most, parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.generation.build import build_generator, with_compiled_network
-from ddpm_cli.generation.draw import class_names, draw_missing, provenance
+from ddpm_cli.generation.draw import draw_missing, provenance
 from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
@@ -29,7 +29,7 @@ from ddpm_cli.hardware import check_compiler, device_text, find_device, words_fo
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.process.writer_lock import writer_lock
-from ddpm_cli.rendering.tiles import ImageBytes, grid, labelled_rows, save_png
+from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.seeds import MAX_IMAGES
 from ddpm_cli.shapes import Pixels
 
@@ -225,19 +225,11 @@ def draw_images(
 def write_outputs(
     generator: Generator, shown: Mapping[int, Pixels], options: Options, folder: Path
 ) -> Iterator[Path]:
-    """Write the grid and the film if asked; yield the paths of all outputs.
-
-    If all classes are drawn, the grid has a row for each class.
-    """
+    """Write the grid and the film if asked; yield the paths of all outputs."""
     files = {"png": options.png, "npz": options.npz, INDEX: options.png or options.npz}
     yield from (folder / name for name, asked in files.items() if asked)
     if options.grid:
-        images = torch.stack([shown[index] for index in sorted(shown)]).numpy()
-        rows = list[tuple[str, ImageBytes]]()
-        if generator.options.label == "all":
-            names = np.array(class_names(generator, sorted(shown)))
-            rows = [(name, images[names == name]) for name in generator.classes if name in names]
-        save_png(folder / GRID, labelled_rows(rows) if rows else grid(images))
+        save_png(folder / GRID, grid_picture(generator, shown))
         yield folder / GRID
     if options.film:
         yield from write_film(generator, options.wanted_indices, folder)

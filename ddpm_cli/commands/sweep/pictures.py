@@ -11,7 +11,8 @@ from PIL import Image
 
 from ddpm_cli.commands.sweep.page import CONTACT, CURVES
 from ddpm_cli.console import printable
-from ddpm_cli.rendering.tiles import GAP, ImageBytes, Picture, labelled_rows, save_png
+from ddpm_cli.rendering.captions import labelled_rows
+from ddpm_cli.rendering.tiles import GAP, ImageBytes, Picture, save_png
 from ddpm_cli.reports.curves import draw_curves
 from ddpm_cli.run_folder.curves import Curves, curve_labels, option_value
 from ddpm_cli.run_folder.pictures import PREVIEWS, read_pngs, sample_grids

@@ -10,6 +10,7 @@ from threading import Event
 from ddpm_cli.checkpoints import newest_first
 from ddpm_cli.commands.train.previews import expected_pictures, steps_to_train, write_preview
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.commands.train.validation import write_held_out
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.process.stop_signals import NothingToSaveError
@@ -36,6 +37,7 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         log.info("  %s", invocation.resume_command())
     elif run.steps:
         write_preview(run)
+    write_held_out(run)
     run.logger.close()
     if verdict := run.state.verdict.summary(run.trainer.best):
         fact("learning", verdict)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from ddpm_cli.commands.train.run import Run
+from ddpm_cli.commands.train.validation import write_held_out
 from ddpm_cli.config.auto import is_digits
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
@@ -40,10 +41,11 @@ def write_preview(run: Run) -> None:
 
 
 def write_due_preview(run: Run) -> None:
-    """Write a preview at the steps of its cadence, and the first preview."""
+    """Write a preview and the held-out losses at the steps of a cadence, and the first preview."""
     step = run.state.step
     if step % run.cadences.sample_every == 0 or step == run.first_preview:
         write_preview(run)
+        write_held_out(run)
 
 
 def expected_pictures(run: Run, steps: int) -> str:

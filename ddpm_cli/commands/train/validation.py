@@ -4,18 +4,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
-from einops import repeat
 from torch.nn import functional as F
 
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.console import fact
 from ddpm_cli.parallel import unwrap
-from ddpm_cli.rendering.tiles import Picture
+from ddpm_cli.reports.held_out import FEWEST, held_out_picture
 from ddpm_cli.run_folder.layout import HELD_OUT
 from ddpm_cli.seeds import MAX_STEPS
-from ddpm_cli.shapes import Columns, Fixed
+from ddpm_cli.shapes import Fixed
 from ddpm_cli.training import fixed_losses
-from ddpm_cli.training.verdict import LEVELS, SHOWN
+from ddpm_cli.training.verdict import LEVELS
 
 
 def validation_losses(run: Run) -> dict[str, Fixed]:
@@ -37,7 +36,7 @@ def validation_losses(run: Run) -> dict[str, Fixed]:
 
 
 def validate(run: Run) -> dict[str, float]:
-    """Validate, and return the numbers; if images are held out, update the verdict and picture."""
+    """Validate, and return the numbers; if images are held out, update the verdict."""
     losses, numbers = validation_losses(run), dict[str, float]()
     for name, (ema, network) in losses.items():
         quarters = {f"{name}_q{place}": each for place, each in enumerate(ema.mean(1).tolist(), 1)}
@@ -48,22 +47,17 @@ def validate(run: Run) -> dict[str, float]:
 
 
 def update_verdict(run: Run, held_out: Fixed, training: Fixed) -> None:
-    """Update the verdict and its picture by a validation; log the verdict if it changes."""
+    """Update the verdict by a validation; log the verdict if it changes."""
     verdict, step = run.state.verdict, run.state.step
     if verdict.judge(step, held_out[0].mean(0), training[0].mean(0), run.cadences.evaluate_every):
         fact("learning", verdict.summary(run.trainer.best))
-    column = F.adaptive_avg_pool1d(held_out[:1].flatten(1).float().nan_to_num(), LEVELS)
-    verdict.by_time = torch.cat([verdict.by_time, column])[-SHOWN:]
-    run.logger.write_picture(HELD_OUT, heat_map(verdict.by_time), step)
+    verdict.add_column(step, F.adaptive_avg_pool1d(held_out[:1].flatten(1).float(), LEVELS))
 
 
-def heat_map(by_time: Columns) -> Picture:
-    """A picture of losses by validation (left to right) and by time (the cleanest on top).
-
-    A time is dark if its loss is as low as ever.
-    """
-    logs = by_time.clamp(min=1e-12).log()
-    low, high = logs.amin(0), logs.amax(0)
-    grey = 255 * (logs - low) / (high - low).clamp(min=1e-6)
-    pattern = "validations levels -> rgb (levels high) (validations wide)"
-    return repeat(grey.byte().numpy(), pattern, rgb=3, high=8, wide=4)
+def write_held_out(run: Run) -> None:
+    """Write the picture of the held-out losses, if there are enough validations."""
+    verdict = run.state.verdict
+    if len(verdict.by_time) >= FEWEST and run.logger.writes:
+        times = run.state.denoiser.diffusion.steps
+        picture = held_out_picture(verdict.column_steps, verdict.by_time, times)
+        run.logger.write_picture(HELD_OUT, picture, run.state.step)

@@ -105,7 +105,7 @@ def test_the_folder_holds_the_images_and_what_was_found(command, trained):
         "samples.json",
     ]
     assert sorted(path.name for path in Path("out").iterdir()) == there
-    assert Image.open("out/copies_pixels.png").height == 8 * 50 + 2 * 8
+    assert Image.open("out/copies_pixels.png").height == 8 * (50 + 2 + 18)
 
 
 def test_a_sure_classifier_of_many_classes_has_a_score(command, trained, monkeypatch):

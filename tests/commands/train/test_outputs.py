@@ -22,13 +22,7 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
         "hydra.run.dir=run",
     )
     written = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file()}
-    pictures = {
-        "data.png",
-        "forward.png",
-        "held_out.png",
-        "samples/step_00000002.png",
-        "samples/step_00000004.png",
-    }
+    pictures = {"data.png", "forward.png", "samples/step_00000002.png", "samples/step_00000004.png"}
     assert outcome.code == 0
     assert (
         pictures
@@ -63,6 +57,19 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
         "training",
         "training_raw",
     }
+
+
+def test_held_out_losses_are_drawn_from_the_third_validation_on(command):
+    for steps in (2, 3):
+        command(
+            "train",
+            *TINY,
+            f"trainer.steps={steps}",
+            "trainer.evaluate_every=1",
+            "resume=auto",
+            "hydra.run.dir=run",
+        )
+        assert Path("run/held_out.png").exists() == (steps == 3)
 
 
 def test_a_sweep_makes_one_folder_per_job(command):
