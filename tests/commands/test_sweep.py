@@ -207,7 +207,7 @@ def test_a_full_disk_is_told_and_breaks_no_sweep(command, two, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(sys.modules["ddpm_cli.reports.sweep_files"], "save_text", full)
+    monkeypatch.setattr("ddpm_cli.reports.sweep_files.save_text", full)
     outcome = command("sweep", "show=sweep")
     assert outcome.code == 0
     assert "warning: cannot write sweep/table.csv: No space left on device" in outcome.out
