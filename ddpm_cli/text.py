@@ -29,6 +29,14 @@ def size_text(count: float) -> str:
     return f"{count / 2 ** (10 * power):.{int(power > 0)}f} {UNITS[power]}"
 
 
+def duration_text(seconds: float) -> str:
+    """A number of seconds in words, with its unit."""
+    minutes = seconds / 60
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
 def cut_text(text: str) -> str:
     """A text that fits into a cell of a table or a label of a figure."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -52,7 +52,7 @@ OWNERS = {  # where the name of a file may stand, by the name
     "evaluations.jsonl": "run_folder",
     "train.log": "run_folder",
     "run.json": "run_folder",
-    "report.html": "run_folder commands/sweep",  # a sweep has a page of its own
+    "report.html": "run_folder",
     "data.png": "run_folder commands/data",  # ddpm-data draws the images that it describes
     "forward.png": "run_folder",
     "held_out.png": "run_folder",

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from ddpm_cli.config.invocation import LENGTHS, ONE_COMMAND, Invocation
 from ddpm_cli.preflight.finding import Finding
-from ddpm_cli.preflight.resources import duration_text
 from ddpm_cli.recipes.values import HOURS
+from ddpm_cli.text import duration_text
 
 LONG = 3600.0  # seconds from which a run on a CPU causes a warning
 

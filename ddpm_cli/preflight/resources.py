@@ -11,7 +11,7 @@ import torch
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.costs import Costs
 from ddpm_cli.preflight.finding import Finding
-from ddpm_cli.text import size_text
+from ddpm_cli.text import duration_text, size_text
 from ddpm_cli.training import Trainer, TrainState
 
 REMEDY = "choose a smaller trainer.microbatch"
@@ -95,11 +95,3 @@ def remaining_seconds(steps: int, costs: Costs, cadences: Cadences) -> float:
     beside = costs.by_cadence().items()
     extra = sum(cost * (1 + steps // getattr(cadences, name)) for name, cost in beside)
     return steps * costs.step + extra
-
-
-def duration_text(seconds: float) -> str:
-    """A number of seconds in words, with its unit."""
-    minutes = seconds / 60
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

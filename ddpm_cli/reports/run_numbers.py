@@ -1,8 +1,8 @@
 """The numbers on the page of a run: facts, curves, and tables of rows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,48 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.rendering.html import chart
+from ddpm_cli.reports.speed import speed_text
 from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.evaluations import evaluation_rows, protocol_warning
-from ddpm_cli.run_folder.layout import INCIDENTS
+from ddpm_cli.run_folder.layout import INCIDENTS, METRICS
 from ddpm_cli.run_folder.rows import json_rows
-from ddpm_cli.training.verdict import Verdict
+from ddpm_cli.training.verdict import IMPROVING, WORDS, Verdict
 
 LISTED, EVALUATED = 20, 1000  # the most rows of a table, and of evaluations
-METRICS = ("metric", "step", "value", "low", "high", "protocol_id")  # columns of an evaluation
+EVALUATION = ("metric", "step", "value", "low", "high", "protocol_id")  # columns of a table
 SKIPPED = ("step", "loss", "grad_norm", "weight_norm", "lr")  # columns of an incident
 
 
 def run_facts(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) -> dict[str, str]:
-    """The facts of a run: its description, its last step, its speed, and the verdict."""
-    names = ("model", "data", "schedule", "length", "device")
+    """The facts of a run in plain words: its description, its last step, and the verdict."""
     return {
-        **{name: str(facts.get(name, "")) for name in names},
-        "classes": ", ".join(checkpoint.classes),
-        "cadences": cadence_text(checkpoint),
-        "done": f"{checkpoint.step:,} of {checkpoint.steps:,} steps",
-        "speed": speed_text(curves, checkpoint.config.trainer.batch_size),
-        "learning": verdict_text(checkpoint, curves),
+        "Network": str(facts.get("model", "")),
+        "Training data": str(facts.get("data", "")),
+        "Classes": ", ".join(checkpoint.classes),
+        "Noise": str(facts.get("schedule", "")),
+        "Length": str(facts.get("length", "")),
+        "Done": f"{checkpoint.step:,} of {checkpoint.steps:,} steps",
+        "Cadence": cadence_text(checkpoint),
+        "Device": str(facts.get("device", "")),
+        "Verdict": run_verdict(checkpoint, curves).summary(checkpoint.config.trainer.best),
     }
+
+
+def outcome_text(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curves) -> str:
+    """One sentence: whether the run still learns, its steps, time, speed and device."""
+    verdict, step, steps = run_verdict(checkpoint, curves), checkpoint.step, checkpoint.steps
+    word = "Trained"
+    if verdict.latest is not None:
+        since = "" if verdict.word == IMPROVING else f" since step {verdict.since:,}"
+        word = f"{WORDS[verdict.word].capitalize()}{since}: trained"
+    length = f"{step:,} of {steps:,} steps" if step < steps else f"all {steps:,} steps"
+    passes = re.search(r"[\d.,]+ epochs", str(facts.get("length", "")))
+    if passes and step == steps:
+        length += f" ({passes[0]})"
+    device = str(facts.get("device", "")).partition(", ")[0]
+    if speed := speed_text(curves, checkpoint.config.trainer.batch_size):
+        length += f" in {speed}{f', on {device}' * bool(device)}"
+    return f"{word} {length}."
 
 
 def cadence_text(checkpoint: Checkpoint) -> str:
@@ -43,21 +63,8 @@ def cadence_text(checkpoint: Checkpoint) -> str:
     return cadences.text(checkpoint.steps, measures=measures) if checkpoint.cadences else ""
 
 
-def speed_text(curves: Curves, batch: int) -> str:
-    """Images a second, and the time of all steps at the measured speeds."""
-    rows = [row for row in curves.rows if row.get("images_per_second", 0) > 0]
-    counts = [after - before for before, after in pairwise([0, *(row["step"] for row in rows)])]
-    seconds = sum(
-        count * batch / row["images_per_second"] for count, row in zip(counts, rows, strict=True)
-    )
-    if not seconds > 0:
-        return ""
-    speed = sum(counts) * batch / seconds
-    return f"{speed:,.0f} images/s, {seconds / 60:,.1f} minutes in steps"
-
-
-def verdict_text(checkpoint: Checkpoint, curves: Curves) -> str:
-    """The verdict in the run's own words; '' if no image is held out."""
+def run_verdict(checkpoint: Checkpoint, curves: Curves) -> Verdict:
+    """The verdict in a checkpoint, with its latest losses; without losses if none is held out."""
     verdict = Verdict.from_state_dict(checkpoint.part("history.verdict"), checkpoint.step)
     rows = [
         row
@@ -65,9 +72,9 @@ def verdict_text(checkpoint: Checkpoint, curves: Curves) -> str:
         if {"held_out", "training"} <= row.keys() and row["step"] <= checkpoint.step
     ]
     if not rows or not len(verdict.held_out):
-        return ""
+        return Verdict()
     verdict.latest = int(rows[-1]["step"]), rows[-1]["held_out"], rows[-1]["training"]
-    return verdict.summary(checkpoint.config.trainer.best)
+    return verdict
 
 
 def charts(curves: Curves) -> dict[str, Markup]:
@@ -98,7 +105,13 @@ def number_table(curves: Curves) -> dict[str, Sequence[Any]]:
     names = [name for name in names if name in curves.names]
     some = [curves.rows[place] for place in first_to_last(len(curves.rows), LISTED)]
     rows = [[int(row["step"]), *map(row.get, names)] for row in some]
-    return {"columns": ["step", *names], "rows": rows}
+    return {"number_columns": ["step", *names], "rows": rows}
+
+
+def pandas_lines(folder: Path) -> str:
+    """Two lines of Python that read all numbers of a run."""
+    path = str(folder.resolve() / METRICS)
+    return f"import pandas\nnumbers = pandas.read_json({path!r}, lines=True)"
 
 
 def evaluation_table(folder: Path) -> dict[str, Any]:
@@ -107,7 +120,7 @@ def evaluation_table(folder: Path) -> dict[str, Any]:
     rows = [row for row in evaluation_rows(folder) if known <= row.keys()][-EVALUATED:]
     last = {tuple(str(row[key]) for key in ("metric", "step", "protocol_id")): row for row in rows}
     return {
-        "evaluations": [[row.get(key) for key in METRICS] for row in last.values()],
+        "evaluations": [[row.get(key) for key in EVALUATION] for row in last.values()],
         "protocols": {str(row["protocol_id"]): row["protocol"] for row in last.values()},
         "protocol_warning": protocol_warning(rows),
     }

@@ -16,23 +16,13 @@ from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.hardware import count_flops
 from ddpm_cli.rendering.html import fit_picture, fit_pictures
 from ddpm_cli.rendering.tiles import grid, pil_image
+from ddpm_cli.reports.samples import OF_PICTURE
 from ddpm_cli.run_folder.layout import DATA, FORWARD, HELD_OUT
-from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
+from ddpm_cli.run_folder.pictures import read_pngs
 
-GRIDS = 50  # the most grids of samples
 MOST_DRAWS, MOST_NUMBERS, MOST_FLOPS = 4000, 2e8, 2e13  # of a film: noise, pixels, networks
 SMALL = 2**14  # numbers of an image that any network draws in bounded time
-OF_SAMPLES, OF_FILM, OF_PICTURE = 4_000_000, 1_000_000, 700_000  # the most bytes in the page
-
-
-def sample_pictures(folder: Path) -> dict[str, bytes]:
-    """The grids of samples by training step."""
-    grids = list(sample_grids(folder).items())
-    steps = {
-        path: step for step, path in (grids[place] for place in first_to_last(len(grids), GRIDS))
-    }
-    pictures = {f"step {steps[path]:,}": data for path, data in read_pngs(steps).items()}
-    return fit_pictures(pictures, OF_SAMPLES)
+OF_FILM = 1_000_000  # the most bytes in the page
 
 
 @torch.no_grad()

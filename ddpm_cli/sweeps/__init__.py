@@ -7,6 +7,7 @@ from ddpm_cli.sweeps.sweep import (
     MANIFEST,
     Started,
     Sweep,
+    is_sweep,
     read_sweep,
     resume_arguments,
     resume_command,

@@ -70,7 +70,7 @@ class Started(Callback):
             return
         sweep = sweep_of_config(config)
         try:
-            before = read_sweep(sweep.folder) if (sweep.folder / COMMAND).exists() else sweep
+            before = read_sweep(sweep.folder) if is_sweep(sweep.folder) else sweep
         except ValueError as error:
             raise SystemExit(f"error: {error}") from error
         if before.overrides != sweep.overrides:
@@ -116,10 +116,15 @@ def save_command(sweep: Sweep) -> None:
     save_text(sweep.folder / COMMAND, json.dumps(content, indent=1) + "\n")
 
 
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (folder / COMMAND).is_file()
+
+
 def read_sweep(folder: Path) -> Sweep:
     """Read the sweep in a folder, with its jobs. Raises ValueError if there is no sweep."""
     path = folder / COMMAND
-    if not path.is_file():
+    if not is_sweep(folder):
         raise ValueError(f"there is no sweep in {str(folder)!r}: it has no {COMMAND}")
     try:
         content = plain_json(bounded_text(path))

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from filelock import FileLock
 from PIL import Image
 from run_files import tensors
 
-from ddpm_cli.commands.sweep.pictures import grid_images
 from ddpm_cli.rendering.tiles import grid, save_png
+from ddpm_cli.reports.samples import grid_images
 from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.sweeps import Sweep, read_sweep, run_or_skip_job
@@ -73,6 +74,10 @@ def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_lis
     assert [float(row["value"]) for row in rows[:2]] == sorted(lowest)
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
 
+    Path("sweep/report.html").unlink()
+    assert command("report", "run=sweep").code == 0
+    assert_a_page_of_four_jobs(Path("sweep/report.html").read_text())
+
     again = command("sweep", "resume=sweep")
     assert again.code == 1
     assert again.out.count("is done already") == 2
@@ -81,10 +86,12 @@ def test_a_sweep_ends_in_a_table_of_what_its_options_did_and_a_failed_job_is_lis
 
 
 def assert_a_page_of_four_jobs(text):
-    assert text.count('<a href="0/report.html">') == text.count('<a href="2/report.html">') == 1
+    assert sorted(text.count(f'<a href="{job}/report.html">') for job in (0, 2)) == [1, 2]
+    assert re.search(r"Job [02] with .*? is the best by held_out: .*; 2 of 4 jobs are done", text)
+    assert text.index("Samples at step 4") < text.index("is the best by") < text.index("<table")
     assert "Job 1, trainer.optimizer.lr=0.001" in text
     assert "failed: trainer.batch_size must be at most 1725" in text
-    assert text.count("data:image/png;base64,") == 2
+    assert text.count("data:image/png;base64,") == 4
     assert "ddpm-sweep resume=" in text
 
 
@@ -200,7 +207,7 @@ def test_a_full_disk_is_told_and_breaks_no_sweep(command, two, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(sys.modules["ddpm_cli.commands.sweep.command"], "save_text", full)
+    monkeypatch.setattr("ddpm_cli.reports.sweep_files.save_text", full)
     outcome = command("sweep", "show=sweep")
     assert outcome.code == 0
     assert "warning: cannot write sweep/table.csv: No space left on device" in outcome.out
@@ -229,8 +236,8 @@ def test_the_doctor_leaves_no_sweep(command):
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_a_grid_of_samples_is_cut_into_its_images(tmp_path, channels):
     images = np.random.default_rng(0).integers(0, 256, (16, channels, 8, 8), dtype=np.uint8)
-    save_png(tmp_path / "samples/step_00000001.png", grid(images))
-    found = grid_images(Curves(tmp_path, {"data": {"channels": channels}}, []))[:, :, ::6, ::6]
+    save_png(tmp_path / "grid.png", grid(images))
+    found = grid_images(tmp_path / "grid.png", channels)[:, :, ::6, ::6]
     shown = images.reshape(-1, 1, 8, 8) if channels == 2 else images
     assert np.array_equal(found, np.broadcast_to(shown, found.shape))
 
@@ -281,7 +288,7 @@ def test_addresses_are_percent_encoded_paths(command, two, name, address):
 
 @pytest.mark.parametrize("size", [(42, 42), (10_002, 5002)])
 def test_samples_that_are_together_too_large_for_a_sheet_are_told(command, two, monkeypatch, size):
-    monkeypatch.setattr("ddpm_cli.commands.sweep.pictures.MOST_PIXELS", 10_000)
+    monkeypatch.setattr("ddpm_cli.reports.sweep_pictures.MOST_PIXELS", 10_000)
     Path("sweep/0/samples").mkdir()
     Image.new("RGB", size).save("sweep/0/samples/step_00000004.png")
     outcome = command("sweep", "show=sweep")

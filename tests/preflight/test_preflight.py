@@ -19,9 +19,8 @@ from ddpm_cli.loading import BatchDataset
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.costs import Costs
 from ddpm_cli.parallel import ProcessGroup
-from ddpm_cli.preflight import resources
 from ddpm_cli.preflight import resources as room
-from ddpm_cli.text import size_text
+from ddpm_cli.text import duration_text, size_text
 from ddpm_cli.training import Trainer, TrainState
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
@@ -235,4 +234,4 @@ def test_sizes_are_said_in_words(count, words):
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (600, "10 min"), (36_000, "10.0 h")])
 def test_times_are_said_in_words(seconds, words):
-    assert resources.duration_text(seconds) == words
+    assert duration_text(seconds) == words

@@ -1,4 +1,4 @@
-"""The page in a real browser: it asks for nothing, slider and tables work, all can read it."""
+"""The pages in a real browser: they ask for nothing, slider, film and tables work, all can read."""
 
 import os
 import shutil
@@ -38,30 +38,40 @@ def browser():
         opened.close()
 
 
+OFTEN = [
+    "trainer.log_every=2",
+    "trainer.evaluate_every=2",
+    "trainer.sample_every=2",
+    "trainer.steps=8",
+]
+PAGES = ["browsed/report.html", "swept/report.html"]
+
+
+@pytest.fixture
+def cards():
+    """Runs end with their pages here."""
+
+
 @pytest.fixture
 def opened(browser, command, runs):
-    """Opens the page of a tiny run; what the browser says or asks for is kept."""
-    if not (runs / "browsed").exists():
-        often = [
-            "trainer.log_every=2",
-            "trainer.evaluate_every=2",
-            "trainer.sample_every=2",
-            "trainer.steps=8",
-        ]
-        assert command("train", *TINY, *often, "hydra.run.dir=browsed").code == 0
+    """Opens a page of a tiny run or sweep; what the browser says or asks for is kept."""
+    if not (runs / "swept").exists():
+        assert command("train", *TINY, *OFTEN, "hydra.run.dir=browsed").code == 0
         Path("browsed/evaluations.jsonl").write_text(EVALUATIONS)
         assert command("report", "run=browsed").code == 0
         shutil.copytree("browsed", runs / "browsed")
+        assert command("train", "-m", *TINY, *OFTEN, "seed=1,2", "hydra.sweep.dir=swept").code == 0
+        shutil.copytree("swept", runs / "swept")
     heard, asked = [], []
 
-    def opening(width=1000, scheme="light", **options):
+    def opening(width=1000, scheme="light", path=PAGES[0], **options):
         page = browser.new_page(
             viewport={"width": width, "height": 800}, color_scheme=scheme, **options
         )
         page.on("console", lambda message: heard.append(message.text))
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("request", lambda request: asked.append(request.url.partition(",")[0]))
-        page.goto((runs / "browsed/report.html").as_uri())
+        page.goto((runs / path).as_uri())
         page.heard, page.asked = heard, asked
         return page
 
@@ -88,26 +98,75 @@ def test_the_slider_changes_the_picture_by_its_keys(opened):
     assert pictures.get_attribute("alt") == "Samples at step 2"
 
 
-def test_the_film_plays_to_its_end_when_it_is_asked_to_and_not_before(opened):
+def test_the_film_starts_at_noise_and_plays_once_when_it_is_seen(opened):
     page = opened()
-    pictures = page.get_by_role("img", name="Image and estimate")
+    film = page.get_by_role("img", name="Image and estimate")
     page.wait_for_timeout(300)
-    assert pictures.get_attribute("alt") == "Image and estimate at step 3 of 3"
-    page.get_by_role("button", name="Play").click()
-    assert pictures.get_attribute("alt") == "Image and estimate at step 0 of 3"
-    page.get_by_role("button", name="Pause").wait_for()
+    assert film.get_attribute("alt") == "Image and estimate at step 0 of 3"
+    film.scroll_into_view_if_needed()
+    page.get_by_role("img", name="Image and estimate at step 3 of 3").wait_for()
     page.get_by_role("button", name="Play").wait_for()
-    assert pictures.get_attribute("alt") == "Image and estimate at step 3 of 3"
-
-
-def test_a_film_that_was_paused_stays_where_it_is_and_is_slow_where_motion_is_not_wanted(opened):
-    page = opened(reduced_motion="reduce")
-    pictures = page.get_by_role("img", name="Image and estimate")
+    page.wait_for_timeout(500)
+    assert film.get_attribute("alt") == "Image and estimate at step 3 of 3"
     page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(400)
-    page.get_by_role("button", name="Pause").click()
-    page.wait_for_timeout(1200)
-    assert pictures.get_attribute("alt") == "Image and estimate at step 0 of 3"
+    assert film.get_attribute("alt") == "Image and estimate at step 0 of 3"
+    page.get_by_role("button", name="Pause").wait_for()
+
+
+def test_nothing_moves_where_motion_is_not_wanted(opened):
+    page = opened(reduced_motion="reduce")
+    film = page.get_by_role("img", name="Image and estimate")
+    film.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    assert film.get_attribute("alt") == "Image and estimate at step 3 of 3"
+    assert page.get_by_role("button", name="Play").count() == 0
+    page.get_by_label("Sampling step").press("Home")
+    page.wait_for_timeout(500)
+    assert film.get_attribute("alt") == "Image and estimate at step 0 of 3"
+
+
+def test_a_film_stops_when_motion_is_no_longer_wanted(opened):
+    page = opened()
+    film = page.get_by_role("img", name="Image and estimate")
+    page.wait_for_timeout(300)
+    page.emulate_media(reduced_motion="reduce")
+    film.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    assert film.get_attribute("alt") == "Image and estimate at step 0 of 3"
+
+
+def test_a_button_copies_a_command(opened, browser):
+    page = opened()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    block = page.locator("pre", has_text="import pandas")
+    block.get_by_role("button", name="Copy").click()
+    block.get_by_role("button", name="Copied").wait_for()
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert lines[0] == "import pandas" and lines[1].endswith("metrics.jsonl', lines=True)")
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1000, 1), (1400, 2)])
+def test_a_wide_page_has_two_columns_and_the_nearest_images_beside_the_samples(
+    opened, width, columns
+):
+    page = opened(width)
+    names = ("Samples at", "The training image nearest")
+    pictures = [page.get_by_role("img", name=name).bounding_box() for name in names]
+    lists = [each.bounding_box() for each in page.locator(".columns > div").all()]
+    for pair in (pictures, lists):
+        assert len({box["x"] for box in pair}) == columns
+        assert len({box["y"] for box in pair}) == 3 - columns
+    order = page.locator(".slider").first.locator("img:visible, .outcome, input")
+    names = order.evaluate_all("all => all.map(each => each.tagName)")
+    assert names == ["IMG", "P", "INPUT", "IMG"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_picture_has_a_text(opened, path):
+    page = opened(path=path)
+    alone = "all => all.filter(each => !(each.alt || each.getAttribute('aria-label'))).length"
+    assert page.locator("img, svg[role=img]").evaluate_all(alone) == 0
+    assert page.locator("img, svg[role=img]").count() > 4
 
 
 def test_a_table_is_sorted_by_its_heads(opened):
@@ -130,9 +189,10 @@ def test_without_scripts_the_last_grid_and_no_control_are_shown(opened):
     assert page.get_by_role("slider").count() == page.get_by_role("button").count() == 0
 
 
+@pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("width", [320, 360])
-def test_a_phone_scrolls_downwards_only(opened, width):
-    page = opened(width)
+def test_a_phone_scrolls_downwards_only(opened, width, path):
+    page = opened(width, path=path)
     page.locator("summary").evaluate_all("all => all.forEach(each => each.click())")
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
@@ -141,9 +201,10 @@ def test_a_phone_scrolls_downwards_only(opened, width):
     "AXE_CORE" not in os.environ, reason="AXE_CORE=axe.min.js (npm pack axe-core) names no file"
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1000])
-def test_axe_finds_no_serious_violation(opened, width, scheme):
-    page = opened(width, scheme, bypass_csp=True)
+@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_no_violation(opened, width, scheme, path):
+    page = opened(width, scheme, path, bypass_csp=True)
     page.locator("summary").evaluate_all("all => all.forEach(each => each.click())")
     page.add_script_tag(path=os.environ["AXE_CORE"])
     found = page.evaluate("axe.run()")["violations"]

@@ -72,6 +72,13 @@ def test_a_run_ends_with_its_page(command):
     assert text.count("<svg") == 1
     assert torch.__version__ in text
     assert "There was no warning." in text
+    newest, outcome = text.index('alt="Samples at step 4"'), text.index("trained all 4 steps (")
+    assert newest < outcome < text.index("Training step <input")
+    assert "The training image nearest to each of the newest samples" in text
+    kept = written_anew(command, "run")  # without the data
+    assert "The training image nearest to each of the newest samples" in kept
+    Path("run/data.png").unlink()  # as by someone who shows no training image
+    assert "The training image nearest" not in written_anew(command, "run")
 
 
 def test_a_stopped_run_has_a_page_that_says_how_to_go_on(command):
@@ -191,6 +198,19 @@ def test_metrics_stand_with_their_intervals_and_protocols(command, trained):
     assert "cannot be compared" not in text
 
 
+def test_two_lines_of_python_read_the_numbers(command, trained):
+    lines = re.search("<code>(import pandas.*?)</code>", written_anew(command), re.DOTALL)[1]
+    names = {}
+    exec(lines, names)
+    assert names["numbers"]["step"].tolist()[-1] == 4
+
+
+def test_what_pictures_to_expect_stands_below_the_verdict(command, trained):
+    facts = json.loads(Path("trained/run.json").read_text())
+    save_text(Path("trained/run.json"), json.dumps({**facts, "pictures": "6 passes: noise"}))
+    assert '<p class="quiet">6 passes: noise.</p>' in written_anew(command)
+
+
 def test_numbers_of_different_protocols_are_said_not_to_be_compared(command, trained):
     save_text(
         Path("trained/evaluations.jsonl"),
@@ -245,7 +265,7 @@ def test_pictures_that_cannot_be_seen_are_left_out(command, trained):
     Path("trained/samples/step_00000004.png").unlink()
     text = written_anew(command)
     assert "A batch of training images" not in text
-    assert '<h2 id="part-2">' not in text
+    assert '<h2 id="samples">' not in text
     assert "Losses of held-out images" in text
 
 
@@ -318,7 +338,7 @@ def test_fifty_grids_of_large_images_make_a_page_below_8_mb(command, trained):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "run must be given: folder of a training run"),
+        ([], "run must be given: folder of a training run, or of a sweep"),
         (
             ["run=."],
             "run must be the folder of a training run, but there is no checkpoint in "

@@ -10,8 +10,7 @@ from ddpm_cli.image_sets.image_set import remarks
 from ddpm_cli.image_sets.value_ranges import set_ranges
 from ddpm_cli.preflight.image_checks import LEAST
 from ddpm_cli.preflight.image_statistics import ImageStatistics
-from ddpm_cli.preflight.resources import duration_text
-from ddpm_cli.text import size_text
+from ddpm_cli.text import duration_text, size_text
 
 LISTED, NAMED = 20, 5  # lines on the screen for unreadable images, and for any other list
 Lines: TypeAlias = Iterator[tuple[str, str]]  # pairs of a label and a text

@@ -3,22 +3,18 @@
 import logging
 import os
 import shlex
-from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ddpm_cli.commands.sweep.page import write_sweep_page
-from ddpm_cli.commands.sweep.pictures import sweep_pictures
-from ddpm_cli.commands.sweep.tables import jobs_csv, sweep_lines
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
-from ddpm_cli.console import fact, logging_to, printable
-from ddpm_cli.files import save_text, user_path
-from ddpm_cli.run_folder.curves import option_value, read_config
-from ddpm_cli.sweeps import MANIFEST, Job, by_rank, read_sweep, resume_arguments, save_manifest
+from ddpm_cli.console import logging_to, printable
+from ddpm_cli.files import user_path
+from ddpm_cli.reports.sweep_files import ranking_metric, write_sweep_files
+from ddpm_cli.reports.sweep_tables import sweep_lines
+from ddpm_cli.sweeps import read_sweep, resume_arguments
 
 log = logging.getLogger(__name__)
 
@@ -72,27 +68,8 @@ def show_sweep(folder: Path, metric: str | None) -> bool:
     if metric is not None and metric not in known:
         raise ValueError(f"metric must be among {', '.join(known) or 'none'}, but is {metric!r}")
     best = metric or ranking_metric(jobs)
-    files: dict[str, Callable[[Path], object]] = {
-        MANIFEST: lambda _: save_manifest(current),
-        "table.csv": lambda path: save_text(path, jobs_csv(jobs, best)),
-        **sweep_pictures(by_rank(jobs, best)),
-        "report.html": partial(write_sweep_page, current, best),
-    }
     with logging_to(None, aloud=True):
         for line in sweep_lines(current, best):
             log.info("%s", line)
-        for name, write in files.items():
-            try:
-                write(folder / name)
-                fact("written", folder / name)
-            except (OSError, ValueError) as error:
-                log.warning("warning: cannot write %s: %s", folder / name, error)
+        write_sweep_files(current, best)
     return bool(jobs) and all(job.state == "done" for job in jobs)
-
-
-def ranking_metric(jobs: Sequence[Job]) -> str:
-    """The metric that the sweep optimizes; the loss if no job has this metric."""
-    configs = [config for job in jobs if (config := read_config(job.folder))]
-    best = option_value(configs[0], "trainer.best") if configs else None
-    metric = best if isinstance(best, str) else "held_out"
-    return metric if any(job.score(metric) is not None for job in jobs) else "loss"

@@ -13,7 +13,7 @@ from ddpm_cli.checkpoints import newest_first
 from ddpm_cli.commands.train.checks import run_checks
 from ddpm_cli.commands.train.finish import ending_with_report, finish_run
 from ddpm_cli.commands.train.loop import train_loop
-from ddpm_cli.commands.train.previews import write_data_pictures
+from ddpm_cli.commands.train.previews import expected_pictures, write_data_pictures
 from ddpm_cli.commands.train.run import Run, run_texts
 from ddpm_cli.commands.train.sample_metrics import prepare_sample_metrics
 from ddpm_cli.commands.train.setup import set_up_run
@@ -104,7 +104,7 @@ def begin_folder(run: Run, facts: RunFacts) -> None:
     overrides = yaml.safe_dump(list(invocation.overrides))
     save_text(run.folder / HYDRA / "overrides.yaml", overrides)
     own = {"config_dir": invocation.config_dir, "cadences": asdict(run.cadences)}
-    texts = run_texts(run)
+    texts = {**run_texts(run), "pictures": expected_pictures(run, run.steps)}
     if chosen_options(run.cfg):
         texts["command"] = train_command(run.snapshot())
     if run.recipe is not None:

@@ -92,7 +92,8 @@ def write_report(run: Run) -> None:
     """Write the report if there is a checkpoint; log the report's path, or why there is none."""
     if run.group.rank > 0 or not newest_first(run.folder):
         return
+    args = run.trainer.device, run.cfg.trust, run.data.images
     try:
-        fact("report", write_run_page(run.folder, run.trainer.device, list(run.cfg.trust)))
+        fact("report", write_run_page(run.folder, *args))
     except WRONG as error:
         log.warning("warning: no report.html: %s", " ".join(str(error).split())[:200])

@@ -2,7 +2,7 @@
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function slides(box) {
-  const frames = [...box.querySelectorAll("img")], controls = box.querySelector(".controls");
+  const frames = [...box.querySelectorAll("img[data-stands]")], controls = box.querySelector(".controls");
   if (!controls) return;
   const range = controls.querySelector("input"), button = controls.querySelector("button"), where = controls.querySelector("span");
   let timer = null;
@@ -21,14 +21,49 @@ function slides(box) {
     const place = Number(range.value) + 1;
     if (place < frames.length) show(place); else rest();
   };
-  range.addEventListener("input", () => { rest(); show(Number(range.value)); });
-  if (button) button.addEventListener("click", () => {
-    if (timer !== null) return rest();
+  const play = () => {
     if (Number(range.value) === frames.length - 1) show(0);
     button.textContent = "Pause";
-    timer = setInterval(next, calm.matches ? 1000 : 120);
-  });
+    timer = setInterval(next, 120);
+  };
+  range.addEventListener("input", () => { rest(); show(Number(range.value)); });
   controls.hidden = false;
+  if (!button) return;
+  const obey = () => {
+    if (calm.matches) rest();
+    button.hidden = calm.matches;
+  };
+  button.addEventListener("click", () => { if (timer === null) play(); else rest(); });
+  calm.addEventListener("change", obey);
+  obey();
+  if (!calm.matches && "plays" in box.dataset) playsOnce(box, () => show(0), play);
+}
+
+function playsOnce(box, begin, play) {
+  begin();
+  const watch = new IntersectionObserver(entries => {
+    if (!entries.some(entry => entry.isIntersecting)) return;
+    watch.disconnect();
+    if (!calm.matches) play();
+  }, { threshold: 0.5 });
+  watch.observe(box);
+  box.addEventListener("input", () => watch.disconnect());
+  box.addEventListener("click", () => watch.disconnect());
+}
+
+function copies(block) {
+  const button = document.createElement("button"), code = block.querySelector("code");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+    }
+  });
+  block.prepend(button);
 }
 
 function compared(one, other) {
@@ -57,4 +92,5 @@ function sorts(table) {
 }
 
 document.querySelectorAll(".slider").forEach(slides);
+document.querySelectorAll("pre").forEach(copies);
 document.querySelectorAll("table[data-sortable]").forEach(sorts);

@@ -10,15 +10,20 @@ from PIL import Image
 from ddpm_cli.even_indices import first_to_last
 
 SIDE, QUALITY = 800, 90  # the most pixels a side, and the quality, of a smaller picture
+TINY = 256  # pixels of a width below which an enlarged picture shows its pixels
 Name = TypeVar("Name")
 
 
-def image_source(data: bytes) -> dict[str, object]:
-    """The attributes of an image of HTML that hold a PNG or WebP and its size."""
+def image_source(data: bytes, *, wide: bool = False) -> dict[str, object]:
+    """The attributes of an image of HTML that hold a PNG or WebP and its size.
+
+    wide: whether the picture fills its place; a tiny picture is then enlarged without blur.
+    """
     with Image.open(BytesIO(data)) as image:
         kind, (width, height) = str(image.format).lower(), image.size
     source = f"data:image/{kind};base64,{b64encode(data).decode()}"
-    return {"src": source, "width": width, "height": height}
+    shape = {"src": source, "width": width, "height": height}
+    return {**shape, "class": f"wide{' tiny' * (width < TINY)}"} if wide else shape
 
 
 def fit_pictures(pictures: Mapping[Name, bytes], room: int) -> dict[Name, bytes]:

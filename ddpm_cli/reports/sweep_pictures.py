@@ -2,20 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from einops import EinopsError, rearrange
-from PIL import Image
-
-from ddpm_cli.commands.sweep.page import CONTACT, CURVES
 from ddpm_cli.console import printable
 from ddpm_cli.rendering.captions import labelled_rows
-from ddpm_cli.rendering.tiles import GAP, ImageBytes, Picture, save_png
+from ddpm_cli.rendering.tiles import Picture, save_png
 from ddpm_cli.reports.curves import draw_curves
+from ddpm_cli.reports.samples import grid_images
+from ddpm_cli.reports.sweep_page import CONTACT, CURVES
 from ddpm_cli.run_folder.curves import Curves, curve_labels, option_value
-from ddpm_cli.run_folder.pictures import PREVIEWS, read_pngs, sample_grids
+from ddpm_cli.run_folder.pictures import sample_grids
 from ddpm_cli.sweeps import Job
 
 TILE, MOST_PIXELS = 48, 2**28  # the least pixels a side of an image; pixels of the contact sheet
@@ -39,30 +35,11 @@ def contact_sheet(sampled: Mapping[str, Curves]) -> Picture:
     """The last samples of runs by label. Raises ValueError if they are too large for one sheet."""
     rows, height, width = [], 0, 0
     for label, run in sampled.items():
-        rows.append((label, images := grid_images(run)))
+        path = [*sample_grids(run.folder).values()][-1]
+        rows.append((label, images := grid_images(path, option_value(run.config, "data.channels"))))
         count, _, high, wide = images.shape
         zoom = max(1, math.ceil(TILE / min(high, wide)))
         height, width = height + high * zoom, max(width, count * wide * zoom)
         if height * width > MOST_PIXELS:
             raise ValueError(f"the samples need more than {MOST_PIXELS:,} pixels")
     return labelled_rows(rows, TILE)
-
-
-def grid_images(run: Curves) -> ImageBytes:
-    """The images in the last grid of a run. Raises ValueError if the picture is no grid."""
-    channels = option_value(run.config, "data.channels")
-    count = PREVIEWS * (channels if channels in (2, 4, 5) else 1)
-    columns = math.ceil(math.sqrt(count))
-    path = [*sample_grids(run.folder).values()][-1]
-    try:
-        (data,) = read_pngs([path]).values()
-        picture = np.asarray(Image.open(BytesIO(data)).convert("RGB"))[GAP:, GAP:]
-        images = rearrange(
-            picture,
-            "(row h) (column w) c -> (row column) c h w",
-            row=math.ceil(count / columns),
-            column=columns,
-        )
-    except (ValueError, EinopsError) as error:
-        raise ValueError(f"{str(path)!r} is no grid of samples") from error
-    return images[:count, :, :-GAP, :-GAP]
