@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from PIL import Image
-from test_pages import ROOT, blocks, called, command_lines, words_of
+from test_pages import MISTAKE, ROOT, blocks, called, command_lines, words_of
 
 pytestmark = pytest.mark.slow
 PAGES = {
@@ -32,10 +32,13 @@ ELSEWHERE = (  # other machines, the network, large networks, and sweeps in proc
 PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true"]
 FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
 BRIEF = {
-    "train": ["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null", "trainer.warmup=0"],
-    "doctor": ["trainer.batch_size=16"],
+    "train": [
+        *["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null"],
+        *[*TINY, "trainer.measure_images=16"],
+    ],
+    "doctor": TINY[:3],
     "sample": ["sampler.steps=2", "batch=4"],
-    "eval": ["samples=16", "batch=16", "n=2"],
+    "eval": ["samples=16", "batch=16"],
     "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
 }
 
@@ -66,7 +69,7 @@ def named_things(command, trained, conditional):
     Image.new("RGB", (64, 64), "red").save("photo.png")
     Image.new("L", (64, 64), 255).save("mask.png")
     folder = "hydra.run.dir=outputs/photos"
-    assert command("train", *TINY, *PHOTOS, *BRIEF["train"], folder).code == 0
+    assert command("train", *PHOTOS, *BRIEF["train"], folder).code == 0
     shutil.copytree(trained.parent.parent, "outputs/mine")
     for name in ("a", "b", "multirun/DAY/TIME/0"):
         path = Path("outputs", name, "metrics.jsonl")
@@ -86,6 +89,13 @@ def checkpoint_of(words):
     return f"outputs/{'classes' if labels else 'mine'}/checkpoints/last.safetensors"
 
 
+def brief_options(name, arguments):
+    """The options with which a command takes a second or two."""
+    fewer = name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments}
+    likelihood = "metrics=[nll]" in arguments
+    return [*BRIEF.get(name, []), *["n=4"] * fewer, *["n=2"] * likelihood]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_run(command, named_things, page):
     ran, faults = 0, {}
@@ -96,8 +106,7 @@ def test_the_commands_of_a_page_run(command, named_things, page):
         ckpt = checkpoint_of(arguments)
         arguments = [each.replace("WEAKER_CKPT", ckpt).replace("CKPT", ckpt) for each in arguments]
         plain = bool(arguments) and not FLAGS & {*arguments}
-        brief = [*BRIEF.get(name, []), *TINY[:3] * (name == "train")] if plain else []
-        brief += ["n=4"] * (name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments})
+        brief = brief_options(name, arguments) if plain else []
         is_new = name == "train" or "hydra.run.dir" not in line  # a folder holds one run
         place = [f"hydra.run.dir=out{number}"] * (plain and is_new)
         outcome = command({"eval": "evaluate"}.get(name, name), *arguments, *brief, *place)
@@ -106,6 +115,21 @@ def test_the_commands_of_a_page_run(command, named_things, page):
             faults[line] = outcome.err
     assert faults == {}
     assert ran
+
+
+def test_first_mistakes_are_told_as_the_page_says(command, trained):
+    for name in ("other", "mine"):
+        shutil.copytree(trained.parent.parent, f"outputs/{name}")
+    Path("photos").mkdir()
+    told = {}
+    for typed, error, _ in MISTAKE.findall(PAGES["commands"].read_text()):
+        words = words_of(typed)
+        if words[0] != "python":
+            name = words[0].removeprefix("ddpm-")
+            outcome = command({"eval": "evaluate"}.get(name, name), *words[1:])
+            told[typed] = (outcome.code, outcome.err) != (1, f"error: {error}\n") and outcome
+    assert {typed: outcome for typed, outcome in told.items() if outcome} == {}
+    assert told
 
 
 def test_the_python_of_the_first_page_runs(tmp_path, monkeypatch):
