@@ -34,7 +34,7 @@ FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
 BRIEF = {
     "train": [
         *["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null"],
-        *[*TINY, "trainer.measure_images=16"],
+        *[*TINY, "trainer.batch_size=8", "trainer.measure_images=16"],  # of 13 shards of one image
     ],
     "doctor": TINY[:3],
     "sample": ["sampler.steps=2", "batch=4"],
@@ -67,7 +67,9 @@ def named_things(command, trained, conditional):
     Path("alpha_bar.txt").write_text("\n".join(map(str, np.linspace(0.999, 1e-4, 50))))
     shutil.copytree(ROOT / ".readme", ".readme")
     Image.new("RGB", (64, 64), "red").save("photo.png")
-    Image.new("L", (64, 64), 255).save("mask.png")
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (16, 16, 48, 48))
+    mask.save("mask.png")
     folder = "hydra.run.dir=outputs/photos"
     assert command("train", *PHOTOS, *BRIEF["train"], folder).code == 0
     shutil.copytree(trained.parent.parent, "outputs/mine")
