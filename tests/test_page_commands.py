@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, once
 from PIL import Image
 from test_pages import MISTAKE, ROOT, blocks, called, command_lines, words_of
 
@@ -29,7 +29,8 @@ ELSEWHERE = (  # other machines, the network, large networks, and sweeps in proc
     *("lite0", "fid", "submitit", "optuna", "joblib", "processes=2", "trainer=d", "compile=true"),
     *("nll=ode", "samples=50000", "images.npz", "last.pt", "DIR"),
 )
-PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true"]
+FEW = "schedule.steps=20"  # a likelihood evaluates the network at each
+PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true", FEW]
 FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
 BRIEF = {
     "train": [
@@ -38,13 +39,13 @@ BRIEF = {
     ],
     "doctor": TINY[:3],
     "sample": ["sampler.steps=2", "batch=4"],
-    "eval": ["samples=16", "batch=16"],
+    "eval": ["samples=16", "batch=16", "sampler.steps=2"],
     "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
 }
 
 
 @pytest.fixture
-def named_things(command, trained, conditional):
+def named_things(command, runs, trained, conditional):
     """Files and runs of the names that the pages use, in the test's folder."""
     draw = np.random.default_rng(0)
     for number in range(24):
@@ -73,6 +74,7 @@ def named_things(command, trained, conditional):
     folder = "hydra.run.dir=outputs/photos"
     assert command("train", *PHOTOS, *BRIEF["train"], folder).code == 0
     shutil.copytree(trained.parent.parent, "outputs/mine")
+    shutil.copytree(once(command, runs, "few", FEW).parent.parent, "outputs/few")
     for name in ("a", "b", "multirun/DAY/TIME/0"):
         path = Path("outputs", name, "metrics.jsonl")
         path.parent.mkdir(parents=True)
@@ -83,19 +85,22 @@ def named_things(command, trained, conditional):
 
 
 def checkpoint_of(words):
-    """The checkpoint that a line needs: of photographs, of digits with classes, or of digits."""
+    """The checkpoint that a line needs: of photographs, few steps, digits with classes, digits."""
     line = " ".join(words)
     if any(each in line for each in ("photo", "label=rose")):
         return "outputs/photos/checkpoints/last.safetensors"
+    if "nll" in line:
+        return "outputs/few/checkpoints/last.safetensors"
     labels = "label=" in line or "guidance=" in line
     return f"outputs/{'classes' if labels else 'mine'}/checkpoints/last.safetensors"
 
 
 def brief_options(name, arguments):
     """The options with which a command takes a second or two."""
+    if name == "eval" and {"generated=others", "metrics=[nll]"} & {*arguments}:  # draw no images
+        return ["n=2"] * ("metrics=[nll]" in arguments)
     fewer = name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments}
-    likelihood = "metrics=[nll]" in arguments
-    return [*BRIEF.get(name, []), *["n=4"] * fewer, *["n=2"] * likelihood]
+    return [*BRIEF.get(name, []), *["n=4"] * fewer]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -124,7 +129,7 @@ def test_first_mistakes_are_told_as_the_page_says(command, trained):
         shutil.copytree(trained.parent.parent, f"outputs/{name}")
     Path("photos").mkdir()
     told = {}
-    for typed, error, _ in MISTAKE.findall(PAGES["commands"].read_text()):
+    for typed, error in MISTAKE.findall(PAGES["commands"].read_text()):
         words = words_of(typed)
         if words[0] != "python":
             name = words[0].removeprefix("ddpm-")

@@ -26,7 +26,7 @@ PAGES = [
 PACKAGE_PAGE = ROOT / "ddpm_cli/README.md"
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-MISTAKE = re.compile(r"^\| `([^`]*)` \| (.*) \| [\d.]+ \|$", re.MULTILINE)  # typed, error, seconds
+MISTAKE = re.compile(r"^\| `([^`]*)` \| (.*) \| [\d.]+ \|$", re.MULTILINE)  # typed, error
 INLINE = re.compile(r"`(ddpm-[a-z]+ [^`]*=[^`]*)`")
 OTHERS = {
     "hf",
