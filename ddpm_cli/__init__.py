@@ -5,7 +5,7 @@
     model = ddpm_cli.load("outputs/mine/checkpoints/last.safetensors")
     ddpm_cli.image_grid(model.sample(16, seed=3)).save("samples.png")
 
-The import takes a millisecond: torch is imported when a name in `__all__` is first used.
+The import takes two milliseconds: torch is imported when a name in `__all__` is first used.
 """
 
 TYPE_CHECKING = False  # type checkers take it for true; the import of typing would take 9 ms

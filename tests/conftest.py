@@ -14,6 +14,7 @@ os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -120,9 +121,13 @@ def composing() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capfd, cards, brief) -> Callable[..., Outcome]:
-    """Runs a command in this process, in a temporary folder."""
+def command(tmp_path, monkeypatch, capfd, cards, brief) -> Iterator[Callable[..., Outcome]]:
+    """Runs a command in this process, in a temporary folder.
+
+    A module of the test's own is forgotten afterwards: another test may have one of its name.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
 
     def run(name: str, *arguments: str) -> Outcome:
         monkeypatch.setattr("sys.argv", [f"ddpm-{name}", *arguments])
@@ -134,7 +139,7 @@ def command(tmp_path, monkeypatch, capfd, cards, brief) -> Callable[..., Outcome
             code = 0
         except SystemExit as end:
             if isinstance(end.code, str):
-                print(end.code, file=__import__("sys").stderr)
+                print(end.code, file=sys.stderr)
             code = end.code if isinstance(end.code, int) else 1
         finally:
             for handler in logging.getLogger().handlers[:]:
@@ -142,7 +147,10 @@ def command(tmp_path, monkeypatch, capfd, cards, brief) -> Callable[..., Outcome
                 handler.close()
         return Outcome(code, *capfd.readouterr())
 
-    return run
+    yield run
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None)).startswith(f"{tmp_path}{os.sep}"):
+            del sys.modules[name]
 
 
 COMPOSED: dict[tuple[str, tuple[str, ...]], DictConfig] = {}

@@ -121,6 +121,7 @@ def test_a_stream_that_was_closed_from_the_start_is_no_matter(monkeypatch, close
     assert getattr(sys, closed) is None
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_its_reader_leaves_and_a_page_of_info_ends_in_silence(tmp_path):
     run = [*COMMAND, "train", *TINY, "trainer.steps=6", "trainer.log_every=1", "hydra.run.dir=run"]
     for command in (run, [*COMMAND, "info", "ckpt=run/checkpoints/last.safetensors"]):

@@ -38,6 +38,7 @@ def test_a_training_run_on_the_cpu_passes(run_check, monkeypatch, tmp_path):
     assert "images/s" in figure
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so(monkeypatch):
     outcome = subprocess.run(

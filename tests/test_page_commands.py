@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, once
 from PIL import Image
-from test_pages import ROOT, blocks, called, command_lines, words_of
+from test_pages import MISTAKE, ROOT, blocks, called, command_lines, words_of
 
 pytestmark = pytest.mark.slow
 PAGES = {
@@ -29,19 +29,23 @@ ELSEWHERE = (  # other machines, the network, large networks, and sweeps in proc
     *("lite0", "fid", "submitit", "optuna", "joblib", "processes=2", "trainer=d", "compile=true"),
     *("nll=ode", "samples=50000", "images.npz", "last.pt", "DIR"),
 )
-PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true"]
+FEW = "schedule.steps=20"  # a likelihood evaluates the network at each
+PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true", FEW]
 FLAGS = {"--help", "--version", "--cfg", "-sc"}  # of commands that only print
 BRIEF = {
-    "train": ["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null", "trainer.warmup=0"],
-    "doctor": ["trainer.batch_size=16"],
+    "train": [
+        *["trainer.steps=2", "trainer.minutes=null", "trainer.epochs=null"],
+        *[*TINY, "trainer.batch_size=8", "trainer.measure_images=16"],  # of 13 shards of one image
+    ],
+    "doctor": TINY[:3],
     "sample": ["sampler.steps=2", "batch=4"],
-    "eval": ["samples=16", "batch=16", "n=2"],
+    "eval": ["samples=16", "batch=16", "sampler.steps=2"],
     "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
 }
 
 
 @pytest.fixture
-def named_things(command, trained, conditional):
+def named_things(command, runs, trained, conditional):
     """Files and runs of the names that the pages use, in the test's folder."""
     draw = np.random.default_rng(0)
     for number in range(24):
@@ -64,10 +68,13 @@ def named_things(command, trained, conditional):
     Path("alpha_bar.txt").write_text("\n".join(map(str, np.linspace(0.999, 1e-4, 50))))
     shutil.copytree(ROOT / ".readme", ".readme")
     Image.new("RGB", (64, 64), "red").save("photo.png")
-    Image.new("L", (64, 64), 255).save("mask.png")
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (16, 16, 48, 48))
+    mask.save("mask.png")
     folder = "hydra.run.dir=outputs/photos"
-    assert command("train", *TINY, *PHOTOS, *BRIEF["train"], folder).code == 0
+    assert command("train", *PHOTOS, *BRIEF["train"], folder).code == 0
     shutil.copytree(trained.parent.parent, "outputs/mine")
+    shutil.copytree(once(command, runs, "few", FEW).parent.parent, "outputs/few")
     for name in ("a", "b", "multirun/DAY/TIME/0"):
         path = Path("outputs", name, "metrics.jsonl")
         path.parent.mkdir(parents=True)
@@ -78,12 +85,22 @@ def named_things(command, trained, conditional):
 
 
 def checkpoint_of(words):
-    """The checkpoint that a line needs: of photographs, of digits with classes, or of digits."""
+    """The checkpoint that a line needs: of photographs, few steps, digits with classes, digits."""
     line = " ".join(words)
     if any(each in line for each in ("photo", "label=rose")):
         return "outputs/photos/checkpoints/last.safetensors"
+    if "nll" in line:
+        return "outputs/few/checkpoints/last.safetensors"
     labels = "label=" in line or "guidance=" in line
     return f"outputs/{'classes' if labels else 'mine'}/checkpoints/last.safetensors"
+
+
+def brief_options(name, arguments):
+    """The options with which a command takes a second or two."""
+    if name == "eval" and {"generated=others", "metrics=[nll]"} & {*arguments}:  # draw no images
+        return ["n=2"] * ("metrics=[nll]" in arguments)
+    fewer = name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments}
+    return [*BRIEF.get(name, []), *["n=4"] * fewer]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -96,8 +113,7 @@ def test_the_commands_of_a_page_run(command, named_things, page):
         ckpt = checkpoint_of(arguments)
         arguments = [each.replace("WEAKER_CKPT", ckpt).replace("CKPT", ckpt) for each in arguments]
         plain = bool(arguments) and not FLAGS & {*arguments}
-        brief = [*BRIEF.get(name, []), *TINY[:3] * (name == "train")] if plain else []
-        brief += ["n=4"] * (name == "sample" and not {"indices=[3,47]", "label=all"} & {*arguments})
+        brief = brief_options(name, arguments) if plain else []
         is_new = name == "train" or "hydra.run.dir" not in line  # a folder holds one run
         place = [f"hydra.run.dir=out{number}"] * (plain and is_new)
         outcome = command({"eval": "evaluate"}.get(name, name), *arguments, *brief, *place)
@@ -106,6 +122,21 @@ def test_the_commands_of_a_page_run(command, named_things, page):
             faults[line] = outcome.err
     assert faults == {}
     assert ran
+
+
+def test_first_mistakes_are_told_as_the_page_says(command, trained):
+    for name in ("other", "mine"):
+        shutil.copytree(trained.parent.parent, f"outputs/{name}")
+    Path("photos").mkdir()
+    told = {}
+    for typed, error in MISTAKE.findall(PAGES["commands"].read_text()):
+        words = words_of(typed)
+        if words[0] != "python":
+            name = words[0].removeprefix("ddpm-")
+            outcome = command({"eval": "evaluate"}.get(name, name), *words[1:])
+            told[typed] = (outcome.code, outcome.err) != (1, f"error: {error}\n") and outcome
+    assert {typed: outcome for typed, outcome in told.items() if outcome} == {}
+    assert told
 
 
 def test_the_python_of_the_first_page_runs(tmp_path, monkeypatch):

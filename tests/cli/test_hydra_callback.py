@@ -36,6 +36,7 @@ def test_a_run_in_the_home_folder_is_written_there(command, home, trained, said,
     assert not list(Path.cwd().glob("~*"))
 
 
+@pytest.mark.slow
 def test_a_sweep_in_the_home_folder_is_written_there_and_shown(command, home):
     outcome = command("train", "-m", *SHORT, "seed=1,2", "hydra.sweep.dir='~/sweep'")
     assert outcome.code == 0, outcome.err
@@ -79,6 +80,7 @@ def test_with_chdir_a_run_and_its_resume_read_paths_of_the_callers_folder(comman
     assert Path("cache").is_dir() and not Path("run/cache").exists()
 
 
+@pytest.mark.slow
 def test_with_chdir_the_jobs_of_a_sweep_and_its_resume_find_the_images(command, photos):
     said = [*photos, "seed=1,2", "hydra.job.chdir=true", "hydra.sweep.dir=sweep"]
     outcome = command("train", "-m", *said)

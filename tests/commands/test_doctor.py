@@ -60,6 +60,7 @@ def test_the_doctor_says_what_a_run_would_meet_and_writes_nothing(command):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.slow
 def test_the_doctor_sets_the_length_of_a_budget_and_leaves_nothing_of_it(command):
     outcome = command("doctor", *TINY, "trainer.minutes=5", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err

@@ -73,6 +73,7 @@ def test_the_folder_holds_the_ema_alone_and_a_card(command, trained):
         assert part in card
 
 
+@pytest.mark.slow
 def test_samples_of_the_folder_are_those_of_the_checkpoint(command, trained):
     assert command("export", f"ckpt={trained}", "out=mine").code == 0
     for name, ckpt in (("one", trained), ("two", "mine/model.safetensors")):
@@ -147,6 +148,7 @@ def test_a_path_is_cut_to_its_name(value, name, public):
     assert without_paths({name: value}) == {name: public}
 
 
+@pytest.mark.slow
 def test_an_old_file_is_exported_as_the_newest_format(command):
     ckpt = f"ckpt={GOLDEN / 'format_1.pt'}"
     assert command("export", ckpt, "out=mine").code == 0

@@ -95,6 +95,7 @@ def assert_a_page_of_four_jobs(text):
     assert "ddpm-sweep resume=" in text
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_to_the_same_weights_and_exits_well(command, monkeypatch):
     command("train", *SHORT, "seed=1", "hydra.run.dir=whole")
     with monkeypatch.context() as patch:
@@ -261,6 +262,7 @@ def test_a_search_with_two_objectives_is_refused_before_its_first_job(command):
     assert not Path("sweep").exists()
 
 
+@pytest.mark.slow
 def test_jobs_in_folders_of_folders_are_in_the_table_and_on_the_page(command):
     said = [*SHORT, "seed=1,2", "trainer.ema=0.9", "hydra.sweep.subdir=${seed}/${trainer.ema}"]
     outcome = command("train", "-m", *said, "hydra.sweep.dir=sweep")

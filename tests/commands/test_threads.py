@@ -35,6 +35,7 @@ def test_a_thread_samples_and_judges(in_thread, trained, name, options):
     assert outcome.code == 0, outcome.err
 
 
+@pytest.mark.slow
 def test_processes_started_from_a_thread_sample(in_thread, trained):
     before = signal.getsignal(signal.SIGTERM)
     outcome = in_thread(

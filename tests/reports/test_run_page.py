@@ -91,6 +91,7 @@ def test_a_stopped_run_has_a_page_that_says_how_to_go_on(command):
     )
 
 
+@pytest.mark.slow
 def test_commands_name_a_folder_as_hydra_reads_it(command):
     run = command(
         "train", *TINY, "trainer.steps=2", "trainer.stop_at=1", "hydra.run.dir='été, a=1/it\\'s'"

@@ -122,7 +122,7 @@ def test_the_distribution_of_published_codes_changes_the_decoder_alone(command, 
 
 
 def test_images_are_parted_as_in_training_and_held_out_ones_are_taken(command, short):
-    outcome, found = evaluated(command, short, "images=held_out", "n=null")
+    outcome, found = evaluated(command, short, "images=held_out", "n=null", "batch=72")
     others = command("evaluate", f"ckpt={short}", *FEW, "images=training", "n=1797")
     assert found["n"] == 72
     assert "images     72 of 1,797, images=held_out\n" in outcome.out

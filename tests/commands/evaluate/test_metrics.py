@@ -522,6 +522,7 @@ def samples(command, trained):
     )
 
 
+@pytest.mark.slow
 def test_what_ddpm_sample_writes_is_judged_alike_in_any_form(command, trained, samples):
     forms = "drawn drawn/png drawn/npz copied arrays arrays_2 all.npz all.npy".split()
     outcomes = {form: given(command, trained, form, folder=f"of {form[-8:]}") for form in forms}

@@ -122,6 +122,7 @@ def test_a_complete_run_of_few_passes_prints_the_command_that_trains_it_on(comma
     assert Checkpoint.load(Path(LAST)).step == 4
 
 
+@pytest.mark.slow
 def test_a_run_from_before_options_were_chosen_goes_on_and_is_a_recipe(command):
     assert command("train", *RUN, "auto=false", "data.size=8", "trainer.batch_size=8").code == 0
     change_config(Path(LAST), lambda cfg: cfg.pop("auto"))
@@ -185,6 +186,7 @@ def test_the_jobs_of_a_sweep_share_the_values_of_the_first(command, monkeypatch)
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_what_a_sweep_varies_does_not_change_the_other_values(command):
     sweep = ["-m", "model.network.dim=8,16", *DATA, *SMALL[1:], "trainer.stop_at=1"]
     assert command("train", *sweep, "hydra.sweep.dir=sweep").code == 0

@@ -170,7 +170,7 @@ def test_where_no_checkpoint_can_be_read_nothing_starts_afresh(command):
     )
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_a_run_goes_on_in_another_precision(command, trained, precision):
     outcome = command(
         "train", *TINY, "trainer.steps=4", f"trainer.precision={precision}", "hydra.run.dir=half"

@@ -58,6 +58,7 @@ def train(command, *options):
     return outcome
 
 
+@pytest.mark.slow
 def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_workers(command):
     train(command, "trainer.steps=20", "hydra.run.dir=whole")
     train(
