@@ -30,6 +30,7 @@ MISTAKE = re.compile(r"^\| `([^`]*)` \| (.*) \| [\d.]+ \|$", re.MULTILINE)  # ty
 INLINE = re.compile(r"`(ddpm-[a-z]+ [^`]*=[^`]*)`")
 OTHERS = {
     "hf",
+    *("git", "python3", "find", "cp"),
     "tensorboard",
     "mlflow",
     "trackio",
