@@ -80,6 +80,14 @@ def test_the_screen_shows_the_table_and_names_the_cheapest(command, trained):
     assert "fingerprints differ" not in out
 
 
+def test_the_first_line_is_plain_where_a_folder_stands_for_its_checkpoint(command, trained):
+    out = command("compare", f"ckpt={trained.parents[1]}", "n=1").out
+    out += command("info", f"ckpt={trained.parents[1]}").out
+    assert re.findall("^.* stands for ", out, re.MULTILINE) == 2 * [
+        f"checkpoint {trained.parents[1]} stands for "
+    ]
+
+
 def test_all_settings_draw_from_the_same_seeds(command, trained):
     outcome = command(
         "compare",
