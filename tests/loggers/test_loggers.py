@@ -231,7 +231,7 @@ def test_options_have_names_with_dots():
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_yaml_file_names_every_option_of_a_logger(composed, name):
-    cfg = composed("train")
+    cfg = composed("train", f"trainer.loggers=[{name}]")
     node = OmegaConf.to_container(cfg.logger[name])
     target = target_of(cfg, f"logger.{name}")
     assert set(node) - {"_target_"} == set(config.options_of(target))
