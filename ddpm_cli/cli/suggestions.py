@@ -64,7 +64,7 @@ def same_option(names: Sequence[str], key: str) -> list[str]:
     """
     if key in names:
         return [key]
-    for meant in OPTIONS.get(key.rpartition(".")[2], [key]):
+    for meant in OPTIONS.get(key.rpartition(".")[2], key).split():
         last = meant if meant in names else meant.rpartition(".")[2]
         same = [name for name in names if last in (name, name.rpartition(".")[2])]
         if same:
