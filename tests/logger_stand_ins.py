@@ -45,6 +45,9 @@ class MlflowClient:
     def __init__(self, tracking_uri):
         CALLS.append(("uri", tracking_uri))
 
+    def search_experiments(self, max_results):
+        return []
+
     def get_experiment_by_name(self, name):
         return None
 

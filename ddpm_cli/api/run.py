@@ -21,6 +21,7 @@ from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.commands.train import command
 from ddpm_cli.config.composition import compose_options, own_hydra
 from ddpm_cli.config.overrides import override_value
+from ddpm_cli.config.typed_length import clear_untyped_lengths
 from ddpm_cli.config.values import path_override
 from ddpm_cli.files import user_path
 from ddpm_cli.parallel.launch import process_count
@@ -90,6 +91,7 @@ def train(
         arguments, own = command_line(overrides, folder, config_dir)
         with user_errors("train", arguments):
             cfg, hydra_cfg = compose_options("train", arguments, own)
+            clear_untyped_lengths(cfg, arguments)
             check_inputs("train", cfg, hydra_cfg.runtime.choices)
         where, kept = user_path(hydra_cfg.run.dir).absolute(), named_folders(arguments)
         invocation = invocation_of(cfg, hydra_cfg, where)

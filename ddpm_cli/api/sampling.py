@@ -15,6 +15,7 @@ from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.command import Options
 from ddpm_cli.config.build import bind_options, options_of
 from ddpm_cli.config.composition import compose_options
+from ddpm_cli.config.other_names import meant_option
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.build import build_generator_of
@@ -34,11 +35,15 @@ NOWHERE, ALONE = ImageStore(Path(), png=False, npz=False), ProcessGroup()
 def sample_config(sampler: SamplerChoice, given: Mapping[str, Any]) -> DictConfig:
     """The configuration that `ddpm-sample` composes for a sampler and these options.
 
-    Options that are neither the command's nor the images' are the sampler's.
+    Options that are neither the command's nor the images' are the sampler's. Raises ValueError for
+    another program's name of an option.
     """
     plain = deepcopy(sample_defaults(sampler if isinstance(sampler, str) else "ddim"))
     node = plain["sampler"] if isinstance(sampler, str) else dict(sampler)
     for name, value in given.items():
+        is_known = name in plain or name in node
+        if meant := "" if is_known else meant_option(name, [*plain, "steps"]):
+            raise ValueError(f"{name} is not an option of Model.sample; did you mean {meant}?")
         own = plain if name in plain else node
         own[name] = str(value) if isinstance(value, Path) else value
     return OmegaConf.create({**plain, "sampler": node})

@@ -27,7 +27,8 @@ from ddpm_cli.cli.pinning import pin_checkpoints
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.console import outliving_readers, printable, quiet_other_packages
+from ddpm_cli.config.typed_length import clear_untyped_lengths
+from ddpm_cli.console import logging_to, outliving_readers, printable
 from ddpm_cli.files import user_path
 from ddpm_cli.process.stop_signals import ending_in_order
 from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
@@ -94,11 +95,12 @@ def call(job: Job, cfg: DictConfig, config: str) -> object:
 
     What is missing is told first, before the job imports torch. config: the command's YAML file.
     """
-    quiet_other_packages()  # Hydra's logging shows their information
     invocation = read_invocation(cfg)
+    clear_untyped_lengths(cfg, invocation.overrides)
     check_inputs(config, cfg, HydraConfig.get().runtime.choices)
     try:
-        return job(pin_checkpoints(cfg), invocation)
+        with logging_to(None, aloud=True):  # until the job logs into its folder
+            return job(pin_checkpoints(cfg), invocation)
     except (MemoryError, RuntimeError) as error:
         hardware = import_module("ddpm_cli.hardware")
         if not hardware.is_out_of_memory(error):

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ddpm_cli.checkpoint_paths import existing_file
+from ddpm_cli.config.typed_length import BEFORE_STEPS, has_typed_length
 from ddpm_cli.files import user_path
 from ddpm_cli.hub.address import is_address
 
@@ -31,6 +32,8 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     rest = [each for each in arguments if each not in named]
     given = {"--config-dir" if each == "-cd" else option_of(each) for each in rest}
     typed = [each for each in typed if not given & {option_of(each), group_of(each)}]
+    if has_typed_length(rest):
+        typed = [each for each in typed if option_of(each) not in BEFORE_STEPS]
     if foreign := [each for each in typed if option_of(each) in FROM_THE_USER]:
         needed = shlex.join(foreign)
         raise ValueError(f"recipe={text} needs {needed}, which only you can give")

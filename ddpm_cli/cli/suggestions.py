@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
+from ddpm_cli.config.other_names import OPTIONS, meant_value
 from ddpm_cli.config.values import text_value
 from ddpm_cli.config.yaml_options import (
     NO_CHOICE,
@@ -16,15 +17,6 @@ from ddpm_cli.config.yaml_options import (
 from ddpm_cli.files import user_path
 
 MOST = 3  # options in a suggestion
-SYNONYMS = {  # names of other programs
-    **{"learning_rate": "lr", "image_size": "size", "resolution": "size", "dataset": "data"},
-    **dict.fromkeys(("iterations", "num_steps", "train_steps", "max_steps"), "steps"),
-    **dict.fromkeys(("num_epochs", "max_epochs"), "epochs"),
-    **dict.fromkeys(("checkpoint", "model_path", "weights_path"), "ckpt"),
-    **dict.fromkeys(("num_samples", "num_images", "n_samples"), "n"),
-    **dict.fromkeys(("out", "outdir", "output", "out_dir", "output_dir"), "hydra.run.dir"),
-    **{"data_dir": "path", "dataset_path": "path", "data_path": "path", "width": "dim"},
-}
 SOURCES = {  # the source for a file, by the end of its name; a folder's is `folder`
     r"\.(npy|npz)|-ubyte(\.gz)?": "data=arrays data.path",
     r"\.(zip|tar|tgz|tar\.gz)": "data=archive data.path",
@@ -72,11 +64,13 @@ def same_option(names: Sequence[str], key: str) -> list[str]:
     """
     if key in names:
         return [key]
-    meant = SYNONYMS.get(key.rpartition(".")[2], key)
-    last = meant if meant in names else meant.rpartition(".")[2]
-    same = [name for name in names if last in (name, name.rpartition(".")[2])]
-    whole = [name for name in same if holds_words(name, meant)]
-    return sorted(whole or same, key=lambda name: not name.startswith("trainer."))
+    for meant in OPTIONS.get(key.rpartition(".")[2], key).split():
+        last = meant if meant in names else meant.rpartition(".")[2]
+        same = [name for name in names if last in (name, name.rpartition(".")[2])]
+        if same:
+            whole = [name for name in same if holds_words(name, meant)]
+            return sorted(whole or same, key=lambda name: not name.startswith("trainer."))
+    return []
 
 
 def holds_words(name: str, key: str) -> bool:
@@ -119,7 +113,8 @@ def near_choice(group: str, choice: str, known: Sequence[str]) -> str:
     """The override for a choice that a group lacks: a choice that is alike, or the user's files."""
     if group == "data" and user_path(choice).exists():
         return source_override(choice)
+    same = meant_value(group, choice, known)
     begun = sorted(each for each in known if choice and each.startswith(choice))
-    meant = begun or get_close_matches(choice, known, n=1)
+    meant = [same] if same else begun or get_close_matches(choice, known, n=1)
     sign = "+" * (group == "experiment")
     return " or ".join(f"{sign}{group}={each}" for each in meant[:MOST])

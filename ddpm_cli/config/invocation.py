@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ddpm_cli.config.typed_length import LENGTHS
 from ddpm_cli.config.values import path_override
 
 ONE_COMMAND = ("resume=", "trainer.stop_at=")  # overrides that concern one command alone
-LENGTHS = ("trainer.steps=", "trainer.minutes=", "trainer.epochs=")
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Invocation:
             [*again, path_override("hydra.run.dir", self.folder), "resume=auto"]
         )
 
-    def longer_command(self, steps: int, epochs: int | None) -> str:
-        """The command that trains a complete run on, to so many steps in all.
+    def longer_command(self, steps: int) -> str:
+        """The command that trains a complete run on, to so many steps in all."""
+        return self.with_length(f"trainer.steps={steps}").resume_command()
 
-        epochs: those that have set the length, which then must not.
-        """
-        typed = [each for each in self.overrides if not each.startswith(LENGTHS)]
-        lengths = [*["trainer.epochs=null"] * (epochs is not None), f"trainer.steps={steps}"]
-        return replace(self, overrides=[*typed, *lengths]).resume_command()
+    def with_length(self, length: str) -> "Invocation":
+        """The invocation with another length, in place of the one that is typed."""
+        typed = [each for each in self.overrides if each.partition("=")[0] not in LENGTHS]
+        return replace(self, overrides=[*typed, length])
 
     def sweep_command(self, hydra: Sequence[str]) -> str:
         """The command that begins a sweep anew. hydra: the overrides of Hydra's configuration."""

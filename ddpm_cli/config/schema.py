@@ -22,6 +22,7 @@ from ddpm_cli.config.build import (
     suggestion,
     target_of,
 )
+from ddpm_cli.config.other_names import meant_value
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.text import encodable_text
 
@@ -87,10 +88,19 @@ def check_values(
             quoting = f" (as a text: '{prefix}{name}=\"...\"')" if as_text else ""
             as_list = fits([value], kind) and not isinstance(value, list)
             listed = f"; did you mean '{prefix}{name}=[{value}]'?" if as_list else ""
-            raise ValueError(f"{prefix}{name} {rule}{quoting}{listed}")
+            meant = meant_value(f"{prefix}{name}", value, literals(kind))
+            named = f"; did you mean {prefix}{name}={meant}?" if meant else ""
+            raise ValueError(f"{prefix}{name} {rule}{quoting}{listed}{named}")
         elif not is_utf8(value):
             rule = f"must be text in UTF-8, but is {value!r}"
             raise ValueError(f"{prefix}{name} {rule}; give a path such a name by a link (ln -s)")
+
+
+def literals(kind: Any) -> list[Any]:
+    """The values that an annotated type names one by one."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [each for part in get_args(kind) for each in literals(part)]
 
 
 def fits(value: Any, kind: Any) -> bool:

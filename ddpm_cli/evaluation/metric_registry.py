@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from ddpm_cli.config.other_names import meant_value
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.evaluation.feature_cache import FeatureKey
 from ddpm_cli.metrics import (
@@ -43,9 +44,12 @@ def full_names(metrics: Sequence[str]) -> list[str]:
         family, _, by = name.partition("_")
         if name != "nll" and (family not in FAMILIES or by not in known):
             prefixes = ", ".join(f"{each}_" for each in FAMILIES)
+            meant = meant_value("metrics", metric, ("nll", *PUBLISHED))
             raise ValueError(
                 f"metrics must be nll, {', '.join(PUBLISHED)}, or one of {prefixes} "
                 f"with one of {', '.join(known)}, but one is {metric!r}"
+                + f"; did you mean {meant}?"
+                * bool(meant)
             )
     return list(dict.fromkeys(names))
 

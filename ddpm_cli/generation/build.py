@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.console import printable
+from ddpm_cli.console import fact, printable
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, inversion_steps, invert_image
 from ddpm_cli.generation.generator import FIRST, LAST, Generator, Noises
@@ -68,6 +68,8 @@ def build_generator_of(
     classes = checkpoint.classes
     guide = load_guide(options, denoiser, shape, classes, device, trust)
     generator = Generator.from_config(cfg, denoiser, options, shape, classes, guide)
+    if denoiser.conditional and options.label is None:
+        fact("label", "none, images without a class; label=all draws the classes in turn")
     tell_label(options.label, classes)
     if options.inpaint is not None and options.mask is not None:
         image = read(options.inpaint).to(denoiser.device)

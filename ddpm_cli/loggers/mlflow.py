@@ -5,10 +5,14 @@ import os
 import re
 import time
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
 from ddpm_cli.config.values import yaml_text
+from ddpm_cli.console import fact
 from ddpm_cli.loggers.sent_config import flat_options
 from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.run_folder.sink import LoggedRun, Numbers, Sink, ignore
@@ -18,7 +22,8 @@ QUIET = {  # no reports of usage to the package's makers, no lines about tables 
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-DEFAULT_URI = "sqlite:///mlflow.db"
+SQLITE = "sqlite:///"
+DEFAULT_URI = f"{SQLITE}mlflow.db"
 LONGEST, AT_ONCE = 5000, 100  # characters of a parameter; parameters of one request
 UNKNOWN_RUN = "RESOURCE_DOES_NOT_EXIST"
 
@@ -36,6 +41,7 @@ def mlflow(
     A resumed run keeps its parameters, because MLflow never changes one.
     """
     where = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    make_database(where, run.preparing)
     client, entities = quiet_client(where), import_module("mlflow.entities")
     run_id = run.id if run.id and is_there(client, run.id) else None
     if run_id is None:
@@ -58,6 +64,27 @@ def mlflow(
         id=run_id,
         place=f"experiment {project!r} in {re.sub('//[^/@]*@', '//', where)}",
     )
+
+
+def make_database(uri: str, preparing: Event) -> None:
+    """Make the SQLite database of an address if there is none; `preparing` is set meanwhile.
+
+    It has another name until it is whole: the half-made database of a process that was killed
+    would take no later run.
+    """
+    path = Path(uri.removeprefix(SQLITE))
+    if not uri.startswith(SQLITE) or "?" in uri or not path.parent.is_dir() or path.exists():
+        return
+    preparing.set()
+    try:
+        fact("mlflow", f"makes the database {path}, once; training waits for it")
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+            made = Path(folder, path.name)
+            quiet_client(f"{SQLITE}{made}").search_experiments(max_results=1)
+            if made.exists() and not path.exists():
+                made.replace(path)
+    finally:
+        preparing.clear()
 
 
 def quiet_client(uri: str) -> Any:

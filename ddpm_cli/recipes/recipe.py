@@ -25,11 +25,15 @@ class Recipe:
         fresh = not self.is_shared or trainer.minutes is not None
         return STEPS in self.names and trainer.epochs is None and fresh
 
-    def lines(self, options: Mapping[str, Any], steps: int) -> list[str]:
-        """The choice in three lines: images, network, training. options: all values by name."""
+    def lines(self, options: Mapping[str, Any], steps: int, images: int | None = None) -> list[str]:
+        """The choice in three lines: images, network, training.
+
+        options: all values by name. images: those that are trained on, if they are counted.
+        """
         names = {*self.names}
         parts = images_text(self.facts, options, names), network_text(self.facts, options, names)
-        return [line for line in (*parts, training_text(self.facts, options, names, steps)) if line]
+        images = images or self.facts.images
+        return [line for line in (*parts, training_text(options, names, steps, images)) if line]
 
 
 def images_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> str:
@@ -37,7 +41,7 @@ def images_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> st
     size, flip = options["data.size"], options["data.flip"]
     parts, reasons = list[str](), list[str]()
     if "data.size" in names:
-        count = "an unknown number of" if facts.images is None else f"{facts.images:,}"
+        count = "an unknown number of" if facts.images is None else f"about {facts.images:,}"
         parts.append(f"images of {size} x {size}")
         why = f"{count} images with sides of about {facts.side}, {machine_text(facts)}"
         reasons.append(why)
@@ -66,7 +70,9 @@ def network_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> s
     return f"{', '.join(parts)}: {cost or 'by the device'}, in {time_text(facts)} on {facts.device}"
 
 
-def training_text(facts: Facts, options: Mapping[str, Any], names: set[str], steps: int) -> str:
+def training_text(
+    options: Mapping[str, Any], names: set[str], steps: int, images: int | None
+) -> str:
     """What was chosen of the training, and why."""
     batch, parts = options["trainer.batch_size"], list[str]()
     if STEPS in names:
@@ -80,10 +86,10 @@ def training_text(facts: Facts, options: Mapping[str, Any], names: set[str], ste
     if not parts:
         return ""
     seen = steps * batch
-    if facts.images is None:
+    if images is None:
         return f"{', '.join(parts)}: {seen:,} images in all"
-    small = " of a small set" if facts.images < SMALL_SET else ""
-    return f"{', '.join(parts)}: {seen / facts.images:,.0f} passes over the images{small}"
+    small = " of a small set" if images < SMALL_SET else ""
+    return f"{', '.join(parts)}: {seen / images:,.0f} passes over the images{small}"
 
 
 def machine_text(facts: Facts) -> str:

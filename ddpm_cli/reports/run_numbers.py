@@ -17,7 +17,7 @@ from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.evaluations import evaluation_rows, protocol_warning
 from ddpm_cli.run_folder.layout import INCIDENTS, METRICS
 from ddpm_cli.run_folder.rows import json_rows
-from ddpm_cli.training.verdict import IMPROVING, WORDS, Verdict
+from ddpm_cli.training.verdict import Verdict
 
 LISTED, EVALUATED = 20, 1000  # the most rows of a table, and of evaluations
 EVALUATION = ("metric", "step", "value", "low", "high", "protocol_id")  # columns of a table
@@ -44,8 +44,7 @@ def outcome_text(facts: Mapping[str, Any], checkpoint: Checkpoint, curves: Curve
     verdict, step, steps = run_verdict(checkpoint, curves), checkpoint.step, checkpoint.steps
     word = "Trained"
     if verdict.latest is not None:
-        since = "" if verdict.word == IMPROVING else f" since step {verdict.since:,}"
-        word = f"{WORDS[verdict.word].capitalize()}{since}: trained"
+        word = f"{verdict.words.capitalize()}: trained"
     length = f"{step:,} of {steps:,} steps" if step < steps else f"all {steps:,} steps"
     passes = re.search(r"[\d.,]+ epochs", str(facts.get("length", "")))
     if passes and step == steps:

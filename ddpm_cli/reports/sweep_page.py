@@ -22,6 +22,7 @@ from ddpm_cli.sweeps import (
 )
 
 CURVES, CONTACT = "curves.png", "contact.png"
+FEWEST = 3  # validations that can show an improvement
 OF_PICTURE = 3_500_000  # the most bytes of each picture in the page
 
 
@@ -88,7 +89,7 @@ def job_course(job: Job) -> str:
     except ValueError:
         return ""
     _, losses = curves.points("held_out", 1)
-    improves = len(losses) > 1 and losses[-1] == min(losses)
+    improves = len(losses) >= FEWEST and losses[-1] == min(losses)
     return f"{speed}, still improving" if speed and improves else speed
 
 

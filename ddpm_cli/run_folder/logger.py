@@ -56,6 +56,8 @@ class RunLogger:
             deadline = time.monotonic() + OPEN_SECONDS  # workers are best forked after the imports
             for each in self.threads:
                 each.was_tried.wait(max(0.0, deadline - time.monotonic()))
+                while each.run.preparing.is_set():
+                    each.was_tried.wait(0.1)
         return self
 
     def rewind(self, step: int) -> None:

@@ -1,8 +1,9 @@
 """The contract of a logger: what a logger learns of a run, and what it does with the events."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeAlias
 
 from ddpm_cli.rendering.tiles import Picture
@@ -16,6 +17,7 @@ class LoggedRun:
 
     config: plain values whose paths are cut to names. step: the last step whose rows count; 0 in a
     new run. id: the id under which the logger's service knows the run already, if it does.
+    preparing: set while a logger prepares what a run may not interrupt; training waits for it.
     """
 
     name: str
@@ -23,6 +25,7 @@ class LoggedRun:
     config: Mapping[str, Any]
     step: int = 0
     id: str | None = None
+    preparing: Event = field(default_factory=Event, compare=False)
 
 
 def ignore(*_: object) -> None:

@@ -12,6 +12,8 @@ from ddpm_cli.training.best_checkpoint import BestCheckpoint
 
 WORDS = ("still improving", "flat", "overfitting")
 IMPROVING, FLAT, OVERFITTING = range(3)
+FEWEST = 3  # validations that can show an improvement
+TOO_FEW = "too few evaluations to tell"
 SURE = 3.0  # a rise by more standard errors is certain
 PATIENCE = 5  # validations without a lower loss after which the loss is flat
 SHOWN, LEVELS = 512, 16  # validations with their losses by time, and parts of the times
@@ -67,16 +69,20 @@ class Verdict:
             steps = torch.cat([self.column_steps[before], torch.tensor([step])])
             self.by_time, self.column_steps = by_time[-SHOWN:], steps[-SHOWN:]
 
+    @property
+    def words(self) -> str:
+        """The word and the step since which it holds; an older checkpoint counts no evaluations."""
+        if self.word != IMPROVING:
+            return f"{WORDS[self.word]} since step {self.since:,}"
+        return TOO_FEW if 0 < len(self.column_steps) < FEWEST else WORDS[IMPROVING]
+
     def summary(self, by: str = "held_out") -> str:
         """The verdict in words, and the best checkpoint by a metric; "" before either exists."""
         if self.latest is None:
             return self.best.summary(by)
         step, held_out, training = self.latest
-        since = "" if self.word == IMPROVING else f" since step {self.since:,}"
         losses = f"held-out loss {held_out:.4g}, training {training:.4g} at step {step:,}"
-        return "; ".join(
-            filter(None, [f"{WORDS[self.word]}{since}: {losses}", self.best.summary(by)])
-        )
+        return "; ".join(filter(None, [f"{self.words}: {losses}", self.best.summary(by)]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The verdict in the form of a checkpoint; {} before the first validation or best."""

@@ -61,9 +61,9 @@ def test_every_setting_is_counted_timed_and_measured(command, trained):
 
 def test_the_screen_shows_the_table_and_names_the_cheapest(command, trained):
     out = command("compare", f"ckpt={trained}", *FEW).out
-    assert "reference  1,797 images, 64 features of each" in out
+    assert "reference  1,725 of 1,797 images (training), 64 features of each" in out
     assert re.search(
-        r"halves     0\.3\d\d from one another, which no model can be expected to beat", out
+        r"floor      8 of these images are [\d.]+ from the 1,717 others: about as near as n=8", out
     )
     assert (
         "warning: n=8 images are fewer than their 64 features: the distances are too large" in out
@@ -78,6 +78,14 @@ def test_the_screen_shows_the_table_and_names_the_cheapest(command, trained):
         out,
     )
     assert "fingerprints differ" not in out
+
+
+def test_the_first_line_is_plain_where_a_folder_stands_for_its_checkpoint(command, trained):
+    out = command("compare", f"ckpt={trained.parents[1]}", "steps=[2000]").out
+    out += command("info", f"ckpt={trained.parents[1]}").out
+    assert re.findall("^.* stands for ", out, re.MULTILINE) == 2 * [
+        f"checkpoint {trained.parents[1]} stands for "
+    ]
 
 
 def test_all_settings_draw_from_the_same_seeds(command, trained):
@@ -169,7 +177,7 @@ def test_other_images_may_be_the_reference(command, trained):
     )
     right = command("compare", f"ckpt={trained}", *FEW, *own, "data.channels=1")
     assert right.code == 0, right.err
-    assert "reference  5 images" in right.out
+    assert "reference  5 of 5 images (all)" in right.out
 
 
 def test_images_that_the_checkpoint_was_not_trained_on_are_told(command, trained):
@@ -197,7 +205,7 @@ def test_a_class_is_drawn_with_guidance_and_compared_with_that_class(command, co
     of = [f"ckpt={conditional}", "label=3"]
     outcome = command("compare", *of, "guidance=2", "threshold=dynamic", *FEW)
     assert outcome.code == 0, outcome.err
-    assert "reference  183 images of label=3 alone, 64 features of each\n" in outcome.out
+    assert "reference  179 of 1,797 images (class 3 training), 64 features of each\n" in outcome.out
     assert "label      3, guidance 2\n" in outcome.out
     assert [float(row["evaluations"]) for row in rows()] == [4, 6, 4, 6]
 
@@ -229,7 +237,8 @@ def test_the_contact_sheet_shows_what_ddpm_sample_draws_with_the_same_options(
 
 def test_all_labels_are_compared_with_all_images(command, conditional):
     outcome = command("compare", f"ckpt={conditional}", "label=all", *FEW)
-    assert "reference  1,797 images, 64 features of each\n" in outcome.out
+    assert "reference  1,725 of 1,797 images (training), 64 features of each\n" in outcome.out
+    assert "protocol   fd_pixels | " in outcome.out
 
 
 def test_a_class_needs_a_reference_with_classes(command, conditional):

@@ -73,6 +73,16 @@ def test_the_folder_holds_the_ema_alone_and_a_card(command, trained):
         assert part in card
 
 
+def test_the_card_of_a_conditional_model_says_so(command, conditional):
+    assert command("export", f"ckpt={conditional}", "out=mine").code == 0
+    card = Path("mine/README.md").read_text()
+    fields = yaml.safe_load(card.split("---")[1])
+    assert fields["tags"] == ["ddpm", "diffusion", "class-conditional-image-generation"]
+    assert "unconditional" not in card
+    assert "ddpm-sample ckpt=model.safetensors n=64 label=all guidance=2\n" in card
+    assert "in 1 channel, conditional on 10 classes, " in card
+
+
 @pytest.mark.slow
 def test_samples_of_the_folder_are_those_of_the_checkpoint(command, trained):
     assert command("export", f"ckpt={trained}", "out=mine").code == 0

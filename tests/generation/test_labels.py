@@ -103,3 +103,12 @@ def test_the_quoting_of_a_message_is_read_back_as_the_name():
         override = quoted_label(name)[1:-1]
         label = OverridesParser.create().parse_override(override).value()
         assert class_number(label, ["other", name]) == 1
+
+
+def test_a_conditional_model_without_a_label_says_how_to_draw_classes(command, conditional):
+    options = ["n=1", "sampler.steps=1", "hydra.run.dir=out"]
+    outcome = command("sample", f"ckpt={conditional}", *options)
+    told = "label      none, images without a class; label=all draws the classes in turn\n"
+    assert outcome.out.count(told) == 1
+    outcome = command("sample", f"ckpt={conditional}", *options[:2], "label=all")
+    assert "without a class" not in outcome.out

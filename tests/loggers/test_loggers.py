@@ -17,6 +17,7 @@ from ddpm_cli import config, loggers
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import target_of
 from ddpm_cli.config.recipe import is_recipe
+from ddpm_cli.loggers.mlflow import make_database
 from ddpm_cli.loggers.sent_config import flat_options, sent_config
 from ddpm_cli.reports.reproduce import recipe_overrides
 from ddpm_cli.run_folder import logger as run_logger
@@ -76,7 +77,7 @@ def test_every_service_gets_the_rows_the_configuration_and_the_name(calls, tmp_p
         ((_, options), *_) = calls(name)
         assert (options["project"], options["name"]) == ("p", "cats")
         assert options["config"] == {"seed": 3, "data": {"size": 8}}
-    assert calls("mlflow")[:3] == [
+    assert calls("mlflow")[1:4] == [
         ("uri", "sqlite:///mlflow.db"),
         ("init", "p", "cats"),
         ("params", {"seed": "3", "data.size": "8"}),
@@ -101,6 +102,27 @@ def test_a_resumed_run_goes_on_under_its_id_and_a_new_one_does_not(calls, tmp_pa
     ]
     assert events(calls, "again")["mlflow"] == [("m1", "RUNNING")]
     assert len(events(calls, "params")["mlflow"]) == 2
+
+
+def test_the_database_of_mlflow_is_there_once_it_is_whole(calls, tmp_path, monkeypatch):
+    uri, preparing, seen = f"sqlite:///{tmp_path}/mlflow.db", threading.Event(), list[bool]()
+    calls("mlflow")
+    client = sys.modules["mlflow"].MlflowClient
+
+    def make(self, max_results):
+        seen.append(preparing.is_set() and not (tmp_path / "mlflow.db").exists())
+        Path(sys.modules["mlflow"].CALLS[-1][1].removeprefix("sqlite:///")).write_text("half")
+        if len(seen) == 1:
+            raise RuntimeError("killed")
+
+    monkeypatch.setattr(client, "search_experiments", make)
+    with pytest.raises(RuntimeError, match="killed"):
+        make_database(uri, preparing)
+    assert [path.name for path in tmp_path.iterdir()] == ["stand ins"]
+    for _ in range(2):
+        make_database(uri, preparing)
+    assert (seen, preparing.is_set()) == ([True, True], False)
+    assert (tmp_path / "mlflow.db").read_text() == "half"
 
 
 def test_a_run_that_mlflow_has_lost_begins_anew(calls, tmp_path):
@@ -231,7 +253,7 @@ def test_options_have_names_with_dots():
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_yaml_file_names_every_option_of_a_logger(composed, name):
-    cfg = composed("train")
+    cfg = composed("train", f"trainer.loggers=[{name}]")
     node = OmegaConf.to_container(cfg.logger[name])
     target = target_of(cfg, f"logger.{name}")
     assert set(node) - {"_target_"} == set(config.options_of(target))

@@ -35,13 +35,18 @@ RUN = trainer(
 def test_a_choice_is_three_lines_with_their_reasons():
     recipe = Recipe(Facts(203, 600, cores=2), list(FIXED))
     assert recipe.lines(OPTIONS, steps=1000) == [
-        "images of 32 x 32, mirrored at random: 203 images with sides of about 600, a CPU of 2 "
-        "threads; they are in colour",
+        "images of 32 x 32, mirrored at random: about 203 images with sides of about 600, a CPU of "
+        "2 threads; they are in colour",
         "a network of width 64 times [1, 2, 4], predicts eps with loss l2, fp32, not compiled: "
         "5.7 GFLOP an image, in at most 8 hours on cpu",
         "1,000 steps, batches of 32, learning rate 0.0005, EMA 0.999: 158 passes over the images "
         "of a small set",
     ]
+
+
+def test_passes_are_over_the_images_that_are_counted():
+    lines = Recipe(Facts(203, 600), list(FIXED)).lines(OPTIONS, steps=1000, images=320)
+    assert lines[-1].endswith(": 100 passes over the images of a small set")
 
 
 def test_only_what_was_chosen_is_said():

@@ -51,6 +51,13 @@ def test_losses_that_are_not_finite_are_no_evaluation():
     assert (verdict.since, verdict.latest[0]) == (10, 10)
 
 
+def test_two_evaluations_are_too_few_to_tell():
+    verdict = judged([3, 2], [3, 2])
+    for place, words in enumerate(["too few evaluations to tell"] * 2 + ["still improving"], 1):
+        verdict.add_column(10 * place, torch.zeros(1, LEVELS))
+        assert verdict.summary().startswith(f"{words}: held-out loss 1.")
+
+
 def test_a_turn_is_told_once():
     verdict = judged([3, 2], [3, 2])
     assert verdict.judge(30, NOISE + 2.5, NOISE + 1, 10)

@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path, environment
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.reference import (
-    distance_between_halves,
+    Floor,
+    Reference,
+    distance_within,
     load_reference,
     reference_part,
     shape_text,
@@ -25,11 +27,14 @@ from ddpm_cli.commands.compare.tradeoff import (
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.other_names import meant_value
 from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
+from ddpm_cli.evaluation.protocol import Protocol
 from ddpm_cli.files import save_text
 from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
+from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.hardware import device_text, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.metrics import extract_features, moments
@@ -57,16 +62,18 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
         checkpoint, weights=options.weights, device=options.device, trust=options.trust
     )
     settings = list(build_settings(options, generation, denoiser, checkpoint))
-    extract = build(cfg, "features", denoiser.device).extract
-    extract(torch.zeros(1, *shape, dtype=torch.uint8))
-    with logging_to(None, aloud=True):
-        data = load_reference(cfg, checkpoint.config, options.trust, shape)
-        part = reference_part(data, checkpoint, generation.label)
-    features = extract_features(extract, part.images)
-    reference, floor = moments(features), distance_between_halves(features)
-    inputs = ComparisonInputs(options, denoiser, shape, extract, reference, floor)
+    extractor = build(cfg, "features", denoiser.device)
+    extractor.extract(torch.zeros(1, *shape, dtype=torch.uint8))
+    data = load_reference(cfg, checkpoint.config, options.trust, shape)
+    reference = reference_part(data, checkpoint, generation.label)
+    features = extract_features(extractor.extract, reference.part.images)
+    floor, metric = distance_within(features, options.n), cfg.features._target_.rpartition(".")[2]
+    inputs = ComparisonInputs(options, denoiser, shape, extractor, moments(features))
+    protocol = comparison_protocol(f"fd_{metric}", inputs, generation, reference)
     with logging_to(folder / "compare.log", aloud=True):
-        log_comparison(inputs, generation, checkpoint, data, part, "data" in cfg)
+        log_comparison(inputs, generation, checkpoint, reference, floor)
+        fact("protocol", protocol.text)
+        warn_of_reference(inputs, checkpoint, None if "data" in cfg else data)
         save_text(folder / "compare.yaml", OmegaConf.to_yaml(cfg))
         write_comparison(folder, floor, list(measure_settings(settings, inputs)))
 
@@ -76,43 +83,71 @@ def check_sampler_names(samplers: Sequence[str]) -> None:
     known = choices("sampler")
     for name in samplers:
         if name not in known:
-            raise ValueError(f"samplers must be among {', '.join(known)}, but {name!r} is not")
+            meant = meant_value("sampler", name, known)
+            advice = f"; did you mean {meant}?" * bool(meant)
+            names = ", ".join(known)
+            raise ValueError(f"samplers must be among {names}, but {name!r} is not{advice}")
+
+
+def comparison_protocol(
+    metric: str, inputs: ComparisonInputs, generation: GenerationOptions, reference: Reference
+) -> Protocol:
+    """The protocol of all distances, as ddpm-eval names it; each row adds its sampler."""
+    part, options = reference.part, inputs.options
+    return Protocol(
+        metric=metric,
+        by=inputs.extractor.name,
+        images=f"ref {part.fingerprint[:10]} {len(part.images):,} {reference.name}",
+        n=options.n,
+        sampler="sampler and steps of the row",
+        steering=steering_text(generation),
+        seed=options.seed,
+        weights=options.weights,
+        precision=generation.precision,
+        version=environment()["ddpm-cli"],
+    )
 
 
 def log_comparison(
     inputs: ComparisonInputs,
     generation: GenerationOptions,
     checkpoint: Checkpoint,
-    data: ImageSet,
-    part: ImageSet,
-    others: bool,
+    reference: Reference,
+    floor: Floor,
 ) -> None:
-    """Log what is compared, and what makes the distances less reliable."""
+    """Log what is compared."""
     options, dimensions = inputs.options, len(inputs.reference.mean)
     fact("device", device_text(inputs.denoiser.device))
     model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"
     fact("checkpoint", f"{checkpoint.source}: {checkpoint.step_text}, {model}")
-    only = f" of label={generation.label} alone" * (part is not data)
-    fact("reference", f"{len(part.images):,} images{only}, {dimensions:,} features of each")
+    count, total = len(reference.part.images), len(reference.data.images)
+    images = f"{count:,} of {total:,} images ({reference.name})"
+    fact("reference", f"{images}, {dimensions:,} features of each")
     if generation.label is not None or generation.guide is not None:
         fact("label", generation.summary)
-    floor = f"{inputs.floor:.3f} from one another"
-    fact("halves", f"{floor}, which no model can be expected to beat")
-    if not others and not data.matches(checkpoint.fingerprint):
+    fact("floor", floor.summary(options.n))
+
+
+def warn_of_reference(
+    inputs: ComparisonInputs, checkpoint: Checkpoint, data: ImageSet | None
+) -> None:
+    """Warn of what makes the distances less reliable. data: the checkpoint's own images."""
+    n, dimensions = inputs.options.n, len(inputs.reference.mean)
+    if data is not None and not data.matches(checkpoint.fingerprint):
         log.warning(
             "warning: these are not the images that the checkpoint was trained on "
             "(their fingerprints differ)"
         )
-    if options.n < dimensions:
+    if n < dimensions:
         log.warning(
             "warning: n=%s images are fewer than their %s features: the distances are too large",
-            options.n,
+            n,
             dimensions,
         )
 
 
 def write_comparison(
-    folder: Path, floor: float, results: Sequence[tuple[SettingResult, Bytes]]
+    folder: Path, floor: Floor, results: Sequence[tuple[SettingResult, Bytes]]
 ) -> None:
     """Write the table and the pictures, and log the setting to take."""
     points = [point for point, _ in results]

@@ -22,9 +22,9 @@ from ddpm_cli.generation.build import load_guide
 from ddpm_cli.generation.generator import Generator, check_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
-from ddpm_cli.metrics import Moments, extract_features, frechet_distance, moments
+from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
 from ddpm_cli.samplers import Denoise
-from ddpm_cli.shapes import Bytes, Features, Images, Labels, Time
+from ddpm_cli.shapes import Bytes, Images, Labels, Time
 from ddpm_cli.text import align
 
 COLUMNS = ("sampler", "steps", "evaluations", "seconds", "distance")
@@ -47,9 +47,8 @@ class ComparisonInputs:
     options: Options
     denoiser: Denoiser
     shape: Sequence[int]
-    extract: Callable[[Bytes], Features]
+    extractor: Extractor
     reference: Moments
-    floor: float
 
 
 def build_settings(
@@ -101,7 +100,7 @@ def measure_setting(
         generator = replace(generator, guide=guide)
         images = torch.cat(list(draw_batches(generator, options.n, options.batch, advance)))
         seconds = time.perf_counter() - since
-    features = extract_features(inputs.extract, images)
+    features = extract_features(inputs.extractor.extract, images)
     distance = frechet_distance(inputs.reference, moments(features))
     evaluations = sum(sizes) / len(images)
     return SettingResult(setting.name, generator.steps, evaluations, seconds, distance), images

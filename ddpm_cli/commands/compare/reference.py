@@ -1,16 +1,17 @@
 """The images that samples are compared with."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.auto import fill_from_recipe
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
+from ddpm_cli.console import printable
 from ddpm_cli.data import Preparation
 from ddpm_cli.evaluation.classes import images_of_class
 from ddpm_cli.generation.labels import class_number
@@ -19,6 +20,32 @@ from ddpm_cli.metrics import frechet_distance, moments
 from ddpm_cli.shapes import Features
 
 FEWEST = 4  # images that have two halves
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A part of a data set, by its name in the protocols of ddpm-eval."""
+
+    data: ImageSet
+    part: ImageSet
+    name: str
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The distance of `count` random images of the reference from the `rest` of them."""
+
+    distance: float
+    count: int
+    rest: int
+
+    def summary(self, n: int) -> str:
+        """The floor in words, and what it says of n samples."""
+        if self.count == n:
+            near = f"{n:,} of these images are {self.distance:.3f} from the {self.rest:,} others"
+            return f"{near}: about as near as n={n} samples can be"
+        apart = f"two halves of {self.count:,} images are {self.distance:.3f} apart"
+        return f"{apart}; a floor for n of about {self.count:,} alone"
 
 
 def load_reference(
@@ -38,29 +65,40 @@ def load_reference(
             size = shape_text(preparation.shape)
             raise ValueError(f"they are of {size}, the checkpoint's of {shape_text(shape)}")
         cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
-        data = load_image_set(build(cfg, "data"), replace(preparation, cache=cache))
-        if (count := len(data.images)) < FEWEST:
-            raise ValueError(f"two halves take at least {FEWEST}, but there are {count}")
-        return data
+        return check_halves(load_image_set(build(cfg, "data"), replace(preparation, cache=cache)))
     except (ValueError, OSError) as error:
         raise ValueError(
             f"no images to measure against ({error}); data=... names others"
         ) from error
 
 
-def reference_part(data: ImageSet, checkpoint: Checkpoint, label: str | int | None) -> ImageSet:
-    """The reference images of the class that is drawn; all images if no single class is drawn."""
+def reference_part(data: ImageSet, checkpoint: Checkpoint, label: str | int | None) -> Reference:
+    """The images that samples are compared with.
+
+    They are the images of training, or all of other images; of the class alone that is drawn.
+    """
+    part, name = data, "all"
+    if data.matches(checkpoint.fingerprint):
+        holdout = OmegaConf.select(checkpoint.config, "data.holdout", default=0.0)
+        part, name = data.split(holdout)[0], "training"
     if label in (None, "all"):
-        return data
+        return Reference(data, check_halves(part), name)
     if data.labels is None or data.classes != checkpoint.classes:
         known, own = ", ".join(checkpoint.classes), ", ".join(data.classes) or "none"
         rule = f"the classes of the reference must be the checkpoint's, {known}, but are {own}"
         same = sorted(data.classes) == sorted(checkpoint.classes)
         remedy = "; data.rules=1 reads classes in their order of before" * same
         raise ValueError(f"label={label}: {rule}{remedy}")
-    part = images_of_class(data, data, class_number(label, data.classes))
+    number = class_number(label, data.classes)
+    part = images_of_class(data, part, number)
+    part = check_halves(part, f"label={label}: ")
+    return Reference(data, part, printable(f"class {data.classes[number]} {name}"))
+
+
+def check_halves(part: ImageSet, where: str = "") -> ImageSet:
+    """The same images. Raises ValueError if there are too few for two halves."""
     if (count := len(part.images)) < FEWEST:
-        raise ValueError(f"label={label}: two halves take at least {FEWEST}, but there are {count}")
+        raise ValueError(f"{where}two halves take at least {FEWEST}, but there are {count}")
     return part
 
 
@@ -69,8 +107,12 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def distance_between_halves(features: Features) -> float:
-    """The distance between two random halves of the reference."""
+def distance_within(features: Features, n: int) -> Floor:
+    """The distance of n random images of the reference, at most half of them, from the others.
+
+    A Fréchet distance of n and m images is too large by about 1/n + 1/m.
+    """
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
-    one, other = features[order].tensor_split(2)
-    return frechet_distance(moments(one), moments(other))
+    count = min(n, len(features) // 2)
+    one, other = features[order].tensor_split([count])
+    return Floor(frechet_distance(moments(one), moments(other)), len(one), len(other))

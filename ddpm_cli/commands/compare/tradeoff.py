@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ddpm_cli.commands.compare.reference import Floor
 from ddpm_cli.files import csv_text
 from ddpm_cli.rendering.figure import save_figure
 
@@ -60,15 +61,12 @@ def cheapest_setting(points: Sequence[SettingResult]) -> SettingResult:
     return next(point for point in front if point.distance <= GOOD * front[-1].distance)
 
 
-def plot_tradeoff(path: Path, points: Sequence[SettingResult], floor: float) -> None:
-    """Write the plot of distance over network evaluations.
-
-    floor: the distance between two halves of the reference.
-    """
+def plot_tradeoff(path: Path, points: Sequence[SettingResult], floor: Floor) -> None:
+    """Write the plot of distance over network evaluations, with the floor."""
     save_figure(path, (8, 5), lambda figure: draw_tradeoff(figure.subplots(), points, floor))
 
 
-def draw_tradeoff(axes: "Axes", points: Sequence[SettingResult], floor: float) -> None:
+def draw_tradeoff(axes: "Axes", points: Sequence[SettingResult], floor: Floor) -> None:
     """Draw the front, a line for each sampler, and the floor.
 
     The axes have plain numbers at 1, 2 and 5 times powers of ten.
@@ -80,7 +78,8 @@ def draw_tradeoff(axes: "Axes", points: Sequence[SettingResult], floor: float) -
     for name in dict.fromkeys(each.sampler for each in points):
         own = sorted((each.evaluations, each.distance) for each in points if each.sampler == name)
         axes.plot(*zip(*own, strict=True), marker="o", label=name)
-    axes.axhline(floor, color="black", ls=":", label="two halves of the reference")
+    label = f"{floor.count:,} images of the reference to {floor.rest:,} others"
+    axes.axhline(floor.distance, color="black", ls=":", label=label)
     axes.set(xscale="log", yscale="log", ylabel="Fréchet distance")
     axes.set_xlabel("network evaluations for each image")
     for axis in (axes.xaxis, axes.yaxis):

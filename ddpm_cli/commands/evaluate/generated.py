@@ -1,9 +1,8 @@
 """The generated images that `ddpm-eval` judges: read from a folder, or drawn and stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from omegaconf import DictConfig
 
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.generation.build import build_generator
-from ddpm_cli.generation.draw import file_hash, provenance
+from ddpm_cli.generation.draw import provenance
 from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.options import STEERING, GenerationOptions
+from ddpm_cli.generation.settings_text import options_text, steering_text
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.generation.stored_images import generated_source
 from ddpm_cli.image_sets import load_image_set
@@ -85,13 +84,8 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
     own = dict(generator.sampler_node)
     name = own.pop("_target_").rpartition(".")[2]
     own.pop("steps", None)
-    values = {name: getattr(generation, name) for name in STEERING}
-    if generation.guide is not None:
-        values["guide"] = file_hash(generation.guide)[:10]
-    defaults = vars(GenerationOptions())
-    steering = {name: value for name, value in values.items() if value != defaults[name]}
     sampler = f"{name} {generator.steps} steps, {options_text(own)}"
-    return GeneratedImages(drawn, sampler, options_text(steering), drawn)
+    return GeneratedImages(drawn, sampler, steering_text(generation), drawn)
 
 
 def read_generated(path: str, inputs: EvaluationInputs) -> GeneratedImages:
@@ -131,11 +125,3 @@ def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]
         mark_resumable()
         finished = set(drawn.store.read_rows())
     return inputs.group.broadcast(finished)
-
-
-def options_text(options: Mapping[str, Any]) -> str:
-    """Options in words, 1 as 1.0."""
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
-        for name, value in options.items()
-    )

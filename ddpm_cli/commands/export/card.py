@@ -17,7 +17,8 @@ from ddpm_cli.run_folder.evaluations import evaluation_rows
 from ddpm_cli.run_folder.facts import read_facts
 
 PROGRAM, PICTURE = "model.pt2", "samples.png"
-TAGS = ["ddpm", "diffusion", "unconditional-image-generation"]
+TAGS = ["ddpm", "diffusion"]
+TASK = "unconditional-image-generation"  # of the hub, which knows none by classes
 HUB_LICENCES = {  # names that the hub knows; it files any other under `other`
     *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "wtfpl", "cc0-1.0"),
     *("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
@@ -47,14 +48,15 @@ def card_text(
 
     files: the files beside the card. repository: the model's OWNER/NAME on the hub, if known.
     """
+    drawing = " label=all guidance=2" * is_conditional(checkpoint)
     ckpt = MODEL if repository is None else f"hf://{repository}"
     parts = [
-        front_matter(licence),
+        front_matter(checkpoint, licence),
         f"# {printable(name)}",
         model_text(checkpoint),
         *[f"![samples]({PICTURE})"] * (PICTURE in files),
         "## Use",
-        code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64", "sh"),
+        code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh"),
         "## Files",
         "\n".join(f"- `{each}`: {FILES[each]}" for each in files),
         *[program_text(checkpoint)] * (PROGRAM in files),
@@ -72,10 +74,18 @@ def card_text(
     return "\n\n".join(parts) + "\n"
 
 
-def front_matter(licence: str | None) -> str:
+def is_conditional(checkpoint: Checkpoint) -> bool:
+    """Whether the model draws images of a class."""
+    return bool(OmegaConf.select(checkpoint.config, "model.conditional", default=False))
+
+
+def front_matter(checkpoint: Checkpoint, licence: str | None) -> str:
     """The fields of a card that the hub reads."""
-    fields: dict[str, Any] = {"library_name": "ddpm-cli", "tags": TAGS}
-    fields["pipeline_tag"] = "unconditional-image-generation"
+    fields: dict[str, Any] = {"library_name": "ddpm-cli"}
+    if is_conditional(checkpoint):
+        fields["tags"] = [*TAGS, "class-conditional-image-generation"]
+    else:
+        fields |= {"tags": [*TAGS, TASK], "pipeline_tag": TASK}
     named = "" if licence is None else licence_yaml(licence)
     return f"---\n{yaml.safe_dump(fields, sort_keys=False)}{named}---"
 
@@ -99,11 +109,13 @@ def model_text(checkpoint: Checkpoint) -> str:
     """The model in one sentence."""
     channels, height, width = checkpoint.shape
     count = sum(each.numel() for each in checkpoint.part("ema").values())
+    classes = f"conditional on {len(checkpoint.classes)} classes, " * is_conditional(checkpoint)
     version = checkpoint.environment.get("ddpm-cli", "")
     return (
         f"A denoising diffusion model (DDPM) of images of {height} x {width} pixels in {channels} "
-        f"channel{'s' * (channels > 1)}, {count:,} parameters, after {checkpoint.step:,} of "
-        f"{checkpoint.steps:,} steps of training with ddpm-cli {printable(version)}".rstrip()
+        f"channel{'s' * (channels > 1)}, {classes}{count:,} parameters, after "
+        f"{checkpoint.step:,} of {checkpoint.steps:,} steps of training "
+        f"with ddpm-cli {printable(version)}".rstrip()
         + "."
     )
 
@@ -161,7 +173,7 @@ def figure(value: Any) -> str:
 def program_text(checkpoint: Checkpoint) -> str:
     """How to call the program."""
     model: Any = checkpoint.config.model
-    conditional = bool(model.get("conditional"))
+    conditional = is_conditional(checkpoint)
     call = f"network(x_t, t{', label' * conditional})"
     lines = f"""import torch
 

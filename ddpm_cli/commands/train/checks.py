@@ -61,7 +61,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         yield from preflight.estimate_time(state, end, costs, run.cadences)
         seconds = remaining_seconds(end - state.step, costs, run.cadences)
         if trainer.minutes is None and state.denoiser.device.type == "cpu":
-            yield from check_patience(seconds, run.invocation, trainer.epochs is not None)
+            yield from check_patience(seconds, run.invocation)
         if expected := expected_pictures(run, end):
             yield Finding("estimate", expected)
         if often := run.cadences.text(run.steps, measures=bool(trainer.measures)):

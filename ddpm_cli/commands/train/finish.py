@@ -43,7 +43,7 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         fact("learning", verdict)
     if run.state.step == run.steps and (expected := expected_pictures(run, run.steps)):
         fact("pictures", f"{expected}; train on with:")
-        log.info("  %s", invocation.longer_command(steps_to_train(run), run.trainer.epochs))
+        log.info("  %s", invocation.longer_command(steps_to_train(run)))
     fact("run", run.folder)
     if path:
         fact("sample", invocation.sample_command(path))

@@ -49,7 +49,7 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     guard, stop_anywhere = NonFiniteGuard(state, run.logger, run.group), AnyRankFlag(run.group)
     # (steps between, what is measured), also at the last step
     measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
-        (trainer.log_every, False, lambda: step_numbers(run, bar, interval)),
+        (trainer.log_every, True, lambda: step_numbers(run, bar, interval)),
         (run.cadences.evaluate_every, True, lambda: validate(run)),
         (run.cadences.measure_every, True, lambda: measure_samples(run)),
     ]
@@ -94,11 +94,15 @@ def save_unless_bad(run: Run, guard: NonFiniteGuard) -> None:
 
 
 def step_numbers(run: Run, bar: Bar, interval: RowInterval) -> dict[str, float]:
-    """The numbers of a row, means over the interval's steps; the bar shows some of the numbers."""
+    """The numbers of a row, means over the interval's steps; the bar shows some of the numbers.
+
+    The last step of a run ends no interval: its row holds its own numbers, which a resume repeats.
+    """
     seconds, steps, interval.steps = time.perf_counter() - interval.since, interval.steps, []
+    speed = len(steps) * run.trainer.batch_size / seconds
+    steps = steps if steps[-1].step % run.trainer.log_every == 0 else steps[-1:]
     rows = torch.stack([each.numbers for each in steps]).cpu()
     loss, norm = rows[rows[:, 2] == 0, :2].mean(0).tolist()
-    speed = len(steps) * run.trainer.batch_size / seconds
     numbers = {
         "loss": loss,
         "grad_norm": norm,

@@ -84,7 +84,7 @@ def set_up_run(
         if checkpoint:
             restore_run(run, checkpoint)
         shared.update(chosen_options(cfg) if recipe else {})
-    for line in recipe.lines(recipe_options(cfg), run.steps) if recipe else []:
+    for line in recipe.lines(recipe_options(cfg), run.steps, run.epoch_size) if recipe else []:
         fact("chosen", line)
     for label, text in run_texts(run).items():
         fact(label, text)

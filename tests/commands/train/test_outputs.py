@@ -59,6 +59,20 @@ def test_a_run_writes_its_data_its_noising_its_samples_and_its_numbers(command):
     }
 
 
+def test_the_last_step_has_a_loss_also_off_the_cadence_and_after_a_resume(command):
+    for name, stops in (("whole", [[]]), ("parts", [["trainer.stop_at=2"], ["resume=auto"]])):
+        for stop in stops:
+            length = ["trainer.steps=3", "trainer.sample_every=50"]
+            outcome = command("train", *TINY, *length, *stop, f"hydra.run.dir={name}")
+            assert outcome.code == 0, outcome.err
+    one, other = (
+        [{**row, "images_per_second": 0, "tflops": 0, "peak_share": 0} for row in rows(name)]
+        for name in ("whole", "parts")
+    )
+    assert one == other
+    assert (one[-1]["step"], one[-1]["loss"] > 0) == (3, True)
+
+
 def test_held_out_losses_are_drawn_from_the_third_validation_on(command):
     for steps in (2, 3):
         command(
