@@ -43,7 +43,8 @@ def photographs(tmp_path):
         ),
         (
             ["model.predicts=velocity"],
-            "model.predicts must be one of eps, x0, v or auto, but is 'velocity'",
+            "model.predicts must be one of eps, x0, v or auto, but is 'velocity'; "
+            "did you mean model.predicts=v?",
         ),
         (["data.channels=6"], "data.channels must be one of 1, 2, 3, 4, 5, but is 6"),
         (["model=vgg"], "model=vgg is not a choice; there are convnext, resnet"),

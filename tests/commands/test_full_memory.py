@@ -46,7 +46,7 @@ def errors(outcome):
 
 def test_a_step_after_the_trial_leaves_the_last_checkpoint_and_an_incident(command, monkeypatch):
     whole = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", in_call(4, whole))  # the first is a trial's
+    monkeypatch.setattr(torch.optim.AdamW, "step", in_call(5, whole))  # the first two are trials'
     outcome = command("train", *RUN)
     assert (outcome.code, errors(outcome)) == (1, [FULL + IN_TRAINING])
     assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 2

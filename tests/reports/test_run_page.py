@@ -59,7 +59,7 @@ def test_a_run_ends_with_its_page(command):
             "<h1>Run run</h1>",
             "58,273 parameters",
             "4 of 4 steps",
-            "still improving: held-out loss",
+            "too few evaluations to tell: held-out loss",
         )
     )
     typed = shlex.join(["ddpm-train", *TINY, "trainer.steps=4"])
@@ -267,7 +267,7 @@ def test_pictures_that_cannot_be_seen_are_left_out(command, trained):
     text = written_anew(command)
     assert "A batch of training images" not in text
     assert '<h2 id="samples">' not in text
-    assert "Losses of held-out images" in text
+    assert '<h2 id="outcome">' in text
 
 
 def test_a_picture_of_another_format_is_left_out(command, trained):

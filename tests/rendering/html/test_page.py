@@ -34,13 +34,18 @@ def rendered(template, /, **content):
 
 def page(title, sections):
     return ENVIRONMENT.get_template("rendering/html/page.html").render(
-        title=title, sections=sections
+        title=title, sections=sections, columns=[[], []]
     )
 
 
-def slider(pictures, plays=False):
-    call = "{{ html.slider(pictures, 'Step', 'Samples at', 'a caption', plays) }}"
-    return Read(rendered(call, pictures=pictures, plays=plays))
+def film(pictures):
+    call = "{{ html.film(pictures, 'Step', 'Image at', 'a caption') }}"
+    return Read(rendered(call, pictures=pictures))
+
+
+def newest(samples, nearest=None):
+    call = "{% call html.newest(samples, nearest, 'a caption') %}<p>flat</p>{% endcall %}"
+    return Read(rendered(call, samples=samples, nearest=nearest))
 
 
 class Read(HTMLParser):
@@ -83,7 +88,8 @@ def test_what_cannot_be_printed_is_spelt_out():
 def test_hostile_words_are_no_markup_in_any_piece():
     pieces = """{{ html.definitions({hostile: hostile}) }}
     {{ html.table([hostile], [[hostile], [[hostile]]], hostile, [hostile, ""]) }}
-    {{ html.slider({hostile: png, "last": png}, hostile, hostile, hostile, plays=true) }}
+    {{ html.film({hostile: png, "last": png}, hostile, hostile, hostile) }}
+    {% call html.newest({hostile: png, "last": png}, png, hostile) %}{{ hostile }}{% endcall %}
     {{ html.figure(png, hostile) }}{{ html.commands({hostile: hostile}) }}
     {{ html.listing([hostile], hostile) }}{{ html.listing([], hostile) }}{{ chart }}"""
     lines = {HOSTILE: ([1, 2], [1, 2]), "$\\frac$": ([1, 2], [2, 1])}
@@ -181,19 +187,34 @@ def test_only_the_script_of_the_page_is_allowed_by_its_hash():
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
 
 
-def test_of_a_slider_the_last_picture_is_seen_without_a_script():
-    read = slider({f"step {step}": png() for step in (1, 2, 3)})
+def test_of_samples_the_newest_are_seen_without_a_script():
+    read = newest({f"step {step}": png() for step in (1, 2, 3)})
     assert ["hidden" in each for each in read.of("img")] == [True, True, False]
     assert [each["alt"] for each in read.of("img")] == [f"Samples at step {n}" for n in (1, 2, 3)]
-    assert "hidden" in read.of("div")[1]
+    assert read.of("div")[1] == {"class": "controls", "hidden": ""}
     assert read.of("input")[0]["aria-valuetext"] == "step 3"
     assert not read.of("button")
-    assert slider({"1": png(), "2": png()}, plays=True).of("button")
+
+
+def test_a_film_plays_by_a_button_and_its_last_picture_is_seen_without_a_script():
+    read = film({"1": png(), "2": png()})
+    assert read.of("figure") == [{"class": "slider", "data-plays": ""}]
+    assert ["hidden" in each for each in read.of("img")] == [True, False]
+    assert read.of("button") == [{"type": "button"}]
 
 
 def test_one_picture_needs_no_slider_and_none_no_figure():
-    assert not slider({"step 1": png()}, plays=True).of("input")
-    assert not slider({}).elements
+    assert not newest({"step 1": png()}).of("input")
+    assert not film({"step 1": png()}).of("input")
+    assert not film({}).elements
+    assert [name for name, _ in newest({}).elements] == ["p"]
+
+
+def test_the_nearest_training_images_stand_beside_the_newest_samples():
+    read = newest({"step 1": png()}, nearest=png())
+    assert read.of("div")[0] == {"class": "slider paired"}
+    assert len(read.of("figure")) == 2
+    assert newest({"step 1": png()}).of("div")[0] == {"class": "slider"}
 
 
 def test_a_chart_is_one_picture_in_words_and_in_the_colours_of_the_page():
