@@ -166,7 +166,7 @@ def test_every_sampler_draws(command, trained, sampler):
         (
             ["sampler=euler"],
             "sampler=euler is not a choice; there are ancestral, ddim, dpmpp_2m, dpmpp_2m_sde, "
-            "heun, unipc",
+            "heun, unipc; did you mean sampler=ddim?",
         ),
         (
             ["sampler=ancestral", "sampler.draws=0"],
