@@ -72,7 +72,7 @@ def test_the_images_of_a_run_of_before_are_compared_by_the_rules_of_before(comma
     without_rules(command)
     few = ["n=2", "steps=[2]", "samplers=[ddim]", "features=pixels", "hydra.run.dir=out"]
     outcome = command("compare", f"ckpt={LAST}", *few)
-    assert "reference  6 images" in outcome.out
+    assert "reference  6 of 6 images (training)" in outcome.out
     assert "not the images" not in outcome.out
 
 
