@@ -75,7 +75,9 @@ def named_things(command, runs, trained, conditional):
     assert command("train", *PHOTOS, *BRIEF["train"], folder).code == 0
     shutil.copytree(trained.parent.parent, "outputs/mine")
     shutil.copytree(once(command, runs, "few", FEW).parent.parent, "outputs/few")
-    for name in ("a", "b", "multirun/DAY/TIME/0"):
+    sweep = ["-m", "trainer.steps=4", "seed=0,1", "hydra.sweep.dir=outputs/multirun/DAY/TIME"]
+    assert command("train", *TINY, *sweep).code == 0
+    for name in ("a", "b"):
         path = Path("outputs", name, "metrics.jsonl")
         path.parent.mkdir(parents=True)
         path.write_text('{"step": 1, "loss": 1.0, "grad_norm": 1.0, "lr": 0.1}\n')

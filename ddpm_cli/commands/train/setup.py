@@ -24,7 +24,7 @@ from ddpm_cli.components import (
     build_loss,
     build_time_sampler,
 )
-from ddpm_cli.config.auto import chosen_options, fill_unless_chosen, recipe_options
+from ddpm_cli.config.auto import auto_options, chosen_options, fill_unless_chosen, recipe_options
 from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
@@ -78,7 +78,8 @@ def set_up_run(
     if checkpoint is None:
         check_options(cfg)
     source = cache(lambda: group.first_then_others(lambda: build(cfg, "data")))
-    with shared_recipe(invocation.sweep if group.rank == 0 else None) as shared:
+    chooses = group.rank == 0 and checkpoint is None and auto_options(cfg)
+    with shared_recipe(invocation.sweep if chooses else None) as shared:
         recipe = choose_recipe(cfg, invocation, checkpoint, group, source, shared)
         run = build_run(cfg, invocation, checkpoint, group, features, source, recipe)
         if checkpoint:
