@@ -58,9 +58,10 @@ def data_parallel_gpus(device: torch.device) -> list[int]:
 
 def device_text(device: torch.device, parallel: str = "none", processes: int = 1) -> str:
     """The device in words, with the GPUs of DataParallel or the number of processes."""
+    threads = torch.get_num_threads()
     details = {
         "cuda": lambda: f" ({torch.cuda.get_device_name(device)})",
-        "cpu": lambda: f" ({torch.get_num_threads()} threads)",
+        "cpu": lambda: f" ({threads} thread{'s' * (threads != 1)})",
     }
     text, gpus = str(device) + details.get(device.type, str)(), data_parallel_gpus(device)
     if parallel == "dp" and len(gpus) > 1:

@@ -73,7 +73,7 @@ def shape_of_run(facts: Facts, given: Options) -> tuple[Any, int, list[int]]:
 
 
 def rungs_for(facts: Facts, given: Options) -> Sequence[Rung]:
-    """The rungs whose images are no larger than the data, and small for a small set."""
+    """The rungs up to the power of two that holds the data's images; small for a small set."""
     machine = MACHINES[facts.device]
     largest = max(SMALLEST, 2 ** math.ceil(math.log2(max(1, facts.side))))
     if facts.images is not None and facts.images < SMALL_SET:

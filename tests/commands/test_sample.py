@@ -26,7 +26,7 @@ def test_a_checkpoint_is_all_that_sampling_needs(command, trained, tmp_path, mon
 
 def test_the_screen_says_what_is_sampled_with_what(command, trained):
     out = command("sample", f"ckpt={trained}", "n=2", "sampler.steps=3", "hydra.run.dir=out").out
-    assert "device     cpu (1 threads), fp32, 64 images at a time" in out
+    assert "device     cpu (1 thread), fp32, 64 images at a time" in out
     assert re.search(r"checkpoint .*last.safetensors: step 4, ema weights, images of 1x8x8", out)
     assert "sampler    ddim, 3 steps, 3 network evaluations an image, seed 0" in out
     assert re.search(r"written    .*out/grid.png", out)

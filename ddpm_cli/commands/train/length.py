@@ -17,8 +17,9 @@ from ddpm_cli.recipes.choice import by_length
 def set_length(run: Run, checkpoint: Checkpoint | None, began: float) -> None:
     """Set the steps of a run, and its cadences as far as no further measurement changes them.
 
-    If minutes set the steps, the cadences that the user says are shortened in proportion. A resumed
-    run keeps its cadences, and its steps with the same minutes.
+    If minutes set the steps in place of a number, the cadences that the user says are shortened in
+    proportion; there is no proportion to steps that are `auto`. A resumed run keeps its cadences,
+    and its steps with the same minutes.
     """
     trainer, run.epoch_size = run.trainer, len(run.data.images)
     if run.rows is not None:

@@ -154,7 +154,7 @@ def test_torchrun_starts_the_same_run_and_another_number_of_processes_goes_on_wi
         *TORCHRUN, *TRAIN[1:], *RECIPE, "trainer=ddp", "trainer.stop_at=20", "hydra.run.dir=two"
     )
     assert code == 0, err
-    assert out.count("device     cpu (1 threads), 2 processes (gloo)") == 1
+    assert out.count("device     cpu (1 thread), 2 processes (gloo)") == 1
     assert run(*TRAIN, *RECIPE, "hydra.run.dir=two", "resume=auto")[0] == 0
     assert same_run("two", one)
     assert len(list(Path("two/tensorboard").iterdir())) == 2
