@@ -141,6 +141,21 @@ def test_nothing_of_the_machine_is_published(command, trained, tmp_path):
         assert str(secret).encode() not in content
 
 
+def test_no_logger_and_no_trust_is_published(command, trained):
+    def name_services(config):
+        config.trainer.loggers = ["tensorboard", "mlflow"]
+        config.logger.mlflow = {"project": "secret", "uri": "https://me@host"}
+        config.trust = ["secret_module"]
+
+    change_config(trained, name_services)
+    assert command("export", f"ckpt={trained}", "out=mine").code == 0
+    config = Checkpoint.load(Path("mine/model.safetensors")).config
+    assert not {"logger", "resume", "trust"} & config.keys()
+    content = b"".join(path.read_bytes() for path in Path("mine").iterdir())
+    for secret in (b"me@host", b"mlflow", b"secret"):
+        assert secret not in content
+
+
 @pytest.mark.parametrize(
     ("value", "name", "public"),
     [
