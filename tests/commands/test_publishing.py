@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from checkpoint_files import GOLDEN, change, change_config
+from checkpoint_files import GOLDEN, change, change_config, edit
 from conftest import TINY
 from fake_hub import TOKEN, Model, serving
 from huggingface_hub import constants
@@ -345,6 +345,32 @@ def test_a_folder_of_another_checkpoint_or_licence_is_not_pushed(command, traine
     assert "'mine' is an export of another checkpoint; name another folder" in outcome.err
     outcome = command(*push, f"ckpt={trained}", "licence=apache-2.0")
     assert "licence=apache-2.0 is not in 'mine/README.md': write it there" in outcome.err
+    assert hub.models == {}
+
+
+def whole(path, trained):
+    shutil.copy(trained, path)
+
+
+def with_overrides(path, trained):
+    change(path, overrides=["data.path=/home/me/photos"])
+
+
+def with_logger(path, trained):
+    change_config(path, lambda config: config.update({"logger": {"mlflow": {"uri": "me@host"}}}))
+
+
+def with_note(path, trained):
+    edit(path, note=["/home/me"])
+
+
+@pytest.mark.parametrize("spoil", [whole, with_overrides, with_logger, with_note])
+def test_a_folder_with_more_than_an_export_is_not_pushed(command, trained, hub, spoil):
+    assert command("export", f"ckpt={trained}", "out=mine").code == 0
+    spoil(Path("mine/model.safetensors"), trained)
+    outcome = command("export", f"ckpt={trained}", "out=mine", "push=me/digits")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "'mine/model.safetensors' holds more than an export: name another" in outcome.err
     assert hub.models == {}
 
 
