@@ -180,6 +180,15 @@ def test_a_logger_that_fails_is_told_once_and_tried_again(tmp_path, caplog):
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_fault_names_no_user_and_no_password(tmp_path, caplog):
+    def fail(run):
+        raise OSError("no answer of https://me:p@ss@host/a and https://you@there")
+
+    RunLogger(tmp_path).open(0, {"mine": fail}).close()
+    told = caplog.records[0].getMessage()
+    assert "fails: no answer of https://host/a and https://there; training" in told
+
+
 def test_a_service_that_hangs_is_not_waited_for(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(run_logger, "CLOSE_SECONDS", 0.01)
     monkeypatch.setattr(logging_thread, "MOST_WAITING", 2)
