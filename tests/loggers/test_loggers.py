@@ -230,6 +230,12 @@ def test_a_run_is_named_for_its_folder(folder, name):
     assert run_name(Path(folder)) == name
 
 
+@pytest.mark.parametrize(("folder", "name"), [("1", "run_1"), ("", "run"), ("cats/1", "cats_1")])
+def test_no_run_is_named_for_the_user(tmp_path, monkeypatch, folder, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run_name(tmp_path / folder) == name
+
+
 @pytest.mark.parametrize(
     ("value", "seen"),
     [
