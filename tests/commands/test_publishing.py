@@ -209,12 +209,16 @@ def test_what_goes_up_is_said_before_and_is_private(command, trained, hub):
     assert "ckpt=hf://me/digits" in Path("mine/README.md").read_text()
 
 
-def test_no_other_file_of_the_folder_goes_up(command, trained, hub):
+def test_no_other_file_of_a_folder_goes_up_and_its_card_names_the_model(command, trained, hub):
     assert command("export", f"ckpt={trained}", "out=mine").code == 0
     Path("mine/photo.png").write_bytes(b"mine")
+    Path("mine/README.md").write_text(Path("mine/README.md").read_text() + "\nMy own words.\n")
     outcome = command("export", f"ckpt={trained}", "out=mine", "push=me/digits")
     assert outcome.code == 0, outcome.err
-    assert "photo.png" not in hub.models["me/digits"].newest[1]
+    files = hub.models["me/digits"].newest[1]
+    assert "photo.png" not in files
+    assert b"ddpm-sample ckpt=hf://me/digits n=64" in files["README.md"]
+    assert b"My own words." in files["README.md"]
 
 
 def test_a_model_of_the_hub_is_read_back_and_its_commit_recorded(command, published, hub):

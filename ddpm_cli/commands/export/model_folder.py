@@ -86,6 +86,12 @@ def is_public(checkpoint: Checkpoint) -> bool:
     return has_less and all(name.startswith("ema.") for name in header.keys() - {METADATA})
 
 
+def name_repository(folder: Path, repository: str) -> None:
+    """Let the command of a folder's card read the model from the hub; other words stay."""
+    card = load_text(folder / CARD)
+    save_text(folder / CARD, card.replace(f"ckpt={MODEL} ", f"ckpt=hf://{repository} "))
+
+
 def files_of_model(folder: Path) -> list[Path]:
     """The files of a model's folder that others may have; no other file is ever pushed."""
     names = (MODEL, CARD, PICTURE, PROGRAM)
