@@ -55,6 +55,11 @@ def natural_key(text: str) -> list[str | int]:
     return [int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(text))]
 
 
+def without_users(text: str) -> str:
+    """A text whose addresses name no user and no password."""
+    return re.sub(r"//[^/\s]*@", "//", text)
+
+
 def encodable_text(text: str, encoding: str = "utf-8") -> str:
     """A text with escapes for what an encoding lacks, such as bytes of a name in Latin-1."""
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import time
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +15,7 @@ from ddpm_cli.console import fact
 from ddpm_cli.loggers.sent_config import flat_options
 from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.run_folder.sink import LoggedRun, Numbers, Sink, ignore
+from ddpm_cli.text import without_users
 
 QUIET = {  # no reports of usage to the package's makers, no lines about tables and uploads
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -62,7 +62,7 @@ def mlflow(
         write_picture if images else ignore,
         close=lambda well: client.set_terminated(run_id, "FINISHED" if well else "FAILED"),
         id=run_id,
-        place=f"experiment {project!r} in {re.sub('//[^/@]*@', '//', where)}",
+        place=f"experiment {project!r} in {without_users(where)}",
     )
 
 

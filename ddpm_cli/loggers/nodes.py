@@ -1,5 +1,7 @@
 """The nodes of `trainer.loggers` in the group `logger`: checked before a run, bound in a run."""
 
+import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,12 +14,16 @@ from ddpm_cli.config.schema import check_groups
 from ddpm_cli.loggers.mlflow import check_uri, mlflow
 from ddpm_cli.run_folder.sink import Logger
 
+OPTION = re.compile(r"logger\.(?P<name>[^.=]+)")
 
-def logger_nodes(cfg: DictConfig) -> dict[str, Any]:
+
+def logger_nodes(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """The nodes of the loggers that a run names, by their names and as plain values.
 
-    Raises ValueError for an unknown logger, a bad option, or a package that is not installed.
+    overrides: as typed. Raises ValueError for an unknown logger, a bad option, an option of a
+    logger that the run does not name, or a package that is not installed.
     """
+    refuse_idle_options(cfg.trainer.loggers, overrides)
     nodes: dict[str, Any] = {}
     for name in cfg.trainer.loggers:
         node = logger_node(cfg, name)
@@ -26,6 +32,18 @@ def logger_nodes(cfg: DictConfig) -> dict[str, Any]:
         check_logger(checked, name)
         nodes[name] = OmegaConf.to_container(node, resolve=True)
     return nodes
+
+
+def refuse_idle_options(loggers: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse a typed option of a logger that the run does not name; those of YAML files may stay.
+
+    The value is not shown: it may be a secret.
+    """
+    for key in (each.lstrip("+").partition("=")[0] for each in overrides):
+        option = OPTION.match(key)
+        if option and option["name"] not in loggers:
+            remedy = f"'trainer.loggers=[{','.join([*loggers, option['name']])}]'"
+            raise ValueError(f"{key} has no effect without {remedy}")
 
 
 def logger_node(cfg: DictConfig, name: str) -> Any:

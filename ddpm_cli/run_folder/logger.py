@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ddpm_cli.files import append_text, load_text, save_text
+from ddpm_cli.files import append_text, load_text, save_text, user_path
 from ddpm_cli.hardware import full_memory_text, is_out_of_memory
 from ddpm_cli.rendering.tiles import Picture, save_png
 from ddpm_cli.run_folder.layout import INCIDENTS, METRICS, SAMPLES
@@ -125,10 +125,15 @@ class RunLogger:
 
 
 def run_name(folder: Path) -> str:
-    """The name of a run: its folder's, with the folder above if the name alone has no letter."""
-    folder = folder.absolute()
-    is_word = any(each.isalpha() for each in folder.name)
-    return folder.name if is_word else f"{folder.parent.name}_{folder.name}"
+    """The name of a run: its folder's, with the folder above if the name alone has no letter.
+
+    The home folder, whose name is the user's, is called `run`.
+    """
+    folder, home = folder.absolute(), user_path("~").resolve()
+    name, above = (
+        "run" if each.resolve() == home else each.name for each in (folder, folder.parent)
+    )
+    return name if any(each.isalpha() for each in name) else f"{above}_{name}"
 
 
 def cut_rows(path: Path, step: int) -> None:

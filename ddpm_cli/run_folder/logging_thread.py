@@ -12,6 +12,7 @@ from threading import Event, Thread
 from ddpm_cli.console import fact
 from ddpm_cli.run_folder.run_ids import save_run_id
 from ddpm_cli.run_folder.sink import LoggedRun, Logger, Sink
+from ddpm_cli.text import without_users
 
 MOST_WAITING = 1000  # events that wait for a logger; further events are lost
 OPEN_SECONDS = 10.0  # time that the loggers have to open before training begins
@@ -47,7 +48,7 @@ class LoggingThread:
             except Exception as error:  # of packages that promise no kind of error
                 with suppress(Exception):
                     self.close_sink(well=False)
-                reason = " ".join(str(error).split())[:300] or type(error).__name__
+                reason = " ".join(without_users(str(error)).split())[:300] or type(error).__name__
                 self.warn(f"fails: {reason}")
 
     def warn(self, fault: str) -> None:

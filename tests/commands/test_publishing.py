@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from checkpoint_files import GOLDEN, change, change_config
+from checkpoint_files import GOLDEN, change, change_config, edit
 from conftest import TINY
 from fake_hub import TOKEN, Model, serving
 from huggingface_hub import constants
@@ -141,6 +141,21 @@ def test_nothing_of_the_machine_is_published(command, trained, tmp_path):
         assert str(secret).encode() not in content
 
 
+def test_no_logger_and_no_trust_is_published(command, trained):
+    def name_services(config):
+        config.trainer.loggers = ["tensorboard", "mlflow"]
+        config.logger.mlflow = {"project": "secret", "uri": "https://me@host"}
+        config.trust = ["secret_module"]
+
+    change_config(trained, name_services)
+    assert command("export", f"ckpt={trained}", "out=mine").code == 0
+    config = Checkpoint.load(Path("mine/model.safetensors")).config
+    assert not {"logger", "resume", "trust"} & config.keys()
+    content = b"".join(path.read_bytes() for path in Path("mine").iterdir())
+    for secret in (b"me@host", b"mlflow", b"secret"):
+        assert secret not in content
+
+
 @pytest.mark.parametrize(
     ("value", "name", "public"),
     [
@@ -194,12 +209,16 @@ def test_what_goes_up_is_said_before_and_is_private(command, trained, hub):
     assert "ckpt=hf://me/digits" in Path("mine/README.md").read_text()
 
 
-def test_no_other_file_of_the_folder_goes_up(command, trained, hub):
+def test_no_other_file_of_a_folder_goes_up_and_its_card_names_the_model(command, trained, hub):
     assert command("export", f"ckpt={trained}", "out=mine").code == 0
     Path("mine/photo.png").write_bytes(b"mine")
+    Path("mine/README.md").write_text(Path("mine/README.md").read_text() + "\nMy own words.\n")
     outcome = command("export", f"ckpt={trained}", "out=mine", "push=me/digits")
     assert outcome.code == 0, outcome.err
-    assert "photo.png" not in hub.models["me/digits"].newest[1]
+    files = hub.models["me/digits"].newest[1]
+    assert "photo.png" not in files
+    assert b"ddpm-sample ckpt=hf://me/digits n=64" in files["README.md"]
+    assert b"My own words." in files["README.md"]
 
 
 def test_a_model_of_the_hub_is_read_back_and_its_commit_recorded(command, published, hub):
@@ -330,6 +349,32 @@ def test_a_folder_of_another_checkpoint_or_licence_is_not_pushed(command, traine
     assert "'mine' is an export of another checkpoint; name another folder" in outcome.err
     outcome = command(*push, f"ckpt={trained}", "licence=apache-2.0")
     assert "licence=apache-2.0 is not in 'mine/README.md': write it there" in outcome.err
+    assert hub.models == {}
+
+
+def whole(path, trained):
+    shutil.copy(trained, path)
+
+
+def with_overrides(path, trained):
+    change(path, overrides=["data.path=/home/me/photos"])
+
+
+def with_logger(path, trained):
+    change_config(path, lambda config: config.update({"logger": {"mlflow": {"uri": "me@host"}}}))
+
+
+def with_note(path, trained):
+    edit(path, note=["/home/me"])
+
+
+@pytest.mark.parametrize("spoil", [whole, with_overrides, with_logger, with_note])
+def test_a_folder_with_more_than_an_export_is_not_pushed(command, trained, hub, spoil):
+    assert command("export", f"ckpt={trained}", "out=mine").code == 0
+    spoil(Path("mine/model.safetensors"), trained)
+    outcome = command("export", f"ckpt={trained}", "out=mine", "push=me/digits")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "'mine/model.safetensors' holds more than an export: name another" in outcome.err
     assert hub.models == {}
 
 

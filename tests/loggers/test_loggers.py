@@ -13,7 +13,7 @@ from conftest import TINY
 from logger_stand_ins import FILES
 from omegaconf import OmegaConf
 
-from ddpm_cli import config, loggers
+from ddpm_cli import config, loggers, train
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import target_of
 from ddpm_cli.config.recipe import is_recipe
@@ -180,6 +180,15 @@ def test_a_logger_that_fails_is_told_once_and_tried_again(tmp_path, caplog):
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_fault_names_no_user_and_no_password(tmp_path, caplog):
+    def fail(run):
+        raise OSError("no answer of https://me:p@ss@host/a and https://you@there")
+
+    RunLogger(tmp_path).open(0, {"mine": fail}).close()
+    told = caplog.records[0].getMessage()
+    assert "fails: no answer of https://host/a and https://there; training" in told
+
+
 def test_a_service_that_hangs_is_not_waited_for(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(run_logger, "CLOSE_SECONDS", 0.01)
     monkeypatch.setattr(logging_thread, "MOST_WAITING", 2)
@@ -219,6 +228,12 @@ def test_an_id_in_a_folder_is_a_plain_one(tmp_path, text, seen):
 )
 def test_a_run_is_named_for_its_folder(folder, name):
     assert run_name(Path(folder)) == name
+
+
+@pytest.mark.parametrize(("folder", "name"), [("1", "run_1"), ("", "run"), ("cats/1", "cats_1")])
+def test_no_run_is_named_for_the_user(tmp_path, monkeypatch, folder, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run_name(tmp_path / folder) == name
 
 
 @pytest.mark.parametrize(
@@ -268,6 +283,10 @@ def test_a_yaml_file_names_every_option_of_a_logger(composed, name):
         (["trainer.loggers=[wand]"], "must be among mlflow, tensorboard, trackio, wandb, but"),
         (["trainer.loggers=wandb"], "trainer.loggers must be a list of str, but is 'wandb'"),
         (["logger=wandb"], "logger is not an option; trainer.loggers=[NAME] names loggers"),
+        (
+            ["logger.mlflow.uri='http://me:secret@there'"],
+            "logger.mlflow.uri has no effect without 'trainer.loggers=[tensorboard,mlflow]'",
+        ),
         (["logger.wandb.projekt=x"], "projekt is not an option; did you mean project?"),
         (["trainer.loggers=[tensorboard]", "logger.tensorboard.images=3"], "images must be bool"),
         (["trainer.loggers=[mine]", "+logger.mine._target_=os.system"], "trust=[MODULE]"),
@@ -286,6 +305,16 @@ def test_a_bad_logger_is_one_line_before_anything_starts(command, monkeypatch, a
     assert line in outcome.err
     assert "secret" not in outcome.err
     assert not Path("run").exists()
+
+
+def test_options_of_idle_loggers_are_refused_from_a_program_and_allowed_in_yaml(command):
+    with pytest.raises(ValueError, match=r"logger.wandb.project has no effect without 'trainer"):
+        train([*TINY, "logger.wandb.project=cats"], folder="run")
+    Path("own/experiment").mkdir(parents=True)
+    lines = "# @package _global_", "logger: {wandb: {project: cats}}"
+    Path("own/experiment/mine.yaml").write_text("\n".join(lines))
+    length = [*TINY, "trainer.steps=1", "hydra.run.dir=run"]
+    assert command("train", "--config-dir=own", "+experiment=mine", *length).code == 0
 
 
 def test_a_logger_of_ones_own_is_two_files(command, tmp_path):

@@ -11,6 +11,7 @@ from ddpm_cli.commands.export.conversion import name_parameters
 from ddpm_cli.commands.export.model_folder import (
     check_model_folder,
     files_of_model,
+    name_repository,
     write_model_folder,
 )
 from ddpm_cli.config.invocation import Invocation
@@ -97,6 +98,8 @@ def export_folder(out: Path, checkpoint: Checkpoint, options: Options) -> None:
     program = options.to == "torch_export"
     if out.exists():
         check_model_folder(out, checkpoint, licence=options.licence, program=program)
+        assert options.push is not None  # without a push no folder may be there
+        name_repository(out, options.push)
     else:
         named = {"repository": options.push, "licence": options.licence}
         write_model_folder(out, checkpoint, **named, program=program, trust=options.trust)

@@ -5,7 +5,9 @@ from pathlib import Path
 import torch
 
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
+from ddpm_cli.checkpoints.checkpoint import checked_fields
 from ddpm_cli.checkpoints.published import MODEL
+from ddpm_cli.checkpoints.safetensors_file import METADATA, header_fields, read_header
 from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_yaml
 from ddpm_cli.commands.export.program import write_program
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
@@ -62,6 +64,9 @@ def check_model_folder(
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ValueError(f"out must be new or an export, but {str(folder)!r} has no {missing[0]}")
     ours, theirs = public_checkpoint(checkpoint), Checkpoint.load(folder / MODEL, ["ema"])
+    if not is_public(theirs):
+        rule = f"{str(folder / MODEL)!r} holds more than an export"
+        raise ValueError(f"{rule}: name another folder")
     (step, ema), (old_step, old_ema) = ((each.step, each.part("ema")) for each in (ours, theirs))
     same = step == old_step and ema.keys() == old_ema.keys()
     if not (same and all(torch.equal(ema[name], old_ema[name]) for name in ema)):
@@ -70,6 +75,21 @@ def check_model_folder(
     if licence is not None and licence_yaml(licence) not in card:
         rule = f"licence={licence} is not in {str(folder / CARD)!r}"
         raise ValueError(f"{rule}: write it there, or name another folder")
+
+
+def is_public(checkpoint: Checkpoint) -> bool:
+    """Whether the file of a checkpoint, of which the EMA was read, holds no more than an export."""
+    with checkpoint.path.open("rb") as file:
+        header = read_header(file, checkpoint.path.stat().st_size)
+    fields, public = header_fields(header), checked_fields(public_checkpoint(checkpoint))
+    has_less = all(public.get(name) == fields[name] for name in fields.keys() - {"checksums"})
+    return has_less and all(name.startswith("ema.") for name in header.keys() - {METADATA})
+
+
+def name_repository(folder: Path, repository: str) -> None:
+    """Let the command of a folder's card read the model from the hub; other words stay."""
+    card = load_text(folder / CARD)
+    save_text(folder / CARD, card.replace(f"ckpt={MODEL} ", f"ckpt=hf://{repository} "))
 
 
 def files_of_model(folder: Path) -> list[Path]:

@@ -123,7 +123,7 @@ def train(
     parse_options(cfg, Options, groups=GROUPS)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    plain["logger"] = logger_nodes(cfg)
+    plain["logger"] = logger_nodes(cfg, invocation.overrides)
     if "path" in cfg.schedule:  # a checkpoint holds the betas in place of the file
         plain["schedule"] = {
             "_target_": "ddpm_cli.schedules.numbers",
