@@ -66,6 +66,15 @@ def test_a_second_ctrl_c_is_recorded_and_closes_the_loggers(command, monkeypatch
     assert (facts["state"], facts["step"]) == ("stopped", 3)
 
 
+def test_a_run_that_fails_at_its_first_pictures_has_failed(command, monkeypatch):
+    def fail(run):
+        raise ValueError("no picture")
+
+    monkeypatch.setattr("ddpm_cli.commands.train.command.write_data_pictures", fail)
+    assert command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run").code == 1
+    assert read_facts(Path("run"))["state"] == "failed"
+
+
 def test_a_hangup_that_nohup_ignores_stops_nothing(command, monkeypatch, request):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
