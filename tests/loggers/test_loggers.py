@@ -193,6 +193,19 @@ def test_a_service_that_hangs_is_not_waited_for(tmp_path, caplog, monkeypatch):
     assert told.startswith("warning: the logger slow is ")
 
 
+def test_a_full_queue_does_not_lose_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_logger, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(logging_thread, "MOST_WAITING", 2)
+    hangs, closed = threading.Event(), []
+    sink = Sink(lambda *_: hangs.wait(9), close=closed.append)
+    logger = RunLogger(tmp_path).open(0, {"slow": lambda run: sink})
+    for step in range(9):
+        logger.write_numbers(step, {"loss": 1.0})
+    threading.Timer(0.05, hangs.set).start()
+    logger.close()
+    assert closed == [True]
+
+
 def test_other_processes_log_nothing(tmp_path):
     logger = RunLogger(tmp_path, writes=False).open(0, {"mine": pytest.fail})
     logger.write_numbers(1, {"loss": 1.0})
