@@ -144,6 +144,13 @@ def test_trackio_prints_nothing(calls, tmp_path, capfd):
     assert "Trackio" not in capfd.readouterr().out
 
 
+def test_trackio_names_the_place_that_its_variable_names(calls, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "me/space")
+    caplog.set_level("INFO")
+    logged(tmp_path)
+    assert "project 'p' in me/space" in caplog.text
+
+
 def test_a_rewind_opens_a_logger_anew_at_the_step(tmp_path):
     seen = []
 
