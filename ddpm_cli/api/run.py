@@ -27,6 +27,7 @@ from ddpm_cli.files import user_path
 from ddpm_cli.parallel.launch import process_count
 from ddpm_cli.parallel.stop_request import CALLER
 from ddpm_cli.rendering.html.pictures import image_source
+from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.numbers import last_and_lowest
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
@@ -105,7 +106,9 @@ def train(
             remove_if_empty(where, kept)
         path, numbers, trust = newest_first(where)[0], last_and_lowest(where), invocation.trust
         step = Checkpoint.load(path, parts=()).step
-        return TrainingRun(where, path, step, not finished, *numbers, tuple(trust))
+        # a request during the last report comes too late, though a sweep then ends
+        stopped = not finished and read_facts(where).get("state") != "complete"
+        return TrainingRun(where, path, step, stopped, *numbers, tuple(trust))
 
 
 def command_line(

@@ -73,6 +73,6 @@ def draw_into_memory(
     generator = build_generator_of(denoiser, cfg, generation, checkpoint, **about, verbose=verbose)
     wanted, batch = options.wanted_indices, options.batch
     if batch == "auto":
-        batch = choose_batch_size(generator, len(wanted), NOWHERE)
+        batch = choose_batch_size(generator, len(wanted))
     images = draw_missing(generator, NOWHERE, wanted, batch, set(), wanted, ALONE, verbose=verbose)
     return torch.stack([images[index] for index in options.indices or wanted])

@@ -24,6 +24,7 @@ def trackio(
 ) -> Sink:
     """Open a run of a project. A resumed run goes on under its name."""
     package = local_trackio(folder)
+    remote = next(filter(None, map(os.environ.get, REMOTE)), None)
     with redirect_stdout(StringIO()):
         session = package.init(
             project,
@@ -47,7 +48,7 @@ def trackio(
         write_picture if images else ignore,
         close,
         id=session.id,
-        place=f"project {project!r} in {package.TRACKIO_DIR}",
+        place=f"project {project!r} in {remote or package.TRACKIO_DIR}",
     )
 
 

@@ -1,7 +1,9 @@
 """Ctrl-C, SIGTERM, SIGUSR1 and a closed terminal as a request to stop."""
 
 import logging
+import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +21,7 @@ from ddpm_cli.process.stop_signals import UNSAVED, NothingToSaveError, stop_sign
 
 # the event by which a program asks the run that it has called, perhaps in a thread, to stop
 CALLER: ContextVar[Event | None] = ContextVar("caller", default=None)
+LOOK_SECONDS = 0.1  # between two looks at the event of the caller
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +40,13 @@ class StopRequest(Event):
     def is_set(self) -> bool:
         """Whether a signal or the caller has asked to stop."""
         return super().is_set() or (self.caller is not None and self.caller.is_set())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for a request at most `timeout` seconds; return whether there is one."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            super().wait(min(left, LOOK_SECONDS))
+        return self.is_set()
 
     def watch(self, network: nn.Module) -> None:
         """Let a signal end the backward pass, one call that may take minutes, until `begin`.

@@ -49,7 +49,7 @@ def facts_of_run(cfg: DictConfig, source: Source, processes: int = 1) -> Facts:
         cfg.data.channels,
         len(source.classes),
         device.type,
-        processes if on_gpu else torch.get_num_threads() * processes,
+        torch.get_num_threads() * processes if device.type == "cpu" else processes,
         torch.cuda.mem_get_info(device)[1] if on_gpu else total_memory(),
         cfg.trainer.minutes,
         processes,

@@ -27,6 +27,8 @@ from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
 from ddpm_cli.training.trainer import AUTO
 
+OURS = "ddpm_cli."  # a part of the user's own refuses options that it does not name
+
 
 def train_command(checkpoint: Checkpoint) -> str:
     """The command that trains a checkpoint's run again, or the reason why there is none."""
@@ -99,7 +101,7 @@ def derived_overrides(checkpoint: Checkpoint) -> list[str]:
     for key, value in FIXED.items():  # which an older configuration may lack
         *path, name = key.split(".")
         node = reduce(lambda each, part: (each or {}).get(part), path, recipe)
-        if isinstance(node, dict):
+        if isinstance(node, dict) and str(node.get("_target_", OURS)).startswith(OURS):
             node.setdefault(name, value)
     trusted = Invocation(Path(), trust=foreign_modules(recipe)).trusted
     with composing():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from queue import Full, Queue
+from queue import Queue
 from threading import Event, Thread
 
 from ddpm_cli.console import fact
@@ -34,7 +34,7 @@ class LoggingThread:
     has_failed: bool = False
     is_ending: bool = False
     was_tried: Event = field(default_factory=Event)
-    events: Queue[Callable[[], object] | None] = field(default_factory=lambda: Queue(MOST_WAITING))
+    events: Queue[Callable[[], object] | None] = field(default_factory=Queue)
 
     def __post_init__(self) -> None:
         self.thread = Thread(target=self.work, name=f"logger {self.name}", daemon=True)
@@ -68,11 +68,11 @@ class LoggingThread:
                 fact(self.name, self.sink.place)
         return self.sink
 
-    def put(self, event: Callable[[], object] | None) -> None:
+    def put(self, event: Callable[[], object]) -> None:
         """Add an event, which is lost if too many wait."""
-        try:
-            self.events.put_nowait(event)
-        except Full:
+        if self.events.qsize() < MOST_WAITING:
+            self.events.put(event)
+        else:
             self.warn(f"is too slow: {MOST_WAITING:,} events wait for it, further ones are lost")
 
     def begin(self) -> None:
@@ -114,10 +114,13 @@ class LoggingThread:
             sink.close(well)
 
     def end(self, *, well: bool) -> None:
-        """Ask the logger to close after the events that wait. well: whether the run ended well."""
+        """Ask the logger to close after the events that wait, however many they are.
+
+        well: whether the run ended well.
+        """
         self.is_ending = True
-        self.put(partial(self.close_sink, well=well))
-        self.put(None)
+        self.events.put(partial(self.close_sink, well=well))
+        self.events.put(None)
 
     def join(self, deadline: float) -> None:
         """Wait until the logger has closed, or until a time of the monotonic clock."""

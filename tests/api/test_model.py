@@ -60,6 +60,11 @@ def test_images_are_those_of_the_command(command, trained, typed, given):
     assert images.equal(drawn_by_command(command, trained, "sampler.steps=3", *typed))
 
 
+def test_samples_in_the_current_folder_choose_no_batch(model):
+    Path("samples.json").write_text("of another program")
+    assert len(model.sample(1, batch="auto", **STEPS)) == 1
+
+
 def test_images_come_in_the_order_of_their_indices(model):
     images = model.sample(indices=[3, 0, 3], **STEPS)
     assert images.flip(0).equal(images)

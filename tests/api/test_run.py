@@ -78,6 +78,13 @@ def test_an_event_stops_a_run_in_a_thread_and_the_run_resumes_exactly(trained):
     assert have_equal_weights(run.checkpoint, trained)
 
 
+def test_an_event_during_the_report_stops_nothing(monkeypatch):
+    stop = Event()
+    monkeypatch.setattr("ddpm_cli.commands.train.finish.write_report", lambda run: stop.set())
+    run = ddpm_cli.train([*TINY, "trainer.steps=1"], stop=stop)
+    assert (run.stopped, run.step) == (False, 1)
+
+
 def test_parts_of_ones_own_train_and_draw(tmp_path, monkeypatch):
     (tmp_path / "parts_of_run.py").write_text(SCHEDULE)
     monkeypatch.syspath_prepend(tmp_path)

@@ -144,6 +144,13 @@ def test_trackio_prints_nothing(calls, tmp_path, capfd):
     assert "Trackio" not in capfd.readouterr().out
 
 
+def test_trackio_names_the_place_that_its_variable_names(calls, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "me/space")
+    caplog.set_level("INFO")
+    logged(tmp_path)
+    assert "project 'p' in me/space" in caplog.text
+
+
 def test_a_rewind_opens_a_logger_anew_at_the_step(tmp_path):
     seen = []
 
@@ -200,6 +207,19 @@ def test_a_service_that_hangs_is_not_waited_for(tmp_path, caplog, monkeypatch):
     hangs.set()
     (told,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert told.startswith("warning: the logger slow is ")
+
+
+def test_a_full_queue_does_not_lose_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_logger, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(logging_thread, "MOST_WAITING", 2)
+    hangs, closed = threading.Event(), []
+    sink = Sink(lambda *_: hangs.wait(9), close=closed.append)
+    logger = RunLogger(tmp_path).open(0, {"slow": lambda run: sink})
+    for step in range(9):
+        logger.write_numbers(step, {"loss": 1.0})
+    threading.Timer(0.05, hangs.set).start()
+    logger.close()
+    assert closed == [True]
 
 
 def test_other_processes_log_nothing(tmp_path):

@@ -1,13 +1,14 @@
 """When a request to stop takes effect."""
 
 import signal
+from threading import Event, Timer
 
 import pytest
 import torch
 from torch import nn
 
 from ddpm_cli.parallel import ALONE, ProcessGroup
-from ddpm_cli.parallel.stop_request import interrupt, stop_on_signals
+from ddpm_cli.parallel.stop_request import CALLER, interrupt, stop_on_signals
 from ddpm_cli.process.stop_signals import NothingToSaveError, stop_signals
 
 
@@ -71,3 +72,13 @@ def test_no_hook_stays_in_a_network_after_the_begin():
         assert network.weight._post_accumulate_grad_hooks
         stop.begin()
     assert not network.weight._post_accumulate_grad_hooks
+
+
+def test_the_event_of_a_caller_ends_a_wait():
+    event = Event()
+    token = CALLER.set(event)
+    with stop_on_signals(ALONE) as stop:
+        CALLER.reset(token)
+        assert not stop.wait(0)
+        Timer(0.02, event.set).start()
+        assert stop.wait(9)

@@ -8,18 +8,17 @@ import torch
 
 from ddpm_cli.console import fact
 from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.hardware import is_out_of_memory
 
 ROUNDS, GAIN = 3, 1.05  # timed estimates; a larger size must be faster by this factor
 
 
-def choose_batch_size(generator: Generator, n: int, store: ImageStore) -> int:
-    """Choose the batch size used before in this folder, else the fastest on this machine.
+def choose_batch_size(generator: Generator, n: int, before: object = None) -> int:
+    """Choose the batch size that is the fastest on this machine.
 
-    The size doubles until doubling brings no gain or the memory is full.
+    before: the size used before in the folder, which stays if it is one. The size
+    doubles until doubling brings no gain or the memory is full.
     """
-    before = store.read_provenance().get("batch")
     if isinstance(before, int) and before > 0:
         return before
     best, rate = 1, 0.0

@@ -154,7 +154,7 @@ def open_folder(
     """
     n, batch_size = len(options.wanted_indices), options.batch
     if batch_size == "auto":
-        batch_size = choose_batch_size(generator, n, store)
+        batch_size = choose_batch_size(generator, n, store.read_provenance().get("batch"))
     store.open(provenance(generator, checkpoint.source, n, batch_size))
     if group.count > 1 and (store.png or store.npz):
         mark_resumable()

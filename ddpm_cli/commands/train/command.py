@@ -83,9 +83,9 @@ def train_in_process(
             run_checks(run)
             if group.rank == 0:
                 begin_folder(run, facts)
-            run.logger.open(run.state.step, bound_loggers(cfg), sent_config(run.cfg))
-            write_data_pictures(run)
             with ending_with_report(run, facts):
+                run.logger.open(run.state.step, bound_loggers(cfg), sent_config(run.cfg))
+                write_data_pictures(run)
                 with run.writer.thread:
                     train_loop(run, stop)
                     stop.begin()  # where no step was left

@@ -72,6 +72,10 @@ def ending_with_report(run: Run, facts: RunFacts) -> Iterator[None]:
     except NothingToSaveError:  # the folder goes, in which the loggers write
         run.logger.close(well=False)
         raise
+    except KeyboardInterrupt:  # at once, by a second Ctrl-C
+        record_end(run, facts, "stopped")
+        run.logger.close(well=False)
+        raise
     except WRONG as error:
         run.logger.record_full_memory(run.state.step, error)
         run.logger.close(well=False)

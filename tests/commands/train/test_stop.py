@@ -7,6 +7,7 @@ import pytest
 from conftest import TINY
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.logger import RunLogger
 
 
@@ -49,6 +50,29 @@ def test_signals_of_schedulers_and_a_closed_terminal_stop_a_run_with_a_checkpoin
     assert outcome.code == 0
     assert f"stopping after this step ({number.name})" in outcome.out
     assert Checkpoint.load(Path("run/checkpoints/last.safetensors")).step == 3
+
+
+def test_a_second_ctrl_c_is_recorded_and_closes_the_loggers(command, monkeypatch):
+    def interrupt(*_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    closed = []
+    monkeypatch.setattr(RunLogger, "write_numbers", interrupt)
+    monkeypatch.setattr(RunLogger, "close", lambda self, *, well=True: closed.append(well))
+    assert command("train", *TINY, "trainer.log_every=3", "hydra.run.dir=run").code == 130
+    assert closed == [False]
+    facts = read_facts(Path("run"))
+    assert (facts["state"], facts["step"]) == ("stopped", 3)
+
+
+def test_a_run_that_fails_at_its_first_pictures_has_failed(command, monkeypatch):
+    def fail(run):
+        raise ValueError("no picture")
+
+    monkeypatch.setattr("ddpm_cli.commands.train.command.write_data_pictures", fail)
+    assert command("train", *TINY, "trainer.steps=2", "hydra.run.dir=run").code == 1
+    assert read_facts(Path("run"))["state"] == "failed"
 
 
 def test_a_hangup_that_nohup_ignores_stops_nothing(command, monkeypatch, request):
