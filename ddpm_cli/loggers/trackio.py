@@ -9,6 +9,7 @@ from typing import Any
 from ddpm_cli.files import user_path
 from ddpm_cli.rendering.tiles import Picture
 from ddpm_cli.run_folder.sink import LoggedRun, Sink, ignore
+from ddpm_cli.text import without_users
 
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
 REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
@@ -24,7 +25,6 @@ def trackio(
 ) -> Sink:
     """Open a run of a project. A resumed run goes on under its name."""
     package = local_trackio(folder)
-    remote = next(filter(None, map(os.environ.get, REMOTE)), None)
     with redirect_stdout(StringIO()):
         session = package.init(
             project,
@@ -48,8 +48,14 @@ def trackio(
         write_picture if images else ignore,
         close,
         id=session.id,
-        place=f"project {project!r} in {remote or package.TRACKIO_DIR}",
+        place=f"project {project!r} in {remote_place() or package.TRACKIO_DIR}",
     )
+
+
+def remote_place() -> str:
+    """The Space or server that the run goes to, without the token of its address; "" if none."""
+    place = next(filter(None, map(os.environ.get, REMOTE)), "")
+    return without_users(place).partition("?")[0]
 
 
 def local_trackio(folder: str | None) -> Any:

@@ -144,11 +144,21 @@ def test_trackio_prints_nothing(calls, tmp_path, capfd):
     assert "Trackio" not in capfd.readouterr().out
 
 
-def test_trackio_names_the_place_that_its_variable_names(calls, tmp_path, caplog, monkeypatch):
-    monkeypatch.setenv("TRACKIO_SPACE_ID", "me/space")
+@pytest.mark.parametrize(
+    ("variable", "value", "place"),
+    [
+        ("TRACKIO_SPACE_ID", "me/space", "me/space"),
+        ("TRACKIO_SERVER_URL", "https://me:secret@host/?write_token=secret", "https://host/"),
+    ],
+)
+def test_trackio_names_the_place_that_its_variable_names(
+    calls, tmp_path, caplog, monkeypatch, variable, value, place
+):
+    monkeypatch.setenv(variable, value)
     caplog.set_level("INFO")
     logged(tmp_path)
-    assert "project 'p' in me/space" in caplog.text
+    assert f"project 'p' in {place}" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_rewind_opens_a_logger_anew_at_the_step(tmp_path):
