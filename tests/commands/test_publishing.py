@@ -14,7 +14,7 @@ from fake_hub import TOKEN, Model, serving
 from huggingface_hub import constants
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.commands.export.public_checkpoint import public_checkpoint, without_paths
+from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.hub.address import HubAddress, parse_address, path_text
 from ddpm_cli.run_folder.evaluations import append_evaluations
@@ -154,23 +154,6 @@ def test_no_logger_and_no_trust_is_published(command, trained):
     content = b"".join(path.read_bytes() for path in Path("mine").iterdir())
     for secret in (b"me@host", b"mlflow", b"secret"):
         assert secret not in content
-
-
-@pytest.mark.parametrize(
-    ("value", "name", "public"),
-    [
-        ("/home/me/photos/", "path", "photos"),
-        ("~/photos/cats", "path", "cats"),
-        ("C:\\Users\\me\\cats", "path", "cats"),
-        ("https://me:key@host/a/{00..99}.tar?key=1", "path", "{00..99}.tar"),
-        ("ylecun/mnist", "name", "ylecun/mnist"),
-        ("me/photos/a.parquet", "name", "a.parquet"),
-        ("ddpm_cli.losses.l2", "_target_", "ddpm_cli.losses.l2"),
-        (["a/b", 1, None], "sources", ["b", 1, None]),
-    ],
-)
-def test_a_path_is_cut_to_its_name(value, name, public):
-    assert without_paths({name: value}) == {name: public}
 
 
 @pytest.mark.slow

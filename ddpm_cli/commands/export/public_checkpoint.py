@@ -1,17 +1,14 @@
 """A checkpoint as others may see it: the EMA alone, no path of its machine and no service."""
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.files import user_path
-from ddpm_cli.hub.address import is_repository
+from ddpm_cli.hub.public_values import without_paths
 
 NOT_PUBLISHED = ("logger", "resume", "trust", "trainer.loggers")  # of the user, not of the model
-SEPARATOR = re.compile(r"[/\\]+")
 
 
 def public_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
@@ -39,19 +36,3 @@ def public_options(options: Any, prefix: str = "") -> Any:
         for name, each in options.items()
         if f"{prefix}{name}" not in NOT_PUBLISHED
     }
-
-
-def without_paths(value: Any, name: str = "") -> Any:
-    """A value of a configuration, in which each path is cut to its last name.
-
-    name: the option of the value. A data set's OWNER/NAME on the hub is no path.
-    """
-    if isinstance(value, dict):
-        return {key: without_paths(each, str(key)) for key, each in value.items()}
-    if isinstance(value, list):
-        return [without_paths(each, name) for each in value]
-    if not isinstance(value, str) or not SEPARATOR.search(value):
-        return value
-    if name == "name" and is_repository(value) and not user_path(value).exists():
-        return value
-    return SEPARATOR.split(value.partition("?")[0].rstrip("/\\"))[-1]
