@@ -208,7 +208,7 @@ def test_a_folder_of_images_trains(command, photographs):
 
 
 def test_a_hub_data_set_without_network_fails_at_once_in_one_line(command, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.data.sources.hub.is_online", lambda: False)
+    monkeypatch.setattr("ddpm_cli.hub.connection.is_online", lambda: False)
     err = command("train", "data=flowers", "model.network.dim=8").err
     assert err.startswith(
         "error: data: cannot load the data set 'huggan/flowers-102-categories': "

@@ -10,7 +10,6 @@ from typing import TypeAlias
 import datasets
 from datasets import ClassLabel, Dataset, Image, IterableDataset, Value
 from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError
 
 from ddpm_cli.data.sources.cells import CellFiles
 from ddpm_cli.data.sources.labels import Rules
@@ -23,7 +22,7 @@ from ddpm_cli.data.sources.source import (
     stream_source,
 )
 from ddpm_cli.files import user_path
-from ddpm_cli.hub.connection import is_online
+from ddpm_cli.hub.connection import TOKEN, hub_failure, is_usable, offline_text
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 LABELS = ("string", "large_string", *INTEGERS)
@@ -101,28 +100,32 @@ def load_local(kind: str, path: Path, load: Load) -> Table:
 
 def load_from_hub(name: str, split: str, load: Load) -> Table:
     """Load a data set of the hub, or its earlier download; fail at once without a network."""
-    reachable = Path(name).exists() or is_online()
     offline = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not reachable or any(offline)
+    usable = Path(name).exists() or (not any(offline) and is_usable())
+    absence = f"{offline_reason()}, and no earlier download is in the cache"
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not usable or any(offline)
     try:
         return load(name, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = f"{constants.ENDPOINT} cannot be reached, and no earlier download is in the cache"
-        reason = hub_error_text(error) if reachable else reason
+        reason = load_failure(error) if usable else absence
         raise ValueError(f"cannot load the data set {name!r}: {reason}") from error
     finally:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = offline
 
 
-def hub_error_text(error: Exception) -> str:
+def offline_reason() -> str:
+    """The reason why no data set of the hub is asked for; `datasets` has a variable of its own."""
+    only_datasets = datasets.config.HF_HUB_OFFLINE and not constants.HF_HUB_OFFLINE
+    return "HF_DATASETS_OFFLINE forbids it" if only_datasets else offline_text()
+
+
+def load_failure(error: Exception) -> str:
     """An error of the hub in one line, with the remedy for a data set that needs a token.
 
-    The hub answers a request without a token as if a private data set did not exist.
+    `datasets` tells of a missing data set without the hub's status.
     """
     missing = isinstance(error, datasets.exceptions.DatasetNotFoundError)
-    denied = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
-    remedy = "; if it is gated or private, set HF_TOKEN or run `hf auth login`"
-    return " ".join(str(error).split()) + (remedy if missing or denied else "")
+    return hub_failure(error) + (f"; if it is gated or private, {TOKEN}" if missing else "")
 
 
 def table_source(

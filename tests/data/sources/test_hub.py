@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -191,19 +192,34 @@ def refused(status, told):
             datasets.exceptions.DatasetNotFoundError("'a/b' is a gated dataset."),
             f"'a/b' is a gated dataset.{LOCKED}",
         ),
-        (refused(403, "403 Client Error.\n\nForbidden"), f"403 Client Error. Forbidden{LOCKED}"),
-        (refused(500, "500 Server Error."), "500 Server Error."),
+        (
+            refused(403, "403 Client Error.\n\nForbidden"),
+            "(403): set HF_TOKEN or run `hf auth login`, with a token that may do so",
+        ),
+        (refused(500, "500 Server\n\nError."), ": 500 Server Error."),
     ],
 )
 def test_an_error_of_the_hub_is_one_line_that_says_what_opens_a_locked_data_set(
     monkeypatch, error, told
 ):
-    monkeypatch.setattr("ddpm_cli.data.sources.hub.is_online", lambda: True)
+    monkeypatch.setattr("ddpm_cli.hub.connection.is_online", lambda: True)
     monkeypatch.setattr("datasets.load_dataset", refusing(error))
     with pytest.raises(ValueError, match="cannot load the data set") as caught:
         hub(name="a/b")
     assert str(caught.value).endswith(told)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "config"),
+    [("HF_HUB_OFFLINE", constants), ("HF_DATASETS_OFFLINE", datasets.config)],
+)
+def test_a_user_who_forbids_it_asks_no_hub(monkeypatch, variable, config):
+    monkeypatch.setattr("ddpm_cli.hub.connection.is_online", lambda: pytest.fail("asked"))
+    monkeypatch.setattr("datasets.load_dataset", refusing(ConnectionError("offline")))
+    monkeypatch.setattr(config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=f"{variable} forbids it, and no earlier download is in"):
+        hub(name="a/b")
 
 
 def replaced(path, levels):
