@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.auto import NODES, chosen_options, fill_unless_chosen
-from ddpm_cli.config.build import CONFIG_DIR, GROUPS
+from ddpm_cli.config.build import GROUPS
+from ddpm_cli.config.composition import choices, compose_present, composing, yaml_sources
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import text_value, yaml_text
 
@@ -22,31 +19,6 @@ SPECIAL, ESCAPED = re.compile(r"[\\()\[\]{}:=, ]"), r"\\\g<0>"  # names, which h
 ABSENT: Any = object()
 READ_FIRST = ("experiment", "data", "model", "schedule", "loss", "train_times", "trainer")
 NOT_THE_RECIPE: Plain = {"resume": None, "trust": [], "auto": True}  # never taken from a file
-
-
-@contextmanager
-def composing() -> Iterator[None]:
-    """Initialize Hydra with the YAML files if no command has done so, as in a launched process."""
-    if GlobalHydra.instance().is_initialized():
-        yield
-        return
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        yield
-
-
-def choices(group: str) -> list[str]:
-    """The names of a group's YAML files: ours and those in the user's folder."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    return hydra.config_loader.get_group_options(group)
-
-
-def own_config_dir() -> str | None:
-    """The user's own folder of YAML files, if Hydra composes from one."""
-    hydra = GlobalHydra.instance().hydra
-    sources = hydra.config_loader.get_sources() if hydra else ()
-    own = [each.path for each in sources if each.provider == "command-line"]
-    return str(Path(own[0].removeprefix("file://")).absolute()) if own else None
 
 
 def recipe_of(config: Plain) -> Plain:
@@ -74,17 +46,14 @@ def overrides_for(wanted: Plain) -> list[str]:
 
 def compose_train(said: list[str]) -> Plain:
     """The configuration that `ddpm-train` composes from these overrides, as plain values."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    return compose_from(
-        tuple(source.path for source in hydra.config_loader.get_sources()), tuple(said)
-    )
+    with composing():
+        return compose_from(yaml_sources(), tuple(said))
 
 
 @cache
 def compose_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
     """Compose a configuration; a cache by the folders of YAML files serves a sweep's equal jobs."""
-    composed = compose("train", list(said))
+    composed = compose_present("train", said)
     fill_unless_chosen(composed)
     cfg: Any = OmegaConf.to_container(composed, resolve=True)
     return cfg

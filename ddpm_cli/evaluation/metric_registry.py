@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from ddpm_cli.config.composition import choices
 from ddpm_cli.config.other_names import meant_value
-from ddpm_cli.config.overrides import choices
 from ddpm_cli.evaluation.feature_cache import FeatureKey
 from ddpm_cli.metrics import (
     Copies,

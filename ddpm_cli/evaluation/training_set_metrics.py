@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.config.overrides import choices
+from ddpm_cli.config.composition import choices
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.image_sets import ImageSet

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.build import bind, target_of
-from ddpm_cli.config.overrides import choices
+from ddpm_cli.config.composition import choices, compose_present
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.loggers.mlflow import check_uri, mlflow
 from ddpm_cli.run_folder.sink import Logger
@@ -54,7 +53,7 @@ def logger_node(cfg: DictConfig, name: str) -> Any:
     if name not in files:
         known = ", ".join(dict.fromkeys([*files, *map(str, cfg.logger)]))
         raise ValueError(f"trainer.loggers must be among {known}, but {name!r} is not")
-    file = compose("train", [f"+logger@logger.{name}={name}"]).logger[name]
+    file = compose_present("train", [f"+logger@logger.{name}={name}"]).logger[name]
     OmegaConf.set_struct(file, False)
     return OmegaConf.merge(file, given)
 

@@ -10,15 +10,9 @@ from omegaconf import OmegaConf
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.auto import FIXED, is_digits
 from ddpm_cli.config.build import foreign_modules
+from ddpm_cli.config.composition import composing, own_config_dir
 from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
-from ddpm_cli.config.overrides import (
-    chosen_overrides,
-    composing,
-    in_reading_order,
-    overrides_for,
-    own_config_dir,
-    recipe_of,
-)
+from ddpm_cli.config.overrides import chosen_overrides, in_reading_order, overrides_for, recipe_of
 from ddpm_cli.config.recipe import OF_LOGGERS, is_recipe
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.pace.cadences import Cadences

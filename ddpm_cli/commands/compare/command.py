@@ -26,9 +26,9 @@ from ddpm_cli.commands.compare.tradeoff import (
 )
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
+from ddpm_cli.config.composition import choices
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.other_names import meant_value
-from ddpm_cli.config.overrides import choices
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation.protocol import Protocol

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
-from hydra import compose
 from omegaconf import OmegaConf
 from torch import nn
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
+from ddpm_cli.config.composition import compose_present
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.generation.build import load_guide
@@ -59,7 +59,7 @@ def build_settings(
     check_label(generation.label, denoiser, classes)
     guide = load_guide(generation, denoiser, shape, classes, options.device, options.trust)
     for name in options.samplers:
-        cfg = compose("sample", [f"sampler={name}"])
+        cfg = compose_present("sample", [f"sampler={name}"])
         OmegaConf.set_struct(cfg, False)
         cfg.trust = options.trust
         for steps in options.steps:
