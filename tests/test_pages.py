@@ -10,7 +10,7 @@ from conftest import TINY
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from ddpm_cli.cli.outcome import plug_in
+from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.config.build import GROUPS
 from ddpm_cli.config.schema import check_groups
 

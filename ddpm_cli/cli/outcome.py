@@ -5,25 +5,23 @@ A training run that is stopped and saves its checkpoint ends with 0.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import reduce
+from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from ddpm_cli.cli.arguments import parse_arguments
 from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.input_checks import check_inputs
+from ddpm_cli.cli.invocations import read_invocation
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
+from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
 from ddpm_cli.cli.pinning import pin_checkpoints
+from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
@@ -36,14 +34,6 @@ from ddpm_cli.sweeps import BEGUN, read_sweep, resume_command
 Job: TypeAlias = Callable[[DictConfig, Invocation], object]
 LAUNCHERS = ("joblib.", "submitit.")
 LOST = "the launcher lost a process, which was killed; jobs beside it may have ended too"
-FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
-EXTRAS = {  # plugins of Hydra, which are extras of the package with configurations of our own
-    "hydra/launcher=joblib": "joblib",
-    "hydra/launcher=submitit_local": "submitit",
-    "hydra/launcher=submitit_slurm": "submitit",
-    "hydra/sweeper=optuna": "optuna",
-    "hydra/sweeper/sampler=tpe": "optuna",
-}
 
 
 @outliving_readers()
@@ -118,75 +108,6 @@ def expand_arguments(config: str) -> None:
         sys.argv[1:] = with_recipe(sys.argv[1:])
     plug_in(sys.argv)
     register_callback()
-
-
-def plug_in(arguments: Sequence[str]) -> None:
-    """Replace the plugins' own configurations by our files of the same names.
-
-    Raises ValueError for an argument whose plugin is not installed.
-    """
-    Plugins.instance()  # imports all installed plugins
-    for choice, extra in EXTRAS.items():
-        *groups, name = choice.replace("=", "/").split("/")
-        there = reduce(lambda node, group: node.get(group, {}), groups, ConfigStore.instance().repo)
-        there.pop(f"{name}.yaml", None)  # Hydra would take it for the schema of our file
-        kind = "sweeper" if extra == "optuna" else "launcher"
-        plugin = f"hydra_plugins.hydra_{extra}_{kind}"
-        if choice in arguments and not (find_spec("hydra_plugins") and find_spec(plugin)):
-            raise ValueError(
-                f"{choice} needs a plugin that is not installed: pip install 'ddpm-cli[{extra}]'"
-            )
-
-
-def named_folders(arguments: Sequence[str]) -> list[Path]:
-    """The folders that the user has made and named for what the command writes."""
-    names = [each.partition("=")[2].strip("'\"") for each in arguments if each.startswith(FOLDERS)]
-    return [path for name in names if os.path.isdir(path := user_path(name).absolute())]
-
-
-def remove_if_empty(folder: Path, kept: Sequence[Path]) -> None:
-    """Remove an empty folder, and under outputs/ the folder of its day and outputs/ itself."""
-    here = Path.cwd()
-    if folder.absolute() in (here, *here.parents, *kept):
-        return
-    with suppress(OSError):
-        folder.rmdir()
-        if folder.parent.parent.name == "outputs":
-            folder.parent.rmdir()
-            folder.parent.parent.rmdir()
-
-
-def read_invocation(cfg: DictConfig) -> Invocation:
-    """Read how the command was called, and allow imports of its trusted modules from this folder.
-
-    The working directory is the caller's, also with hydra.job.chdir: paths are typed from there.
-    Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
-    """
-    hydra_cfg = HydraConfig.get()
-    os.chdir(hydra_cfg.runtime.cwd)
-    invocation = invocation_of(cfg, hydra_cfg, Path(hydra_cfg.runtime.output_dir))
-    if cfg.get("trust"):
-        sys.path.insert(0, os.getcwd())
-    return invocation
-
-
-def invocation_of(cfg: DictConfig, hydra_cfg: Any, folder: Path) -> Invocation:
-    """The invocation that composed a configuration; Hydra's own configuration tells how.
-
-    Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
-    """
-    typed, trust = list(hydra_cfg.overrides.task), cfg.get("trust")
-    if trust and not any(each.startswith("trust=") for each in typed):
-        raise ValueError("trust can be given on the command line only")
-    sources = hydra_cfg.runtime.config_sources
-    own = [str(Path(each.path).absolute()) for each in sources if each.provider == "command-line"]
-    return Invocation(
-        folder=folder,
-        folder_is_named=any(each.startswith(FOLDERS) for each in hydra_cfg.overrides.hydra),
-        overrides=typed,
-        config_dir=next(iter(own), None),
-        trust=[] if isinstance(trust, bool) else list(trust or ()),
-    )
 
 
 def report_sweep(folder: Path) -> bool:

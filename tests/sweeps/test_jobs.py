@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from omegaconf import OmegaConf
 
-from ddpm_cli.cli.outcome import plug_in
+from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.sweeps import (
     Job,
     Sweep,
@@ -369,7 +369,7 @@ def test_a_flag_is_never_an_override(tmp_path):
     "choice", ["hydra/sweeper=optuna", "hydra/launcher=joblib", "hydra/launcher=submitit_slurm"]
 )
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra(monkeypatch, choice):
-    monkeypatch.setattr("ddpm_cli.cli.outcome.find_spec", lambda name: None)
+    monkeypatch.setattr("ddpm_cli.cli.plugins.find_spec", lambda name: None)
     extra = choice.partition("=")[2].partition("_")[0]
     with pytest.raises(
         ValueError,
