@@ -1,4 +1,4 @@
-"""What is known of a configuration before torch is imported: missing values and missing paths."""
+"""What is known of a configuration before torch is imported: missing values and paths, types."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoint_paths import existing_file
-from ddpm_cli.config.schema import is_utf8
+from ddpm_cli.cli.declared_options import declared_options
+from ddpm_cli.config.build import GROUP_OPTIONS, PACKAGE, TARGET_PREFIXES, Options
+from ddpm_cli.config.schema import check_values, is_utf8
 from ddpm_cli.config.yaml_options import command_groups, command_options, own_options
 from ddpm_cli.files import user_path
 
@@ -30,11 +32,13 @@ SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
     "ddpm_cli.data.arrays": ("an .npy, .npz or IDX file", Path.is_file),
 }
 PATTERN = ("*", "?", "{")  # of archives
+MODULES = {"eval": "evaluate"}  # the module of a command that is of another name
+OF_IMAGES = "ddpm_cli.generation.options.GenerationOptions"
 MOST_NAMES = 10_000  # in a folder that is searched for the name that is meant
 
 
 def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
-    """Refuse options that must be given and are not, and paths at which there is nothing.
+    """Refuse options that must be given and are not, paths to nothing, and values of other types.
 
     config: the YAML file of the command. choices: the choice of each group.
     """
@@ -53,6 +57,29 @@ def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]
     for name, text, (kind, is_there) in named_paths(config, cfg):
         if not text or not is_there(user_path(text)):
             raise ValueError(f"{name} must be {kind}, but {path_fault(text)}")
+    check_types(config, cfg)
+
+
+def check_types(config: str, cfg: DictConfig) -> None:
+    """Refuse values of other types than the parts of this package declare.
+
+    The command itself checks all parts, their names included, once it is imported.
+    """
+    for key in TARGET_PREFIXES:
+        node = OmegaConf.select(cfg, key, throw_on_missing=False)
+        target = node.get("_target_") if isinstance(node, DictConfig) else None
+        if isinstance(target, str):
+            shared = declared_options(GROUP_OPTIONS[key]) if key in GROUP_OPTIONS else {}
+            check_declared(node, f"{key}.", {**declared_options(target), **shared})
+    module = f"{PACKAGE.name}.commands.{MODULES.get(config, config)}"
+    own = [declared_options(f"{place}.Options") for place in (module, f"{module}.command")]
+    check_declared(cfg, "", {**own[0], **own[1], **declared_options(OF_IMAGES)})
+
+
+def check_declared(node: DictConfig, prefix: str, declared: Options) -> None:
+    """Refuse values of a node that are not of the types declared."""
+    there = {name: each for name, each in declared.items() if name in node}
+    check_values(node, prefix, there, [str(name) for name in node])
 
 
 def named_paths(config: str, cfg: DictConfig) -> Iterator[tuple[str, str, Kind]]:

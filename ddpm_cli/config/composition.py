@@ -24,7 +24,7 @@ from omegaconf import DictConfig, open_dict
 
 from ddpm_cli.config.build import CONFIG_DIR
 
-STATE = RLock()  # of Hydra's state
+HYDRA_LOCK = RLock()
 PLUGINS = (ConfigStore, Plugins, SourcesRegistry)  # what a process finds out once
 
 
@@ -34,12 +34,12 @@ def own_hydra(name: str, config_dir: Path | None = None) -> Iterator[None]:
 
     What Hydra was before, as in a user's own application, returns at the end.
     """
-    with STATE:
+    with HYDRA_LOCK:
         before = begin_hydra(name, config_dir)
     try:
         yield
     finally:
-        with STATE:
+        with HYDRA_LOCK:
             Singleton._instances = before
 
 
@@ -47,7 +47,7 @@ def compose_options(
     name: str, overrides: list[str], config_dir: Path | None = None
 ) -> tuple[DictConfig, DictConfig]:
     """The configuration of the command `name`, and Hydra's own. Raises Hydra's errors."""
-    with STATE:
+    with HYDRA_LOCK:
         before = begin_hydra(name, config_dir)
         try:
             whole = compose(name, overrides, return_hydra_config=True)
@@ -62,7 +62,7 @@ def compose_options(
 @contextmanager
 def composing() -> Iterator[None]:
     """Initialize Hydra with the YAML files if no command has done so, as in a launched process."""
-    with STATE:
+    with HYDRA_LOCK:
         if GlobalHydra.instance().is_initialized():
             yield
             return
@@ -72,25 +72,25 @@ def composing() -> Iterator[None]:
 
 def compose_present(name: str, overrides: Sequence[str]) -> DictConfig:
     """The configuration of the command `name` from the YAML files of Hydra's present state."""
-    with STATE:
+    with HYDRA_LOCK:
         return compose(name, list(overrides))
 
 
 def choices(group: str) -> list[str]:
     """The names of a group's YAML files: ours and those in the user's folder."""
-    with STATE:
+    with HYDRA_LOCK:
         return config_loader().get_group_options(group)
 
 
 def yaml_sources() -> tuple[str, ...]:
     """The addresses of the YAML files that Hydra composes from."""
-    with STATE:
+    with HYDRA_LOCK:
         return tuple(source.path for source in config_loader().get_sources())
 
 
 def own_config_dir() -> str | None:
     """The user's own folder of YAML files, if Hydra composes from one."""
-    with STATE:
+    with HYDRA_LOCK:
         sources = config_loader().get_sources() if GlobalHydra.instance().hydra else ()
     own = [each.path for each in sources if each.provider == "command-line"]
     return str(Path(own[0].removeprefix("file://")).absolute()) if own else None

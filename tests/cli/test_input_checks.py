@@ -49,19 +49,37 @@ def test_what_is_missing_is_told(command, name, arguments, told):
 PROBE = """
 import sys
 from ddpm_cli.cli import train
-for arguments in ["resume=x"], ["recipe=x"], ["data=folder"], ["data=folder", "data.path=x"]:
-    sys.argv[1:] = arguments
+for line in sys.stdin.read().splitlines():
+    sys.argv[1:] = line.split()
     try:
         train()
     except SystemExit as end:
-        assert end.code == 1, arguments
-assert "torch" not in sys.modules, "torch was imported"
+        assert end.code == 1, line
+    assert "torch" not in sys.modules, line
 """
+BEFORE_TORCH = """\
+resume=x
+recipe=x
+data=folder
+data=folder data.path=x
+schedule.steps=abc
+data.size=abc
+trainer.batch_size=abc
+trainer.precision=fp8
+model.network.dim=wide
+loss=huber loss.delta=x
+seed=abc"""
 
 
-def test_what_is_missing_is_told_before_torch_is_imported(tmp_path):
-    outcome = subprocess.run([sys.executable, "-c", PROBE], cwd=tmp_path, check=False)
-    assert outcome.returncode == 0
+def test_what_is_missing_or_of_another_type_is_told_before_torch_is_imported(tmp_path):
+    outcome = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        **{"input": BEFORE_TORCH, "text": True, "capture_output": True, "cwd": tmp_path},
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert "error: schedule.steps must be int, but is 'abc'" in outcome.stderr
+    assert outcome.stderr.count("error: ") == len(BEFORE_TORCH.splitlines())
 
 
 @pytest.mark.parametrize("path", ["hf://owner/name", "shards/{000..012}.tar", "*.tar"])
