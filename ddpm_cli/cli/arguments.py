@@ -42,6 +42,11 @@ def parse_arguments(config: str, arguments: Sequence[str]) -> list[str]:
     return [*overrides, *bare_paths(config, words, bare), *flags]
 
 
+def shows_options(arguments: Sequence[str]) -> bool:
+    """Whether a flag asks to print the options in place of the command."""
+    return any(each.partition("=")[0] in ("--cfg", "-c") for each in arguments)
+
+
 def split_flags(config: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The arguments that are no flags, and the flags with their values."""
     words, flags = list[str](), list[str]()

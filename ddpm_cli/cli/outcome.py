@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ddpm_cli.cli.arguments import parse_arguments
+from ddpm_cli.cli.arguments import parse_arguments, shows_options
 from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.invocations import read_invocation
@@ -25,7 +25,7 @@ from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.typed_length import clear_untyped_lengths
+from ddpm_cli.config.typed_length import clear_untyped_lengths, untyped_lengths
 from ddpm_cli.console import logging_to, outliving_readers, printable
 from ddpm_cli.files import user_path
 from ddpm_cli.process.stop_signals import ending_in_order
@@ -106,6 +106,8 @@ def expand_arguments(config: str) -> None:
             sys.argv[place] = f"--config-dir={user_path(each.partition('=')[2])}"
     if config == "train":
         sys.argv[1:] = with_recipe(sys.argv[1:])
+        if shows_options(sys.argv):  # and no run follows, which would clear them
+            sys.argv[1:1] = [f"++{key}=null" for key in untyped_lengths(sys.argv)]
     plug_in(sys.argv)
     register_callback()
 

@@ -14,13 +14,16 @@ def has_typed_length(overrides: Sequence[str]) -> bool:
     return any(name in LENGTHS and value.lower() not in ("null", "none") for name, value in pairs)
 
 
+def untyped_lengths(overrides: Sequence[str]) -> list[str]:
+    """The lengths in YAML files that give way to the length of an override."""
+    typed = {each.lstrip("+").partition("=")[0] for each in overrides}
+    return [key for key in BEFORE_STEPS if has_typed_length(overrides) and key not in typed]
+
+
 def clear_untyped_lengths(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Set epochs and minutes that come from YAML files to null if an override gives a length."""
     trainer = cfg.get("trainer")
-    if not (isinstance(trainer, DictConfig) and has_typed_length(overrides)):
-        return
-    typed = {each.lstrip("+").partition("=")[0] for each in overrides}
-    for key in BEFORE_STEPS:
+    for key in untyped_lengths(overrides):
         name = key.removeprefix("trainer.")
-        if key not in typed and name in trainer:
+        if isinstance(trainer, DictConfig) and name in trainer:
             trainer[name] = None

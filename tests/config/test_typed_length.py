@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import TINY
 
 from ddpm_cli.checkpoints import Checkpoint
@@ -42,3 +43,9 @@ def test_a_run_an_experiment_and_its_recipe_train_the_typed_steps(command):
     assert command("train", *where, "trainer.steps=3").code == 0
     again = Checkpoint.load(Path("again/checkpoints/last.safetensors"))
     assert (again.step, again.config.trainer.minutes) == (3, None)
+
+
+@pytest.mark.parametrize("flag", [["--cfg", "job"], ["--cfg=job"], ["-c", "job"]])
+def test_the_printed_options_are_those_that_the_run_takes(command, flag):
+    printed = yaml.safe_load(command("train", DIGITS, "trainer.steps=40", *flag).out)
+    assert [printed["trainer"][name] for name in ("steps", "epochs", "minutes")] == [40, None, None]
