@@ -10,7 +10,7 @@ from ddpm_cli.checkpoints import Checkpoint, checkpoint_path
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to
-from ddpm_cli.reports.reproduce import train_command
+from ddpm_cli.reports.reproduce import length_text, recipe_in_steps, train_command
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,12 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
         f"step        {checkpoint.step:,} of {checkpoint.steps:,}, "
         f"learning rate times {checkpoint.lr_scale:g}"
     )
+    yield from [f"length      {text}" for text in [length_text(checkpoint)] if text]
     yield f"parameters  {parameters:,}"
     yield f"images      {shape} (channels, height, width), fingerprint {checkpoint.fingerprint}"
     yield from [f"randomness  {checkpoint.noise_text}"] * bool(checkpoint.noise_text)
     yield f"classes     {', '.join(checkpoint.classes) or 'none'}"
     yield from (f"{name:<11} {value}" for name, value in checkpoint.environment.items())
-    recipe = OmegaConf.to_yaml(checkpoint.config).splitlines()
+    recipe = OmegaConf.to_yaml(recipe_in_steps(checkpoint)).splitlines()
     yield from ["", "recipe", *(f"  {line}" for line in recipe)]
     yield from ["", "the command that trains it again", f"  {train_command(checkpoint)}"]

@@ -1,11 +1,12 @@
 """The commands that train a checkpoint's run again, resume the run, and sample from it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.auto import FIXED, is_digits
@@ -15,6 +16,7 @@ from ddpm_cli.config.invocation import ONE_COMMAND, Invocation
 from ddpm_cli.config.overrides import chosen_overrides, in_reading_order, overrides_for, recipe_of
 from ddpm_cli.config.recipe import OF_LOGGERS, is_recipe
 from ddpm_cli.config.rules import data_rules
+from ddpm_cli.config.typed_length import BEFORE_STEPS
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
@@ -109,6 +111,23 @@ def length_in_steps(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
         name: None for name in ("minutes", "epochs", "stop_at") if name in trainer
     }
     return {**trainer, **paced, **absent, "steps": steps}
+
+
+def length_text(checkpoint: Checkpoint) -> str:
+    """The length of a run whose minutes or epochs have set its steps, or ''."""
+    config = checkpoint.config
+    set_by = {key: OmegaConf.select(config, key, default=None) for key in BEFORE_STEPS}
+    texts = [f"set by {key}={value}" for key, value in set_by.items() if value is not None]
+    return f"{checkpoint.steps:,} steps ({texts[0]})" if texts else ""
+
+
+def recipe_in_steps(checkpoint: Checkpoint) -> DictConfig:
+    """The configuration of a run, with the length in steps where minutes or epochs have set it."""
+    config: Any = OmegaConf.to_container(checkpoint.config)
+    if length_text(checkpoint):
+        with suppress(LookupError, TypeError, ArithmeticError):  # of no recipe
+            config["trainer"] = length_in_steps(config["trainer"], checkpoint.steps)
+    return OmegaConf.create(config)
 
 
 def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, str]:

@@ -49,6 +49,17 @@ def test_a_checkpoint_of_other_noise_says_so(trained):
     assert Checkpoint.load(trained).step_text == "step 4"
 
 
+@pytest.mark.parametrize("length", ["minutes", "epochs"])
+def test_a_run_by_time_shows_its_steps_and_what_has_set_them(trained, length):
+    checkpoint = Checkpoint.load(trained)
+    checkpoint.config.trainer.update({"steps": 800, length: 2, "log_every": 400})
+    lines = list(checkpoint_lines(checkpoint))
+    assert f"length      4 steps (set by trainer.{length}=2)" in lines
+    trainer = OmegaConf.create("\n".join(lines[lines.index("recipe") + 1 : -3])).trainer
+    every = 2 if length == "minutes" else 400  # minutes shorten what the user says
+    assert (trainer.steps, trainer[length], trainer.log_every) == (4, None, every)
+
+
 UNUSUAL = [
     *TINY,
     *(
