@@ -81,6 +81,7 @@ def set_up_run(
     chooses = group.rank == 0 and checkpoint is None and auto_options(cfg)
     with shared_recipe(invocation.sweep if chooses else None) as shared:
         recipe = choose_recipe(cfg, invocation, checkpoint, group, source, shared)
+        check_launch(cfg, group)  # by what was chosen, or taken from a checkpoint or a sweep
         run = build_run(cfg, invocation, checkpoint, group, features, source, recipe)
         if checkpoint:
             restore_run(run, checkpoint)

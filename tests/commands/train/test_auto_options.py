@@ -11,8 +11,11 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.train import length
+from ddpm_cli.commands.train.setup import set_up_run
 from ddpm_cli.config.auto import FIXED, auto_options
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.pace.costs import Costs
+from ddpm_cli.parallel import ProcessGroup
 
 LAST = "run/checkpoints/last.safetensors"
 COSTS = Costs(step=1e-3, validation=1e-4, grid=1e-3, save=1e-4)
@@ -67,6 +70,17 @@ def test_the_printed_command_holds_no_auto_and_is_the_one_that_info_prints(comma
     assert json.loads(Path("run/run.json").read_text())["command"] == printed
     assert command("info", f"ckpt={LAST}").out.splitlines()[-1].strip() == printed
     assert is_same(composed("train", *shlex.split(printed)[1:]), config())
+
+
+def test_a_batch_of_a_checkpoint_that_is_too_small_for_the_processes_is_refused(
+    trained, composed, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(ProcessGroup, "all_gather", lambda _, thing: [thing])
+    monkeypatch.setattr(ProcessGroup, "broadcast", lambda _, thing: thing)
+    cfg = composed("train", *DATA, "trainer=ddp", f"resume={trained}")
+    cfg.trainer.batch_size = "auto"
+    with pytest.raises(ValueError, match="must be at least 32, the processes there are, but is 16"):
+        set_up_run(cfg, Invocation(tmp_path / "new"), ProcessGroup(count=32, here=32), {})
 
 
 def test_a_given_value_wins(command):
