@@ -1,9 +1,11 @@
 """Trackio: a database on this machine, or the Space or server that its variables name."""
 
 import os
-from contextlib import redirect_stdout
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
-from io import StringIO
 from typing import Any
 
 from ddpm_cli.files import user_path
@@ -12,6 +14,7 @@ from ddpm_cli.run_folder.sink import LoggedRun, Sink, ignore
 from ddpm_cli.text import without_users
 
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+SILENT = ContextVar("SILENT", default=False)  # of a thread
 REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 
@@ -25,7 +28,7 @@ def trackio(
 ) -> Sink:
     """Open a run of a project. A resumed run goes on under its name."""
     package = local_trackio(folder)
-    with redirect_stdout(StringIO()):
+    with silence():
         session = package.init(
             project,
             name or run.name,
@@ -40,7 +43,7 @@ def trackio(
         session.log({tag: package.Image(picture.transpose(1, 2, 0))}, step=step)
 
     def close(well: bool) -> None:
-        with redirect_stdout(StringIO()):
+        with silence():
             session.finish()
 
     return Sink(
@@ -50,6 +53,25 @@ def trackio(
         id=session.id,
         place=f"project {project!r} in {remote_place() or package.TRACKIO_DIR}",
     )
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Let the package print nothing in this thread; other threads and modules print as before."""
+    for name, module in sys.modules.copy().items():
+        if name.partition(".")[0] == "trackio":
+            vars(module).setdefault("print", print_unless_silent)
+    token = SILENT.set(True)
+    try:
+        yield
+    finally:
+        SILENT.reset(token)
+
+
+def print_unless_silent(*values: object, **options: Any) -> None:
+    """Print as the package would, if its thread may print."""
+    if not SILENT.get():
+        print(*values, **options)
 
 
 def remote_place() -> str:

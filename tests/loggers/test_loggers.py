@@ -142,6 +142,18 @@ def test_wandb_without_a_key_is_offline(calls, tmp_path, key, mode):
 def test_trackio_prints_nothing(calls, tmp_path, capfd):
     logged(tmp_path)
     assert "Trackio" not in capfd.readouterr().out
+    importlib.import_module("trackio").init("p", "another of the user's own")
+    assert "Trackio" in capfd.readouterr().out
+
+
+def test_trackio_leaves_other_threads_their_standard_output(calls, tmp_path, monkeypatch):
+    package, outputs = importlib.import_module("trackio"), []
+    begin = package.init
+    monkeypatch.setattr(
+        package, "init", lambda *args, **more: outputs.append(sys.stdout) or begin(*args, **more)
+    )
+    logged(tmp_path)
+    assert outputs == [sys.stdout]
 
 
 @pytest.mark.parametrize(
