@@ -133,8 +133,10 @@ def read_header(file: BufferedIOBase, size: int) -> dict[str, Any]:
     Raises ValueError where another reader might see another file.
     """
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= min(MOST_BYTES, size - 8):
+    if not 2 <= length <= MOST_BYTES:
         raise DamagedError("the length of the header is impossible")
+    if size < 8 + length:
+        raise DamagedError("the file is cut off within its header")
     header = parse_json(file.read(length))
     texts = header.get(METADATA) if isinstance(header, dict) else None
     if not isinstance(texts, dict) or not all(type(text) is str for text in texts.values()):
@@ -143,8 +145,10 @@ def read_header(file: BufferedIOBase, size: int) -> dict[str, Any]:
         raise DamagedError(f"the header holds more than {MOST_TENSORS:,} tensors")
     places = sorted(place_of(name, header[name]) for name in header.keys() - {METADATA})
     ends = [0, *(end for _, end in places)]
-    if [begin for begin, _ in places] != ends[:-1] or ends[-1] != size - 8 - length:
-        raise DamagedError("the tensors overlap, or leave a gap, or the file is cut off")
+    if [begin for begin, _ in places] != ends[:-1] or ends[-1] < size - 8 - length:
+        raise DamagedError("the tensors overlap, or leave a gap")
+    if ends[-1] > size - 8 - length:
+        raise DamagedError("the file is cut off within its tensors")
     return header
 
 

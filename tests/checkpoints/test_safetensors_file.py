@@ -56,11 +56,19 @@ def test_a_flipped_bit_is_found_wherever_it_is(tmp_path, good, region):
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
-def test_a_file_that_is_cut_off_is_told(tmp_path, good, share):
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0, "is empty: the file has 0 bytes"),
+        (0.001, "the file is cut off within its header"),
+        (0.5, "the file is cut off within its tensors"),
+        (0.999, "the file is cut off within its tensors"),
+    ],
+)
+def test_a_file_that_is_cut_off_is_told(tmp_path, good, share, told):
     file = good.read_bytes()
     (tmp_path / "x.safetensors").write_bytes(file[: int(len(file) * share)])
-    with pytest.raises(ValueError, match=r"cannot read the checkpoint|is empty"):
+    with pytest.raises(ValueError, match=told):
         Checkpoint.load(tmp_path / "x.safetensors")
 
 
