@@ -11,6 +11,7 @@ from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.text import align
 
 ID = 8  # hexadecimal digits of a protocol's ID
+MEASURES = 2  # version of all metrics: one more when a metric would give another number
 DIGITS = 6  # significant digits of a figure; its interval makes two or three meaningful
 
 
@@ -21,6 +22,7 @@ class Protocol:
     by: the extractor, or the method of the likelihood. images: the images that the number is
     measured on or against, by fingerprint, count and part. sampler: the sampler with its options.
     steering: label, guidance and threshold. randomness: the version of the noise from the seed.
+    measures: the version of the metrics.
     """
 
     metric: str
@@ -32,8 +34,8 @@ class Protocol:
     seed: int | None
     weights: str
     precision: str
-    version: str
     randomness: int = RANDOMNESS
+    measures: int = MEASURES
 
     @property
     def text(self) -> str:
@@ -41,7 +43,7 @@ class Protocol:
         noise = [f"seed {self.seed}", f"randomness {self.randomness}"] * (self.seed is not None)
         images = [self.metric, self.by, self.images, f"n {self.n}"]
         drawing = [self.sampler, self.steering, *noise, self.weights, self.precision]
-        return " | ".join([*filter(None, images + drawing), f"ddpm-cli {self.version}"])
+        return " | ".join([*filter(None, images + drawing), f"measures {self.measures}"])
 
     @property
     def id(self) -> str:

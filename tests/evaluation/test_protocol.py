@@ -17,7 +17,6 @@ ONE = Protocol(
     seed=0,
     weights="ema",
     precision="fp32",
-    version="0.1.0",
 )
 FEWER = replace(ONE, n=64, seed=1)
 
@@ -34,10 +33,10 @@ def test_a_protocol_is_a_line_without_what_does_not_matter():
     assert (
         ONE.text
         == "fd_pixels | pixels-8 | ref 2:ab12cd34 1,618 training | n 1024 | ddim 50 steps | seed "
-        "0 | randomness 2 | ema | fp32 | ddpm-cli 0.1.0"
+        "0 | randomness 2 | ema | fp32 | measures 2"
     )
     assert replace(ONE, sampler="folder 2:00", seed=None, weights="", precision="").text.endswith(
-        "n 1024 | folder 2:00 | ddpm-cli 0.1.0"
+        "n 1024 | folder 2:00 | measures 2"
     )
 
 
@@ -46,6 +45,7 @@ def test_its_name_changes_with_any_part_of_it():
         FEWER,
         *(replace(ONE, **{name: "x"}) for name in vars(ONE) if type(vars(ONE)[name]) is str),
         replace(ONE, randomness=1),
+        replace(ONE, measures=1),
     ]
     assert len({each.id for each in [ONE, *changed]}) == 1 + len(changed)
     assert replace(ONE).id == ONE.id

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path, environment
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.reference import (
@@ -104,7 +104,6 @@ def comparison_protocol(
         seed=options.seed,
         weights=options.weights,
         precision=generation.precision,
-        version=environment()["ddpm-cli"],
     )
 
 

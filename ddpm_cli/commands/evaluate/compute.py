@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ddpm_cli import checkpoints
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
@@ -148,5 +147,4 @@ def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
         sampler=generated.sampler,
         steering=generated.steering,
         **drawing,
-        version=checkpoints.environment()["ddpm-cli"],
     )

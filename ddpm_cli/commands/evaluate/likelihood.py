@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli import checkpoints
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.console import fact
@@ -94,7 +93,6 @@ def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
         seed=options.seed,
         weights=options.weights,
         precision="fp32",
-        version=checkpoints.environment()["ddpm-cli"],
     )
 
 

@@ -75,7 +75,7 @@ def test_every_number_has_an_interval_and_a_protocol(command, trained):
     protocol = (
         r"fd_pixels \| pixels-\d+ \| ref 2:[0-9a-f]{8} 1,725 training \| n 16 \| ddim 2 steps, "
         r"spacing trailing, eta 0 \| "
-        r"seed 0 \| randomness 2 \| ema \| fp32 \| ddpm-cli [\d.]+"
+        r"seed 0 \| randomness 2 \| ema \| fp32 \| measures 2"
     )
     first = found["numbers"][0]
     assert re.fullmatch(protocol, first["protocol"])
