@@ -14,7 +14,7 @@ from ddpm_cli.shapes import PerImage
 class Uncertain(nn.Module):
     """Another loss L, trained as L / e^u(t) + u(t), which balances the times.
 
-    EDM2, Karras et al. 2024, eq. 21. u is a sum of `waves` cosines over t / T, starts at 0, and
+    EDM2 (Karras et al. 2024b), eq. 21. u is a sum of `waves` cosines over t / T, starts at 0, and
     trains with the network. The value is L itself, comparable with other runs; the gradient is
     the weighted loss's.
     """

@@ -65,7 +65,8 @@ def with_guidance(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
 def with_autoguidance(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
     """Guidance away from a weaker model of the same images: scale 0 is the guide, 1 the model.
 
-    Karras et al. 2024, eq. 3. The output is the model's, since the guide's may mean something else.
+    Karras et al. 2024a, eq. 3. The output is the model's, since the guide's may mean something
+    else.
     """
 
     def denoise_away(x_t: Images, t: Time) -> Estimate:
