@@ -22,7 +22,7 @@ from ddpm_cli.hardware import words_for_full_memory
 
 Weights: TypeAlias = Literal["ema", "raw"]
 SMALLER = "choose a smaller batch, or device='cpu'"
-TURN = Lock()  # threads take turns: only one at a time may capture the graphs of a GPU
+ONE_DRAWS = Lock()  # threads take turns: only one at a time may capture the graphs of a GPU
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -105,7 +105,7 @@ class Model:
         given |= {"batch": batch, **({} if steps is None else {"steps": steps})}
         given |= {} if indices is None else {"indices": list(indices)}
         own = {"weights": self.weights, "device": str(self.device), "trust": list(self.trust)}
-        with user_errors("sample"), TURN, torch.no_grad(), words_for_full_memory(SMALLER):
+        with user_errors("sample"), ONE_DRAWS, torch.no_grad(), words_for_full_memory(SMALLER):
             if foreign := options.keys() & OF_FILES:
                 advice = "load takes weights, device and trust; images save themselves"
                 raise ValueError(f"{min(foreign)} is not an option of Model.sample ({advice})")
@@ -133,7 +133,7 @@ class Model:
         the noise; image i has the noise of indices[i], or of i. batch: images at a time.
         progress: whether to show a bar. Raises ValueError for what does not fit the model.
         """
-        with user_errors(), TURN, torch.no_grad(), words_for_full_memory(SMALLER):
+        with user_errors(), ONE_DRAWS, torch.no_grad(), words_for_full_memory(SMALLER):
             pixels = image_bytes(images)
             check_shape(pixels, self.shape)
             numbers = range(len(pixels)) if indices is None else indices

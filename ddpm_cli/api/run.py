@@ -34,7 +34,7 @@ from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
 Overrides: TypeAlias = str | Sequence[str] | Mapping[str, object]
 OWN_YAML = "--config-dir="
-TURN = Lock()
+ONE_TRAINS = Lock()
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def train(
             cfg, hydra_cfg = compose_options("train", arguments, own)
             clear_untyped_lengths(cfg, arguments)
             check_inputs("train", cfg, hydra_cfg.runtime.choices)
-        where, kept = user_path(hydra_cfg.run.dir).absolute(), named_folders(arguments)
+        where, of_user = user_path(hydra_cfg.run.dir).absolute(), named_folders(arguments)
         invocation = invocation_of(cfg, hydra_cfg, where)
         token = CALLER.set(event_for(cfg, stop))
         where.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def train(
                 finished = command.train(cfg, invocation)
         finally:
             CALLER.reset(token)
-            remove_if_empty(where, kept)
+            remove_if_empty(where, of_user)
         path, numbers, trust = newest_first(where)[0], last_and_lowest(where), invocation.trust
         step = Checkpoint.load(path, parts=()).step
         # a request during the last report comes too late, though a sweep then ends
@@ -154,10 +154,10 @@ def event_for(cfg: DictConfig, stop: Event | None) -> Event | None:
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     """Refuse a second run in this process, whose log and Hydra are the first run's."""
-    if not TURN.acquire(blocking=False):
+    if not ONE_TRAINS.acquire(blocking=False):
         rule = "one run at a time trains in a process"
         raise ValueError(f"{rule}; start another one by ddpm-train, in a process of its own")
     try:
         yield
     finally:
-        TURN.release()
+        ONE_TRAINS.release()

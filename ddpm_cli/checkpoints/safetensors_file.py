@@ -176,9 +176,9 @@ def parse_json(text: str | bytes) -> Any:
     """Parse JSON of a bounded number of values, without repeated keys, NaN and infinities."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(found := dict(pairs)) < len(pairs):
+        if len(mapping := dict(pairs)) < len(pairs):
             raise DamagedError("a key comes twice")
-        return found
+        return mapping
 
     def refuse(constant: str) -> None:
         raise DamagedError(f"{constant} is no number of JSON")

@@ -36,7 +36,7 @@ COMMANDS = {  # the function of each command, and the module that is imported wh
     "sweep": "ddpm_cli.commands.sweep.command:sweep",
 }
 CONFIGS = {"doctor": "train"}  # the YAML file of a command that is of another name
-NEAREST = 0.5  # how alike a name must be to be meant
+ALIKE = 0.5  # how alike a name must be to be meant
 
 
 def launch(name: str) -> None:
@@ -77,7 +77,7 @@ def main() -> None:
     if name == "--version":
         show(version_text())
     if name not in COMMANDS:
-        near = get_close_matches(name.removeprefix("ddpm-"), COMMANDS, n=1, cutoff=NEAREST)
+        near = get_close_matches(name.removeprefix("ddpm-"), COMMANDS, n=1, cutoff=ALIKE)
         known = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         sys.exit(f"error: {printable(name)} is not a command; {known}")
     launch(name)

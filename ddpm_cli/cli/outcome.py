@@ -45,7 +45,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
     """
     full, arguments = os.environ.get("HYDRA_FULL_ERROR") == "1", sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors
-    failures, begun, kept, code = list[str](), list[Path](), named_folders(sys.argv), 0
+    failures, begun, of_user, code = list[str](), list[Path](), named_folders(sys.argv), 0
     BEGUN.set(begun if sweeps else None)
 
     def run(cfg: DictConfig) -> object:
@@ -61,7 +61,7 @@ def exit_code(config: str, job: Job, *, sweeps: bool = False) -> int:
                 print(f"error: {failures[-1]}", file=sys.stderr)
             return None
         finally:
-            remove_if_empty(Path(HydraConfig.get().runtime.output_dir), kept)
+            remove_if_empty(Path(HydraConfig.get().runtime.output_dir), of_user)
 
     try:
         expand_arguments(config)

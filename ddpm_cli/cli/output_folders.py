@@ -16,10 +16,13 @@ def named_folders(arguments: Sequence[str]) -> list[Path]:
     return [path for name in names if os.path.isdir(path := user_path(name).absolute())]
 
 
-def remove_if_empty(folder: Path, kept: Sequence[Path]) -> None:
-    """Remove an empty folder, and under outputs/ the folder of its day and outputs/ itself."""
+def remove_if_empty(folder: Path, of_user: Sequence[Path]) -> None:
+    """Remove an empty folder, and under outputs/ the folder of its day and outputs/ itself.
+
+    of_user: the folders that stay, which the user has made.
+    """
     here = Path.cwd()
-    if folder.absolute() in (here, *here.parents, *kept):
+    if folder.absolute() in (here, *here.parents, *of_user):
         return
     with suppress(OSError):
         folder.rmdir()

@@ -36,8 +36,8 @@ def meant_override(
     names = [*command_options(config, chosen), *chosen]
     if key == "experiment" and config == "train":
         return with_value("+experiment", value)
-    if found := same_option(names, key):
-        *others, last = (with_value(name, value) for name in found[:MOST])
+    if names_alike := same_option(names, key):
+        *others, last = (with_value(name, value) for name in names_alike[:MOST])
         return " or ".join([*filter(None, [", ".join(others)]), last])
     if choice := other_choice(key, value, chosen):
         return choice
@@ -87,11 +87,11 @@ def other_choice(key: str, value: str | None, chosen: Mapping[str, str]) -> str:
     groups = [group for group in chosen if chosen[group] != NO_CHOICE]
     for group in sorted(groups, key=lambda group: (not holds_words(key, group), group != "data")):
         for choice in group_files(group):
-            if not (found := same_option(list(choice_options(group, choice)), key)):
+            if not (names := same_option(list(choice_options(group, choice)), key)):
                 continue
-            if group == "data" and found[0] in ("data.path", "data.name") and value:
+            if group == "data" and names[0] in ("data.path", "data.name") and value:
                 return source_override(value)
-            return f"{group}={choice} {with_value(found[0], value)}"
+            return f"{group}={choice} {with_value(names[0], value)}"
     return ""
 
 

@@ -52,19 +52,19 @@ def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     node = OmegaConf.select(cfg, key)
     room = TARGET_PREFIXES["logger" if key.startswith("logger.") else key]  # a node for each logger
     name = node.get("_target_") if isinstance(node, DictConfig) else None
-    rooms, found = (room, *(f"{module}." for module in cfg.get("trust") or ())), None
+    rooms, target = (room, *(f"{module}." for module in cfg.get("trust") or ())), None
     if isinstance(name, str) and name.startswith(rooms):
         module, _, attribute = name.rpartition(".")
         try:
-            found = getattr(import_module(module), attribute, None)
+            target = getattr(import_module(module), attribute, None)
         except ModuleNotFoundError as error:
             if not f"{module}.".startswith(f"{error.name}."):  # an import in the module fails
                 raise
-    if not callable(found) or not f"{getattr(found, '__module__', '')}.".startswith(rooms):
+    if not callable(target) or not f"{getattr(target, '__module__', '')}.".startswith(rooms):
         advice = "a module of your own is trusted by trust=[MODULE] on the command line"
         allowed = f"must name a function or class of {room[:-1]}, but is {yaml_text(name)}"
         raise ValueError(f"{key}._target_ {allowed} ({advice})")
-    return found
+    return target
 
 
 def foreign_modules(node: Any) -> list[str]:

@@ -44,16 +44,16 @@ def overrides_for(wanted: Plain) -> list[str]:
     return [*chosen, *override_changes(compose_train(chosen) if chosen else defaults, wanted)]
 
 
-def compose_train(said: list[str]) -> Plain:
+def compose_train(typed: list[str]) -> Plain:
     """The configuration that `ddpm-train` composes from these overrides, as plain values."""
     with composing():
-        return compose_from(yaml_sources(), tuple(said))
+        return compose_from(yaml_sources(), tuple(typed))
 
 
 @cache
-def compose_from(sources: tuple[str, ...], said: tuple[str, ...]) -> Plain:
+def compose_from(sources: tuple[str, ...], typed: tuple[str, ...]) -> Plain:
     """Compose a configuration; a cache by the folders of YAML files serves a sweep's equal jobs."""
-    composed = compose_present("train", said)
+    composed = compose_present("train", typed)
     fill_unless_chosen(composed)
     cfg: Any = OmegaConf.to_container(composed, resolve=True)
     return cfg
@@ -65,23 +65,23 @@ def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
     Among equal choices, a choice with an option that must be given wins.
     """
 
-    def unlike(found: Plain) -> tuple[bool, int, bool]:
+    def unlike(node: Plain) -> tuple[bool, int, bool]:
         apart = [
-            before for _, before, _ in option_differences(found, wanted[group]) if before != "???"
+            before for _, before, _ in option_differences(node, wanted[group]) if before != "???"
         ]
         return (
-            found.get("_target_") != wanted[group].get("_target_"),
+            node.get("_target_") != wanted[group].get("_target_"),
             len(apart),
-            "???" not in found.values(),
+            "???" not in node.values(),
         )
 
     if wanted[group] == defaults[group]:
         return None
-    found = {
+    distances = {
         choice: unlike(compose_train([f"{group}={choice}"])[group]) for choice in choices(group)
     }
-    best = min(found, key=lambda choice: found[choice])
-    return best if found[best] < unlike(defaults[group]) else None
+    best = min(distances, key=lambda choice: distances[choice])
+    return best if distances[best] < unlike(defaults[group]) else None
 
 
 def chosen_overrides(cfg: DictConfig) -> list[str]:
@@ -109,14 +109,14 @@ def in_reading_order(overrides: Sequence[str]) -> list[str]:
     return sorted(overrides, key=place)
 
 
-def override_changes(found: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
-    """The overrides that turn `found` into `wanted`, option by option."""
+def override_changes(present: Plain, wanted: Plain, prefix: str = "") -> Iterator[str]:
+    """The overrides that turn `present` into `wanted`, option by option."""
     target = wanted.get("_target_")
     settled = prefix == "" or (
-        target == found.get("_target_") and str(target).startswith("ddpm_cli.")
+        target == present.get("_target_") and str(target).startswith("ddpm_cli.")
     )
-    for name in {**found, **wanted}:
-        key, before, after = f"{prefix}{name}", found.get(name, ABSENT), wanted.get(name, ABSENT)
+    for name in {**present, **wanted}:
+        key, before, after = f"{prefix}{name}", present.get(name, ABSENT), wanted.get(name, ABSENT)
         if not KEY.fullmatch(key):
             raise ValueError(f"{key!r} cannot be said on a command line")
         if isinstance(after, dict) and after and (before is ABSENT or isinstance(before, dict)):

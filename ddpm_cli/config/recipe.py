@@ -7,7 +7,7 @@ from ddpm_cli.config.build import GROUPS
 
 GROUP = "|".join(GROUPS)
 CHOICE = r"['\"]?[\w-]+['\"]?"  # by its name alone, which is no path
-RECIPE = re.compile(
+OF_A_RECIPE = re.compile(
     rf"\+?(?:{GROUP}|experiment)=(?:{CHOICE}(?:,{CHOICE})*|choice\({CHOICE}(?:,\s*{CHOICE})*\))"
     rf"|[+~]*(?!trainer\.loggers\b)(?:{GROUP})(?:\.\w+)+(?:=.*)?|seed=.*|auto=(?:true|false)"
 )
@@ -23,4 +23,4 @@ def is_recipe(override: str) -> bool:
     changes = ((each in "[({") - (each in "])}") for each in override)
     is_deep = max(accumulate(changes), default=0) > MOST_DEPTH
     resolves = "${" in override and ":" in override  # as ${oc.env:HOME}
-    return bool(RECIPE.fullmatch(override)) and not is_deep and not resolves
+    return bool(OF_A_RECIPE.fullmatch(override)) and not is_deep and not resolves

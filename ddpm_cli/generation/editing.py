@@ -44,8 +44,8 @@ class Inpainting:
             for again in reversed(range(self.resample if s > 0 else 1)):
                 states = self.sampler(denoise, diffusion, x, [t, s], noise, **options)
                 painted = final_state(states)
-                kept = diffusion.add_noise(image, noise(image), s) if s > 0 else image
-                painted = torch.where(self.mask, painted, kept)
+                known = diffusion.add_noise(image, noise(image), s) if s > 0 else image
+                painted = torch.where(self.mask, painted, known)
                 x = diffuse_again(diffusion, painted, s, t, noise(x)) if again else painted
             yield x
 
@@ -54,8 +54,8 @@ def diffuse_again(
     diffusion: GaussianDiffusion, x_s: Images, s: float, t: float, noise: Images
 ) -> Images:
     """x_t ~ q(x_t | x_s), s < t."""
-    kept = diffusion.alpha_bar_at(t) / diffusion.alpha_bar_at(s)
-    return broadcast_like(kept.sqrt(), x_s) * x_s + broadcast_like((1 - kept).sqrt(), x_s) * noise
+    ratio = diffusion.alpha_bar_at(t) / diffusion.alpha_bar_at(s)
+    return broadcast_like(ratio.sqrt(), x_s) * x_s + broadcast_like((1 - ratio).sqrt(), x_s) * noise
 
 
 def inversion_steps(diffusion: GaussianDiffusion) -> int:

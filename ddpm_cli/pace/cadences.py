@@ -9,7 +9,7 @@ from typing import Any
 from ddpm_cli.pace.costs import Costs
 from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.training import Trainer
-from ddpm_cli.training.trainer import AUTO
+from ddpm_cli.training.trainer import BY_COSTS
 
 MOST = 200  # most actions of a kind in a long run, by auto
 BETWEEN = 300.0  # most seconds of steps between checkpoints, by auto: what a crash loses
@@ -53,7 +53,7 @@ NAMES = [field.name for field in fields(Cadences)]
 
 def said_cadences(trainer: Trainer) -> dict[str, int]:
     """The cadences that the options give as numbers."""
-    return {name: every for name in NAMES if (every := getattr(trainer, name)) != AUTO}
+    return {name: every for name in NAMES if (every := getattr(trainer, name)) != BY_COSTS}
 
 
 def saved_cadences(numbers: Mapping[str, int], trainer: Any, steps: int) -> dict[str, int]:

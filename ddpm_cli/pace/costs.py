@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ddpm_cli.training import Trainer
-from ddpm_cli.training.trainer import AUTO
+from ddpm_cli.training.trainer import BY_COSTS
 
 SHARE = 0.05  # largest share of the time for all actions whose cadence is `auto`
 
@@ -32,7 +32,7 @@ class Costs:
     def auto_share(self, trainer: Trainer) -> float:
         """The largest share of the time for `auto`: an equal part of SHARE for each cadence."""
         used = [name for name, seconds in self.by_cadence().items() if seconds]
-        return SHARE * sum(getattr(trainer, name) == AUTO for name in used) / max(1, len(used))
+        return SHARE * sum(getattr(trainer, name) == BY_COSTS for name in used) / max(1, len(used))
 
 
 def seconds_taken(act: Callable[[], object]) -> float:

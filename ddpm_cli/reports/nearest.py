@@ -14,7 +14,7 @@ from ddpm_cli.metrics import extract_features, nearest_neighbours
 from ddpm_cli.metrics.features import average_down
 from ddpm_cli.rendering.tiles import grid, save_png
 from ddpm_cli.reports.samples import grid_images
-from ddpm_cli.run_folder.layout import NEAREST
+from ddpm_cli.run_folder.layout import NEAREST_IMAGES
 from ddpm_cli.run_folder.pictures import sample_grids
 from ddpm_cli.shapes import Bytes, Features
 
@@ -47,7 +47,7 @@ def save_nearest(folder: Path, cfg: DictConfig, training: ImageArray) -> None:
         turned, turned_places = nearest_neighbours(pixel_features(samples.flip(-1)), features, 1)
         mirrored = select_images(images, turned_places[:, 0]).flip(-1)
         nearest = torch.where((turned < near)[..., None, None], mirrored, nearest)
-    save_png(folder / NEAREST.format(step), grid(nearest.numpy()))
+    save_png(folder / NEAREST_IMAGES.format(step), grid(nearest.numpy()))
 
 
 def sampled_images(path: Path, shape: Sequence[int]) -> Bytes | None:

@@ -21,7 +21,7 @@ from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
-from ddpm_cli.training.trainer import AUTO
+from ddpm_cli.training.trainer import BY_COSTS
 
 OURS = "ddpm_cli."  # a part of the user's own refuses options that it does not name
 
@@ -78,7 +78,7 @@ def chosen_numbers(checkpoint: Checkpoint) -> dict[str, int]:
     return {
         name: every
         for name, every in checkpoint.cadences.items()
-        if trainer.get(name) == AUTO and name not in unused
+        if trainer.get(name) == BY_COSTS and name not in unused
     }
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from ddpm_cli.even_indices import first_to_last
 from ddpm_cli.rendering.html import fit_picture, fit_pictures
 from ddpm_cli.rendering.tiles import GAP, ImageBytes
-from ddpm_cli.run_folder.layout import DATA, NEAREST
+from ddpm_cli.run_folder.layout import DATA, NEAREST_IMAGES
 from ddpm_cli.run_folder.pictures import PREVIEWS, read_pngs, sample_grids
 
 GRIDS = 50  # the most grids of samples
@@ -36,7 +36,7 @@ def nearest_picture(folder: Path) -> bytes | None:
     grids = sample_grids(folder)
     if not grids or not (folder / DATA).is_file():
         return None
-    pictures = read_pngs([folder / NEAREST.format(max(grids))])
+    pictures = read_pngs([folder / NEAREST_IMAGES.format(max(grids))])
     return next((fit_picture(data, OF_PICTURE) for data in pictures.values()), None)
 
 

@@ -144,10 +144,10 @@ def cut_rows(path: Path, step: int) -> None:
     if not path.is_file():
         return
     rows = [row for row in load_text(path).splitlines(keepends=True) if row.endswith("\n")]
-    kept = []
+    earlier = []
     for row in rows:
         try:
-            kept += [row] * (int(json.loads(row)["step"]) <= step)
+            earlier += [row] * (int(json.loads(row)["step"]) <= step)
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} has a row without a step: {row[:60]!r}") from error
-    save_text(path, "".join(kept))
+    save_text(path, "".join(earlier))

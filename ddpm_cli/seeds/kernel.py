@@ -11,7 +11,7 @@ from ddpm_cli.seeds import philox as formulas
 from ddpm_cli.shapes import Halves, Indices, Number
 
 FAILURES = (OSError, RuntimeError, SubprocessError, TritonError)  # errors of a compiler
-UNIT, TURN = tl.constexpr(formulas.UNIT), tl.constexpr(formulas.TURN)
+UNIT, FULL_TURN = tl.constexpr(formulas.UNIT), tl.constexpr(formulas.FULL_TURN)
 AT_ONCE = 256  # number of blocks, of four words each, in one program
 words = triton.jit(formulas.philox)
 
@@ -41,8 +41,8 @@ def fill(
     even, odd = 2 * place, 2 * place + 1
     tl.store(u + even, (first + 1).to(tl.float32) * UNIT, mask=inside)
     tl.store(u + odd, (third + 1).to(tl.float32) * UNIT, mask=inside)
-    tl.store(angle + even, second.to(tl.float32) * TURN, mask=inside)
-    tl.store(angle + odd, fourth.to(tl.float32) * TURN, mask=inside)
+    tl.store(angle + even, second.to(tl.float32) * FULL_TURN, mask=inside)
+    tl.store(angle + odd, fourth.to(tl.float32) * FULL_TURN, mask=inside)
 
 
 def uniforms_by_kernel(

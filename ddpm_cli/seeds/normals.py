@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from ddpm_cli.seeds.philox import TURN, UNIT, philox
+from ddpm_cli.seeds.philox import FULL_TURN, UNIT, philox
 from ddpm_cli.seeds.purpose import Purpose, key_of, tag_of
 from ddpm_cli.shapes import Halves, Images, Indices, Number
 
@@ -46,7 +46,7 @@ def uniforms(
     block = torch.arange(blocks, device=images.device)
     first, second, third, fourth = philox(block, step, images[:, None], tag, *key)
     u = (torch.stack([first, third], dim=-1) + 1).float() * UNIT
-    return u.flatten(1), (torch.stack([second, fourth], dim=-1).float() * TURN).flatten(1)
+    return u.flatten(1), (torch.stack([second, fourth], dim=-1).float() * FULL_TURN).flatten(1)
 
 
 @cache

@@ -3,7 +3,10 @@
 import math
 from typing import Any, TypeAlias
 
-UNIT, TURN = 2.0**-32, 2 * math.pi * 2.0**-32  # of a word: to 1, and to the angle of a full turn
+UNIT, FULL_TURN = (
+    2.0**-32,
+    2 * math.pi * 2.0**-32,
+)  # of a word: to 1, and to the angle of a full turn
 Word: TypeAlias = Any  # a Python int, an int64 tensor, or a number in a Triton kernel
 Words: TypeAlias = tuple[Word, Word, Word, Word]
 

@@ -12,7 +12,7 @@ from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.files import save_text
 from ddpm_cli.sweeps.sweep import COMMAND
 
-RECIPE, LOCK = "recipe.json", "recipe.lock"
+SHARED_RECIPE, LOCK = "recipe.json", "recipe.lock"
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def shared_recipe(sweep: Path | None) -> Iterator[dict[str, Any]]:
     if sweep is None:
         yield {}
         return
-    path = sweep / RECIPE
+    path = sweep / SHARED_RECIPE
     with FileLock(sweep / LOCK):
         before = plain_json(bounded_text(path) or "{}")
         if not isinstance(before, dict):

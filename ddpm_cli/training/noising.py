@@ -71,8 +71,8 @@ def clean_batch(
     weight = torch.ones(len(t)) if isinstance(weight, float) else weight.float()
     labels = batch.labels if denoiser.conditional else None
     if labels is not None:
-        kept = keyed_uniforms(seed, Purpose.LABELS, step, mine.stop)[mine] >= label_dropout
-        labels = labels.where(kept, -1)
+        is_labelled = keyed_uniforms(seed, Purpose.LABELS, step, mine.stop)[mine] >= label_dropout
+        labels = labels.where(is_labelled, -1)
     places = torch.arange(mine.start, mine.stop)
     return CleanBatch(torch.tensor(step), batch.images, places, t[mine], weight[mine], labels)
 

@@ -45,8 +45,8 @@ class TrainState:
     positions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        kept = signature(self.time_sampler).parameters.get("kept")
-        self.history = History(self.denoiser.diffusion, kept.default if kept else 0)
+        option = signature(self.time_sampler).parameters.get("kept")
+        self.history = History(self.denoiser.diffusion, option.default if option else 0)
         groups = self.optimizer.param_groups
         self.parameters = [parameter for group in groups for parameter in group["params"]]
 

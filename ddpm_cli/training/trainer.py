@@ -13,7 +13,7 @@ from ddpm_cli.config.schema import at_least
 from ddpm_cli.hardware import Precision
 from ddpm_cli.seeds import MAX_STEPS
 
-AUTO = "auto"  # a cadence that follows from costs
+BY_COSTS = "auto"  # the steps of a cadence that follow from measured costs
 CADENCES = (
     "log_every",
     "evaluate_every",

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 
 import ddpm_cli
-from ddpm_cli.api.run import TURN, texts
+from ddpm_cli.api.run import ONE_TRAINS, texts
 from ddpm_cli.checkpoints import Checkpoint
 
 SCHEDULE = """
@@ -130,7 +130,10 @@ def test_values_of_a_mapping_need_no_quotes():
 
 
 def test_a_second_run_beside_the_first_is_refused():
-    with TURN, pytest.raises(ValueError, match="one run at a time trains in a process; start"):
+    with (
+        ONE_TRAINS,
+        pytest.raises(ValueError, match="one run at a time trains in a process; start"),
+    ):
         ddpm_cli.train()
 
 

@@ -10,7 +10,7 @@ from ddpm_cli.recipes.facts import Facts
 from ddpm_cli.recipes.passes import passes_text
 from ddpm_cli.recipes.recipe import Recipe
 from ddpm_cli.recipes.remedy import remedy
-from ddpm_cli.training.trainer import AUTO
+from ddpm_cli.training.trainer import BY_COSTS
 
 OPTIONS = {
     **FIXED,
@@ -28,7 +28,11 @@ REMEDY = {
     "data.size": 64,
 }
 RUN = trainer(
-    evaluate_every=AUTO, measure_every=AUTO, sample_every=AUTO, checkpoint_every=AUTO, steps=800
+    evaluate_every=BY_COSTS,
+    measure_every=BY_COSTS,
+    sample_every=BY_COSTS,
+    checkpoint_every=BY_COSTS,
+    steps=800,
 )
 
 

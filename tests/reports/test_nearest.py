@@ -8,7 +8,7 @@ from PIL import Image
 
 from ddpm_cli.rendering.tiles import grid, save_png
 from ddpm_cli.reports.nearest import save_nearest
-from ddpm_cli.run_folder.layout import GRID, NEAREST
+from ddpm_cli.run_folder.layout import GRID, NEAREST_IMAGES
 
 PLACES = torch.arange(0, 32, 2)
 
@@ -21,7 +21,7 @@ def images_of(channels, size):
 def nearest_of(folder, samples, images, **data):
     save_png(folder / GRID.format(4), grid(samples.numpy()))
     save_nearest(folder, OmegaConf.create({"data": data}), images)
-    path = folder / NEAREST.format(4)
+    path = folder / NEAREST_IMAGES.format(4)
     return np.asarray(Image.open(path).convert("RGB")) if path.exists() else None
 
 

@@ -29,7 +29,7 @@ from ddpm_cli.samplers import Grid
 from ddpm_cli.seeds import MAX_STEPS
 from ddpm_cli.shapes import Images
 from ddpm_cli.training import fit, snapshot
-from ddpm_cli.training.trainer import AUTO
+from ddpm_cli.training.trainer import BY_COSTS
 
 MARGIN = 0.1  # share of the time, for what is not timed and for a machine that gets slower
 TIMING = 0.015  # share of the time to time steps, and again to time samples
@@ -62,7 +62,7 @@ def choose_cadences(run: Run, costs: Costs) -> None:
     """Choose the numbers of steps for `auto`, in all processes those of the first."""
     chosen = chosen_cadences(costs, run.trainer, run.steps)
     run.cadences, run.cadences_are_final = run.group.broadcast(chosen), True
-    if run.trainer.sample_every == AUTO:
+    if run.trainer.sample_every == BY_COSTS:
         early = first_preview(costs, run.cadences.sample_every, run.steps)
         run.first_preview = run.group.broadcast(early)
 
