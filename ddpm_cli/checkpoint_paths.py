@@ -16,9 +16,9 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted((path for path in paths if path.suffix in (SUFFIX, OLD)), reverse=True)
 
 
-def has_best(folder: Path) -> bool:
-    """Whether a run's folder holds the best checkpoint."""
-    return any((folder / CHECKPOINTS).glob(f"{BEST}.*"))
+def best_checkpoint(folder: Path) -> Path | None:
+    """The best checkpoint in a run's folder, if there is one."""
+    return next((folder / CHECKPOINTS).glob(f"{BEST}.*"), None)
 
 
 def existing_file(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """A checkpoint: one file for a whole run, written as a whole, read without running code."""
 
-from ddpm_cli.checkpoint_paths import LAST, existing_file, has_best, newest_first
+from ddpm_cli.checkpoint_paths import LAST, best_checkpoint, existing_file, newest_first
 from ddpm_cli.checkpoints.checkpoint import (
     WEIGHTS,
     Checkpoint,

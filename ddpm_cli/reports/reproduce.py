@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, best_checkpoint
 from ddpm_cli.config.auto import FIXED, is_digits
 from ddpm_cli.config.build import foreign_modules
 from ddpm_cli.config.composition import composing, own_config_dir
@@ -22,6 +22,7 @@ from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.overrides import typed_overrides
 from ddpm_cli.training.trainer import BY_COSTS
+from ddpm_cli.training.verdict import Verdict
 
 OURS = "ddpm_cli."  # a part of the user's own refuses options that it does not name
 
@@ -130,8 +131,14 @@ def recipe_in_steps(checkpoint: Checkpoint) -> DictConfig:
     return OmegaConf.create(config)
 
 
-def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, str]:
-    """The commands that follow from a run, by their purpose. last: the run's last checkpoint."""
+def checkpoint_to_sample(folder: Path, last: Path, verdict: Verdict) -> Path:
+    """The last checkpoint of a run, or the best if the run overfits: later samples are copies."""
+    best = best_checkpoint(folder) if verdict.is_overfitting else None
+    return best or last
+
+
+def run_commands(folder: Path, checkpoint: Checkpoint, sampled: Path) -> dict[str, str]:
+    """The commands that follow from a run, by their purpose. sampled: the checkpoint to sample."""
     config_dir = read_facts(folder).get("config_dir")
     invocation = Invocation(
         folder,
@@ -142,5 +149,5 @@ def run_commands(folder: Path, checkpoint: Checkpoint, last: Path) -> dict[str, 
     return {
         "Train it again": train_command(checkpoint),
         "Go on where it ended": invocation.resume_command(),
-        "Sample from it": invocation.sample_command(last),
+        "Sample from it": invocation.sample_command(sampled),
     }

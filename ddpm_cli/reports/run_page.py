@@ -18,7 +18,7 @@ from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.html import save_page
 from ddpm_cli.reports import run_numbers, run_pictures
 from ddpm_cli.reports.nearest import save_nearest
-from ddpm_cli.reports.reproduce import run_commands
+from ddpm_cli.reports.reproduce import checkpoint_to_sample, run_commands
 from ddpm_cli.reports.samples import nearest_picture, sample_pictures
 from ddpm_cli.run_folder.curves import Curves
 from ddpm_cli.run_folder.facts import read_facts
@@ -57,7 +57,8 @@ def write_page(
     checkpoint.config.trust = trust
     denoiser = load_denoiser(checkpoint, weights="ema", device=device, trust=trust)
     curves, facts = Curves(folder, {}, list(metric_rows(folder))), read_facts(folder)
-    warnings = facts.get("warnings")
+    warnings, verdict = facts.get("warnings"), run_numbers.run_verdict(checkpoint, curves)
+    sampled = checkpoint_to_sample(folder, paths[0].with_stem(LAST), verdict)
     if training is not None:
         save_nearest(folder, checkpoint.config, training)
     save_page(
@@ -73,7 +74,7 @@ def write_page(
         pictures=run_pictures.data_pictures(folder),
         charts=run_numbers.charts(curves),
         pandas=run_numbers.pandas_lines(folder),
-        commands=run_commands(folder, checkpoint, paths[0].with_stem(LAST)),
+        commands=run_commands(folder, checkpoint, sampled),
         recipe=OmegaConf.to_yaml(checkpoint.config),
         warnings=warnings if isinstance(warnings, list) else [],
         environment=checkpoint.environment,

@@ -15,6 +15,7 @@ IMPROVING, FLAT, OVERFITTING = range(3)
 FEWEST = 3  # validations that can show an improvement
 TOO_FEW = "too few evaluations to tell"
 SURE = 3.0  # a rise by more standard errors is certain
+TINY = 1e-30  # keeps a loss of 0 from being divided by 0
 PATIENCE = 5  # validations without a lower loss after which the loss is flat
 SHOWN, LEVELS = 512, 16  # validations with their losses by time, and parts of the times
 
@@ -55,7 +56,7 @@ class Verdict:
                 held_out,
                 training,
             )
-        elif has_risen(held_out - self.held_out) and training.mean() < self.training.mean():
+        elif has_risen(self.held_out, held_out) and training.mean() < self.training.mean():
             self.word = OVERFITTING
         elif step - self.since >= PATIENCE * every:
             self.word = FLAT
@@ -68,6 +69,11 @@ class Verdict:
             by_time = torch.cat([self.by_time[before], losses])
             steps = torch.cat([self.column_steps[before], torch.tensor([step])])
             self.by_time, self.column_steps = by_time[-SHOWN:], steps[-SHOWN:]
+
+    @property
+    def is_overfitting(self) -> bool:
+        """Whether the held-out loss has risen while the training loss fell."""
+        return self.word == OVERFITTING
 
     @property
     def words(self) -> str:
@@ -136,8 +142,13 @@ class Verdict:
         )
 
 
-def has_risen(change: Each) -> bool:
-    """Whether the mean is above 0 by more than SURE standard errors."""
+def has_risen(before: Each, after: Each) -> bool:
+    """Whether the losses have risen, by more than SURE standard errors over the images.
+
+    The change of an image counts relative to its loss, so that a few images of high loss, whose
+    changes are large, do not hide a rise that all images share.
+    """
+    change = (after - before) / (before.abs() + after.abs()).clamp(min=TINY)
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())
 

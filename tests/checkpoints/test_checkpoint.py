@@ -412,7 +412,7 @@ def test_a_run_of_an_old_format_goes_on_in_its_folder(tmp_path):
     checkpoints.write_and_prune(tmp_path, checkpoint, last=2)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["best.pt", "last.safetensors", "step_00000002.pt", "step_00000003.safetensors"]
-    assert checkpoints.has_best(tmp_path)
+    assert checkpoints.best_checkpoint(tmp_path)
     checkpoints.write_and_prune(tmp_path, checkpoint, last=2, best=True)
     assert (folder / "best.safetensors").exists()
 

@@ -45,6 +45,14 @@ def test_a_rise_within_the_noise_of_the_images_is_no_overfitting():
     assert verdict.word == IMPROVING
 
 
+def test_a_rise_that_all_images_share_is_overfitting_though_few_rise_far():
+    before = torch.tensor([0.002, 0.003, 0.01, 0.02, 0.05, 0.08, 0.12], dtype=torch.float64)
+    verdict = Verdict()
+    verdict.judge(10, before, before, 10)
+    verdict.judge(20, 1.7 * before, before / 2, 10)
+    assert verdict.is_overfitting
+
+
 def test_losses_that_are_not_finite_are_no_evaluation():
     verdict = judged([2.0], [2.0])
     assert not verdict.judge(20, torch.full((32,), math.nan, dtype=torch.float64), NOISE, 10)

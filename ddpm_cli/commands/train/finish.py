@@ -14,6 +14,7 @@ from ddpm_cli.commands.train.validation import write_held_out
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.process.stop_signals import NothingToSaveError
+from ddpm_cli.reports.reproduce import checkpoint_to_sample
 from ddpm_cli.reports.run_page import WRONG, write_run_page
 from ddpm_cli.run_folder.facts import RunFacts
 
@@ -46,7 +47,8 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         log.info("  %s", invocation.longer_command(steps_to_train(run)))
     fact("run", run.folder)
     if path:
-        fact("sample", invocation.sample_command(path))
+        sampled = checkpoint_to_sample(run.folder, path, run.state.verdict)
+        fact("sample", invocation.sample_command(sampled))
 
 
 def save_last(run: Run, stop: Event) -> Path:

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from ddpm_cli.checkpoints import (
     LAST,
     Checkpoint,
+    best_checkpoint,
     existing_file,
-    has_best,
     newest_first,
     newest_readable,
 )
@@ -95,7 +95,7 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
         again = "so that the stream is read from its first image on again"
         changes.append(f"processes: {before} -> {run.group.count}, {again}")
     best_changes = best_metric_changes(checkpoint.config, run.cfg)
-    if best_changes or not has_best(run.folder):
+    if best_changes or not best_checkpoint(run.folder):
         state.verdict.best.forget()
     for change in best_changes:
         log.info("changed, so that no checkpoint of before is the best: %s", change)

@@ -208,6 +208,7 @@ def test_a_run_over_few_images_is_said_to_overfit_and_keeps_its_best_checkpoint(
     outcome = command("train", *TINY, *few, *often, "trainer.steps=600", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err
     assert "learning   overfitting since step" in outcome.out
+    assert "sample     ddpm-sample ckpt=run/checkpoints/best.safetensors" in outcome.out
     losses = {row["step"]: row["held_out"] for row in rows("run") if "held_out" in row}
     assert Checkpoint.load(Path("run/checkpoints/best.safetensors")).step == min(
         losses, key=losses.get
