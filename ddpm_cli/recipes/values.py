@@ -66,7 +66,7 @@ CPU = Machine(
     batch=32,
     small=32,
     passes=300,
-    seen=100_000,
+    seen=50_000,
 )
 GPU = Machine(
     flops=3e13,
