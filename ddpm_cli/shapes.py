@@ -10,6 +10,7 @@ from torch import Tensor
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
 Single: TypeAlias = Float[Tensor, "1 channels height width"]
 Maps: TypeAlias = Float[Tensor, "batch _ height width"]
+Resized: TypeAlias = Float[Tensor, "batch _ _ _"]
 Bytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
 Coloured: TypeAlias = UInt8[Tensor, "batch 3 height width"]
 Prepared: TypeAlias = Float[Tensor, "batch 3 224 224"]

@@ -1,58 +1,16 @@
-"""The parts of the UNet: layers that copy no memory, attention, blocks and stages."""
+"""The parts of the UNet: attention, blocks and stages."""
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
-from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes, Positions
-
-Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
-
-
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution as a matrix product, which copies no maps in either layout."""
-
-    def forward(self, x: Maps) -> Maps:
-        if x.is_contiguous():
-            return rearrange(self.product(x.flatten(2)), "b c (y x) -> b c y x", y=x.shape[2])
-        out = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
-        return out.permute(0, 3, 1, 2)
-
-    def product(self, x: Positions, *, channels_last: bool = False) -> Positions:
-        """The output at all positions; one product an image reads any layout, and writes either."""
-        # Autocast would cast the weight once an image; `len` would fix an exported program's batch.
-        weight = self.weight.to(x.dtype).flatten(1).expand(x.shape[0], -1, -1)
-        bias = weight.new_zeros(1) if self.bias is None else self.bias
-        if not channels_last:
-            return torch.baddbmm(bias[:, None], weight, x)
-        return torch.baddbmm(bias, x.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
-
-
-class GroupNorm(nn.GroupNorm):
-    """Group norm in its input's type: kernels sum in fp32, but autocast would store fp32 maps."""
-
-    def forward(self, x: Maps) -> Maps:
-        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        count, channels, *sides = x.shape
-        sizes = count, channels, math.prod(sides), self.num_groups
-        # Autocast knows the function of nn.functional, not the kernel that it calls.
-        return torch.native_group_norm(as_kernels_read(x), weight, bias, *sizes, self.eps)[0]
-
-
-def as_kernels_read(x: Maps) -> Maps:
-    """Maps without gaps, which the kernel of group norm refuses up to torch 2.11.
-
-    The kernel of CUDA reads no channels that lie last; a compiler makes a kernel that does.
-    """
-    reads_any = x.is_cpu or torch.compiler.is_compiling()
-    is_dense = reads_any and x.is_contiguous(memory_format=torch.channels_last)
-    # One image alone counts as dense by any stride between images; the kernel wants the right one.
-    return x if is_dense and x.stride(0) == math.prod(x.shape[1:]) else x.contiguous()
+from ddpm_cli.networks.layers import GroupNorm, Pointwise, Through
+from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes
 
 
 class Attention(nn.Module):

@@ -8,14 +8,13 @@ from typing import Literal
 import torch
 from torch import nn
 
+from ddpm_cli.networks.layers import Pointwise, Through, check_sides
 from ddpm_cli.networks.unet.blocks import (
     Attend,
     Attention,
     Block,
-    Pointwise,
     SinusoidalEmbedding,
     Stage,
-    Through,
     convnext_block,
     resnet_block,
 )
@@ -76,8 +75,7 @@ class UNet(nn.Module):
         self.head = nn.Sequential(new(first, first, None), Pointwise(first, out_channels, 1))
 
     def forward(self, x: Maps, t: NetworkTimes, label: Labels | None = None) -> Maps:
-        if any(side % self.divisor for side in x.shape[2:]):
-            raise ValueError(size_rule(x.shape[2:], self.divisor))
+        check_sides(x.shape[2:], self.divisor)
         embedding = self.time(t)
         if self.label is not None:  # -1, no label, is the last row
             label = torch.full_like(t, -1, dtype=torch.long) if label is None else label
@@ -113,12 +111,3 @@ def check_unet_options(
     if uneven := [dim * mult for mult in mults if dim * mult % groups]:
         rule = f"ResNet widths (dim times dim_mults) must be multiples of {groups}"
         raise ValueError(f"{rule}, but one is {uneven[0]}")
-
-
-def size_rule(sides: Sequence[int], divisor: int) -> str:
-    """The rule that the sides of an image break, and the nearest sides that do not."""
-    side = next(side for side in sides if side % divisor)
-    below = side // divisor * divisor
-    nearest = " and ".join(str(size) for size in (below, below + divisor) if size)
-    rule = f"image sides must be multiples of {divisor} for {divisor.bit_length()} dim_mults"
-    return f"{rule}, but one is {side}; the nearest that work: {nearest}"
