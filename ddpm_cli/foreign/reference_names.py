@@ -68,8 +68,8 @@ OPENAI_ATTENTION = {"norm": ["norm"], "qkv": ["qkv"], "last": ["proj_out"]}
 
 def names_in_diffusers(names: Sequence[str]) -> Names:
     """The names in a `UNet2DModel`. names: all of a network, in their order."""
-    units = {unit: expanded(unit, DIFFUSERS_UNITS) for unit in units_of(names)}
-    return renamed(names, units, DIFFUSERS_BLOCK, DIFFUSERS_ATTENTION)
+    units = {unit: name_of_unit(unit, DIFFUSERS_UNITS) for unit in units_of(names)}
+    return names_by_tables(names, units, DIFFUSERS_BLOCK, DIFFUSERS_ATTENTION)
 
 
 def names_in_openai(names: Sequence[str]) -> Names:
@@ -83,13 +83,13 @@ def names_in_openai(names: Sequence[str]) -> Names:
         way, kind = unit.split(".")[0], unit.split(".")[-1]
         numbered = {"down": "input_blocks", "up": "output_blocks"}.get(way)
         if numbered is None:
-            units[unit] = expanded(unit, OPENAI_UNITS)
+            units[unit] = name_of_unit(unit, OPENAI_UNITS)
             continue
         if kind == "block" or (way, kind) == ("down", "resample"):
             blocks[numbered], layers = blocks[numbered] + 1, 0
         units[unit] = f"{numbered}.{blocks[numbered] - 1}.{layers}"
         layers += 1
-    return renamed(names, units, OPENAI_BLOCK, OPENAI_ATTENTION)
+    return names_by_tables(names, units, OPENAI_BLOCK, OPENAI_ATTENTION)
 
 
 def units_of(names: Sequence[str]) -> list[str]:
@@ -105,14 +105,14 @@ def parameter_place(name: str) -> tuple[str, str | None, str]:
     return unit, part, kind
 
 
-def expanded(unit: str, table: Sequence[tuple[str, str]]) -> str:
+def name_of_unit(unit: str, table: Sequence[tuple[str, str]]) -> str:
     """The name of a unit by the row of a table that describes it."""
     return next(
         found.expand(theirs) for ours, theirs in table if (found := re.fullmatch(ours, unit))
     )
 
 
-def renamed(
+def names_by_tables(
     names: Sequence[str],
     units: Mapping[str, str],
     block: Mapping[str, Sequence[str]],

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from einops import rearrange
@@ -129,25 +130,35 @@ def convnext_block(
     return Block(in_channels, out_channels, depthwise, projection, nn.Sequential(*rise, *fall))
 
 
-class Stage(nn.Module):
-    """Two blocks and linear attention at one resolution.
+NewBlock: TypeAlias = Callable[[int, int, int | None], Block]  # widths in, out and of the time
 
-    block: (input width, output width, width of the time) -> Block.
-    """
+
+def block_of_kind(kind: str, groups: int, convnext_mult: int, dropout: float) -> NewBlock:
+    """What builds the blocks of a kind."""
+    kinds: dict[str, NewBlock] = {
+        "resnet": partial(resnet_block, groups=groups, dropout=dropout),
+        "convnext": partial(convnext_block, mult=convnext_mult, dropout=dropout),
+    }
+    return kinds[kind]
+
+
+class Stage(nn.Module):
+    """Two blocks and attention, linear or full, at one resolution."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
+        linear: bool = True,
         *,
-        block: Callable[[int, int, int], Block],
+        block: NewBlock,
         time: int,
         heads: int,
         head_dim: int,
     ) -> None:
         super().__init__()
         # The order of the layers decides their initial weights: attention before blocks.
-        attention = Attention(out_channels, heads=heads, head_dim=head_dim, linear=True)
+        attention = Attention(out_channels, heads=heads, head_dim=head_dim, linear=linear)
         self.first = block(in_channels, out_channels, time)
         self.second = block(out_channels, out_channels, time)
         self.attend = Attend(out_channels, attention)

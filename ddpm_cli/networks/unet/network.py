@@ -1,22 +1,19 @@
 """The UNet: a stem, stages that go down and up with skips between them, a head."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import nn
 
-from ddpm_cli.networks.layers import Pointwise, Through, check_sides
+from ddpm_cli.networks.layers import Pointwise, Through, attended_stages, check_sides
 from ddpm_cli.networks.unet.blocks import (
     Attend,
     Attention,
-    Block,
     SinusoidalEmbedding,
     Stage,
-    convnext_block,
-    resnet_block,
+    block_of_kind,
 )
 from ddpm_cli.shapes import Labels, Maps, NetworkTimes
 
@@ -26,7 +23,8 @@ class UNet(nn.Module):
 
     H and W divide by 2^(stages - 1). With classes > 0, label int64 [B] holds -1 for no label.
     dim: the base width. dim_mults: the width of each stage over dim; each stage halves the
-    resolution of the one before. ResNet widths are multiples of `groups`.
+    resolution of the one before. ResNet widths are multiples of `groups`. attention_at: sides of
+    maps with full attention in place of linear; sides: H and W of the images, which it needs.
     Raises ValueError for widths and sizes that do not fit.
     half_precision_layers: all but the embedding of labels compute in half precision where asked.
     """
@@ -38,6 +36,7 @@ class UNet(nn.Module):
         in_channels: int,
         out_channels: int,
         classes: int = 0,
+        sides: Sequence[int] = (),
         *,
         dim: int,
         dim_mults: Sequence[int] = (1, 2, 4, 8),
@@ -47,16 +46,15 @@ class UNet(nn.Module):
         heads: int = 4,
         head_dim: int = 32,
         dropout: float = 0.0,
+        attention_at: Sequence[int] = (),
     ) -> None:
         super().__init__()
         counts = {"convnext_mult": convnext_mult, "heads": heads, "head_dim": head_dim}
         check_unet_options(dim, dim_mults, block, dropout, groups=groups, **counts)
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
         first, last, ups, time = widths[0], widths[-1], widths[-2::-1], 4 * dim
-        new: Callable[..., Block] = {
-            "resnet": partial(resnet_block, groups=groups, dropout=dropout),
-            "convnext": partial(convnext_block, mult=convnext_mult, dropout=dropout),
-        }[block]
+        linear = [not each for each in attended_stages(sides, len(widths), attention_at)]
+        new = block_of_kind(block, groups, convnext_mult, dropout)
         stage = partial(Stage, block=new, time=time, heads=heads, head_dim=head_dim)
         # Names and order of the layers are those of checkpoints and of the initial weights.
         # A part is called directly, or by torch's checkpoint; operator.call breaks compiled graphs.
@@ -66,11 +64,11 @@ class UNet(nn.Module):
         mlp = nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time)
         self.time = nn.Sequential(SinusoidalEmbedding(dim), *mlp)
         self.label = nn.Embedding(classes + 1, time) if classes else None
-        self.down = nn.ModuleList(map(stage, [stem, *widths], widths))
+        self.down = nn.ModuleList(map(stage, [stem, *widths], widths, linear))
         self.shrink = nn.ModuleList(nn.Conv2d(w, w, 4, stride=2, padding=1) for w in widths[:-1])
         self.middle_first, self.middle_second = new(last, last, time), new(last, last, time)
         self.middle_attend = Attend(last, Attention(last, heads=heads, head_dim=head_dim))
-        self.up = nn.ModuleList(stage(2 * below, w) for below, w in pairwise([last, *ups]))
+        self.up = nn.ModuleList(map(stage, [2 * w for w in (last, *ups)], ups, linear[-2::-1]))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(w, w, 4, stride=2, padding=1) for w in ups)
         self.head = nn.Sequential(new(first, first, None), Pointwise(first, out_channels, 1))
 
