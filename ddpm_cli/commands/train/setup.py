@@ -119,9 +119,9 @@ def build_run(
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
     size, folder = trainer.batch_size, invocation.folder
-    images, conditional = source(), cfg.model.get("conditional", False)
-    check_classes(images, conditional)
-    data, training, held_out = load_split_images(images, preparation, group, conditional, size)
+    images = source()
+    check_classes(images, denoiser.conditional)
+    data, training, held_out = load_split_images(images, preparation, group, denoiser, size)
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
