@@ -1,10 +1,9 @@
-"""A folder of diffusers: a UNet2DModel and its scheduler, as a pipeline has them, or side by side."""
+"""A folder of diffusers: a UNet2DModel and its scheduler, in a pipeline or side by side."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
 
 from omegaconf import DictConfig
 from torch import Tensor

@@ -1,7 +1,6 @@
-"""A state dict of improved-diffusion or guided-diffusion, of which a `like` says what shapes do not."""
+"""A state dict of OpenAI's codes, of which a `like` says what its shapes do not."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from omegaconf import DictConfig
 

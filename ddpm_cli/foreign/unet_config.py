@@ -61,7 +61,8 @@ def network_options(config: JsonFields) -> dict[str, Any]:
     attended, resample = levels(config, len(widths))
     attention_at = attended_sides(config, attended)
     head_dim = config.get("attention_head_dim", int | None, 8)
-    check_heads(config, head_dim, [*[w for w, has in zip(widths, attended) if has], widths[-1]])
+    own = [width for width, has in zip(widths, attended, strict=True) if has]
+    check_heads(config, head_dim, [*own, widths[-1]])
     return {
         "_target_": NETWORK,
         "dim": widths[0],

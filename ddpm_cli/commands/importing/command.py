@@ -90,9 +90,7 @@ def from_folder(
 ) -> tuple[ForeignModel, OtherModel | None]:
     """The model in a folder of diffusers, and as diffusers runs it, if it is installed."""
     if not is_diffusers(folder):
-        raise ValueError(
-            f"{str(folder)!r} is no folder of diffusers: it has no config.json, nor unet/config.json"
-        )
+        raise ValueError(f"{str(folder)!r} holds no config.json or unet/config.json of diffusers")
     if has_like or options.size is not None:
         name = "like" if has_like else "size"
         raise ValueError(f"{name} has no effect on a folder of diffusers, which says what it is")
@@ -152,9 +150,7 @@ def tell_model(checkpoint: Checkpoint) -> None:
         fact(name, checkpoint.origin[name])
 
 
-def prove_import(
-    checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | None
-) -> None:
+def prove_import(checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | None) -> None:
     """Compare the outputs of both programs, or the weights alone if the other is not installed.
 
     Raises ValueError if they differ.
