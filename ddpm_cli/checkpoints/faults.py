@@ -17,10 +17,11 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"step": int, "steps": int, "skipped": int, "lr_scale": float},
     **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
-    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
+    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict, "init": dict},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
-LATER_FIELDS: dict[str, Any] = {"cadences": {}}  # values in a file older than the field
+LATER_FIELDS: dict[str, Any] = {"cadences": {}, "init": {}}  # values in older files
+INIT = ("source", "step", "weights", "sha256", "tensors", "changes")
 CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradScaler: type and range
     "scale": (float, 2.0**-126, 2.0**127),
@@ -54,6 +55,9 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
     ),
     "'environment' must hold names and texts": lambda each: are_texts(
         [*each["environment"], *each["environment"].values()], WORD
+    ),
+    f"'init' must hold {', '.join(INIT)}, each a text": lambda each: (
+        all(name in INIT for name in each["init"]) and are_texts([*each["init"].values()], WORD)
     ),
     "'stream' must hold a text for each process": lambda each: (
         len(each["stream"]) <= WORD and are_texts(each["stream"], TEXT)

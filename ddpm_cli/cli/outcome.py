@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli.cli.arguments import parse_arguments
 from ddpm_cli.cli.hydra_callback import register_callback
+from ddpm_cli.cli.initial_network import with_init
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
 from ddpm_cli.cli.pinning import pin_checkpoints
@@ -115,7 +116,7 @@ def expand_arguments(config: str) -> None:
         if each.startswith("--config-dir=~"):
             sys.argv[place] = f"--config-dir={user_path(each.partition('=')[2])}"
     if config == "train":
-        sys.argv[1:] = with_recipe(sys.argv[1:])
+        sys.argv[1:] = with_recipe(with_init(sys.argv[1:]))
     plug_in(sys.argv)
     register_callback()
 
@@ -176,8 +177,9 @@ def invocation_of(cfg: DictConfig, hydra_cfg: Any, folder: Path) -> Invocation:
     Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
     """
     typed, trust = list(hydra_cfg.overrides.task), cfg.get("trust")
-    if trust and not any(each.startswith("trust=") for each in typed):
-        raise ValueError("trust can be given on the command line only")
+    for name in ("trust", "init"):
+        if cfg.get(name) and not any(each.startswith(f"{name}=") for each in typed):
+            raise ValueError(f"{name} can be given on the command line only")
     sources = hydra_cfg.runtime.config_sources
     own = [str(Path(each.path).absolute()) for each in sources if each.provider == "command-line"]
     return Invocation(

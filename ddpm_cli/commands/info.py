@@ -10,6 +10,7 @@ from ddpm_cli.checkpoints import Checkpoint, checkpoint_path
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to
+from ddpm_cli.fine_tuning.initial_weights import initial_text
 from ddpm_cli.reports.reproduce import train_command
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
         f"learning rate times {checkpoint.lr_scale:g}"
     )
     yield f"parameters  {parameters:,}"
+    yield from [f"init        {initial_text(checkpoint.init)}"] * bool(checkpoint.init)
     yield f"images      {shape} (channels, height, width), fingerprint {checkpoint.fingerprint}"
     yield from [f"randomness  {checkpoint.noise_text}"] * bool(checkpoint.noise_text)
     yield f"classes     {', '.join(checkpoint.classes) or 'none'}"
