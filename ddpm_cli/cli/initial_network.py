@@ -22,14 +22,14 @@ def with_init(arguments: Sequence[str]) -> list[str]:
     In the folder of a run that resume=auto goes on with, they are those of the run itself.
     Raises ValueError if there is no such checkpoint, or if several have several networks.
     """
-    if not (texts := option_texts("init", arguments)):
+    if not (texts := typed_values("init", arguments)):
         return list(arguments)
     rest = [each for each in arguments if option_of(each) != "init"]
-    resume = option_texts("resume", rest)
+    resume = typed_values("resume", rest)
     if any(each != "auto" for each in resume):
         rule = "init=CKPT starts a new run, resume=CKPT goes on with one"
         raise ValueError(f"{rule}: name one of them, or resume=auto beside init")
-    folder = option_texts("hydra.run.dir", rest)
+    folder = typed_values("hydra.run.dir", rest)
     own = newest_first(user_path(folder[-1])) if resume and folder else []
     paths = own[:1] or [initial_path(text) for text in texts]
     found = [overrides_of(path, rest) for path in paths]
@@ -39,7 +39,7 @@ def with_init(arguments: Sequence[str]) -> list[str]:
     return [*found[0], f"init={','.join(map(path_value, named))}", *rest]
 
 
-def option_texts(option: str, arguments: Sequence[str]) -> list[str]:
+def typed_values(option: str, arguments: Sequence[str]) -> list[str]:
     """The values of an option, of a sweep all; none for null, and for what Hydra cannot read."""
     texts = list[str]()
     for argument in (each for each in arguments if option_of(each) == option):
@@ -61,7 +61,7 @@ def initial_path(text: str) -> Path:
 def overrides_of(path: Path, arguments: Sequence[str]) -> list[str]:
     """The overrides of a checkpoint's network and schedule beside these arguments."""
     typed = {option_of(each) for each in arguments}
-    experiments = [f"+experiment={each}" for each in option_texts("experiment", arguments)]
+    experiments = [f"+experiment={each}" for each in typed_values("experiment", arguments)]
     room = import_module("ddpm_cli.fine_tuning.network_options")
     found: list[str] = room.network_overrides(path, typed, experiments, config_dir(arguments))
     return found

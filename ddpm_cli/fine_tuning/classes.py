@@ -36,5 +36,5 @@ def rows_text(old: Sequence[str], new: Sequence[str]) -> str:
     fresh = sources.count(None)
     by = "name" if {*old} & {*new} else "place"
     parts = [f"{len(sources) - fresh} of {len(new)} classes by {by}"] * (fresh < len(sources))
-    parts += [f"{fresh} new (the mean of {len(old)})"] * (fresh > 0)
+    parts += [f"{fresh} new ({f'the mean of {len(old)}' if old else 'zero'})"] * (fresh > 0)
     return f"labels: {', '.join(parts)}"

@@ -27,7 +27,9 @@ def take_weights(
     Raises ValueError if less than half of the network is in the checkpoint.
     """
     old, given, own = initial.interface, initial.tensors, network.state_dict()
-    equal = {name for name, each in own.items() if name in given and fits(given[name], each)}
+    equal = {
+        name for name, each in own.items() if name in given and is_replaceable(given[name], each)
+    }
     axes = interface_axes(outline, new) if len(equal) < len(own) or old != new else InterfaceAxes()
     renamed = equal & axes.classes.keys() if old.classes != new.classes else set()
     check_share(own, given, axes, equal, initial.source)
@@ -46,7 +48,7 @@ def take_weights(
     return {"tensors": f"{len(taken)} of {len(own)}", "changes": "; ".join(notes)}
 
 
-def fits(tensor: Tensor, own: Tensor) -> bool:
+def is_replaceable(tensor: Tensor, own: Tensor) -> bool:
     """Whether a tensor has the shape of a network's own, and is of real numbers if it is."""
     return tensor.shape == own.shape and tensor.is_floating_point() == own.is_floating_point()
 
@@ -74,7 +76,7 @@ def check_share(
     share = f"{len(equal)} of {len(own)} tensors, {counted / max(1, total):.0%} of the numbers"
     raise ValueError(
         f"init: {source} has only {share} of this network: {name} is {there} and must be "
-        f"{list(own[name].shape)}; without options of model the network is the checkpoint's"
+        f"{list(own[name].shape)}; name no option of model, and the network is the checkpoint's"
     )
 
 
@@ -101,7 +103,7 @@ def fitted_tensor(
             fitted = fit_outputs(given, axis, old, new)
     elif (axis := axes.inputs.get(name)) is not None and given.shape[axis] % old.channels == 0:
         fitted = fit_inputs(given, axis, old.channels, new.channels)
-    return fitted if fitted is not None and fits(fitted, own) else None
+    return fitted if fitted is not None and is_replaceable(fitted, own) else None
 
 
 def change_texts(

@@ -88,6 +88,7 @@ def set_up_run(
         run = build_run(cfg, invocation, checkpoint, group, features, source, recipe, initial)
         if checkpoint:
             restore_run(run, checkpoint)
+        cfg.init = run.init.get("source")  # without its folder
         shared.update(chosen_options(cfg) if recipe else {})
     for line in recipe.lines(recipe_options(cfg), run.steps, run.epoch_size) if recipe else []:
         fact("chosen", line)
@@ -129,8 +130,6 @@ def build_run(
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser, init = initial_denoiser(cfg, diffusion, shape, data.classes, initial)
-    init = checkpoint.init if checkpoint else init
-    cfg.init = init.get("source")  # without its folder
     flops = measure_flops(denoiser.network, shape, trainer, device, group)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler, shape)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
