@@ -177,7 +177,7 @@ def test_a_resumed_fine_tuned_run_is_exact_and_needs_its_first_weights_no_more(c
 def test_the_printed_command_goes_on_without_the_first_weights(command, trained):
     stopped = tune(command, f"init={trained}", "trainer.steps=4", "trainer.stop_at=1")
     line = next(each for each in stopped.out.splitlines() if "resume=auto" in each)
-    assert " init=" not in line and "model=resnet model.network.dim=8" in line
+    assert " init=" not in line and "model=resnet schedule=cosine model.network.dim=8" in line
 
 
 def test_the_first_weights_and_a_checkpoint_to_resume_are_two_things(command, trained):
