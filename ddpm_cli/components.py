@@ -5,13 +5,14 @@ They are the diffusion process, the denoiser, the loss and the sampler of times.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from inspect import signature
+from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint
-from ddpm_cli.config.build import REFUSALS, bind, bind_options, build
+from ddpm_cli.config.build import REFUSALS, bind, bind_options, build, target_of
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
@@ -66,7 +67,10 @@ def assemble_denoiser(
     conditional = cfg.model.get("conditional", False)
     if conditional and not classes:
         raise ValueError(WITHOUT_CLASSES)
-    network = build(cfg, "model.network", channels, outputs, classes if conditional else 0)
+    facts: list[Any] = [channels, outputs, classes if conditional else 0]
+    if "sides" in signature(target_of(cfg, "model.network")).parameters:
+        facts.append(shape[1:])
+    network = build(cfg, "model.network", *facts)
     return build(cfg, "model", diffusion, network)
 
 

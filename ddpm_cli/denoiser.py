@@ -5,6 +5,7 @@ A network predicts a x_0 + b eps. Only the pair (a, b) distinguishes eps, x0 and
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import torch
@@ -22,6 +23,7 @@ PARAMETERISATIONS: dict[str, Callable[[Fitted, Fitted], Pair]] = {
     "v": lambda alpha, sigma: (-sigma, alpha),
 }
 VARIANCE_INTERPOLATIONS: dict[str, float] = {"small": 0.0, "large": 1.0}
+NEEDS_LABEL = "this network knows no image without a label (model.network.null_label=false)"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Denoiser:
 
     predicts: the meaning of the output; v is alpha eps - sigma x_0 (Salimans & Ho 2022).
     variance: of the reverse step; `learned` is the second half of the output's channels (Nichol &
-    Dhariwal 2021, eq. 15). conditional: whether the network takes labels.
+    Dhariwal 2021, eq. 15). conditional: whether the network takes labels. time_scale: the factor of
+    the times that the network gets, t - 1 without it.
     """
 
     diffusion: GaussianDiffusion
@@ -51,8 +54,11 @@ class Denoiser:
     predicts: Literal["eps", "x0", "v"] = "eps"
     variance: Literal["small", "large", "learned"] = "small"
     conditional: bool = False
+    time_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.time_scale <= 0:
+            raise ValueError(f"time_scale must be above 0, but is {self.time_scale}")
         if self.predicts == "eps" and self.diffusion.alpha_bar[-1] == 0:
             raise ValueError(
                 "predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1);"
@@ -64,17 +70,25 @@ class Denoiser:
         """The network's device."""
         return next(self.network.parameters()).device
 
+    @cached_property
+    def needs_label(self) -> bool:
+        """Whether the network takes no image without a label, as some public checkpoints do."""
+        return any(getattr(each, "needs_label", False) for each in self.network.modules())
+
     def __call__(self, x_t: Images, t: Time, label: Labels | None = None) -> Estimate:
         """Estimate x_0 [B, C, H, W] from x_t, with `t` a number or a CPU vector [B].
 
-        label: int64 [B], -1 for no label. Raises ValueError if the network takes none. The network
-        gets t - 1 unrounded, 0..T-1, as public checkpoints expect.
+        label: int64 [B], -1 for no label. Raises ValueError if the network takes none, or no image
+        without one. The network gets t - 1 unrounded, 0..T-1, as public checkpoints expect.
         """
         if label is not None and not self.conditional:
             raise ValueError(
                 "this model takes no labels: it was built with model.conditional=false"
             )
-        time = to_device(torch.as_tensor(t, dtype=torch.float32) - 1, x_t.device)
+        if label is None and self.conditional and self.needs_label:
+            raise ValueError(NEEDS_LABEL)
+        time = (torch.as_tensor(t, dtype=torch.float32) - 1) * self.time_scale
+        time = to_device(time, x_t.device)
         output = self.network(x_t, time.expand(len(x_t)), label).to(x_t.dtype)
         variance: float | Images | None = VARIANCE_INTERPOLATIONS.get(self.variance)
         if variance is None:

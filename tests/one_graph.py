@@ -7,18 +7,28 @@ from functools import partial
 from itertools import product
 
 import torch
+from problems import filled
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from ddpm_cli.hardware import compile_for_sampling, prepare_for_sampling, prepare_for_training
+from ddpm_cli.networks.dit import DiT
+from ddpm_cli.networks.reference import ReferenceUNet
 from ddpm_cli.networks.unet import UNet
 
 INPUTS = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8), torch.tensor([3.0, 700.0])
 LABELS = torch.tensor([1, -1])
+REFERENCE = {"sides": (8, 8), "dim": 8, "dim_mults": (1, 2), "blocks": 1, "groups": 4}
+NETWORKS = {
+    "resnet": partial(UNet, dim=8, dim_mults=(1, 2), block="resnet", dropout=0.1),
+    "convnext": partial(UNet, dim=8, dim_mults=(1, 2), block="convnext", dropout=0.1),
+    "ho": partial(ReferenceUNet, **REFERENCE, attention_at=[4], padding="end", dropout=0.1),
+    "adm": partial(ReferenceUNet, **REFERENCE, head_dim=4, time="scale_shift", resample="block"),
+    "dit": partial(DiT, hidden=8, depth=2, heads=2, patch=2),
+}
 
 
-def network(block, conditional):
-    torch.manual_seed(0)
-    return UNet(1, 1, 2 * conditional, dim=8, dim_mults=(1, 2), block=block, dropout=0.1)
+def network(name, conditional):
+    return filled(NETWORKS[name](1, 1, 2 * conditional))
 
 
 def gradients(module, labels):
@@ -27,13 +37,13 @@ def gradients(module, labels):
     return torch.cat([each.grad.flatten() for each in module.parameters()])
 
 
-def train(block, precision, conditional, recomputed):
+def train(name, precision, conditional, recomputed):
     """Compare a compiled network's gradients with the plain network's; return the graphs."""
     torch.compiler.reset()
     counter, labels = CompileCounterWithBackend("aot_eager"), LABELS if conditional else None
     plain, inside = (
         prepare_for_training(
-            network(block, conditional),
+            network(name, conditional),
             precision,
             compiled=False,
             recomputed=recomputed,
@@ -48,7 +58,7 @@ def train(block, precision, conditional, recomputed):
 
 
 @torch.no_grad()
-def sample(precision, guided):
+def sample(name, precision, guided):
     """Compare a compiled network's batches with the plain network's; return the graphs.
 
     Guidance doubles batches; the batches after the first are smaller, and lie otherwise.
@@ -56,7 +66,7 @@ def sample(precision, guided):
     torch.compiler.reset()
     counter, compiler = CompileCounterWithBackend("aot_eager"), torch.compile
     torch.compile = partial(compiler, backend=counter, fullgraph=True)
-    plain = prepare_for_sampling(network("resnet", guided), precision)
+    plain = prepare_for_sampling(network(name, guided), precision)
     compiled, torch.compile = compile_for_sampling(plain), compiler
     x, times = torch.linspace(-1, 1, 8 * 64).reshape(8, 1, 8, 8), torch.full((1,), 500.0)
     strided = x.to(memory_format=torch.channels_last)
@@ -69,9 +79,10 @@ def sample(precision, guided):
 
 
 if __name__ == "__main__":
-    choices = ("resnet", "convnext"), ("fp32", "bf16", "fp16"), (False, True), (False, True)
-    cases = [(train, *case) for case in product(*choices)]
-    cases += [(sample, *case) for case in product(("fp32", "bf16", "fp16"), (False, True))]
+    precisions, either = ("fp32", "bf16", "fp16"), (False, True)
+    cases = [(train, *case) for case in product(NETWORKS, precisions, either, either)]
+    sampled = [name for name in NETWORKS if name != "convnext"]
+    cases += [(sample, *case) for case in product(sampled, precisions, either)]
     for act, *case in cases:
         count = act(*case)
         print(torch.__version__, act.__name__, *case, count)

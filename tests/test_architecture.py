@@ -25,6 +25,7 @@ LEVELS = [  # of rooms, from the top down
     "preflight reports",
     "recipes",
     "generation pace fine_tuning",
+    "foreign",
     "evaluation training components",
     "samplers losses sweeps loggers",
     "checkpoints run_folder loading metrics denoiser train_times",
@@ -35,7 +36,7 @@ LEVELS = [  # of rooms, from the top down
     "text files even_indices shapes process checkpoint_paths",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
-SHARED_LEVELS = (9, 11)  # whose single files the other rooms of the level may import
+SHARED_LEVELS = (10, 12)  # whose single files the other rooms of the level may import
 DEEPER_COMMANDS = {("doctor", "train")}  # a doctor's checks are the first half of a training run
 
 WORDS = {"between", "even", "speed"}  # end like a participle and are none

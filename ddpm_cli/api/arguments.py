@@ -56,8 +56,10 @@ def labels_of(
     if label.shape != (count,) or label.is_floating_point():
         kind = f"{str(label.dtype).removeprefix('torch.')} {list(label.shape)}"
         raise ValueError(f"label must be {count} integers, but is {kind}")
-    if not bool(((label >= -1) & (label < len(classes))).all()):
-        raise ValueError(f"label must be from -1 to {len(classes) - 1}, but is {range_text(label)}")
+    lowest = 0 if denoiser.needs_label else -1
+    if not bool(((label >= lowest) & (label < len(classes))).all()):
+        allowed = f"from {lowest} to {len(classes) - 1}"
+        raise ValueError(f"label must be {allowed}, but is {range_text(label)}")
     return label.long().to(denoiser.device)
 
 

@@ -43,6 +43,7 @@ class Checkpoint:
     files; None if there is none.
     cadences: the steps between actions of the run, by the options' names; {} if unknown.
     init: the checkpoint that the run started from, by fact; {} for weights that were drawn.
+    origin: of weights of another program, their source, licence and file; {} for our own.
     environment: versions by package. path: the file that was read.
     """
 
@@ -65,6 +66,7 @@ class Checkpoint:
     config_dir: str | None = None
     cadences: dict[str, int] = field(default_factory=dict)
     init: dict[str, str] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     path: Path = Path()
 

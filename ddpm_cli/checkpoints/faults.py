@@ -17,11 +17,13 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"step": int, "steps": int, "skipped": int, "lr_scale": float},
     **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
-    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict, "init": dict},
+    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
+    **{"init": dict, "origin": dict},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
-LATER_FIELDS: dict[str, Any] = {"cadences": {}, "init": {}}  # values in older files
+LATER_FIELDS: dict[str, Any] = {"cadences": {}, "init": {}, "origin": {}}  # values in older files
 INIT = ("source", "step", "weights", "sha256", "tensors", "changes")
+ORIGIN = ("source", "licence", "file")
 CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradScaler: type and range
     "scale": (float, 2.0**-126, 2.0**127),
@@ -58,6 +60,10 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
     ),
     f"'init' must hold {', '.join(INIT)}, each a text": lambda each: (
         all(name in INIT for name in each["init"]) and are_texts([*each["init"].values()], WORD)
+    ),
+    f"'origin' must hold {', '.join(ORIGIN)}, each of at most {NAME} characters": lambda each: (
+        all(name in ORIGIN for name in each["origin"])
+        and are_texts([*each["origin"].values()], NAME)
     ),
     "'stream' must hold a text for each process": lambda each: (
         len(each["stream"]) <= WORD and are_texts(each["stream"], TEXT)

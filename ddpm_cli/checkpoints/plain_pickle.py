@@ -1,13 +1,13 @@
 """A reader of the pickles of `torch.save`, which makes plain values and dense tensors.
 
 It calls and imports nothing that a pickle names. A global stands for its name. Keys of dictionaries
-are texts and numbers.
+are texts and numbers. BUILD, which gives an object attributes, is a call by this name.
 """
 
 import pickletools
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
@@ -19,13 +19,16 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 COUNTS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2}
 SINCE_MARK = ("TUPLE", "APPENDS", "SETITEMS")
+Call: TypeAlias = Callable[[Any, Any], Any]
 
 
-def read_pickle(text: bytes, storage: Callable[[Any], Tensor]) -> Any:
+def read_pickle(text: bytes, storage: Callable[[Any], Tensor], call: Call | None = None) -> Any:
     """The value of a pickle. storage: the numbers of a tensor by their persistent id.
 
+    call: the result of a call by the name and the arguments in the pickle; `rebuild` if None.
     Raises DamagedError for what no pickle of a checkpoint holds.
     """
+    call = call or rebuild
     stack, marks, memo = list[Any](), list[int](), dict[Any, Any]()
     for name, arg in opcodes(text):
         if name in VALUES:
@@ -48,15 +51,16 @@ def read_pickle(text: bytes, storage: Callable[[Any], Tensor]) -> Any:
             stack.append(storage(stack.pop()))
         else:
             args = stack.pop()
-            stack.append(rebuild(stack.pop(), args))
+            own = (stack.pop(), args) if name == "REDUCE" else (name, (stack.pop(), args))
+            stack.append(call(*own))
     (value,) = stack
     return value
 
 
 def opcodes(text: bytes) -> Iterator[tuple[str, Any]]:
     """Yield the name and the argument of each opcode that `torch.save` writes for plain values."""
-    others = {"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "MARK", "BINPERSID", "REDUCE"}
-    known = {*VALUES, *CONSTANTS, *EMPTY, *COUNTS, *SINCE_MARK, *others}
+    others = {"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "MARK", "BINPERSID"}
+    known = {*VALUES, *CONSTANTS, *EMPTY, *COUNTS, *SINCE_MARK, *others, "REDUCE", "BUILD"}
     for count, (opcode, arg, _) in enumerate(pickletools.genops(text)):
         if count == MOST:
             raise DamagedError("the pickle is too long")

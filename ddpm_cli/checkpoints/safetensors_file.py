@@ -139,13 +139,20 @@ def read_header(file: BufferedIOBase, size: int) -> dict[str, Any]:
     texts = header.get(METADATA) if isinstance(header, dict) else None
     if not isinstance(texts, dict) or not all(type(text) is str for text in texts.values()):
         raise DamagedError("the header holds no texts")
+    if not all(name.partition(".")[0] in PARTS for name in header.keys() - {METADATA}):
+        raise DamagedError("a tensor is of an unknown part")
+    check_places(header, size - 8 - length)
+    return header
+
+
+def check_places(header: Mapping[str, Any], size: int) -> None:
+    """Check that tensors fill the `size` bytes after a header, without gaps and overlaps."""
     if len(header) > MOST_TENSORS:
         raise DamagedError(f"the header holds more than {MOST_TENSORS:,} tensors")
     places = sorted(place_of(name, header[name]) for name in header.keys() - {METADATA})
     ends = [0, *(end for _, end in places)]
-    if [begin for begin, _ in places] != ends[:-1] or ends[-1] != size - 8 - length:
+    if [begin for begin, _ in places] != ends[:-1] or ends[-1] != size:
         raise DamagedError("the tensors overlap, or leave a gap, or the file is cut off")
-    return header
 
 
 def place_of(name: str, entry: Any) -> tuple[int, int]:
@@ -153,9 +160,9 @@ def place_of(name: str, entry: Any) -> tuple[int, int]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise DamagedError("a tensor has no type, shape and place")
     kind, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
-    known = name.partition(".")[0] in PARTS and len(name) <= LONGEST_NAME and type(kind) is str
-    if not (known and kind in DTYPES and is_counts(shape) and is_counts(place) and len(place) == 2):
-        raise DamagedError("a tensor has an unknown name or type, or impossible numbers")
+    known = len(name) <= LONGEST_NAME and type(kind) is str and kind in DTYPES
+    if not (known and is_counts(shape) and is_counts(place) and len(place) == 2):
+        raise DamagedError("a tensor has a long name or an unknown type, or impossible numbers")
     if place[1] - place[0] != math.prod(shape) * DTYPES[kind].itemsize:
         raise DamagedError("a tensor's place is not of the size of its shape")
     return place[0], place[1]

@@ -6,6 +6,7 @@ from ddpm_cli.cli.main import (
     doctor,
     evaluate,
     export,
+    import_model,
     info,
     main,
     plot,

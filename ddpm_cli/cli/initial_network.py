@@ -55,15 +55,30 @@ def typed_values(option: str, arguments: Sequence[str]) -> list[str]:
 
 def initial_path(text: str) -> Path:
     """The path of a checkpoint that `init` names. Raises ValueError if there is none."""
-    return existing_file(fetched_path(text) if is_address(text) else user_path(text))
+    path = fetched_path(text) if is_address(text) else user_path(text)
+    try:
+        return existing_file(path)
+    except ValueError as error:
+        if not any(path.glob("*.json")):
+            raise
+        foreign = "a model of another program becomes one by ddpm-import from=PATH out=CKPT"
+        raise ValueError(f"{error}; {foreign}") from error
 
 
 def overrides_of(path: Path, arguments: Sequence[str]) -> list[str]:
     """The overrides of a checkpoint's network and schedule beside these arguments."""
-    typed = {option_of(each) for each in arguments}
-    experiments = [f"+experiment={each}" for each in typed_values("experiment", arguments)]
     room = import_module("ddpm_cli.fine_tuning.network_options")
-    found: list[str] = room.network_overrides(path, typed, experiments, config_dir(arguments))
+    values = {name: typed_values(name, arguments) for name in ("data", "data.size", "experiment")}
+    is_swept = any(len(each) > 1 for each in values.values())
+    data = [each for each in arguments if option_of(each) in ("data", "data.size")]
+    typed = room.TypedOptions(
+        {option_of(each) for each in arguments},
+        [f"+experiment={each}" for each in values["experiment"]],
+        None if is_swept else data,
+        config_dir(arguments),
+        typed_values("trainer.label_dropout", arguments) not in (["0"], ["0.0"]),
+    )
+    found: list[str] = room.network_overrides(path, typed)
     return found
 
 

@@ -21,7 +21,7 @@ FILE: Kind = ("a file", Path.is_file)
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("start", "inpaint", "mask", "data.labels", "schedule.path"), FILE),
     "run": FOLDER,
-    "generated": ("a folder or a file", Path.exists),
+    **dict.fromkeys(("generated", "from"), ("a folder or a file", Path.exists)),
 }
 ARCHIVES: Kind = ("a zip or tar file, or a pattern of some (*, ?, {000..012})", Path.is_file)
 SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it

@@ -31,6 +31,7 @@ COMMANDS = {  # the function of each command, and the module that is imported wh
     "eval": "ddpm_cli.commands.evaluate.command:evaluate",
     "plot": "ddpm_cli.commands.plot:plot",
     "data": "ddpm_cli.commands.data.command:data",
+    "import": "ddpm_cli.commands.importing.command:import_model",
     "export": "ddpm_cli.commands.export.command:export",
     "report": "ddpm_cli.commands.report:report",
     "sweep": "ddpm_cli.commands.sweep.command:sweep",
@@ -66,7 +67,7 @@ def sweep_code() -> int:
 train, doctor, sample = (partial(launch, name) for name in ("train", "doctor", "sample"))
 compare, info, evaluate = (partial(launch, name) for name in ("compare", "info", "eval"))
 plot, data, export = (partial(launch, name) for name in ("plot", "data", "export"))
-report, sweep = (partial(launch, name) for name in ("report", "sweep"))
+report, sweep, import_model = (partial(launch, name) for name in ("report", "sweep", "import"))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from ddpm_cli.fine_tuning.interface import Interface
 from ddpm_cli.hub.address import is_address
 from ddpm_cli.parallel import ProcessGroup
 
-FOREIGN = "weights of another program become a checkpoint by ddpm-import first"
+FOREIGN = "weights of another program become a checkpoint by ddpm-import from=PATH out=CKPT"
 WORDS = {"ema": "EMA", "raw": "raw weights"}
 
 

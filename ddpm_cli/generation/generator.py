@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.build import bind, bind_options
-from ddpm_cli.denoiser import Denoiser, Estimate
+from ddpm_cli.denoiser import NEEDS_LABEL, Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.generation.labels import class_number
 from ddpm_cli.generation.options import GenerationOptions
@@ -90,6 +90,7 @@ class Generator:
     ) -> "Generator":
         """A generator with the sampler and the times of the node `sampler`."""
         check_label(options.label, denoiser, classes)
+        check_guidance(options, denoiser)
         sampler, grid = bind(cfg, "sampler"), bind_options(Grid, cfg.sampler)()
         node: Any = OmegaConf.to_container(cfg.sampler, resolve=True)
         times = grid.times(denoiser.diffusion)
@@ -193,6 +194,16 @@ def check_label(label: str | int | None, denoiser: Denoiser, classes: Sequence[s
         raise ValueError(f"label={label} needs {needed}; this one is unconditional")
     if label not in (None, "all"):
         class_number(label, classes)
+
+
+def check_guidance(options: GenerationOptions, denoiser: Denoiser) -> None:
+    """Refuse to draw without a label, as half of guidance does, where each image needs a label."""
+    if not denoiser.conditional or not denoiser.needs_label:
+        return
+    if options.label is None:
+        raise ValueError(f"label must be all or a class: {NEEDS_LABEL}")
+    if options.guidance != 1 and options.guide is None:
+        raise ValueError(f"guidance must be 1, but is {options.guidance:g}: {NEEDS_LABEL}")
 
 
 def start_from_image(

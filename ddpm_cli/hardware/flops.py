@@ -43,10 +43,12 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
     buffers = {
         name: torch.empty_like(each, device="meta") for name, each in network.named_buffers()
     }
-    inputs = torch.zeros(1, *shape, device="meta"), torch.zeros(1, device="meta")
+    inputs = [torch.zeros(1, *shape, device="meta"), torch.zeros(1, device="meta")]
+    if any(getattr(each, "needs_label", False) for each in network.modules()):
+        inputs.append(torch.zeros(1, device="meta", dtype=torch.long))
     with FlopCounterMode(display=False) as counter:
         try:
-            functional_call(network, {**weights, **buffers}, inputs).sum().backward()
+            functional_call(network, {**weights, **buffers}, tuple(inputs)).sum().backward()
         except (RuntimeError, NotImplementedError):
             return None
     return counter.get_total_flops()

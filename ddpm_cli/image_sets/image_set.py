@@ -166,11 +166,14 @@ def image_weights(
     return (shares / shares.max())[part] / np.bincount(part)[part]
 
 
-def check_labels(data: ImageSet) -> None:
-    """Refuse labels from which no class can be learned."""
+def check_labels(data: ImageSet, *, every: bool = False) -> None:
+    """Refuse labels from which no class can be learned. every: whether each image needs a label."""
     highest, count = -1 if data.labels is None else int(data.labels.max()), len(data.classes)
     if highest < 0:
         raise ValueError("model.conditional=true needs labels, but those of all images are null")
     if highest >= count:
         rule = f"labels must be less than {count}, the classes there are"
         raise ValueError(f"{rule}, but one is {highest}")
+    if every and data.labels is not None and (missing := int((data.labels < 0).sum())):
+        rule = "model.network.null_label=false needs a label for every image"
+        raise ValueError(f"{rule}, but those of {missing:,} are null")

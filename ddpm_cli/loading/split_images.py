@@ -1,6 +1,7 @@
 """The images of a run, to train on and held out."""
 
 from ddpm_cli.data import Preparation, Source
+from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.parallel import ProcessGroup
@@ -10,7 +11,7 @@ def load_split_images(
     source: Source,
     preparation: Preparation,
     group: ProcessGroup,
-    conditional: bool,
+    denoiser: Denoiser,
     batch_size: int,
 ) -> tuple[ImageSet, ImageSet, ImageSet]:
     """Load all images, those to train on and those held out; of a stream its first rows.
@@ -20,8 +21,8 @@ def load_split_images(
     data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
     if len(set(group.all_gather(data.fingerprint))) > 1:
         raise ValueError("the processes do not see the same images (their fingerprints differ)")
-    if conditional:
-        check_labels(data)
+    if denoiser.conditional:
+        check_labels(data, every=denoiser.needs_label)
     training, held_out = data.split(preparation.holdout)
     why = f" when data.holdout={preparation.holdout:g} are held out" if preparation.holdout else ""
     check_batch_size(batch_size, len(training.images), why, endless=source.rows is not None)

@@ -1,8 +1,9 @@
 """The check of options that no choice of a recipe could mend, before images are looked for."""
 
 from copy import deepcopy
+from functools import partial
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.config.auto import fill_fixed
@@ -19,3 +20,15 @@ def check_options(cfg: DictConfig) -> None:
     bind_options(Preparation, fixed.data)()
     build_time_sampler(fixed, build_diffusion(fixed))
     build_loss(fixed)
+    check_label_dropout(fixed)
+
+
+def check_label_dropout(cfg: DictConfig) -> None:
+    """Refuse to hide labels from a network that needs a label for every image."""
+    select = partial(OmegaConf.select, cfg)
+    needs_label = select("model.conditional") and select("model.network.null_label") is False
+    if needs_label and cfg.trainer.label_dropout > 0:
+        rule = f"trainer.label_dropout={cfg.trainer.label_dropout} hides labels"
+        remedy = "use trainer.label_dropout=0, or null_label=true"
+        fault = "model.network.null_label=false needs a label for every image"
+        raise ValueError(f"{rule}, but {fault}; {remedy}")

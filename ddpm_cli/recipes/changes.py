@@ -31,6 +31,8 @@ BESIDE = "loggers measures measure_images best stop_at keep_last bad_steps deter
 FREE_OF_TRAINER = (*HOW.split(), *CADENCES, *BESIDE.split())
 LATER: dict[str, Any] = {  # the value that an option had before checkpoints held it
     "model.conditional": False,
+    "model.time_scale": 1.0,
+    "model.network.attention_at": [],
     "data.holdout": 0.0,
     "data.streaming": False,
     "data.crop": "center",

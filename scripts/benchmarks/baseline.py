@@ -21,8 +21,9 @@ from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.hardware import TYPES, choose_layout, on_device, prepare_for_training
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import BatchDataset, batches
+from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.networks.unet.blocks import Attention, GroupNorm, Pointwise
+from ddpm_cli.networks.unet.blocks import Attention
 from ddpm_cli.parallel import ALONE, ProcessGroup
 from ddpm_cli.training import Progress, Trainer, TrainState, fit
 

@@ -8,6 +8,10 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
+from ddpm_cli.config import CONFIG_DIR
+
+MODELS = ", ".join(sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml")))
+
 
 @pytest.fixture
 def photographs(tmp_path):
@@ -47,11 +51,10 @@ def photographs(tmp_path):
             "did you mean model.predicts=v?",
         ),
         (["data.channels=6"], "data.channels must be one of 1, 2, 3, 4, 5, but is 6"),
-        (["model=vgg"], "model=vgg is not a choice; there are convnext, resnet"),
+        (["model=vgg"], f"model=vgg is not a choice; there are {MODELS}"),
         (
             ["model=resnet50"],
-            "model=resnet50 is not a choice; there are convnext, resnet; did you mean "
-            "model=resnet?",
+            f"model=resnet50 is not a choice; there are {MODELS}; did you mean model=resnet?",
         ),
         (
             ["loss=hubert"],
@@ -319,7 +322,7 @@ assert "torch" not in sys.modules, "torch was imported"
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [('"--help"', ["convnext, resnet", "ddpm-train -m"]), ('"--cfg", "job"', ["seed: 0"])],
+    [('"--help"', [MODELS, "ddpm-train -m"]), ('"--cfg", "job"', ["seed: 0"])],
 )
 def test_help_and_configuration_import_no_torch(arguments, told):
     outcome = subprocess.run(

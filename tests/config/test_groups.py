@@ -43,7 +43,7 @@ SURFACE = {
     "logger.wandb.name logger.wandb.mode logger.wandb.images logger.mlflow.project",
     "logger.mlflow.name logger.mlflow.uri logger.mlflow.images logger.trackio.project",
     "logger.trackio.name logger.trackio.folder logger.trackio.images",
-    "model.predicts model.variance model.conditional",
+    "model.predicts model.variance model.conditional model.time_scale model.network.attention_at",
     "model.network.block model.network.dim model.network.dim_mults model.network.groups",
     "model.network.convnext_mult model.network.heads model.network.head_dim model.network.dropout",
     "data.size data.channels data.flip data.holdout data.crop data.margin data.cache data.on_error",

@@ -25,8 +25,8 @@ from ddpm_cli.hardware import (
 )
 from ddpm_cli.hardware.precision import CastAtOnce
 from ddpm_cli.losses import Noised
+from ddpm_cli.networks.layers import GroupNorm, Pointwise
 from ddpm_cli.networks.unet import UNet
-from ddpm_cli.networks.unet.blocks import GroupNorm, Pointwise
 from ddpm_cli.parallel import load_network, network_state, unwrap
 
 CPU = torch.device("cpu")

@@ -68,7 +68,7 @@ def load_inputs(
         if data.classes != checkpoint.classes:
             known, own = ", ".join(checkpoint.classes), ", ".join(data.classes) or "none"
             raise ValueError(f"data: classes must be the checkpoint's, {known}, but are {own}")
-        check_labels(data)
+        check_labels(data, every=denoiser.needs_label)
     training, held_out = data.split(preparation.holdout)
     parts: dict[str, ImageSet] = {"training": training, "held_out": held_out, "all": data}
     reference: str = options.reference

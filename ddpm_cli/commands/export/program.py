@@ -23,7 +23,7 @@ def write_program(path: Path, checkpoint: Checkpoint, trust: list[str]) -> None:
     """
     denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
     network = denoiser.network.requires_grad_(False).to(memory_format=torch.contiguous_format)
-    labels = [torch.tensor([0, -1])] * denoiser.conditional
+    labels = [torch.tensor([0, 0 if denoiser.needs_label else -1])] * denoiser.conditional
     inputs = (torch.zeros(2, *checkpoint.shape), torch.tensor([0.0, 1.0]), *labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's advice to its own developers

@@ -39,6 +39,7 @@ class Run:
     steps: the length. epoch_size: the images of an epoch, approximate for a stream; None if
     unknown. Both are set when all parts are built.
     init: what is recorded of the checkpoint that the run started from; {} for drawn weights.
+    origin: of weights of another program that it started from, their source and licence.
     recipe: how the options with `auto` were chosen; None if they were not, or by a checkpoint.
     cadences: the steps between actions. cadences_are_final: whether no measurement changes them.
     first_preview: the step of an early preview beside the cadence; 0: none.
@@ -60,6 +61,7 @@ class Run:
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
     init: dict[str, str]
+    origin: dict[str, str] = field(default_factory=dict)
     recipe: Recipe | None = None
     steps: int = 0
     epoch_size: int | None = None
@@ -109,6 +111,7 @@ class Run:
             cadences=asdict(self.cadences),
             verdict=self.state.verdict.summary(self.trainer.best),
             init=self.init,
+            origin=self.origin,
             overrides=[
                 each for each in self.invocation.overrides if not each.startswith("init=")
             ],  # the path of `init` stays on this machine

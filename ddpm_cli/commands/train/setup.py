@@ -88,6 +88,8 @@ def set_up_run(
         run = build_run(cfg, invocation, checkpoint, group, features, source, recipe, initial)
         if checkpoint:
             restore_run(run, checkpoint)
+        elif initial:
+            run.origin = initial.checkpoint.origin
         cfg.init = run.init.get("source")  # without its folder
         shared.update(chosen_options(cfg) if recipe else {})
     for line in recipe.lines(recipe_options(cfg), run.steps, run.epoch_size) if recipe else []:
@@ -124,9 +126,9 @@ def build_run(
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
     size, folder = trainer.batch_size, invocation.folder
-    images, conditional = source(), cfg.model.get("conditional", False)
-    check_classes(images, conditional, fine_tuned=initial is not None)
-    data, training, held_out = load_split_images(images, preparation, group, conditional, size)
+    images = source()
+    check_classes(images, denoiser.conditional, fine_tuned=initial is not None)
+    data, training, held_out = load_split_images(images, preparation, group, denoiser, size)
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
         denoiser, init = initial_denoiser(cfg, diffusion, shape, data.classes, initial)
@@ -139,7 +141,7 @@ def build_run(
     writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     metrics = TrainingSetMetrics(trainer.measures, extractors, training)
     parts = trainer, state, loss, training, held_out, share, images.rows, fingerprint
-    run = Run(cfg, invocation, group, *parts, logger, writer, flops, metrics, init, recipe)
+    run = Run(cfg, invocation, group, *parts, logger, writer, flops, metrics, init, recipe=recipe)
     set_length(run, checkpoint, began)
     return run
 

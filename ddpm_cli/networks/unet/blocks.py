@@ -1,7 +1,8 @@
-"""The parts of the UNet: layers that copy no memory, attention, blocks and stages."""
+"""The parts of the UNet: attention, blocks and stages."""
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -9,50 +10,8 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
-from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes, Positions
-
-Through: TypeAlias = Callable[..., Maps]  # calls a part of the network
-
-
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution as a matrix product, which copies no maps in either layout."""
-
-    def forward(self, x: Maps) -> Maps:
-        if x.is_contiguous():
-            return rearrange(self.product(x.flatten(2)), "b c (y x) -> b c y x", y=x.shape[2])
-        out = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
-        return out.permute(0, 3, 1, 2)
-
-    def product(self, x: Positions, *, channels_last: bool = False) -> Positions:
-        """The output at all positions; one product an image reads any layout, and writes either."""
-        # Autocast would cast the weight once an image; `len` would fix an exported program's batch.
-        weight = self.weight.to(x.dtype).flatten(1).expand(x.shape[0], -1, -1)
-        bias = weight.new_zeros(1) if self.bias is None else self.bias
-        if not channels_last:
-            return torch.baddbmm(bias[:, None], weight, x)
-        return torch.baddbmm(bias, x.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
-
-
-class GroupNorm(nn.GroupNorm):
-    """Group norm in its input's type: kernels sum in fp32, but autocast would store fp32 maps."""
-
-    def forward(self, x: Maps) -> Maps:
-        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        count, channels, *sides = x.shape
-        sizes = count, channels, math.prod(sides), self.num_groups
-        # Autocast knows the function of nn.functional, not the kernel that it calls.
-        return torch.native_group_norm(as_kernels_read(x), weight, bias, *sizes, self.eps)[0]
-
-
-def as_kernels_read(x: Maps) -> Maps:
-    """Maps without gaps, which the kernel of group norm refuses up to torch 2.11.
-
-    The kernel of CUDA reads no channels that lie last; a compiler makes a kernel that does.
-    """
-    reads_any = x.is_cpu or torch.compiler.is_compiling()
-    is_dense = reads_any and x.is_contiguous(memory_format=torch.channels_last)
-    # One image alone counts as dense by any stride between images; the kernel wants the right one.
-    return x if is_dense and x.stride(0) == math.prod(x.shape[1:]) else x.contiguous()
+from ddpm_cli.networks.layers import GroupNorm, Pointwise, Through
+from ddpm_cli.shapes import Features, Images, Maps, NetworkTimes
 
 
 class Attention(nn.Module):
@@ -171,25 +130,35 @@ def convnext_block(
     return Block(in_channels, out_channels, depthwise, projection, nn.Sequential(*rise, *fall))
 
 
-class Stage(nn.Module):
-    """Two blocks and linear attention at one resolution.
+NewBlock: TypeAlias = Callable[[int, int, int | None], Block]  # widths in, out and of the time
 
-    block: (input width, output width, width of the time) -> Block.
-    """
+
+def block_of_kind(kind: str, groups: int, convnext_mult: int, dropout: float) -> NewBlock:
+    """What builds the blocks of a kind."""
+    kinds: dict[str, NewBlock] = {
+        "resnet": partial(resnet_block, groups=groups, dropout=dropout),
+        "convnext": partial(convnext_block, mult=convnext_mult, dropout=dropout),
+    }
+    return kinds[kind]
+
+
+class Stage(nn.Module):
+    """Two blocks and attention, linear or full, at one resolution."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
+        linear: bool = True,
         *,
-        block: Callable[[int, int, int], Block],
+        block: NewBlock,
         time: int,
         heads: int,
         head_dim: int,
     ) -> None:
         super().__init__()
         # The order of the layers decides their initial weights: attention before blocks.
-        attention = Attention(out_channels, heads=heads, head_dim=head_dim, linear=True)
+        attention = Attention(out_channels, heads=heads, head_dim=head_dim, linear=linear)
         self.first = block(in_channels, out_channels, time)
         self.second = block(out_channels, out_channels, time)
         self.attend = Attend(out_channels, attention)

@@ -1,23 +1,19 @@
 """The UNet: a stem, stages that go down and up with skips between them, a head."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import nn
 
+from ddpm_cli.networks.layers import Pointwise, Through, attended_stages, check_sides
 from ddpm_cli.networks.unet.blocks import (
     Attend,
     Attention,
-    Block,
-    Pointwise,
     SinusoidalEmbedding,
     Stage,
-    Through,
-    convnext_block,
-    resnet_block,
+    block_of_kind,
 )
 from ddpm_cli.shapes import Labels, Maps, NetworkTimes
 
@@ -27,7 +23,8 @@ class UNet(nn.Module):
 
     H and W divide by 2^(stages - 1). With classes > 0, label int64 [B] holds -1 for no label.
     dim: the base width. dim_mults: the width of each stage over dim; each stage halves the
-    resolution of the one before. ResNet widths are multiples of `groups`.
+    resolution of the one before. ResNet widths are multiples of `groups`. attention_at: sides of
+    maps with full attention in place of linear; sides: H and W of the images, which it needs.
     Raises ValueError for widths and sizes that do not fit.
     half_precision_layers: all but the embedding of labels compute in half precision where asked.
     """
@@ -39,6 +36,7 @@ class UNet(nn.Module):
         in_channels: int,
         out_channels: int,
         classes: int = 0,
+        sides: Sequence[int] = (),
         *,
         dim: int,
         dim_mults: Sequence[int] = (1, 2, 4, 8),
@@ -48,16 +46,15 @@ class UNet(nn.Module):
         heads: int = 4,
         head_dim: int = 32,
         dropout: float = 0.0,
+        attention_at: Sequence[int] = (),
     ) -> None:
         super().__init__()
         counts = {"convnext_mult": convnext_mult, "heads": heads, "head_dim": head_dim}
         check_unet_options(dim, dim_mults, block, dropout, groups=groups, **counts)
         stem, *widths = dim // 3 * 2, *(dim * mult for mult in dim_mults)
         first, last, ups, time = widths[0], widths[-1], widths[-2::-1], 4 * dim
-        new: Callable[..., Block] = {
-            "resnet": partial(resnet_block, groups=groups, dropout=dropout),
-            "convnext": partial(convnext_block, mult=convnext_mult, dropout=dropout),
-        }[block]
+        linear = [not each for each in attended_stages(sides, len(widths), attention_at)]
+        new = block_of_kind(block, groups, convnext_mult, dropout)
         stage = partial(Stage, block=new, time=time, heads=heads, head_dim=head_dim)
         # Names and order of the layers are those of checkpoints and of the initial weights.
         # A part is called directly, or by torch's checkpoint; operator.call breaks compiled graphs.
@@ -67,17 +64,16 @@ class UNet(nn.Module):
         mlp = nn.Linear(dim, time), nn.GELU(), nn.Linear(time, time)
         self.time = nn.Sequential(SinusoidalEmbedding(dim), *mlp)
         self.label = nn.Embedding(classes + 1, time) if classes else None
-        self.down = nn.ModuleList(map(stage, [stem, *widths], widths))
+        self.down = nn.ModuleList(map(stage, [stem, *widths], widths, linear))
         self.shrink = nn.ModuleList(nn.Conv2d(w, w, 4, stride=2, padding=1) for w in widths[:-1])
         self.middle_first, self.middle_second = new(last, last, time), new(last, last, time)
         self.middle_attend = Attend(last, Attention(last, heads=heads, head_dim=head_dim))
-        self.up = nn.ModuleList(stage(2 * below, w) for below, w in pairwise([last, *ups]))
+        self.up = nn.ModuleList(map(stage, [2 * w for w in (last, *ups)], ups, linear[-2::-1]))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(w, w, 4, stride=2, padding=1) for w in ups)
         self.head = nn.Sequential(new(first, first, None), Pointwise(first, out_channels, 1))
 
     def forward(self, x: Maps, t: NetworkTimes, label: Labels | None = None) -> Maps:
-        if any(side % self.divisor for side in x.shape[2:]):
-            raise ValueError(size_rule(x.shape[2:], self.divisor))
+        check_sides(x.shape[2:], self.divisor)
         embedding = self.time(t)
         if self.label is not None:  # -1, no label, is the last row
             label = torch.full_like(t, -1, dtype=torch.long) if label is None else label
@@ -113,12 +109,3 @@ def check_unet_options(
     if uneven := [dim * mult for mult in mults if dim * mult % groups]:
         rule = f"ResNet widths (dim times dim_mults) must be multiples of {groups}"
         raise ValueError(f"{rule}, but one is {uneven[0]}")
-
-
-def size_rule(sides: Sequence[int], divisor: int) -> str:
-    """The rule that the sides of an image break, and the nearest sides that do not."""
-    side = next(side for side in sides if side % divisor)
-    below = side // divisor * divisor
-    nearest = " and ".join(str(size) for size in (below, below + divisor) if size)
-    rule = f"image sides must be multiples of {divisor} for {divisor.bit_length()} dim_mults"
-    return f"{rule}, but one is {side}; the nearest that work: {nearest}"

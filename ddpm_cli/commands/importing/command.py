@@ -1,0 +1,170 @@
+"""`ddpm-import`: a model of diffusers, improved-diffusion or guided-diffusion as a checkpoint."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
+from ddpm_cli.commands.importing.likes import fitting_likes, like_model, missing_like
+from ddpm_cli.components import load_denoiser
+from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.schema import parse_options
+from ddpm_cli.console import fact, logging_to
+from ddpm_cli.files import user_path
+from ddpm_cli.foreign.difference import OtherModel, prove
+from ddpm_cli.foreign.diffusers_folder import is_diffusers, read_folder
+from ddpm_cli.foreign.diffusers_model import diffusers_model, import_diffusers
+from ddpm_cli.foreign.entries import misfit, theirs_of
+from ddpm_cli.foreign.model import UNKNOWN, ForeignModel
+from ddpm_cli.foreign.openai_file import refuse_others
+from ddpm_cli.foreign.openai_flags import openai_flags
+from ddpm_cli.foreign.openai_program import openai_program
+from ddpm_cli.foreign.weights_file import read_weights
+
+SUFFIX = ".safetensors"
+LONGEST = 200  # characters of a source or a licence
+PATH = inspect.Parameter("from", inspect.Parameter.POSITIONAL_ONLY, annotation=str)
+LIKE = ("model", "schedule")  # the groups that a like gives
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `ddpm-import` beside `from`, which is a word of Python.
+
+    out: the new checkpoint. size: of the images, for a file; classes: their number or names.
+    source, licence: of the weights, in words.
+    """
+
+    _: KW_ONLY
+    out: str
+    size: int | list[int] | None
+    classes: int | list[str] | None
+    source: str | None
+    licence: str | None
+
+    def __post_init__(self) -> None:
+        if Path(self.out).suffix != SUFFIX:
+            raise ValueError(f"out must end in {SUFFIX}, but is {self.out!r}")
+        for name in ("source", "licence"):
+            words = getattr(self, name)
+            if words is not None and not (
+                0 < len(words.strip()) <= LONGEST and words.isprintable()
+            ):
+                rule = f"{name} must be a text of 1 to {LONGEST} characters"
+                raise ValueError(f"{rule}, but is {words[:LONGEST]!r}")
+
+    def origin(self) -> dict[str, str]:
+        """What the user says of source and licence."""
+        words = {"source": self.source, "licence": self.licence}
+        return {name: each.strip() for name, each in words.items() if each is not None}
+
+
+def import_model(cfg: DictConfig, invocation: Invocation) -> None:
+    """Write a model of another program as a checkpoint, once both compute alike."""
+    groups = [name for name in LIKE if name in cfg]
+    options = parse_options(cfg, Options, groups=groups, beside={"from": PATH})
+    source, out = user_path(cfg["from"]), user_path(options.out)
+    if out.exists():
+        raise ValueError(f"out must be a new file, but {str(out)!r} exists")
+    with logging_to(None, aloud=True):
+        if source.is_dir():
+            foreign, other = from_folder(source, options, has_like=bool(groups))
+        else:
+            like = next((each for each in invocation.overrides if each.startswith("like=")), "like")
+            foreign, other = from_file(source, options, cfg if groups else None, like)
+        checkpoint = foreign.checkpoint()
+        tell_model(checkpoint)
+        prove_import(checkpoint, foreign, other)
+        write_checkpoint(out, checkpoint)
+        fact("imported", out)
+        if foreign.limits:
+            fact("sampling", f"its scheduler limits x_0 as ddpm-sample {foreign.limits} does")
+
+
+def from_folder(
+    folder: Path, options: Options, *, has_like: bool
+) -> tuple[ForeignModel, OtherModel | None]:
+    """The model in a folder of diffusers, and as diffusers runs it, if it is installed."""
+    if not is_diffusers(folder):
+        raise ValueError(
+            f"{str(folder)!r} is no folder of diffusers: it has no config.json, nor unet/config.json"
+        )
+    if has_like or options.size is not None:
+        name = "like" if has_like else "size"
+        raise ValueError(f"{name} has no effect on a folder of diffusers, which says what it is")
+    foreign, network, scheduler = read_folder(folder)
+    foreign = replace(foreign, origin=foreign.origin | options.origin())
+    if options.classes is not None:
+        foreign = replace(foreign, classes=named_classes(options.classes, foreign.classes))
+    package = import_diffusers()
+    if package is None:
+        return foreign, None
+    return foreign, diffusers_model(package, network.values, foreign.state, scheduler.values)
+
+
+def named_classes(given: int | list[str], classes: Sequence[str]) -> list[str]:
+    """The names of classes that the user gives for those of a folder. Raises ValueError."""
+    count = given if isinstance(given, int) else len(given)
+    if count != len(classes):
+        raise ValueError(f"classes must be {len(classes)}, as in the folder, but are {count}")
+    return list(classes) if isinstance(given, int) else given
+
+
+def from_file(
+    path: Path, options: Options, cfg: DictConfig | None, like: str
+) -> tuple[ForeignModel, OtherModel | None]:
+    """The model in a file by a like, and as OpenAI's code runs it, if it is installed.
+
+    cfg: the configuration of the like; None without one, which is refused. like: as typed.
+    """
+    state = read_weights(path)
+    try:
+        refuse_others(state)
+        if cfg is None:
+            raise ValueError(missing_like(fitting_likes(state)))
+        kind = like.replace("=", " ", 1)
+        origin = {"source": UNKNOWN, "licence": UNKNOWN, "file": f"{path.name}, {kind}"}
+        origin |= options.origin()
+        sizes = {"size": options.size, "classes": options.classes}
+        foreign = like_model(cfg, state, **sizes, origin=origin)
+        if fault := misfit(foreign.entries, state):
+            raise ValueError(f"{like} does not fit: {fault}")
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from error
+    try:
+        flags = openai_flags(foreign.config, foreign.shape, len(foreign.classes))
+    except ValueError:  # a like of the user's own, for which the scripts have no flags
+        return foreign, None
+    return foreign, openai_program(flags, state, len(foreign.classes))
+
+
+def tell_model(checkpoint: Checkpoint) -> None:
+    """Log what a model is, and where it is from."""
+    shape = " x ".join(map(str, checkpoint.shape))
+    count = sum(each.numel() for each in checkpoint.tensors.values())
+    classes = f", {len(checkpoint.classes):,} classes" * bool(checkpoint.classes)
+    fact("model", f"{count:,} parameters, images of {shape}{classes}")
+    for name in ("source", "licence"):
+        fact(name, checkpoint.origin[name])
+
+
+def prove_import(
+    checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | None
+) -> None:
+    """Compare the outputs of both programs, or the weights alone if the other is not installed.
+
+    Raises ValueError if they differ.
+    """
+    denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=[])
+    if other is not None:
+        prove(denoiser, other, foreign.shape, len(foreign.classes))
+        return
+    back = theirs_of(foreign.entries, denoiser.network.state_dict())
+    if not all(torch.equal(back[name], foreign.state[name]) for name in back):
+        raise ValueError("the weights here are not those of the file")
+    fact("proof", f"{len(back):,} tensors equal the file's bit for bit; no outputs were compared,")
+    fact("", "because the program of these weights is not installed")

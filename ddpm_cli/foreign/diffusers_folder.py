@@ -1,0 +1,101 @@
+"""A folder of diffusers: a UNet2DModel and its scheduler, as a pipeline has them, or side by side."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+from omegaconf import DictConfig
+from torch import Tensor
+
+from ddpm_cli.config.plain_text import bounded_text, plain_yaml
+from ddpm_cli.foreign.entries import NamedTensors, diffusers_entries
+from ddpm_cli.foreign.json_fields import JsonFields
+from ddpm_cli.foreign.model import UNKNOWN, ForeignModel, numbered_classes, outline, plain_config
+from ddpm_cli.foreign.schedulers import limits_of, meaning_of, schedule_of
+from ddpm_cli.foreign.unet_config import network_options, sides_of
+from ddpm_cli.foreign.weights_file import read_weights
+
+UNET, SCHEDULER, PIPELINE = "config.json", "scheduler_config.json", "model_index.json"
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+TARGET = "ddpm_cli.denoiser.Denoiser"
+OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+OLD_NAME = re.compile(rf"(attentions\.\d+)\.({'|'.join(OLD_NAMES)})\.")
+FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+OURS = "_ddpm_cli"  # the field of a pipeline in which an export keeps what diffusers does not
+
+
+def is_diffusers(folder: Path) -> bool:
+    """Whether a folder holds a network of diffusers."""
+    return (folder / UNET).is_file() or (folder / "unet" / UNET).is_file()
+
+
+def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
+    """The model in a folder, and the configurations of its network and its scheduler.
+
+    Raises ValueError with the field or the tensor that cannot be expressed here.
+    """
+    unet = folder / "unet" if (folder / "unet" / UNET).is_file() else folder
+    places = [folder, folder / "scheduler", folder.parent / "scheduler"]
+    scheduler = next((each / SCHEDULER for each in places if (each / SCHEDULER).is_file()), None)
+    if scheduler is None:
+        raise ValueError(f"{str(folder)!r} has no {SCHEDULER}: its schedule is not known")
+    network, process = JsonFields.read(unet / UNET), JsonFields.read(scheduler)
+    options, meaning = network_options(network), meaning_of(process)
+    channels = network.get("in_channels", int, 3)
+    outputs = channels * (2 if meaning["variance"] == "learned" else 1)
+    if network.get("out_channels", int, 3) != outputs:
+        allowed = f"{outputs}, as in_channels and variance_type have it"
+        raise ValueError(f"{network.file}: {network.rule('out_channels', allowed)}")
+    weights = next((unet / each for each in WEIGHTS if (unet / each).is_file()), None)
+    if weights is None:
+        raise ValueError(f"{str(unet)!r} has none of {' and '.join(WEIGHTS)}")
+    extra = facts_of(folder)
+    rows = network.get("num_class_embeds", int | None, None) or 0
+    classes, options["null_label"] = classes_of(extra, rows)
+    model = {"_target_": TARGET, **meaning, "conditional": rows > 0, "network": options}
+    config, shape = plain_config(model, schedule_of(process)), [channels, *sides_of(network)]
+    own = outline(config, shape, classes)
+    origin = {"source": UNKNOWN, "licence": UNKNOWN, **extra.get("origin", {})}
+    foreign = ForeignModel(
+        config=config,
+        shape=shape,
+        classes=classes,
+        entries=diffusers_entries(own, options),
+        state=with_new_names(read_weights(weights)),
+        origin={**origin, "file": f"{folder.resolve().name}, a folder of diffusers"},
+        limits=limits_of(process),
+    )
+    return foreign, network, process
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """What diffusers does not keep: {classes, null_label, origin} of our exports, or a licence."""
+    fields = JsonFields.read(folder / PIPELINE) if (folder / PIPELINE).is_file() else None
+    own = fields.get(OURS, dict, {}) if fields else {}
+    if own:
+        return own
+    match = FRONT_MATTER.match(bounded_text(folder / "README.md"))
+    try:
+        front = plain_yaml(match[1]) if match else {}
+    except ValueError:
+        front = {}
+    licence = front.get("license") if isinstance(front, Mapping | DictConfig) else None
+    return {"origin": {"licence": licence}} if isinstance(licence, str) else {}
+
+
+def classes_of(facts: Mapping[str, Any], rows: int) -> tuple[list[str], bool]:
+    """The names of classes, and whether the last row of their table is for no label."""
+    classes, null_label = facts.get("classes"), facts.get("null_label") is True
+    if isinstance(classes, list) and len(classes) + null_label == rows:
+        return [str(each) for each in classes], null_label
+    return numbered_classes(rows), False
+
+
+def with_new_names(state: NamedTensors) -> dict[str, Tensor]:
+    """The tensors by the names that diffusers gives them today."""
+    return {
+        OLD_NAME.sub(lambda each: f"{each[1]}.{OLD_NAMES[each[2]]}.", name): tensor
+        for name, tensor in state.items()
+    }
