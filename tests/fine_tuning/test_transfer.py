@@ -5,15 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from problems import filled
+from small_networks import SMALL
 
 from ddpm_cli import schedules
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.components import build_denoiser, build_diffusion
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.fine_tuning.channels import channel_sources
 from ddpm_cli.fine_tuning.classes import class_sources
 from ddpm_cli.fine_tuning.initial_weights import InitialWeights, initial_text
 from ddpm_cli.fine_tuning.interface import Interface, interface_axes
+from ddpm_cli.fine_tuning.start import start_from
 from ddpm_cli.fine_tuning.transfer import take_weights
 from ddpm_cli.networks.unet import UNet
 
@@ -194,3 +198,34 @@ def test_first_weights_in_words():
     facts = {"source": "a.safetensors", "step": "1200", "weights": "raw", "tensors": "46 of 48"}
     assert initial_text(facts) == "from a.safetensors (step 1200, raw weights), 46 of 48 tensors"
     assert initial_text({}) == ""
+
+
+@pytest.mark.parametrize("choice", sorted(SMALL))
+def test_every_network_continues_with_other_channels_variance_and_classes(composed, choice):
+    given = [f"model.network.{name}={value}" for name, value in SMALL[choice].items()]
+    cfg = composed("train", f"model={choice}", "model.conditional=true", *given)
+    cfg.model.predicts, cfg.model.variance = "eps", "small"
+    diffusion = build_diffusion(cfg)
+
+    def denoiser(channels, classes, variance):
+        cfg.model.variance = variance
+        return build_denoiser(cfg, diffusion, [channels, 8, 8], len(classes))
+
+    before = denoiser(1, "ab", "small")
+    filled(before.network)
+    about = {"fingerprint": "", "shape": [1, 8, 8], "step": 0, "steps": 0, "tensors": {}}
+    checkpoint = Checkpoint(cfg.copy(), classes=["a", "b"], **about)
+    state = before.network.eval().state_dict()
+    weights = InitialWeights(checkpoint, "ema", state, "b.pt", "")
+    checkpoint.config.model.variance = "small"
+    after = denoiser(3, "cba", "learned")
+    cfg.model.variance = "learned"
+    facts = start_from(weights, after, cfg, [3, 8, 8], ["c", "b", "a"])
+    x, old, new = images(3), torch.tensor([0, -1]), torch.tensor([2, -1])
+    with torch.no_grad():
+        one, other = before(x[:, :1], 3, old), after.network.eval() and after(x, 3, new)
+    torch.testing.assert_close(other.output[:, :1], one.output)
+    assert not other.output[:, 1:].any()
+    assert (other.variance_interpolation == 0).all()
+    assert "channels 1 -> 3, variance small -> learned in" in facts["changes"]
+    assert "labels: 2 of 3 classes by name, 1 new (the mean of 2)" in facts["changes"]
