@@ -24,7 +24,7 @@ LEVELS = [  # of rooms, from the top down
     "commands",
     "preflight reports",
     "recipes",
-    "generation pace",
+    "generation pace fine_tuning",
     "foreign",
     "evaluation training components",
     "samplers losses sweeps loggers",

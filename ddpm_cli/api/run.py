@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.model import Model, Weights, load
 from ddpm_cli.checkpoints import Checkpoint, newest_first
+from ddpm_cli.cli.initial_network import with_init
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.invocations import invocation_of
 from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
@@ -118,7 +119,7 @@ def command_line(
     """The overrides of `ddpm-train`, those of a recipe among them, and the user's YAML files."""
     flags = [] if config_dir is None else [f"{OWN_YAML}{user_path(config_dir)}"]
     named = [] if folder is None else [path_override("hydra.run.dir", user_path(folder))]
-    arguments = with_recipe([*flags, *texts(overrides), *named])
+    arguments = with_recipe(with_init([*flags, *texts(overrides), *named]))
     own = [Path(each[len(OWN_YAML) :]) for each in arguments if each.startswith(OWN_YAML)]
     return [each for each in arguments if not each.startswith(OWN_YAML)], next(iter(own), None)
 

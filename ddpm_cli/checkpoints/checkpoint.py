@@ -42,6 +42,7 @@ class Checkpoint:
     overrides: the overrides as typed; None if unknown. config_dir: the user's own folder of YAML
     files; None if there is none.
     cadences: the steps between actions of the run, by the options' names; {} if unknown.
+    init: the checkpoint that the run started from, by fact; {} for weights that were drawn.
     origin: of weights of another program, their source, licence and file; {} for our own.
     environment: versions by package. path: the file that was read.
     """
@@ -64,6 +65,7 @@ class Checkpoint:
     overrides: list[str] | None = None
     config_dir: str | None = None
     cadences: dict[str, int] = field(default_factory=dict)
+    init: dict[str, str] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     path: Path = Path()

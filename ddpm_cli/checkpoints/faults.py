@@ -17,10 +17,12 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"step": int, "steps": int, "skipped": int, "lr_scale": float},
     **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
-    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict, "origin": dict},
+    **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
+    **{"init": dict, "origin": dict},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
-LATER_FIELDS: dict[str, Any] = {"cadences": {}, "origin": {}}  # values in older files
+LATER_FIELDS: dict[str, Any] = {"cadences": {}, "init": {}, "origin": {}}  # values in older files
+INIT = ("source", "step", "weights", "sha256", "tensors", "changes")
 ORIGIN = ("source", "licence", "file")
 CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradScaler: type and range
@@ -55,6 +57,9 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
     ),
     "'environment' must hold names and texts": lambda each: are_texts(
         [*each["environment"], *each["environment"].values()], WORD
+    ),
+    f"'init' must hold {', '.join(INIT)}, each a text": lambda each: (
+        all(name in INIT for name in each["init"]) and are_texts([*each["init"].values()], WORD)
     ),
     f"'origin' must hold {', '.join(ORIGIN)}, each of at most {NAME} characters": lambda each: (
         all(name in ORIGIN for name in each["origin"])

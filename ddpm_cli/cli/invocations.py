@@ -32,8 +32,9 @@ def invocation_of(cfg: DictConfig, hydra_cfg: Any, folder: Path) -> Invocation:
     Raises ValueError if a YAML file, which may come from elsewhere, asks for trust.
     """
     typed, trust = list(hydra_cfg.overrides.task), cfg.get("trust")
-    if trust and not any(each.startswith("trust=") for each in typed):
-        raise ValueError("trust can be given on the command line only")
+    for name in ("trust", "init"):
+        if cfg.get(name) and not any(each.startswith(f"{name}=") for each in typed):
+            raise ValueError(f"{name} can be given on the command line only")
     sources = hydra_cfg.runtime.config_sources
     own = [str(Path(each.path).absolute()) for each in sources if each.provider == "command-line"]
     return Invocation(

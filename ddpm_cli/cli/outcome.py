@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli.cli.arguments import parse_arguments, shows_options
 from ddpm_cli.cli.hydra_callback import register_callback
+from ddpm_cli.cli.initial_network import with_init
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.invocations import read_invocation
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
@@ -105,7 +106,7 @@ def expand_arguments(config: str) -> None:
         if each.startswith("--config-dir=~"):
             sys.argv[place] = f"--config-dir={user_path(each.partition('=')[2])}"
     if config == "train":
-        sys.argv[1:] = with_recipe(sys.argv[1:])
+        sys.argv[1:] = with_recipe(with_init(sys.argv[1:]))
         if shows_options(sys.argv):  # and no run follows, which would clear them
             sys.argv[1:1] = [f"++{key}=null" for key in untyped_lengths(sys.argv)]
     plug_in(sys.argv)

@@ -10,6 +10,7 @@ from ddpm_cli.checkpoints import Checkpoint, checkpoint_path
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import logging_to
+from ddpm_cli.fine_tuning.initial_weights import initial_text
 from ddpm_cli.reports.reproduce import length_text, recipe_in_steps, train_command
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     )
     yield from [f"length      {text}" for text in [length_text(checkpoint)] if text]
     yield f"parameters  {parameters:,}"
+    yield from [f"init        {initial_text(checkpoint.init)}"] * bool(checkpoint.init)
     yield f"images      {shape} (channels, height, width), fingerprint {checkpoint.fingerprint}"
     yield from [f"randomness  {checkpoint.noise_text}"] * bool(checkpoint.noise_text)
     yield f"classes     {', '.join(checkpoint.classes) or 'none'}"

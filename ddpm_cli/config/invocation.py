@@ -8,7 +8,12 @@ from pathlib import Path
 from ddpm_cli.config.typed_length import LENGTHS
 from ddpm_cli.config.values import path_override
 
-ONE_COMMAND = ("resume=", "trainer.stop_at=")  # overrides that concern one command alone
+ONE_COMMAND = (
+    "resume=",
+    "init=",
+    "init_weights=",
+    "trainer.stop_at=",
+)  # overrides that concern one command alone
 
 
 @dataclass(frozen=True)

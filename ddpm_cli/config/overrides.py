@@ -3,22 +3,33 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.auto import NODES, chosen_options, fill_unless_chosen
+from ddpm_cli.config.auto import AUTO, NODES, chosen_options, fill_unless_chosen
 from ddpm_cli.config.build import GROUPS
-from ddpm_cli.config.composition import choices, compose_present, composing, yaml_sources
+from ddpm_cli.config.composition import (
+    choices,
+    compose_present,
+    composing,
+    own_config_dir,
+    yaml_sources,
+)
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import text_value, yaml_text
+from ddpm_cli.config.yaml_options import command_groups, group_files
 
 Plain = dict[str, Any]
 KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 SPECIAL, ESCAPED = re.compile(r"[\\()\[\]{}:=, ]"), r"\\\g<0>"  # names, which have no quotes
 ABSENT: Any = object()
 READ_FIRST = ("experiment", "data", "model", "schedule", "loss", "train_times", "trainer")
-NOT_THE_RECIPE: Plain = {"resume": None, "trust": [], "auto": True}  # never taken from a file
+NOT_THE_RECIPE: Plain = {  # never taken from a file
+    **{"resume": None, "init": None, "init_weights": "ema"},
+    **{"trust": [], "auto": True},
+}
 
 
 def recipe_of(config: Plain) -> Plain:
@@ -36,10 +47,12 @@ def overrides_for(wanted: Plain) -> list[str]:
     """
     defaults = compose_train([])
     groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
+    usual = command_groups("train")
     chosen = [
         f"{group}={choice}"
         for group in groups
-        if (choice := nearest_choice(defaults, group, wanted)) is not None
+        if wanted[group] != defaults[group]
+        and (choice := nearest_choice(group, wanted[group], usual[group])) != usual[group]
     ]
     return [*chosen, *override_changes(compose_train(chosen) if chosen else defaults, wanted)]
 
@@ -59,29 +72,35 @@ def compose_from(sources: tuple[str, ...], typed: tuple[str, ...]) -> Plain:
     return cfg
 
 
-def nearest_choice(defaults: Plain, group: str, wanted: Plain) -> str | None:
-    """The choice of a group that is most like `wanted`; None if the default is the most alike.
+def nearest_choice(group: str, wanted: Plain, usual: str) -> str:
+    """The choice of a group that is most like a node; the usual choice, if none is more alike.
 
     Among equal choices, a choice with an option that must be given wins.
     """
+    own = own_config_dir()
 
-    def unlike(node: Plain) -> tuple[bool, int, bool]:
-        apart = [
-            before for _, before, _ in option_differences(node, wanted[group]) if before != "???"
-        ]
-        return (
-            node.get("_target_") != wanted[group].get("_target_"),
-            len(apart),
-            "???" not in node.values(),
-        )
+    def unlike(choice: str) -> tuple[bool, int, bool, bool]:
+        node = choice_node(group, choice, own)
+        differences = option_differences(node, wanted)
+        apart = [before for _, before, _ in differences if before not in ("???", AUTO)]
+        is_other = node.get("_target_") != wanted.get("_target_")
+        return is_other, len(apart), "???" not in node.values(), choice != usual
 
-    if wanted[group] == defaults[group]:
-        return None
-    distances = {
-        choice: unlike(compose_train([f"{group}={choice}"])[group]) for choice in choices(group)
-    }
-    best = min(distances, key=lambda choice: distances[choice])
-    return best if distances[best] < unlike(defaults[group]) else None
+    return min(choices(group), key=unlike)
+
+
+@cache
+def choice_node(group: str, choice: str, own: str | None) -> Plain:
+    """The node of a choice, with the choices that it is based on, as YAML files say it.
+
+    own: the user's own folder of YAML files.
+    """
+    files = group_files(group, [Path(own)] if own else [])
+    node: Any = OmegaConf.to_container(OmegaConf.load(files[choice]))
+    bases = [each for each in node.pop("defaults", []) if isinstance(each, str) and each in files]
+    parts = [choice_node(group, base, own) for base in bases]
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*parts, node))
+    return merged
 
 
 def chosen_overrides(cfg: DictConfig) -> list[str]:

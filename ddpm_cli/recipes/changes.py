@@ -20,6 +20,7 @@ FREE = (
     "sampler.",
     "logger",
     "resume",
+    "init",
     "trust",
     "auto",
     *(f"data.{name}" for name in SOURCE.split()),

@@ -31,11 +31,13 @@ def choose_recipe(
     group: ProcessGroup,
     source: Callable[[], Source],
     shared: Mapping[str, Any],
+    fixed: Mapping[str, Any],
 ) -> Recipe | None:
     """Give every option that holds `auto` its value, in all processes that of the first.
 
     A resumed run takes the values of its checkpoint, a job of a sweep those of the first job, in
-    `shared`. `cfg.auto` becomes the list of the options. Returns None without a choice.
+    `shared`. fixed: values of options that are not chosen. `cfg.auto` becomes the list of the
+    options. Returns None without a choice.
     """
     names = auto_options(cfg)
     if checkpoint:
@@ -45,7 +47,8 @@ def choose_recipe(
     images = source()
     facts, shared = group.broadcast((facts_of_run(cfg, images, group.count), dict(shared)))
     swept = {key: AUTO for key in invocation.swept if key in FIXED}
-    values = {**choose(facts, {**recipe_options(cfg), **swept}), **shared}
+    options = {**recipe_options(cfg), **swept, **fixed}
+    values = {**fixed, **choose(facts, options), **shared}
     set_options(cfg, {name: values[name] for name in names})
     check_groups(cfg, *GROUPS)
     cfg.auto = names

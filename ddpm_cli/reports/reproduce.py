@@ -17,6 +17,8 @@ from ddpm_cli.config.overrides import chosen_overrides, in_reading_order, overri
 from ddpm_cli.config.recipe import OF_LOGGERS, is_recipe
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.typed_length import BEFORE_STEPS
+from ddpm_cli.config.values import text_value
+from ddpm_cli.hub.address import is_address
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.length_scaling import scale_to_length
 from ddpm_cli.run_folder.facts import read_facts
@@ -31,9 +33,19 @@ def train_command(checkpoint: Checkpoint) -> str:
     """The command that trains a checkpoint's run again, or the reason why there is none."""
     try:
         invocation = Invocation(Path(), config_dir=checkpoint.config_dir or own_config_dir())
-        return invocation.train_command(in_reading_order(recipe_overrides(checkpoint)))
+        typed = in_reading_order(recipe_overrides(checkpoint))
+        return invocation.train_command([*typed, *initial_overrides(checkpoint)])
     except ValueError as error:
         return f"(none: {error})"
+
+
+def initial_overrides(checkpoint: Checkpoint) -> list[str]:
+    """The overrides that name the weights that a run started from, without their folder."""
+    if not (init := checkpoint.init):
+        return []
+    source = init.get("source", "")
+    named = source if is_address(source) else text_value(source)
+    return [f"init={named}", *["init_weights=raw"] * (init.get("weights") == "raw")]
 
 
 def recipe_overrides(checkpoint: Checkpoint) -> list[str]:

@@ -38,7 +38,8 @@ FEATURES = [
     ("features", path.stem) for path in sorted((config.CONFIG_DIR / "features").glob("*.yaml"))
 ]
 SURFACE = {
-    "seed resume auto trust trainer.loggers logger.tensorboard.images logger.wandb.project",
+    "seed resume init init_weights auto trust",
+    "trainer.loggers logger.tensorboard.images logger.wandb.project",
     "logger.wandb.name logger.wandb.mode logger.wandb.images logger.mlflow.project",
     "logger.mlflow.name logger.mlflow.uri logger.mlflow.images logger.trackio.project",
     "logger.trackio.name logger.trackio.folder logger.trackio.images",

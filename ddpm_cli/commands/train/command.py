@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -48,6 +48,7 @@ class Options:
     """The options of `ddpm-train`, apart from its groups.
 
     seed: random seed of the whole run. resume: a checkpoint, or `auto` for the folder's newest.
+    init: the checkpoint that the run starts from, with its EMA or its raw weights.
     auto: whether options that hold `auto` are chosen; after a choice, their names.
     logger: the options of each logger. trust: the user's own modules that targets may name.
     """
@@ -55,12 +56,16 @@ class Options:
     _: KW_ONLY
     seed: int
     resume: str | None
+    init: str | None
+    init_weights: Literal["ema", "raw"]
     logger: Any
     auto: bool | list[str]
     trust: list[str]
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        if self.init is None and self.init_weights != "ema":
+            raise ValueError(f"init_weights={self.init_weights} has no effect without init")
 
 
 @words_for_full_memory(FULL_MEMORY)

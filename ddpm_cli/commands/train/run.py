@@ -14,6 +14,7 @@ from ddpm_cli.config.build import bind_options
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.data import Preparation, StreamedTable
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
+from ddpm_cli.fine_tuning.initial_weights import initial_text
 from ddpm_cli.hardware import FlopCount, device_text, layout_of, peak_text
 from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.image_sets import ImageSet
@@ -37,6 +38,8 @@ class Run:
     rows: the stream to train on, if any; `data` and `held_out` are then its first rows.
     steps: the length. epoch_size: the images of an epoch, approximate for a stream; None if
     unknown. Both are set when all parts are built.
+    init: what is recorded of the checkpoint that the run started from; {} for drawn weights.
+    origin: of weights of another program that it started from, their source and licence.
     recipe: how the options with `auto` were chosen; None if they were not, or by a checkpoint.
     cadences: the steps between actions. cadences_are_final: whether no measurement changes them.
     first_preview: the step of an early preview beside the cadence; 0: none.
@@ -57,6 +60,8 @@ class Run:
     writer: AsyncWriter
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
+    init: dict[str, str]
+    origin: dict[str, str] = field(default_factory=dict)
     recipe: Recipe | None = None
     steps: int = 0
     epoch_size: int | None = None
@@ -105,7 +110,11 @@ class Run:
             steps=self.steps,
             cadences=asdict(self.cadences),
             verdict=self.state.verdict.summary(self.trainer.best),
-            overrides=list(self.invocation.overrides),
+            init=self.init,
+            origin=self.origin,
+            overrides=[
+                each for each in self.invocation.overrides if not each.startswith("init=")
+            ],  # the path of `init` stays on this machine
             config_dir=self.invocation.config_dir,
         )
 
@@ -127,7 +136,7 @@ class Run:
 
 
 def run_texts(run: Run) -> dict[str, str]:
-    """Device, data, schedule, model and length of a run, each in words."""
+    """Device, data, schedule, model, first weights and length of a run, each in words."""
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
     diffusion, classes = denoiser.diffusion, len(run.data.classes)
     (count, channels, height, width), out = run.data.images.shape, len(run.held_out.images)
@@ -155,5 +164,6 @@ def run_texts(run: Run) -> dict[str, str]:
         "data": data,
         "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",
         "model": f"{parameters:,} parameters, predicts {denoiser.predicts}, {kind}",
+        **({"init": initial_text(run.init)} if run.init else {}),
         "length": f"{steps:,} steps of {trainer.batch_size} images{epochs}{why}",
     }

@@ -33,6 +33,8 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
+from ddpm_cli.fine_tuning.initial_weights import InitialWeights, initial_weights
+from ddpm_cli.fine_tuning.start import start_from
 from ddpm_cli.hardware import (
     SMALLER_NETWORK,
     TYPES,
@@ -75,16 +77,21 @@ def set_up_run(
     if any(group.all_gather(group.restarts > 0)) and (not resume or newest_first(folder)):
         resume = "auto"
     checkpoint = agree_on_checkpoint(group, lambda: find_checkpoint(resume, folder, named))
+    initial = None if checkpoint else initial_weights(cfg, group)
     if checkpoint is None:
         check_options(cfg)
     source = cache(lambda: group.first_then_others(lambda: build(cfg, "data")))
-    chooses = group.rank == 0 and checkpoint is None and auto_options(cfg)
+    chooses = group.rank == 0 and checkpoint is None and (auto_options(cfg) or initial)
     with shared_recipe(invocation.sweep if chooses else None) as shared:
-        recipe = choose_recipe(cfg, invocation, checkpoint, group, source, shared)
+        fixed = initial.begin_job(shared, invocation.swept) if initial else {}
+        recipe = choose_recipe(cfg, invocation, checkpoint, group, source, shared, fixed)
         check_launch(cfg, group)  # by what was chosen, or taken from a checkpoint or a sweep
-        run = build_run(cfg, invocation, checkpoint, group, features, source, recipe)
+        run = build_run(cfg, invocation, checkpoint, group, features, source, recipe, initial)
         if checkpoint:
             restore_run(run, checkpoint)
+        elif initial:
+            run.origin = initial.checkpoint.origin
+        cfg.init = run.init.get("source")  # without its folder
         shared.update(chosen_options(cfg) if recipe else {})
     for line in recipe.lines(recipe_options(cfg), run.steps, run.epoch_size) if recipe else []:
         fact("chosen", line)
@@ -106,6 +113,7 @@ def build_run(
     features: Mapping[str, Any],
     source: Callable[[], Source],
     recipe: Recipe | None,
+    initial: InitialWeights | None,
 ) -> Run:
     """Build every part, cheapest first."""
     diffusion, loss = build_diffusion(cfg), build_loss(cfg)
@@ -113,18 +121,18 @@ def build_run(
     device, preparation = find_device(trainer.device), bind_options(Preparation, cfg.data)()
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
     bind_options(Grid, cfg.sampler)().times(diffusion)
-    denoiser = initial_denoiser(cfg, diffusion, shape, classes=1)
+    denoiser, init = initial_denoiser(cfg, diffusion, shape, [""], initial)
     try_parts(denoiser, bind(cfg, "sampler"), loss, shape, perturbed=trainer.input_perturbation > 0)
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
     size, folder = trainer.batch_size, invocation.folder
     images = source()
-    check_classes(images, denoiser.conditional)
+    check_classes(images, denoiser.conditional, fine_tuned=initial is not None)
     data, training, held_out = load_split_images(images, preparation, group, denoiser, size)
     began = time.perf_counter()
     if denoiser.conditional:  # the trial of parts used one class for all
-        denoiser = initial_denoiser(cfg, diffusion, shape, len(data.classes))
+        denoiser, init = initial_denoiser(cfg, diffusion, shape, data.classes, initial)
     flops = measure_flops(denoiser.network, shape, trainer, device, group)
     state = build_state(denoiser, trainer, device, group, loss, time_sampler, shape)
     share = BatchDataset(training, size, cfg.seed, cfg.data.flip, group.slice_of(size))
@@ -134,7 +142,7 @@ def build_run(
     writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     metrics = TrainingSetMetrics(trainer.measures, extractors, training)
     parts = trainer, state, loss, training, held_out, share, images.rows, fingerprint
-    run = Run(cfg, invocation, group, *parts, logger, writer, flops, metrics, recipe)
+    run = Run(cfg, invocation, group, *parts, logger, writer, flops, metrics, init, recipe=recipe)
     set_length(run, checkpoint, began)
     return run
 
@@ -153,17 +161,28 @@ def measure_flops(
 
 
 def initial_denoiser(
-    cfg: DictConfig, diffusion: GaussianDiffusion, shape: Sequence[int], classes: int
-) -> Denoiser:
-    """The denoiser before training; its weights are a function of the seed."""
+    cfg: DictConfig,
+    diffusion: GaussianDiffusion,
+    shape: Sequence[int],
+    classes: Sequence[str],
+    initial: InitialWeights | None,
+) -> tuple[Denoiser, dict[str, str]]:
+    """The denoiser before training, and what is recorded of the checkpoint that it starts from.
+
+    Its weights are a function of the seed where no checkpoint gives them.
+    """
     torch.manual_seed(torch_seed(cfg.seed, Purpose.WEIGHTS))
-    return build_denoiser(cfg, diffusion, shape, classes)
+    denoiser = build_denoiser(cfg, diffusion, shape, len(classes))
+    if initial is None:
+        return denoiser, {}
+    return denoiser, start_from(initial, denoiser, cfg, shape, classes)
 
 
-def check_classes(source: Source, conditional: bool) -> None:
+def check_classes(source: Source, conditional: bool, *, fine_tuned: bool) -> None:
     """Refuse classes that are missing or that no checkpoint could hold, before any decoding."""
     if conditional and not source.classes:
-        raise ValueError(WITHOUT_CLASSES)
+        without = "; model.conditional=false fine-tunes without them" * fine_tuned
+        raise ValueError(f"{WITHOUT_CLASSES}{without}")
     if not are_texts(source.classes, NAME):
         limits = f"at most {COUNT:,} with names of at most {NAME} characters"
         longest = max(source.classes, key=len)
