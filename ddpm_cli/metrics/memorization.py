@@ -13,6 +13,7 @@ AMONG = 50  # neighbours whose mean distance is compared with the nearest neighb
 FEWEST = 40  # fewer held-out images say too little
 CLOSEST = 0.05  # share of unseen images below the threshold
 DOUBT = 0.01  # probability of so many copies among unseen images
+OUTLYING = 7.0  # robust standard deviations of the log ratio from which an image is a near copy
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def copies(
     the threshold. If the model copied nothing, generated and unseen ratios would have one
     distribution. The number of generated ratios up to the r-th of m unseen ratios would then
     follow the beta-binomial law (r, m + 1 - r), with mean share r / (m + 1). The law includes the
-    uncertainty of the threshold and of the share. Of models that copy nothing, 1 in 100 seems to
+    uncertainty of the threshold and of the share. The lowest unseen ratio is a second threshold,
+    of samples that are closer than any unseen image. Of models that copy nothing, 1 in 100 seems to
     copy; with 20 training and no held-out images, 5 in 100.
     """
     if len(training) < 3:
@@ -70,15 +72,16 @@ def copies(
     others, against = unseen_ratios(held_out, held_out_mirrored, training, training_mirrored)
     rank = max(1, int(CLOSEST * (len(others) + 1)))
     ratios, nearest, flipped = neighbour_ratios(generated, mirrored, training, alone=False)
-    count = int((ratios <= others[rank - 1]).sum())
+    counts = {each: int((ratios <= others[each - 1]).sum()) for each in (1, rank)}
+    chances = [tail_probability(n, len(ratios), each, len(others)) for each, n in counts.items()]
     return Copies(
         ratios=ratios,
         nearest=nearest,
         mirrored=flipped,
         threshold=float(others[rank - 1]),
-        share=of_share(count, len(ratios)),
+        share=of_share(counts[rank], len(ratios)),
         nominal=rank / (len(others) + 1),
-        chance=tail_probability(count, len(ratios), rank, len(others)),
+        chance=min(1.0, len(chances) * min(chances)),
         against=against,
     )
 
@@ -92,7 +95,7 @@ def unseen_ratios(
     """The sorted ratios of images that the model never saw, and these images in words.
 
     Fewer than 40 held-out images say too little: training images take their place. Neighbours
-    equal to an image are left out.
+    equal to an image, and near copies among these images, are left out.
     """
     if held_out is not None and len(held_out) >= FEWEST:
         images, mirrored, text = held_out, held_out_mirrored, "held-out images are"
@@ -100,7 +103,19 @@ def unseen_ratios(
         text = "training images are to one another"
         images, mirrored = training, training_mirrored
     assert mirrored is not None
-    return neighbour_ratios(images, mirrored, training, alone=True)[0].sort().values, text
+    ratios, _, _ = neighbour_ratios(images, mirrored, training, alone=True)
+    return without_near_copies(ratios).sort().values, text
+
+
+def without_near_copies(ratios: Each) -> Each:
+    """The ratios of images but for near copies of training images, which are not unseen.
+
+    A set that holds a picture twice, in two sizes or formats, would set the threshold to almost 0.
+    """
+    logs = ratios.clamp(min=torch.finfo(torch.float64).tiny).log()
+    middle = logs.median()
+    deviation = 1.4826 * (logs - middle).abs().median()  # the standard deviation of a normal law
+    return ratios[logs >= middle - OUTLYING * deviation] if deviation > 0 else ratios
 
 
 def neighbour_ratios(

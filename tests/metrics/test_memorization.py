@@ -90,6 +90,16 @@ def test_held_out_images_that_are_training_images_too_do_not_move_the_threshold_
     assert found(TRAINING[:100], torch.cat([HELD_OUT[:100], TRAINING[:50]])).threshold > 0.1
 
 
+@pytest.mark.parametrize("held_out", [HELD_OUT, None])
+def test_pictures_that_a_set_holds_twice_do_not_hide_copies(held_out):
+    twice = torch.cat([TRAINING, TRAINING[:20] + 0.01 * drawn(20, 5)])
+    if held_out is not None:
+        held_out = torch.cat([held_out, TRAINING[:20] + 0.02 * drawn(20, 6)])
+    generated = torch.cat([drawn(150), TRAINING[100:150] + 0.3 * drawn(50, 7)])
+    assert found(generated, held_out, twice).summary().endswith("the model copies")
+    assert not found(drawn(200), held_out, twice).summary().endswith("the model copies")
+
+
 @pytest.mark.parametrize("held_out", [HELD_OUT[:60], None])
 def test_of_ten_models_that_copy_nothing_none_is_said_to(held_out):
     assert not any(
