@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from problems import filled
-from small_networks import SMALL
+from small_networks import SMALL_NETWORKS
 
 from ddpm_cli import schedules
 from ddpm_cli.checkpoints import Checkpoint
@@ -200,9 +200,9 @@ def test_first_weights_in_words():
     assert initial_text({}) == ""
 
 
-@pytest.mark.parametrize("choice", sorted(SMALL))
+@pytest.mark.parametrize("choice", sorted(SMALL_NETWORKS))
 def test_every_network_continues_with_other_channels_variance_and_classes(composed, choice):
-    given = [f"model.network.{name}={value}" for name, value in SMALL[choice].items()]
+    given = [f"model.network.{name}={value}" for name, value in SMALL_NETWORKS[choice].items()]
     cfg = composed("train", f"model={choice}", "model.conditional=true", *given)
     cfg.model.predicts, cfg.model.variance = "eps", "small"
     diffusion = build_diffusion(cfg)
