@@ -65,10 +65,12 @@ def find_definition(module: str, name: str) -> tuple[str, ast.AST | None]:
 
 @cache
 def statements(module: str) -> Sequence[ast.stmt]:
-    """The statements of a module of the package."""
-    place = PACKAGE.parent.joinpath(*module.split("."))
+    """The statements of a module of the package; none of another module, or of a path."""
+    parts = module.split(".")
+    is_ours = module.startswith(OURS) and all(part.isidentifier() for part in parts)
+    place = PACKAGE.parent.joinpath(*parts)
     paths = (place.with_suffix(".py"), place / "__init__.py")
-    path = next((each for each in paths if module.startswith(OURS) and each.is_file()), None)
+    path = next((each for each in paths if is_ours and each.is_file()), None)
     return ast.parse(path.read_text(encoding="utf-8")).body if path else []
 
 
@@ -80,7 +82,7 @@ class TypeNames(dict[str, Any]):
         self.module = module
 
     def of(self, annotation: ast.expr | None) -> Any:
-        """The type that an annotation names, or Any."""
+        """The type that an annotation in the source of this package names, or Any."""
         if annotation is None:
             return Any
         try:

@@ -73,7 +73,7 @@ def check_types(config: str, cfg: DictConfig) -> None:
             check_declared(node, f"{key}.", {**declared_options(target), **shared})
     module = f"{PACKAGE.name}.commands.{MODULES.get(config, config)}"
     own = [declared_options(f"{place}.Options") for place in (module, f"{module}.command")]
-    check_declared(cfg, "", {**own[0], **own[1], **declared_options(OF_IMAGES)})
+    check_declared(cfg, "", {**declared_options(OF_IMAGES), **own[0], **own[1]})
 
 
 def check_declared(node: DictConfig, prefix: str, declared: Options) -> None:

@@ -38,3 +38,11 @@ def test_the_source_declares_the_options_of_the_signature(target):
     assert [each.default is each.empty for each in declared.values()] == [
         each.default is each.empty for each in signature.values()
     ]
+
+
+@pytest.mark.parametrize("place", ["ddpm_cli.{}", "{}", "ddpm_cli.losses./../..{}"])
+def test_the_source_of_others_is_not_read(tmp_path, place):
+    text = "def part(*, x: exec('raise SystemExit')): ..."
+    (tmp_path / "evil.py").write_text(text)
+    target = place.format(tmp_path / "evil") + ".part"
+    assert declared_options(target) == declared_options("torch.optim.AdamW") == {}
