@@ -66,6 +66,7 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
         origin={**origin, "file": f"{folder.resolve().name}, a folder of diffusers"},
         limits=limits_of(process),
     )
+    foreign.check()
     return foreign, network, process
 
 

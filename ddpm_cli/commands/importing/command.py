@@ -18,7 +18,7 @@ from ddpm_cli.files import user_path
 from ddpm_cli.foreign.difference import OtherModel, prove
 from ddpm_cli.foreign.diffusers_folder import is_diffusers, read_folder
 from ddpm_cli.foreign.diffusers_model import diffusers_model, import_diffusers
-from ddpm_cli.foreign.entries import misfit, theirs_of
+from ddpm_cli.foreign.entries import theirs_of
 from ddpm_cli.foreign.model import UNKNOWN, ForeignModel
 from ddpm_cli.foreign.openai_file import refuse_others
 from ddpm_cli.foreign.openai_flags import openai_flags
@@ -129,8 +129,7 @@ def from_file(
         origin |= options.origin()
         sizes = {"size": options.size, "classes": options.classes}
         foreign = like_model(cfg, state, **sizes, origin=origin)
-        if fault := misfit(foreign.entries, state):
-            raise ValueError(f"{like} does not fit: {fault}")
+        check_like(foreign, like)
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
     try:
@@ -138,6 +137,14 @@ def from_file(
     except ValueError:  # a like of the user's own, for which the scripts have no flags
         return foreign, None
     return foreign, openai_program(flags, state, len(foreign.classes))
+
+
+def check_like(foreign: ForeignModel, like: str) -> None:
+    """Refuse a like whose tensors are not those of the file, with the first that is not."""
+    try:
+        foreign.check()
+    except ValueError as error:
+        raise ValueError(f"{like} does not fit: {error}") from error
 
 
 def tell_model(checkpoint: Checkpoint) -> None:

@@ -9,7 +9,7 @@ from ddpm_cli.config.auto import auto_options
 from ddpm_cli.config.overrides import choices, composing
 from ddpm_cli.foreign.entries import NamedTensors
 from ddpm_cli.foreign.model import ForeignModel, numbered_classes, plain_config
-from ddpm_cli.foreign.openai_file import fits_shapes, openai_model
+from ddpm_cli.foreign.openai_file import openai_model
 
 
 def like_model(
@@ -42,9 +42,10 @@ def is_like(name: str, state: NamedTensors) -> bool:
     cfg = compose("import", [f"like={name}"])
     options = {each: cfg[each] for each in ("size", "classes")}
     try:
-        return fits_shapes(like_model(cfg, state, **options, origin={}))
+        like_model(cfg, state, **options, origin={}).check()
     except ValueError:
         return False
+    return True
 
 
 def missing_like(names: Sequence[str]) -> str:
