@@ -3,21 +3,13 @@
 import pytest
 import torch
 from problems import filled, wave
+from small_networks import SMALL_NETWORKS, small_network
 
 from ddpm_cli import config
 from ddpm_cli.components import build_denoiser, build_diffusion
 from ddpm_cli.config.auto import fill_fixed
 from ddpm_cli.hardware import count_flops, prepare_for_training
 
-REFERENCE = {"dim": 8, "dim_mults": [1, 2], "blocks": 1, "groups": 4, "dropout": 0.0}
-SMALL = {  # the options that make a choice small
-    "resnet": {"dim": 8, "dim_mults": [1, 2]},
-    "convnext": {"dim": 8, "dim_mults": [1, 2]},
-    "ho": {**REFERENCE, "attention_at": [4]},
-    "iddpm": {**REFERENCE, "attention_at": [8, 4]},
-    "adm": {**REFERENCE, "attention_at": [8, 6], "head_dim": 4},
-    "dit": {"hidden": 8, "depth": 2, "heads": 2},
-}
 CHOICES = [path.stem for path in sorted((config.CONFIG_DIR / "model").glob("*.yaml"))]
 X, TIMES, LABELS = wave(2, 1, 8, 12), torch.tensor([3.0, 700.0]), torch.tensor([1, -1])
 
@@ -27,9 +19,8 @@ def network(composed):
     """The network of a choice, with every parameter different: network("dit")."""
 
     def build(choice, **options):
-        named = {**SMALL[choice], **options}
-        given = [f"model.network.{name}={value}" for name, value in named.items()]
-        cfg = composed("train", f"model={choice}", "model.conditional=true", *given)
+        given = small_network(choice, **options)
+        cfg = composed("train", "model.conditional=true", *given)
         cfg.model.variance = "learned"
         fill_fixed(cfg)
         return filled(build_denoiser(cfg, build_diffusion(cfg), X.shape[1:], classes=3).network)
@@ -44,7 +35,7 @@ def gradients(network):
 
 
 def test_every_choice_has_small_options():
-    assert sorted(SMALL) == CHOICES
+    assert sorted(SMALL_NETWORKS) == CHOICES
 
 
 @pytest.mark.parametrize("choice", CHOICES)
