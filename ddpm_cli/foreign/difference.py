@@ -38,7 +38,7 @@ class FixedOutput(nn.Module):
 
     def __init__(self, output: Images) -> None:
         super().__init__()
-        self.register_buffer("output", output)
+        self.output = output
 
     def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
         return self.output

@@ -209,7 +209,7 @@ def test_a_like_that_is_missing_or_does_not_fit_is_refused(command, openai, argu
         (["like=adm_64"], "like has no effect on a folder of diffusers"),
         (["size=8"], "size has no effect on a folder of diffusers"),
         (["classes=3"], "classes must be 0, as in the folder, but are 3"),
-        (["licence=''"], "licence must be a text of 1 to 200 characters"),
+        (["licence=''"], "licence must be a text of 1 to 100 characters"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(command, folder, arguments, told):

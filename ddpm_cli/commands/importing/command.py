@@ -26,7 +26,7 @@ from ddpm_cli.foreign.openai_program import openai_program
 from ddpm_cli.foreign.weights_file import read_weights
 
 SUFFIX = ".safetensors"
-LONGEST = 200  # characters of a source or a licence
+LONGEST = {"source": 200, "licence": 100}  # characters
 PATH = inspect.Parameter("from", inspect.Parameter.POSITIONAL_ONLY, annotation=str)
 LIKE = ("model", "schedule")  # the groups that a like gives
 
@@ -49,13 +49,11 @@ class Options:
     def __post_init__(self) -> None:
         if Path(self.out).suffix != SUFFIX:
             raise ValueError(f"out must end in {SUFFIX}, but is {self.out!r}")
-        for name in ("source", "licence"):
+        for name, most in LONGEST.items():
             words = getattr(self, name)
-            if words is not None and not (
-                0 < len(words.strip()) <= LONGEST and words.isprintable()
-            ):
-                rule = f"{name} must be a text of 1 to {LONGEST} characters"
-                raise ValueError(f"{rule}, but is {words[:LONGEST]!r}")
+            if words is not None and not (0 < len(words.strip()) <= most and words.isprintable()):
+                rule = f"{name} must be a text of 1 to {most} characters"
+                raise ValueError(f"{rule}, but is {words[:most]!r}")
 
     def origin(self) -> dict[str, str]:
         """What the user says of source and licence."""
@@ -127,8 +125,7 @@ def from_file(
         kind = like.replace("=", " ", 1)
         origin = {"source": UNKNOWN, "licence": UNKNOWN, "file": f"{path.name}, {kind}"}
         origin |= options.origin()
-        sizes = {"size": options.size, "classes": options.classes}
-        foreign = like_model(cfg, state, **sizes, origin=origin)
+        foreign = like_model(cfg, state, size=options.size, classes=options.classes, origin=origin)
         check_like(foreign, like)
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from error

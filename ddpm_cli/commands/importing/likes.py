@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.config.auto import auto_options
 from ddpm_cli.config.overrides import choices, composing
 from ddpm_cli.foreign.entries import NamedTensors
-from ddpm_cli.foreign.model import ForeignModel, numbered_classes, plain_config
+from ddpm_cli.foreign.model import ForeignModel, numbered_classes
 from ddpm_cli.foreign.openai_file import openai_model
 
 
@@ -27,7 +27,7 @@ def like_model(
         raise ValueError(f"like must give {left[0]} a value, but that is auto")
     names = numbered_classes(classes or 0) if isinstance(classes, int | None) else classes
     sides = [size, size] if isinstance(size, int) else size
-    config = plain_config(*(OmegaConf.to_container(cfg[name]) for name in ("model", "schedule")))
+    config = OmegaConf.create({name: cfg[name] for name in ("model", "schedule")})
     return openai_model(config, state, sides=sides, classes=names, origin=origin)
 
 
