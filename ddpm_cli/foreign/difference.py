@@ -11,7 +11,7 @@ from torch import nn
 from ddpm_cli.console import fact
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.samplers import clip_x0
-from ddpm_cli.shapes import Images, Labels, NetworkTimes
+from ddpm_cli.shapes import Fitted, Images, Labels, NetworkTimes
 
 Network: TypeAlias = Callable[[Images, int, Labels | None], Images]
 Step: TypeAlias = Callable[[Images, int, Images], tuple[Images, Images]]
@@ -38,7 +38,7 @@ class FixedOutput(nn.Module):
 
     def __init__(self, output: Images) -> None:
         super().__init__()
-        self.register_buffer("output", output)
+        self.output = output
 
     def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
         return self.output
@@ -81,7 +81,7 @@ def differences(
     return apart
 
 
-def step_from(denoiser: Denoiser, output: Images, x: Images, t: int) -> tuple[Images, Images]:
+def step_from(denoiser: Denoiser, output: Images, x: Images, t: int) -> tuple[Images, Fitted]:
     """Our mean and deviation of the step to t - 1 from an output, with x_0 within [-1, 1].
 
     A network's own rounding would be divided by alpha_t, which is small at the last time.

@@ -36,13 +36,13 @@ class ForeignModel:
     origin: dict[str, str] = field(default_factory=dict)
     limits: str = ""
 
-    def checkpoint(self) -> Checkpoint:
-        """The model as a checkpoint before its first step, with these weights as its EMA.
-
-        Raises ValueError with the first tensor that does not fit.
-        """
+    def check(self) -> None:
+        """Raise ValueError with the first tensor that does not fit."""
         if fault := misfit(self.entries, self.state):
             raise ValueError(fault)
+
+    def checkpoint(self) -> Checkpoint:
+        """The model as a checkpoint before its first step, with these weights as its EMA."""
         ours = ours_of(self.entries, self.state, outline(self.config, self.shape, self.classes))
         return Checkpoint(
             config=self.config,

@@ -99,13 +99,9 @@ def export(cfg: DictConfig, _: Invocation) -> None:
         licence = options.licence or checkpoint.origin.get("licence")
         options = replace(options, licence=None if licence == UNKNOWN else licence)
         if options.to in OTHERS:
-            write_program_folder(
-                out,
-                public_checkpoint(checkpoint, options.weights),
-                to=options.to,
-                licence=options.licence,
-                trust=options.trust,
-            )
+            public = public_checkpoint(checkpoint, options.weights)
+            named: dict[str, Any] = {"licence": options.licence, "trust": options.trust}
+            write_program_folder(out, public, to=options.to, **named)
             fact("exported", out)
             return
         export_folder(out, checkpoint, options)
@@ -123,8 +119,8 @@ def export_folder(out: Path, checkpoint: Checkpoint, options: Options) -> None:
         assert options.push is not None  # without a push no folder may be there
         name_repository(out, options.push)
     else:
-        own = {"repository": options.push, "trust": options.trust}
-        write_model_folder(out, checkpoint, **shared, **own)
+        shared |= {"repository": options.push, "trust": options.trust}
+        write_model_folder(out, checkpoint, **shared)
     for path in files_of_model(out):
         fact("exported", path)
     if options.push is not None:

@@ -1,7 +1,7 @@
 """The folder of a model for another program: its files, a card, and samples."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.export.card import Contents, card_text, code
@@ -22,16 +22,11 @@ DIFFUSERS_FILES = {
 
 
 def write_program_folder(
-    folder: Path,
-    checkpoint: Checkpoint,
-    *,
-    to: Literal["diffusers", "openai"],
-    licence: str | None,
-    trust: list[str],
+    folder: Path, checkpoint: Checkpoint, *, to: str, licence: str | None, trust: list[str]
 ) -> None:
     """Write a new folder for diffusers or OpenAI's codes, if these compute what we do.
 
-    checkpoint: with its EMA alone. trust: the user's own modules that it names.
+    to: diffusers or openai. checkpoint: with its EMA alone. trust: the user's own modules in it.
     Raises ValueError with the reason if they do not, and writes nothing then.
     """
     run = run_of(checkpoint.path)
