@@ -99,3 +99,18 @@ def test_zero_terminal_snr_is_refused_with_eps_alone():
     assert Denoiser(ending, Answer(X0), predicts="v")(EPS, 2).x0.isfinite().all()
     with pytest.raises(ValueError, match="predicts=eps says nothing of x_0 where the SNR is 0"):
         Denoiser(ending, Answer(X0))
+
+
+def test_the_time_of_the_network_can_be_scaled():
+    network = Recorder()
+    Denoiser(LINEAR, network, time_scale=0.25)(X0[:2], torch.tensor([37.0, 1000.0]))
+    assert network.times == [9, 249.75]
+    with pytest.raises(ValueError, match="time_scale must be above 0, but is 0"):
+        Denoiser(LINEAR, network, time_scale=0.0)
+
+
+def test_an_image_without_a_label_is_refused_by_a_network_that_does_not_know_it():
+    network = torch.nn.Sequential(Answer(X0))
+    network[0].needs_label = True
+    with pytest.raises(ValueError, match="knows no image without a label"):
+        Denoiser(LINEAR, network, conditional=True)(X0, 1)

@@ -22,6 +22,9 @@ FIXED: dict[str, Any] = {  # of the digits, and of all images with auto=false
     "trainer.warmup": 100,
     "trainer.ema": 0.999,
 }
+OF_LEARNED_VARIANCE = {
+    "loss": {"_target_": "ddpm_cli.losses.hybrid", "vlb_weight": 0.001, "distance": "l2"}
+}
 FOLLOWS = {"schedule.size": "data.size"}  # an option that has the value of another one
 NODES = ("loss",)  # groups of which the whole choice is auto
 
@@ -65,7 +68,15 @@ def chosen_options(cfg: DictConfig) -> dict[str, Any]:
 
 
 def set_options(cfg: DictConfig, values: Mapping[str, Any]) -> None:
-    """Set options, and the options that follow them."""
+    """Set options, and the options that follow them.
+
+    Of the losses that hold `auto`, hybrid alone trains a learned variance.
+    """
+    if OmegaConf.select(cfg, "model.variance") == "learned":
+        values = {
+            **values,
+            **{key: OF_LEARNED_VARIANCE[key] for key in NODES if holds_auto(cfg, key)},
+        }
     for key, value in values.items():
         OmegaConf.update(cfg, key, value, merge=False)
     for key, source in FOLLOWS.items():

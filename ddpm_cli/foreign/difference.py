@@ -1,15 +1,17 @@
 """How far two programs are apart that run the same weights on the same inputs."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
+from torch import nn
 
 from ddpm_cli.console import fact
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.samplers import clip_x0
-from ddpm_cli.shapes import Images, Labels
+from ddpm_cli.shapes import Fitted, Images, Labels, NetworkTimes
 
 Network: TypeAlias = Callable[[Images, int, Labels | None], Images]
 Step: TypeAlias = Callable[[Images, int, Images], tuple[Images, Images]]
@@ -31,6 +33,17 @@ class OtherModel:
     step: Step | None = None
 
 
+class FixedOutput(nn.Module):
+    """A network with one output, so that what follows from equal outputs can be compared."""
+
+    def __init__(self, output: Images) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x: Images, t: NetworkTimes, label: Labels | None = None) -> Images:
+        return self.output
+
+
 @torch.no_grad()
 def prove(denoiser: Denoiser, other: OtherModel, shape: Sequence[int], classes: int) -> None:
     """Log the largest differences at the first time, in the middle and at the last.
@@ -39,14 +52,12 @@ def prove(denoiser: Denoiser, other: OtherModel, shape: Sequence[int], classes: 
     """
     steps = denoiser.diffusion.steps
     times = sorted({0, steps // 2, steps - 1})
-    largest = {"output": 0.0} | dict.fromkeys(("mean", "deviation") if other.step else (), 0.0)
-    for t in times:
-        for name, apart in differences(denoiser, other, shape, classes, t).items():
-            largest[name] = max(largest[name], apart)
-    numbers = ", ".join(f"{name} {apart:.1e}" for name, apart in largest.items())
+    apart = [differences(denoiser, other, shape, classes, t) for t in times]
+    largest = {name: max(each[name] for each in apart) for name in apart[0]}
+    numbers = ", ".join(f"{name} {number:.1e}" for name, number in largest.items())
     at = f"t = {', '.join(map(str, times))}"
     fact("proof", f"largest differences to {other.program} at {at}: {numbers}")
-    if not all(apart <= LIMIT for apart in largest.values()):  # NaN is above the limit
+    if not all(each[name] <= LIMIT for each in apart for name in each):  # NaN is above the limit
         rule = f"the network must compute what {other.program} computes, to {LIMIT:.0e}"
         raise ValueError(f"{rule}, but the largest differences are: {numbers}")
 
@@ -55,21 +66,31 @@ def differences(
     denoiser: Denoiser, other: OtherModel, shape: Sequence[int], classes: int, t: int
 ) -> dict[str, float]:
     """The largest differences at their time t, which is our t + 1."""
-    x = torch.sin(torch.arange(COUNT * torch.Size(shape).numel())).reshape(COUNT, *shape)
+    x = torch.sin(torch.arange(float(COUNT * math.prod(shape)))).reshape(COUNT, *shape)
     labels = torch.tensor([0, classes - 1]) if denoiser.conditional else None
-    estimate = clip_x0(denoiser)(x, t + 1, labels)
-    theirs, ours = other.output(x, t, labels), estimate.output
-    if not isinstance(estimate.variance_interpolation, float):
-        ours = torch.cat([ours, 2 * estimate.variance_interpolation - 1], dim=1)
+    theirs, estimate = other.output(x, t, labels), denoiser(x, t + 1, labels)
+    ours, interpolation = estimate.output, estimate.variance_interpolation
+    if not isinstance(interpolation, float):
+        ours = torch.cat([ours, 2 * interpolation - 1], dim=1)
     apart = {"output": largest_of(ours - theirs)}
     if other.step is not None:
-        process = denoiser.diffusion
         mean, deviation = other.step(theirs, t, x)
-        apart["mean"] = largest_of(mean - process.posterior_mean(estimate.x0, x, t + 1, t))
-        variance = process.log_variance(t + 1, t, estimate.variance_interpolation, x)
-        of_step = (0.5 * variance).exp() if t else torch.zeros(())  # the last step adds no noise
-        apart["deviation"] = largest_of(deviation - of_step)
+        own_mean, own_deviation = step_from(denoiser, theirs, x, t + 1)
+        apart["mean"] = largest_of(mean - own_mean)
+        apart["deviation"] = largest_of(deviation - own_deviation)
     return apart
+
+
+def step_from(denoiser: Denoiser, output: Images, x: Images, t: int) -> tuple[Images, Fitted]:
+    """Our mean and deviation of the step to t - 1 from an output, with x_0 within [-1, 1].
+
+    A network's own rounding would be divided by alpha_t, which is small at the last time.
+    """
+    fixed = replace(denoiser, network=FixedOutput(output), conditional=False)
+    estimate, process = clip_x0(fixed)(x, t), denoiser.diffusion
+    mean = process.posterior_mean(estimate.x0, x, t, t - 1)
+    log_variance = process.log_variance(t, t - 1, estimate.variance_interpolation, x)
+    return mean, (0.5 * log_variance).exp() * (t > 1)  # the last step adds no noise
 
 
 def largest_of(images: Images) -> float:

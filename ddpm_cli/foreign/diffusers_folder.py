@@ -1,10 +1,9 @@
-"""A folder of diffusers: a UNet2DModel and its scheduler, as a pipeline has them, or side by side."""
+"""A folder of diffusers: a UNet2DModel and its scheduler, in a pipeline or side by side."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
 
 from omegaconf import DictConfig
 from torch import Tensor
@@ -23,6 +22,8 @@ TARGET = "ddpm_cli.denoiser.Denoiser"
 OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 OLD_NAME = re.compile(rf"(attentions\.\d+)\.({'|'.join(OLD_NAMES)})\.")
 FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+ORIGIN = ("source", "licence")
+LONGEST = 100  # characters of a licence
 OURS = "_ddpm_cli"  # the field of a pipeline in which an export keeps what diffusers does not
 
 
@@ -57,7 +58,7 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
     model = {"_target_": TARGET, **meaning, "conditional": rows > 0, "network": options}
     config, shape = plain_config(model, schedule_of(process)), [channels, *sides_of(network)]
     own = outline(config, shape, classes)
-    origin = {"source": UNKNOWN, "licence": UNKNOWN, **extra.get("origin", {})}
+    origin = {"source": UNKNOWN, "licence": UNKNOWN, **known_origin(extra)}
     foreign = ForeignModel(
         config=config,
         shape=shape,
@@ -67,6 +68,7 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
         origin={**origin, "file": f"{folder.resolve().name}, a folder of diffusers"},
         limits=limits_of(process),
     )
+    foreign.check()
     return foreign, network, process
 
 
@@ -82,7 +84,15 @@ def facts_of(folder: Path) -> dict[str, Any]:
     except ValueError:
         front = {}
     licence = front.get("license") if isinstance(front, Mapping | DictConfig) else None
-    return {"origin": {"licence": licence}} if isinstance(licence, str) else {}
+    is_name = isinstance(licence, str) and 0 < len(licence) <= LONGEST and licence.isprintable()
+    return {"origin": {"licence": licence}} if is_name else {}
+
+
+def known_origin(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The texts of source and licence in a folder's facts."""
+    origin = facts.get("origin")
+    texts = origin if isinstance(origin, dict) else {}
+    return {name: texts[name] for name in ORIGIN if isinstance(texts.get(name), str)}
 
 
 def classes_of(facts: Mapping[str, Any], rows: int) -> tuple[list[str], bool]:

@@ -60,7 +60,8 @@ def running_model(package: Any, unet: Any, scheduler: Any) -> OtherModel:
         return images
 
     def step(output: Images, t: int, x: Images) -> tuple[Images, Images]:
-        noises, images = map(torch.stack, zip(*(draw(output, t, x, seed) for seed in range(DRAWS))))
+        draws = [draw(output, t, x, seed) for seed in range(DRAWS)]
+        noises, images = map(torch.stack, zip(*draws, strict=True))
         centred = noises - noises.mean(dim=0)
         deviation = (images * centred).sum(dim=0) / centred.square().sum(dim=0)
         return images.mean(dim=0) - deviation * noises.mean(dim=0), deviation

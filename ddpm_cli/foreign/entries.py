@@ -39,7 +39,9 @@ class Entry:
         return dict(zip(self.theirs, shaped, strict=True))
 
     def whole(self, state: NamedTensors, shape: Sequence[int]) -> Tensor:
-        """Our tensor of a shape, from its parts."""
+        """Our tensor of a shape, from its parts; a view where it is a single part."""
+        if len(self.theirs) == 1:
+            return state[self.theirs[0]].reshape(tuple(shape))
         parts = torch.stack([state[name].flatten() for name in self.theirs])
         whole = rearrange(parts, "part (heads n) -> (heads part n)", heads=self.heads)
         return whole.reshape(tuple(shape))
@@ -86,9 +88,7 @@ def theirs_of(entries: Sequence[Entry], state: NamedTensors) -> dict[str, Tensor
     return {name: part for each in entries for name, part in each.parts(state[each.ours]).items()}
 
 
-def ours_of(
-    entries: Sequence[Entry], state: NamedTensors, own: NamedTensors
-) -> dict[str, Tensor]:
+def ours_of(entries: Sequence[Entry], state: NamedTensors, own: NamedTensors) -> dict[str, Tensor]:
     """Their tensors by our names. own: our tensors, perhaps on `meta`."""
     return {each.ours: each.whole(state, own[each.ours].shape) for each in entries}
 

@@ -40,7 +40,9 @@ class JsonFields:
     def expect(self, name: str, allowed: Sequence[Any]) -> None:
         """Refuse a field that has none of some values, of which the first is the default."""
         if self.values.get(name, allowed[0]) not in allowed:
-            raise ValueError(f"{self.file}: {self.rule(name, ' or '.join(map(yaml_text, allowed)))}")
+            raise ValueError(
+                f"{self.file}: {self.rule(name, ' or '.join(map(yaml_text, allowed)))}"
+            )
 
     def rule(self, name: str, allowed: str) -> str:
         """What a field must be, and what it is."""

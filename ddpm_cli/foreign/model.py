@@ -10,8 +10,11 @@ from torch import Tensor
 
 from ddpm_cli.checkpoints import Checkpoint, environment
 from ddpm_cli.components import assemble_denoiser, build_diffusion
+from ddpm_cli.config.build import options_of
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.foreign.entries import Entry, NamedTensors, misfit, ours_of
+from ddpm_cli.foreign.unet_config import NETWORK
+from ddpm_cli.networks.reference import ReferenceUNet
 
 UNKNOWN = "unknown"  # source, licence and images that nobody names
 
@@ -33,13 +36,13 @@ class ForeignModel:
     origin: dict[str, str] = field(default_factory=dict)
     limits: str = ""
 
-    def checkpoint(self) -> Checkpoint:
-        """The model as a checkpoint before its first step, with these weights as its EMA.
-
-        Raises ValueError with the first tensor that does not fit.
-        """
+    def check(self) -> None:
+        """Raise ValueError with the first tensor that does not fit."""
         if fault := misfit(self.entries, self.state):
             raise ValueError(fault)
+
+    def checkpoint(self) -> Checkpoint:
+        """The model as a checkpoint before its first step, with these weights as its EMA."""
         ours = ours_of(self.entries, self.state, outline(self.config, self.shape, self.classes))
         return Checkpoint(
             config=self.config,
@@ -64,6 +67,21 @@ def outline(
         denoiser = assemble_denoiser(config, diffusion, shape, len(classes))
     state: Mapping[str, Tensor] = denoiser.network.state_dict()
     return state
+
+
+def reference_options(config: DictConfig, task: str) -> dict[str, Any]:
+    """All options of a configuration's network, which must be the reference UNet.
+
+    task: what needs it, in messages. Raises ValueError for another network.
+    """
+    target = str(config.model.network.get("_target_"))
+    if target != NETWORK:
+        rule = f"{task} needs the network of model=ho, iddpm or adm"
+        raise ValueError(f"{rule}, but this checkpoint's is {target}")
+    defaults = {name: each.default for name, each in options_of(ReferenceUNet).items()}
+    node: Any = OmegaConf.to_container(config.model.network, resolve=True)
+    plain = {name: [*each] if isinstance(each, tuple) else each for name, each in defaults.items()}
+    return {**plain, **node}
 
 
 def numbered_classes(count: int) -> list[str]:

@@ -1,11 +1,10 @@
-"""A state dict of improved-diffusion or guided-diffusion, of which a `like` says what shapes do not."""
+"""A state dict of OpenAI's codes, of which a `like` says what its shapes do not."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ddpm_cli.foreign.entries import NamedTensors, misfit, openai_entries
+from ddpm_cli.foreign.entries import NamedTensors, openai_entries
 from ddpm_cli.foreign.model import ForeignModel, outline
 
 FIRST, LAST = "input_blocks.0.0.weight", "out.2.weight"
@@ -55,8 +54,3 @@ def openai_model(
     shape = [state[FIRST].shape[1], *sides]
     own = outline(config, shape, classes)
     return ForeignModel(config, shape, classes, openai_entries(own), state, dict(origin))
-
-
-def fits_shapes(model: ForeignModel) -> bool:
-    """Whether every tensor of a model has its place here."""
-    return not misfit(model.entries, model.state)

@@ -1,6 +1,7 @@
 """The flags by which the scripts of improved-diffusion and guided-diffusion build a model."""
 
 from collections.abc import Mapping, Sequence
+from math import isclose
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,7 +26,7 @@ FIXED = {  # options that the codes have no flags for, with their values
     "sines_first": False,
     "freq_shift": 0.0,
 }
-SCHEDULES: dict[str, dict[str, Any]] = {
+SCHEDULES = {
     "linear": {"first": 1e-4, "last": 0.02},
     "cosine": {"offset": 0.008, "max_beta": 0.999},
 }
@@ -81,15 +82,15 @@ def openai_flags(config: DictConfig, shape: Sequence[int], rows: int) -> Flags:
 
 def process_flags(model: Mapping[str, Any], schedule: Mapping[str, Any]) -> dict[str, Any]:
     """The flags of a process and of what the network predicts."""
-    name, steps = schedule["_target_"].rpartition(".")[2], schedule.get("steps")
+    name = schedule["_target_"].rpartition(".")[2]
     known = SCHEDULES.get(name, {})
-    if not known or any(schedule.get(key) != value for key, value in known.items()):
+    if not known or not all(isclose(schedule[key], each) for key, each in known.items()):
         raise refusal("schedule", name, "linear from 1e-4 to 0.02, or cosine as in Improved DDPM")
     if schedule.get("zero_snr"):
         raise refusal("schedule.zero_snr", True, "false")
     if model["predicts"] == "v":
         raise refusal("model.predicts", "v", "eps or x0")
-    scale = model.get("time_scale", 1.0)
+    scale, steps = model.get("time_scale", 1.0), schedule["steps"]
     if scale not in (1.0, 1000 / steps):
         raise refusal("model.time_scale", scale, f"1, or {1000 / steps:g} (1000 / T)")
     return {

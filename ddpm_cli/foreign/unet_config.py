@@ -61,7 +61,8 @@ def network_options(config: JsonFields) -> dict[str, Any]:
     attended, resample = levels(config, len(widths))
     attention_at = attended_sides(config, attended)
     head_dim = config.get("attention_head_dim", int | None, 8)
-    check_heads(config, head_dim, [*[w for w, has in zip(widths, attended) if has], widths[-1]])
+    own = [width for width, has in zip(widths, attended, strict=True) if has]
+    check_heads(config, head_dim, [*own, widths[-1]])
     return {
         "_target_": NETWORK,
         "dim": widths[0],
@@ -117,7 +118,9 @@ def levels(config: JsonFields, count: int) -> tuple[list[bool], str]:
         name = f"{way}_block_types"
         default = ["DownBlock2D", *["AttnDownBlock2D"] * 3]
         default = default if way == "down" else ["AttnUpBlock2D"] * 3 + ["UpBlock2D"]
-        types = config.get(name, list[Literal[tuple(kinds)]], default)
+        types = config.get(name, list[str], default)
+        if foreign := [each for each in types if each not in kinds]:
+            raise ValueError(f"{config.file}: {name} must be of {', '.join(kinds)}, not {foreign}")
         if len(types) != count:
             raise ValueError(f"{config.file}: {config.rule(name, f'{count} names')}")
         own = RESAMPLES[config.get(f"{way}sample_type", Literal[tuple(RESAMPLES)], "conv")]

@@ -2,7 +2,7 @@
 
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.image_checks import check_batch_images, check_image_sets
-from ddpm_cli.preflight.option_check import check_options
+from ddpm_cli.preflight.option_check import check_attention, check_options
 from ddpm_cli.preflight.oracle import check_oracle
 from ddpm_cli.preflight.resources import check_disk, check_memory, estimate_time
 from ddpm_cli.preflight.schedule_check import check_schedule

@@ -15,6 +15,7 @@ from ddpm_cli.losses import Loss, Noised
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.preflight.finding import Finding
 from ddpm_cli.preflight.resources import REMEDY
+from ddpm_cli.samplers import with_label
 from ddpm_cli.shapes import Images, PerImage
 from ddpm_cli.training import Trainer, TrainState
 from ddpm_cli.training.fit import step_inputs
@@ -43,7 +44,8 @@ def try_parts(
     try:
         grey, label = torch.zeros(1, *shape), torch.tensor([0]) if denoiser.conditional else None
         diffusion, last = denoiser.diffusion, denoiser.diffusion.steps
-        next(iter(sampler(denoiser, diffusion, grey, [last, 1], torch.zeros_like)))
+        denoise = denoiser if label is None else with_label(denoiser, label)
+        next(iter(sampler(denoise, diffusion, grey, [last, 1], torch.zeros_like)))
         x_t, t = diffusion.add_noise(grey, grey, last), torch.tensor([last])
         loss(denoiser, Noised(grey, grey, x_t, t, label, perturbed=perturbed))
     except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:

@@ -106,8 +106,8 @@ def affordable_images(facts: Facts, size: int | list[int], dim: int, mults: Sequ
 
 
 def usual_flops(facts: Facts) -> float:
-    """The FLOP/s of such a machine."""
-    return MACHINES[facts.device].flops * facts.cores
+    """The FLOP/s of such a machine; fewer count for a network that costs more than the UNet."""
+    return MACHINES[facts.device].flops * facts.cores / facts.cost
 
 
 def batch_size(facts: Facts, values: Options) -> int:

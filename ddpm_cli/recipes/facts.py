@@ -23,7 +23,8 @@ class Facts:
     images: those to train on; None if a stream does not tell. side: the median of their shorter
     sides. device: cpu, cuda or mps. cores: threads of a CPU, or devices that share a batch.
     memory: bytes of a device. minutes: the time that the user gives. bf16, compiles: whether the
-    device computes in bf16 at full speed, and whether a compiler is there.
+    device computes in bf16 at full speed, and whether a compiler is there. cost: the FLOPs of the
+    network over those of the UNet of equal widths, about.
     """
 
     images: int | None
@@ -37,6 +38,7 @@ class Facts:
     processes: int = 1
     bf16: bool = False
     compiles: bool = False
+    cost: float = 1.0
 
 
 def facts_of_run(cfg: DictConfig, source: Source, processes: int = 1) -> Facts:
@@ -55,7 +57,14 @@ def facts_of_run(cfg: DictConfig, source: Source, processes: int = 1) -> Facts:
         processes,
         on_gpu and torch.cuda.is_bf16_supported(including_emulation=False),
         cfg.trainer.parallel != "dp" and has_compiler(device),
+        network_cost(cfg.model.network),
     )
+
+
+def network_cost(network: DictConfig) -> float:
+    """The FLOPs of a network over those of the UNet: more with more blocks, of ReferenceUNet."""
+    blocks = network.get("blocks")
+    return 1.0 if blocks is None else 0.8 * blocks + 0.75
 
 
 def facts_of_images(data: DictConfig, source: Source) -> Facts:

@@ -66,8 +66,10 @@ def network_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> s
         parts.append(f"{options['trainer.precision']}, {compiled}")
     if not parts:
         return ""
-    cost = f"{image_flops(size, dim, mults) / 1e9:.2g} GFLOP an image" if dim and mults else ""
-    return f"{', '.join(parts)}: {cost or 'by the device'}, in {time_text(facts)} on {facts.device}"
+    reason = "by the device"
+    if dim and mults:
+        reason = f"{facts.cost * image_flops(size, dim, mults) / 1e9:.2g} GFLOP an image"
+    return f"{', '.join(parts)}: {reason}, in {time_text(facts)} on {facts.device}"
 
 
 def training_text(

@@ -112,6 +112,8 @@ def derived_overrides(checkpoint: Checkpoint) -> list[str]:
         recipe["trainer"] = {**length, **chosen_numbers(checkpoint)}
     for key, value in FIXED.items():  # which an older configuration may lack
         *path, name = key.split(".")
+        if path == ["model", "network"]:  # never lacks them, unless it is another network
+            continue
         node = reduce(lambda each, part: (each or {}).get(part), path, recipe)
         if isinstance(node, dict) and str(node.get("_target_", OURS)).startswith(OURS):
             node.setdefault(name, value)

@@ -22,6 +22,7 @@ def test_a_nested_node_is_left_out_of_its_parents_call(composed):
         "predicts",
         "variance",
         "conditional",
+        "time_scale",
     }
 
 
@@ -141,3 +142,11 @@ def test_differences_are_named_by_their_keys():
         ("d", 3, None),
         ("e", None, 4),
     ]
+
+
+def test_the_loss_of_a_learned_variance_is_hybrid_where_it_is_auto(composed):
+    targets = [
+        composed("train", *choices).loss._target_.rpartition(".")[2]
+        for choices in (["model=ho"], ["model=iddpm"], ["model=iddpm", "loss=vlb"])
+    ]
+    assert targets == ["l2", "hybrid", "vlb"]

@@ -12,6 +12,7 @@ FEW = [
     "trainer.epochs=null",
     "trainer.minutes=null",
     "trainer.batch_size=2",
+    "trainer.microbatch=null",
     "sampler.steps=2",
     "data.holdout=0.0",
 ]
@@ -23,6 +24,7 @@ HERE = [
     "trainer.precision=fp32",
 ]
 SMALL = ["model.network.dim=8", "hydra.run.dir=run"]
+REFERENCE = ["model.network.groups=4", "model.network.head_dim=4"]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,7 @@ def test_every_experiment_trains_two_steps(command, composed, experiment, tmp_pa
         f"data.size={height}",
         f"data.channels={channels}",
     ]
-    outcome = command("train", f"+experiment={experiment}", *data, *FEW, *HERE, *SMALL)
+    small = SMALL + REFERENCE * cfg.model.network._target_.endswith("ReferenceUNet")
+    outcome = command("train", f"+experiment={experiment}", *data, *FEW, *HERE, *small)
     assert outcome.code == 0, outcome.err
     assert "checkpoints/step_00000002.safetensors" in outcome.out

@@ -13,6 +13,8 @@ from ddpm_cli import config
 from ddpm_cli.commands.compare.options import Options as CompareOptions
 from ddpm_cli.commands.data.command import Options as DataOptions
 from ddpm_cli.commands.evaluate.options import Options as EvalOptions
+from ddpm_cli.commands.export.command import Options as ExportOptions
+from ddpm_cli.commands.importing.command import Options as ImportOptions
 from ddpm_cli.commands.plot import Options as PlotOptions
 from ddpm_cli.commands.report import Options as ReportOptions
 from ddpm_cli.commands.sample.command import Options as SampleOptions
@@ -184,6 +186,15 @@ def test_the_surface_of_ddpm_eval_is_frozen(composed):
         "sampler.spacing",
         "sampler.eta",
     }
+
+
+def test_the_surfaces_of_ddpm_import_and_ddpm_export_are_frozen(composed):
+    own = set("out size classes source licence".split())
+    assert set(config.options_of(ImportOptions)) == own
+    assert options(OmegaConf.to_container(composed("import"))) == own | {"from"}
+    own = set("ckpt out to weights push private licence trust".split())
+    assert set(config.options_of(ExportOptions)) == own
+    assert options(OmegaConf.to_container(composed("export"))) == own
 
 
 def test_the_surface_of_ddpm_sweep_is_frozen(composed):

@@ -8,6 +8,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.networks.reference import ReferenceUNet
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.samplers import Grid, ancestral
 from ddpm_cli.seeds import Purpose, keyed_normal
@@ -97,3 +98,20 @@ def test_each_draw_of_an_image_is_another_step():
     for step, drawn in enumerate(draws):
         assert torch.equal(drawn, keyed_normal(like, 5, Purpose.SAMPLE_STEPS, step, [8, 3]))
     assert torch.equal(draws[1][1:], keyed_normal(like[:1], 5, Purpose.SAMPLE_STEPS, 1, [3]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "all", "guidance": 2.0}, "guidance must be 1, but is 2: this network knows no"),
+        ({}, "label must be all or a class: this network knows no image without a label"),
+    ],
+)
+def test_nothing_is_drawn_without_a_label_that_the_network_does_not_know(
+    composed, options, message
+):
+    network = ReferenceUNet(1, 1, 2, (8, 8), dim=8, dim_mults=(1,), groups=4, null_label=False)
+    diffusion = GaussianDiffusion.from_betas(schedules.cosine())
+    args = Denoiser(diffusion, network, conditional=True), GenerationOptions(**options)
+    with pytest.raises(ValueError, match=message):
+        Generator.from_config(composed("sample"), *args, (1, 8, 8), ["a", "b"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from problems import filled, wave
-from small_networks import SMALL
+from small_networks import SMALL_NETWORKS, small_network
 
 from ddpm_cli import config
 from ddpm_cli.components import build_denoiser, build_diffusion
@@ -19,9 +19,8 @@ def network(composed):
     """The network of a choice, with every parameter different: network("dit")."""
 
     def build(choice, **options):
-        named = {**SMALL[choice], **options}
-        given = [f"model.network.{name}={value}" for name, value in named.items()]
-        cfg = composed("train", f"model={choice}", "model.conditional=true", *given)
+        given = small_network(choice, **options)
+        cfg = composed("train", "model.conditional=true", *given)
         cfg.model.variance = "learned"
         fill_fixed(cfg)
         return filled(build_denoiser(cfg, build_diffusion(cfg), X.shape[1:], classes=3).network)
@@ -36,7 +35,7 @@ def gradients(network):
 
 
 def test_every_choice_has_small_options():
-    assert sorted(SMALL) == CHOICES
+    assert sorted(SMALL_NETWORKS) == CHOICES
 
 
 @pytest.mark.parametrize("choice", CHOICES)

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from problems import wave
 from reference_rule import by_rule, sines
 
 from ddpm_cli.networks.reference import ReferenceUNet
+from ddpm_cli.networks.unet import UNet
 
 TIMES = torch.tensor([0.0, 999.0])
 SMALL = {"dim": 32, "dim_mults": (1, 2), "attention_at": [8]}
@@ -67,3 +69,65 @@ def test_public_checkpoints_have_as_many_parameters(side, classes, expected, opt
     with torch.device("meta"):
         network = ReferenceUNet(3, 6, classes, (side, side), **options, null_label=False)
     assert count(network) == expected
+
+
+@pytest.mark.parametrize(
+    ("attention_at", "attended"),
+    [([], [False, False]), ([8], [True, False]), ([5, 3], [False, True]), ([8, 4], [True, True])],
+)
+@pytest.mark.parametrize("network", [ReferenceUNet, UNet])
+def test_maps_of_the_sides_that_are_named_have_full_attention(network, attention_at, attended):
+    options = {"dim": 8, "dim_mults": (1, 2), "groups": 8, "attention_at": attention_at}
+    built = network(1, 1, 0, (8, 10), **options)
+    attends = {
+        ReferenceUNet: lambda level: level.layers[0].attention is not None,
+        UNet: lambda stage: not stage.attend.attention.linear,
+    }[network]
+    assert list(map(attends, built.down)) == attended
+    assert built(wave(1, 1, 8, 10), TIMES[:1]).shape == (1, 1, 8, 10)
+
+
+@torch.no_grad()
+def test_at_the_start_it_returns_zero_and_its_residual_parts_return_their_input():
+    network = ReferenceUNet(3, 3, 0, (16, 16), **SMALL, initial="xavier")
+    assert not network(sines(1, 3, 16, 16), TIMES[:1]).any()
+    block, attention, _ = network.middle
+    x = wave(1, 64, 4, 4)
+    assert torch.equal(attention(x), x)
+    assert torch.equal(block(x, torch.ones(1, 128)), x)
+    fans = 64 * 9 + 64 * 9
+    assert block.first.weight.abs().max() == pytest.approx((6 / fans) ** 0.5, rel=0.01)
+    assert attention.qkv.weight.abs().max() == pytest.approx((6 / 128) ** 0.5, rel=0.01)
+    assert not block.first.bias.any()
+
+
+def test_without_a_row_for_no_label_the_embedding_has_a_row_for_each_class():
+    rows = [
+        ReferenceUNet(1, 1, 5, (8, 8), dim=32, dim_mults=(1,), null_label=each).embed.label.weight
+        for each in (True, False)
+    ]
+    assert [len(each) for each in rows] == [6, 5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dim": 48}, r"widths .* must be multiples of groups, but they are \[48, 96\]"),
+        ({"dim_mults": (1, 0.3)}, r"but they are \[32, 9\] and groups is 32"),
+        ({"dim": 7}, "dim must be even and at least 4"),
+        ({"blocks": 0}, "blocks must be at least 1, but is 0"),
+        ({"heads": 3}, r"maps with attention \(64\) must be a multiple of heads=3"),
+        ({"heads": 0}, "heads must be at least 1, but is 0"),
+        ({"head_dim": 24}, r"\(64\) must be a multiple of head_dim=24"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"sides": ()}, r"attention_at=\[8\] needs the sides of the images"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ReferenceUNet(3, 3, 0, **{"sides": (16, 16), **SMALL, **options})
+
+
+def test_sides_that_cannot_be_halved_are_refused():
+    with pytest.raises(ValueError, match="multiples of 2 for 2 dim_mults, but one is 15"):
+        ReferenceUNet(3, 3, 0, (16, 16), **SMALL)(sines(1, 3, 15, 16), TIMES[:1])

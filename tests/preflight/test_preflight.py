@@ -235,3 +235,17 @@ def test_sizes_are_said_in_words(count, words):
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (600, "10 min"), (36_000, "10.0 h")])
 def test_times_are_said_in_words(seconds, words):
     assert duration_text(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("choice", "shape", "texts"),
+    [
+        ("ho", (3, 32, 32), []),
+        ("ho", (1, 8, 8), ["attention_at: no maps have 16; the sides are 8, 4, 2, 1"]),
+        ("adm", (3, 48, 64), []),
+        ("resnet", (1, 8, 8), []),
+    ],
+)
+def test_sides_without_maps_are_named(composed, choice, shape, texts):
+    findings = preflight.check_attention(composed("train", f"model={choice}"), shape)
+    assert [each.text.removeprefix("model.network.") for each in findings] == texts

@@ -1,15 +1,19 @@
 """The choice of a recipe: a function of facts, where a given value wins."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from ddpm_cli.config.auto import AUTO, FIXED
 from ddpm_cli.hardware import count_flops
+from ddpm_cli.networks.reference import ReferenceUNet
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.recipes.choice import affordable_images, by_length, choose, image_flops, stages_for
-from ddpm_cli.recipes.facts import Facts
+from ddpm_cli.recipes.facts import Facts, network_cost
 from ddpm_cli.recipes.values import CPU, GPU, SMALL_SET
 
 ALL = dict.fromkeys(FIXED, AUTO)
@@ -154,3 +158,23 @@ def test_more_time_never_gives_a_smaller_network():
         costs.append(image_flops(values["data.size"], values["model.network.dim"], mults))
     assert costs[0] == min(costs)
     assert costs[-1] == max(costs)
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (32, {"attention_at": [16], "blocks": 2}),
+        (32, {"attention_at": [16, 8], "blocks": 3}),
+        (64, {"attention_at": [32, 16, 8], "blocks": 3, "resample": "block"}),
+    ],
+)
+def test_the_cost_of_a_reference_unet_is_counted_within_a_third(size, options):
+    with torch.device("meta"):
+        network = ReferenceUNet(3, 3, 0, (size, size), dim=64, dim_mults=[1, 2, 2], **options)
+    expected = network_cost(OmegaConf.create(options)) * image_flops(size, 64, [1, 2, 2])
+    assert count_flops(network, (3, size, size)) == pytest.approx(expected, rel=0.33)
+
+
+def test_a_network_that_costs_more_sees_fewer_images():
+    facts = Facts(5000, **CPU2)
+    assert choose(replace(facts, cost=2.9), ALL)["data.size"] <= chosen(facts)["data.size"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from operations import CountOperations, NoSynchronisation
+from small_networks import small_network
 from torch.amp import GradScaler
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -23,7 +24,7 @@ BATCH = Batch(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4) % 2, t
 SMALL = ("model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=4")
 CHOICES = {
     group: [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))]
-    for group in ("loss", "train_times")
+    for group in ("loss", "train_times", "model")
 }
 
 
@@ -68,6 +69,18 @@ def test_a_step_reads_no_number_and_copies_nothing_between_devices(composed, los
     step(inputs)  # fills the state of the optimizer
     step.fill(inputs)
     assert state.optimizer.state
+    with NoSynchronisation():
+        for function in step.functions:
+            function()
+
+
+@pytest.mark.parametrize("choice", CHOICES["model"])
+def test_a_step_of_every_network_reads_no_number_in_bf16(composed, choice):
+    given = "model.conditional=true", "trainer.batch_size=4", "trainer.precision=bf16"
+    cfg = composed("train", *small_network(choice), *given, "loss=hybrid", "model.variance=learned")
+    step, inputs, _ = first_step(cfg, CPU, precision="bf16")
+    step(inputs)
+    step.fill(inputs)
     with NoSynchronisation():
         for function in step.functions:
             function()

@@ -1,6 +1,7 @@
 """The card of a model: README.md with its data, recipe, figures, command and licence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import yaml
 from omegaconf import OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.checkpoints.published import MODEL
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import in_reading_order
 from ddpm_cli.console import printable
@@ -27,39 +27,36 @@ HUB_LICENCES = {  # names that the hub knows; it files any other under `other`
     *("creativeml-openrail-m", "bigscience-openrail-m", "bigscience-bloom-rail-1.0"),
 }
 LONGEST = 500  # characters of a fact from the run's folder
-FILES = {
-    MODEL: "the moving average (EMA) of the weights and the recipe: a checkpoint of "
-    "ddpm-cli, format 5, without the state of its training",
-    PICTURE: "samples that the run drew by the EMA",
-    PROGRAM: "the network as a program of `torch.export`",
-}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder holds, for its card.
+
+    library: the program that reads it, by its name on the hub. use: how to read it, in Markdown.
+    files: what each file is.
+    """
+
+    library: str
+    use: str
+    files: Mapping[str, str]
 
 
 def card_text(
-    name: str,
-    checkpoint: Checkpoint,
-    run: Path,
-    files: Sequence[str],
-    *,
-    repository: str | None,
-    licence: str | None,
+    name: str, checkpoint: Checkpoint, run: Path, contents: Contents, *, licence: str | None
 ) -> str:
-    """The card of a checkpoint. run: the folder of its run, with its facts and evaluations.
-
-    files: the files beside the card. repository: the model's OWNER/NAME on the hub, if known.
-    """
-    drawing = " label=all guidance=2" * is_conditional(checkpoint)
-    ckpt = MODEL if repository is None else f"hf://{repository}"
+    """The card of a checkpoint. run: the folder of its run, with its facts and evaluations."""
     parts = [
-        front_matter(checkpoint, licence),
+        front_matter(checkpoint, contents.library, licence),
         f"# {printable(name)}",
         model_text(checkpoint),
-        *[f"![samples]({PICTURE})"] * (PICTURE in files),
+        *[f"![samples]({PICTURE})"] * (PICTURE in contents.files),
         "## Use",
-        code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh"),
+        contents.use,
         "## Files",
-        "\n".join(f"- `{each}`: {FILES[each]}" for each in files),
-        *[program_text(checkpoint)] * (PROGRAM in files),
+        "\n".join(f"- `{each}`: {text}" for each, text in contents.files.items()),
+        *[program_text(checkpoint)] * (PROGRAM in contents.files),
+        *origin_text(checkpoint),
         "## Training data",
         data_text(checkpoint, run),
         "## Recipe",
@@ -74,14 +71,26 @@ def card_text(
     return "\n\n".join(parts) + "\n"
 
 
+def origin_text(checkpoint: Checkpoint) -> list[str]:
+    """The section on imported weights, with which the model began; none for others."""
+    if not checkpoint.origin:
+        return []
+    origin = {name: printable(each) for name, each in checkpoint.origin.items()}
+    return [
+        "## Origin",
+        f"The weights were imported: {origin.get('file', 'unknown')}. "
+        f"Source: {origin.get('source', 'unknown')}. Licence: {origin.get('licence', 'unknown')}.",
+    ]
+
+
 def is_conditional(checkpoint: Checkpoint) -> bool:
     """Whether the model draws images of a class."""
     return bool(OmegaConf.select(checkpoint.config, "model.conditional", default=False))
 
 
-def front_matter(checkpoint: Checkpoint, licence: str | None) -> str:
+def front_matter(checkpoint: Checkpoint, library: str, licence: str | None) -> str:
     """The fields of a card that the hub reads."""
-    fields: dict[str, Any] = {"library_name": "ddpm-cli"}
+    fields: dict[str, Any] = {"library_name": library}
     if is_conditional(checkpoint):
         fields["tags"] = [*TAGS, "class-conditional-image-generation"]
     else:
@@ -111,12 +120,15 @@ def model_text(checkpoint: Checkpoint) -> str:
     count = sum(each.numel() for each in checkpoint.part("ema").values())
     classes = f"conditional on {len(checkpoint.classes)} classes, " * is_conditional(checkpoint)
     version = checkpoint.environment.get("ddpm-cli", "")
+    training = (
+        f"imported by ddpm-cli {printable(version)}"
+        if checkpoint.origin and not checkpoint.steps
+        else f"after {checkpoint.step:,} of {checkpoint.steps:,} steps of training "
+        f"with ddpm-cli {printable(version)}"
+    )
     return (
         f"A denoising diffusion model (DDPM) of images of {height} x {width} pixels in {channels} "
-        f"channel{'s' * (channels > 1)}, {classes}{count:,} parameters, after "
-        f"{checkpoint.step:,} of {checkpoint.steps:,} steps of training "
-        f"with ddpm-cli {printable(version)}".rstrip()
-        + "."
+        f"channel{'s' * (channels > 1)}, {classes}{count:,} parameters, {training.rstrip()}."
     )
 
 

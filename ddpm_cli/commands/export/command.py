@@ -1,8 +1,8 @@
 """`ddpm-export`: a checkpoint in another format, or as a folder that others can use."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
@@ -14,16 +14,20 @@ from ddpm_cli.commands.export.model_folder import (
     name_repository,
     write_model_folder,
 )
+from ddpm_cli.commands.export.program_folder import write_program_folder
+from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options, refuse_idle
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import user_path
+from ddpm_cli.foreign.model import UNKNOWN
 from ddpm_cli.hub.address import is_repository
 from ddpm_cli.hub.upload import push_files
 
 SUFFIX = ".safetensors"
 NO_FOLDERS = (".pt", ".pth", ".ckpt", ".bin", ".pt2", ".onnx", ".zip")  # names of single files
 LONGEST = 100  # characters of a licence
+OTHERS = ("diffusers", "openai")  # formats of other programs
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Options:
     """The options of `ddpm-export`.
 
     ckpt: the checkpoint. to: the format; ckpt is this version's own with all that the checkpoint
-    holds, safetensors a folder with the EMA and a card, torch_export a program beside these.
+    holds, safetensors a folder with weights and a card, torch_export a program beside these,
+    diffusers and openai a folder for these programs. weights: those in a folder.
     out: the new file, or the new folder. push: the model on the hub that gets the folder's files.
     private: whether the model on the hub is for its owner alone. licence: of the weights.
     trust: the user's own modules that the checkpoint names.
@@ -39,8 +44,9 @@ class Options:
 
     _: KW_ONLY
     ckpt: str
-    to: Literal["auto", "ckpt", "safetensors", "torch_export"]
+    to: Literal["auto", "ckpt", "safetensors", "torch_export", "diffusers", "openai"]
     out: str
+    weights: Literal["ema", "raw"] = "ema"
     push: str | None = None
     private: bool = True
     licence: str | None = None
@@ -53,8 +59,11 @@ class Options:
         if not self.is_file and suffix == SUFFIX:
             raise ValueError(f"out must be a folder with to={self.to}, but is {self.out!r}")
         if self.is_file:
-            for name in ("push", "private", "licence"):
-                refuse_idle(self, name, "with a single file, which is not published")
+            refuse_idle(self, "push private licence", "with a single file, which is not published")
+            refuse_idle(self, "weights", "with a single file, which holds both")
+        if self.to in OTHERS:
+            where = f"with to={self.to}; `hf upload OWNER/NAME {self.out}` pushes the folder"
+            refuse_idle(self, "push private", where)
         if self.push is not None and not is_repository(self.push):
             raise ValueError(f"push must be OWNER/NAME of a model on the hub, but is {self.push!r}")
         if self.push is None:
@@ -87,6 +96,14 @@ def export(cfg: DictConfig, _: Invocation) -> None:
             write_checkpoint(out, name_parameters(checkpoint, options.trust))
             fact("exported", out)
             return
+        licence = options.licence or checkpoint.origin.get("licence")
+        options = replace(options, licence=None if licence == UNKNOWN else licence)
+        if options.to in OTHERS:
+            public = public_checkpoint(checkpoint, options.weights)
+            named: dict[str, Any] = {"licence": options.licence, "trust": options.trust}
+            write_program_folder(out, public, to=options.to, **named)
+            fact("exported", out)
+            return
         export_folder(out, checkpoint, options)
 
 
@@ -95,14 +112,15 @@ def export_folder(out: Path, checkpoint: Checkpoint, options: Options) -> None:
 
     If the push fails, the folder stays, and the same command pushes it.
     """
-    program = options.to == "torch_export"
+    shared: dict[str, Any] = {"weights": options.weights, "licence": options.licence}
+    shared["program"] = options.to == "torch_export"
     if out.exists():
-        check_model_folder(out, checkpoint, licence=options.licence, program=program)
+        check_model_folder(out, checkpoint, **shared)
         assert options.push is not None  # without a push no folder may be there
         name_repository(out, options.push)
     else:
-        named = {"repository": options.push, "licence": options.licence}
-        write_model_folder(out, checkpoint, **named, program=program, trust=options.trust)
+        shared |= {"repository": options.push, "trust": options.trust}
+        write_model_folder(out, checkpoint, **shared)
     for path in files_of_model(out):
         fact("exported", path)
     if options.push is not None:

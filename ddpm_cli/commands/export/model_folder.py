@@ -1,6 +1,7 @@
-"""The folder of a model for others: the EMA, a card, samples, and a program if asked."""
+"""The folder of a model for others: weights, a card, samples, and a program if asked."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -8,7 +9,15 @@ from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
 from ddpm_cli.checkpoints.checkpoint import checked_fields
 from ddpm_cli.checkpoints.published import MODEL
 from ddpm_cli.checkpoints.safetensors_file import METADATA, header_fields, read_header
-from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_yaml
+from ddpm_cli.commands.export.card import (
+    PICTURE,
+    PROGRAM,
+    Contents,
+    card_text,
+    code,
+    is_conditional,
+    licence_yaml,
+)
 from ddpm_cli.commands.export.program import write_program
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.files import load_text, save_text, write_folder
@@ -18,10 +27,20 @@ from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 CARD = "README.md"
 
 
+FILES = {
+    MODEL: "the {weights} and the recipe: a checkpoint of ddpm-cli, format 5, without the state of "
+    "its training",
+    PICTURE: "samples that the run drew by the EMA",
+    PROGRAM: "the network as a program of `torch.export`",
+}
+WORDS = {"ema": "moving average (EMA) of the weights", "raw": "weights, of which it has no average"}
+
+
 def write_model_folder(
     folder: Path,
     checkpoint: Checkpoint,
     *,
+    weights: Literal["ema", "raw"],
     repository: str | None,
     licence: str | None,
     program: bool,
@@ -31,22 +50,32 @@ def write_model_folder(
 
     trust: the user's own modules that the checkpoint names. Raises ValueError and OSError.
     """
-    public, run = public_checkpoint(checkpoint), run_of(checkpoint.path)
+    public, run = public_checkpoint(checkpoint, weights), run_of(checkpoint.path)
 
     def fill(partial: Path) -> None:
         write_checkpoint(partial / MODEL, public)
-        files = [MODEL]
-        if picture := newest_samples(run, checkpoint.step):
-            (partial / PICTURE).write_bytes(picture)
-            files.append(PICTURE)
+        files = [MODEL, *save_samples(partial, run, checkpoint.step)]
         if program:
             write_program(partial / PROGRAM, public, trust)
             files.append(PROGRAM)
+        drawing = " label=all guidance=2" * is_conditional(checkpoint)
+        ckpt = MODEL if repository is None else f"hf://{repository}"
+        use = code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh")
+        texts = {each: FILES[each].format(weights=WORDS[weights]) for each in files}
         name = (repository or folder.name).rpartition("/")[2]
-        text = card_text(name, public, run, files, repository=repository, licence=licence)
-        save_text(partial / CARD, text)
+        contents = Contents("ddpm-cli", use, texts)
+        save_text(partial / CARD, card_text(name, public, run, contents, licence=licence))
 
     write_folder(folder, fill)
+
+
+def save_samples(folder: Path, run: Path, step: int) -> list[str]:
+    """Copy the newest picture of a run's samples up to a step; return its name, if there is one."""
+    picture = newest_samples(run, step)
+    if picture is None:
+        return []
+    (folder / PICTURE).write_bytes(picture)
+    return [PICTURE]
 
 
 def newest_samples(run: Path, step: int) -> bytes | None:
@@ -57,13 +86,19 @@ def newest_samples(run: Path, step: int) -> bytes | None:
 
 
 def check_model_folder(
-    folder: Path, checkpoint: Checkpoint, *, licence: str | None, program: bool
+    folder: Path,
+    checkpoint: Checkpoint,
+    *,
+    weights: Literal["ema", "raw"],
+    licence: str | None,
+    program: bool,
 ) -> None:
     """Refuse a folder that is not an export of this checkpoint by these options."""
     names = (MODEL, CARD, *[PROGRAM] * program)
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ValueError(f"out must be new or an export, but {str(folder)!r} has no {missing[0]}")
-    ours, theirs = public_checkpoint(checkpoint), Checkpoint.load(folder / MODEL, ["ema"])
+    ours = public_checkpoint(checkpoint, weights)
+    theirs = Checkpoint.load(folder / MODEL, ["ema"])
     if not is_public(theirs):
         rule = f"{str(folder / MODEL)!r} holds more than an export"
         raise ValueError(f"{rule}: name another folder")

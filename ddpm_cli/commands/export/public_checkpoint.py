@@ -1,12 +1,12 @@
-"""A checkpoint as others may see it: the EMA alone, no path of its machine and no service."""
+"""A checkpoint as others may see it: one set of weights, no path of its machine, no service."""
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, tensors_by_name
 from ddpm_cli.files import user_path
 from ddpm_cli.hub.address import is_repository
 
@@ -14,16 +14,18 @@ NOT_PUBLISHED = ("logger", "resume", "trust", "trainer.loggers")  # of the user,
 SEPARATOR = re.compile(r"[/\\]+")
 
 
-def public_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with its EMA alone, and with every path in its configuration cut to a name.
+def public_checkpoint(checkpoint: Checkpoint, weights: Literal["ema", "raw"] = "ema") -> Checkpoint:
+    """The checkpoint with one set of weights, as its EMA, and with every path cut to a name.
 
     The overrides as typed, the folder of YAML files and the loggers stay behind: they are of this
     machine and its user.
-    Raises ValueError if there is no EMA.
+    Raises ValueError if there are no such weights.
     """
-    ema = {name: each for name, each in checkpoint.tensors.items() if name.startswith("ema.")}
+    ema = tensors_by_name({"ema": checkpoint.part(WEIGHTS[weights])})
     if not ema:
-        raise ValueError(f"the checkpoint {str(checkpoint.path)!r} holds no EMA, which is exported")
+        name = {"ema": "EMA", "raw": "raw weights"}[weights]
+        what = f"the checkpoint {str(checkpoint.path)!r} holds no {name}"
+        raise ValueError(f"{what}, which weights={weights} exports")
     config = OmegaConf.create(public_options(OmegaConf.to_container(checkpoint.config)))
     nothing: dict[str, Any] = {"optimizer": {}, "scaler": {}, "stream": []}
     of_this_machine: dict[str, Any] = {"overrides": None, "config_dir": None}

@@ -18,7 +18,7 @@ from ddpm_cli.files import user_path
 from ddpm_cli.foreign.difference import OtherModel, prove
 from ddpm_cli.foreign.diffusers_folder import is_diffusers, read_folder
 from ddpm_cli.foreign.diffusers_model import diffusers_model, import_diffusers
-from ddpm_cli.foreign.entries import misfit, theirs_of
+from ddpm_cli.foreign.entries import theirs_of
 from ddpm_cli.foreign.model import UNKNOWN, ForeignModel
 from ddpm_cli.foreign.openai_file import refuse_others
 from ddpm_cli.foreign.openai_flags import openai_flags
@@ -26,7 +26,7 @@ from ddpm_cli.foreign.openai_program import openai_program
 from ddpm_cli.foreign.weights_file import read_weights
 
 SUFFIX = ".safetensors"
-LONGEST = 200  # characters of a source or a licence
+LONGEST = {"source": 200, "licence": 100}  # characters
 PATH = inspect.Parameter("from", inspect.Parameter.POSITIONAL_ONLY, annotation=str)
 LIKE = ("model", "schedule")  # the groups that a like gives
 
@@ -49,13 +49,11 @@ class Options:
     def __post_init__(self) -> None:
         if Path(self.out).suffix != SUFFIX:
             raise ValueError(f"out must end in {SUFFIX}, but is {self.out!r}")
-        for name in ("source", "licence"):
+        for name, most in LONGEST.items():
             words = getattr(self, name)
-            if words is not None and not (
-                0 < len(words.strip()) <= LONGEST and words.isprintable()
-            ):
-                rule = f"{name} must be a text of 1 to {LONGEST} characters"
-                raise ValueError(f"{rule}, but is {words[:LONGEST]!r}")
+            if words is not None and not (0 < len(words.strip()) <= most and words.isprintable()):
+                rule = f"{name} must be a text of 1 to {most} characters"
+                raise ValueError(f"{rule}, but is {words[:most]!r}")
 
     def origin(self) -> dict[str, str]:
         """What the user says of source and licence."""
@@ -90,9 +88,7 @@ def from_folder(
 ) -> tuple[ForeignModel, OtherModel | None]:
     """The model in a folder of diffusers, and as diffusers runs it, if it is installed."""
     if not is_diffusers(folder):
-        raise ValueError(
-            f"{str(folder)!r} is no folder of diffusers: it has no config.json, nor unet/config.json"
-        )
+        raise ValueError(f"{str(folder)!r} holds no config.json or unet/config.json of diffusers")
     if has_like or options.size is not None:
         name = "like" if has_like else "size"
         raise ValueError(f"{name} has no effect on a folder of diffusers, which says what it is")
@@ -129,10 +125,8 @@ def from_file(
         kind = like.replace("=", " ", 1)
         origin = {"source": UNKNOWN, "licence": UNKNOWN, "file": f"{path.name}, {kind}"}
         origin |= options.origin()
-        sizes = {"size": options.size, "classes": options.classes}
-        foreign = like_model(cfg, state, **sizes, origin=origin)
-        if fault := misfit(foreign.entries, state):
-            raise ValueError(f"{like} does not fit: {fault}")
+        foreign = like_model(cfg, state, size=options.size, classes=options.classes, origin=origin)
+        check_like(foreign, like)
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
     try:
@@ -140,6 +134,14 @@ def from_file(
     except ValueError:  # a like of the user's own, for which the scripts have no flags
         return foreign, None
     return foreign, openai_program(flags, state, len(foreign.classes))
+
+
+def check_like(foreign: ForeignModel, like: str) -> None:
+    """Refuse a like whose tensors are not those of the file, with the first that is not."""
+    try:
+        foreign.check()
+    except ValueError as error:
+        raise ValueError(f"{like} does not fit: {error}") from error
 
 
 def tell_model(checkpoint: Checkpoint) -> None:
@@ -152,9 +154,7 @@ def tell_model(checkpoint: Checkpoint) -> None:
         fact(name, checkpoint.origin[name])
 
 
-def prove_import(
-    checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | None
-) -> None:
+def prove_import(checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | None) -> None:
     """Compare the outputs of both programs, or the weights alone if the other is not installed.
 
     Raises ValueError if they differ.

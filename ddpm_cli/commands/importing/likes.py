@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.config.auto import auto_options
 from ddpm_cli.config.overrides import choices, composing
 from ddpm_cli.foreign.entries import NamedTensors
-from ddpm_cli.foreign.model import ForeignModel, numbered_classes, plain_config
-from ddpm_cli.foreign.openai_file import fits_shapes, openai_model
+from ddpm_cli.foreign.model import ForeignModel, numbered_classes
+from ddpm_cli.foreign.openai_file import openai_model
 
 
 def like_model(
@@ -27,7 +27,7 @@ def like_model(
         raise ValueError(f"like must give {left[0]} a value, but that is auto")
     names = numbered_classes(classes or 0) if isinstance(classes, int | None) else classes
     sides = [size, size] if isinstance(size, int) else size
-    config = plain_config(*(OmegaConf.to_container(cfg[name]) for name in ("model", "schedule")))
+    config = OmegaConf.create({name: cfg[name] for name in ("model", "schedule")})
     return openai_model(config, state, sides=sides, classes=names, origin=origin)
 
 
@@ -42,9 +42,10 @@ def is_like(name: str, state: NamedTensors) -> bool:
     cfg = compose("import", [f"like={name}"])
     options = {each: cfg[each] for each in ("size", "classes")}
     try:
-        return fits_shapes(like_model(cfg, state, **options, origin={}))
+        like_model(cfg, state, **options, origin={}).check()
     except ValueError:
         return False
+    return True
 
 
 def missing_like(names: Sequence[str]) -> str:

@@ -36,6 +36,7 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     few = run.batch(0, slice(ORACLE_IMAGES))
     end = run.steps if trainer.stop_at is None else min(run.steps, trainer.stop_at)
     yield from preflight.check_schedule(state.denoiser.diffusion)
+    yield from preflight.check_attention(run.cfg, few.images.shape[1:])
     yield from preflight.check_image_sets([run.data, run.held_out])
     yield from preflight.check_batch_images(run.batch(0).images)
     if run.cfg.data.get("holdout") and (out := len(run.held_out.images)) < 2:

@@ -100,11 +100,13 @@ class SelfAttention(nn.Module):
         self, channels: int, *, heads: int, head_dim: int | None, qkv: QkvOrder, norm: Norm
     ) -> None:
         super().__init__()
-        if channels % (head_dim or heads):
+        name, divisor = ("heads", heads) if head_dim is None else ("head_dim", head_dim)
+        if divisor < 1:
+            raise ValueError(f"{name} must be at least 1, but is {divisor}")
+        if channels % divisor:
             rule = f"the width of maps with attention ({channels}) must be a multiple of"
-            named = f"head_dim={head_dim}" if head_dim else f"heads={heads}"
-            raise ValueError(f"{rule} {named}")
-        self.heads = channels // head_dim if head_dim else heads
+            raise ValueError(f"{rule} {name}={divisor}")
+        self.heads = heads if head_dim is None else channels // head_dim
         axes = {"parts": "three h d", "heads": "h three d"}[qkv]
         self.split = f"b ({axes}) y x -> three b h (y x) d"
         self.norm = norm(channels)

@@ -15,6 +15,7 @@ from ddpm_cli.commands.train import time_budget
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.image_sets.image_set import check_labels
+from ddpm_cli.preflight.option_check import check_label_dropout
 
 CONDITIONAL = [
     *TINY,
@@ -141,6 +142,16 @@ def test_labels_beyond_the_classes_are_refused():
                 torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, -1, 2]), ["x", "y"]
             )
         )
+
+
+def test_every_image_needs_a_label_if_the_network_knows_none_without(composed):
+    images, labels = torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, -1, 1])
+    with pytest.raises(ValueError, match="null_label=false needs a label for every image, but"):
+        check_labels(ImageSet(images, labels, ["x", "y"]), every=True)
+    known = "model=ho", "model.conditional=true", "model.network.null_label=false"
+    with pytest.raises(ValueError, match=r"label_dropout=0.1 hides labels, but .* for every image"):
+        check_label_dropout(composed("train", *known))
+    check_label_dropout(composed("train", *known, "trainer.label_dropout=0.0"))
 
 
 def test_a_checkpoint_from_before_there_were_conditional_models_goes_on_without_a_word(

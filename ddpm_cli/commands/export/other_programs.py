@@ -1,0 +1,117 @@
+"""A model's files for diffusers or OpenAI's codes, which are tried before the folder is there."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from safetensors.torch import save_file
+
+from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.components import load_denoiser
+from ddpm_cli.console import fact
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.files import save_text
+from ddpm_cli.foreign.difference import prove
+from ddpm_cli.foreign.diffusers_folder import OURS, PIPELINE, SCHEDULER, UNET, WEIGHTS, read_folder
+from ddpm_cli.foreign.diffusers_model import exported_model, import_diffusers
+from ddpm_cli.foreign.entries import NamedTensors, diffusers_entries, openai_entries, theirs_of
+from ddpm_cli.foreign.model import reference_options
+from ddpm_cli.foreign.openai_flags import Flags, openai_flags
+from ddpm_cli.foreign.openai_program import openai_program
+from ddpm_cli.foreign.schedulers import scheduler_config
+from ddpm_cli.foreign.unet_fields import unet_fields
+from ddpm_cli.foreign.weights_file import read_weights
+
+NETWORK_FILE = "model.pt"  # of OpenAI's codes
+Fill: TypeAlias = Callable[[Path], list[str]]
+
+
+def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
+    """What writes a checkpoint's EMA as a pipeline of diffusers, and returns the files' names.
+
+    Raises ValueError with the reason if diffusers has no such network, or computes another output.
+    """
+    options = reference_options(checkpoint.config, "to=diffusers")
+    denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
+    rows = table_rows(denoiser)
+    outputs = checkpoint.shape[0] * (2 if denoiser.variance == "learned" else 1)
+    scale = denoiser.time_scale
+    network = unet_fields(options, checkpoint.shape, outputs=outputs, rows=rows, time_scale=scale)
+    own = denoiser.network.state_dict()
+    entries = diffusers_entries(own, options)
+    state = theirs_of(entries, own)
+    facts = {
+        "classes": checkpoint.classes if rows else [],
+        "null_label": rows > len(checkpoint.classes),
+        "origin": dict(checkpoint.origin),
+    }
+    pipeline = {
+        "_class_name": "DDPMPipeline",
+        OURS: facts,
+        "scheduler": ["diffusers", "DDPMScheduler"],
+        "unet": ["diffusers", "UNet2DModel"],
+    }
+    texts = {
+        PIPELINE: pipeline,
+        f"unet/{UNET}": network,
+        f"scheduler/{SCHEDULER}": scheduler_config(checkpoint.config, denoiser.diffusion),
+    }
+
+    def fill(folder: Path) -> list[str]:
+        for name, values in texts.items():
+            save_text(folder / name, f"{json.dumps(values, indent=2)}\n")
+        save_file(state, folder / "unet" / WEIGHTS[0], {"format": "pt"})
+        package = import_diffusers()
+        if package is None:
+            check_same(read_folder(folder)[0].state, state, "diffusers")
+        else:
+            other = exported_model(package, folder)
+            prove(denoiser, other, checkpoint.shape, len(checkpoint.classes))
+        return [*texts, f"unet/{WEIGHTS[0]}"]
+
+    return fill
+
+
+def openai_files(checkpoint: Checkpoint, trust: list[str]) -> tuple[Fill, Flags, int]:
+    """What writes the EMA as a state dict of OpenAI's codes; their flags, and their classes.
+
+    Raises ValueError with the option that the codes have no flag for, or for another output.
+    """
+    config = checkpoint.config.copy()
+    config.model.network = reference_options(config, "to=openai")
+    denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
+    rows = table_rows(denoiser)
+    flags = openai_flags(config, checkpoint.shape, rows)
+    own = denoiser.network.state_dict()
+    state = theirs_of(openai_entries(own), own)
+
+    def fill(folder: Path) -> list[str]:
+        with (folder / NETWORK_FILE).open("wb") as file:
+            torch.save(state, file)
+        content = read_weights(folder / NETWORK_FILE)
+        other = openai_program(flags, content, rows)
+        if other is None:
+            check_same(content, state, flags.package)
+        else:
+            prove(denoiser, other, checkpoint.shape, len(checkpoint.classes))
+        return [NETWORK_FILE]
+
+    return fill, flags, rows
+
+
+def table_rows(denoiser: Denoiser) -> int:
+    """The rows of the reference UNet's table of labels; 0 if it takes none."""
+    return len(dict(denoiser.network.named_parameters()).get("embed.label.weight", ()))
+
+
+def check_same(content: NamedTensors, state: NamedTensors, program: str) -> None:
+    """Check that a file holds these tensors, and log that no outputs were compared."""
+    same = content.keys() == state.keys() and all(
+        torch.equal(content[name], state[name]) for name in state
+    )
+    if not same:
+        raise ValueError("the weights in the files are not those of the checkpoint")
+    fact("proof", f"{len(state):,} tensors were read back bit for bit; no outputs were compared,")
+    fact("", f"because {program} is not installed")
