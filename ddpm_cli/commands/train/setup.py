@@ -51,6 +51,7 @@ from ddpm_cli.hardware import (
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.loading.split_images import load_split_images
 from ddpm_cli.losses import Loss
+from ddpm_cli.optimizers.groups import freeze, group_names
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.parallel.launch_check import check_launch
 from ddpm_cli.preflight import check_options, try_parts
@@ -121,6 +122,7 @@ def build_run(
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
     bind_options(Grid, cfg.sampler)().times(diffusion)
     denoiser, init = initial_denoiser(cfg, diffusion, shape, [""], initial)
+    group_names(denoiser.network, module_of(loss), trainer.parameter_groups)
     try_parts(denoiser, bind(cfg, "sampler"), loss, shape, perturbed=trainer.input_perturbation > 0)
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
@@ -169,9 +171,11 @@ def initial_denoiser(
     """The denoiser before training, and what is recorded of the checkpoint that it starts from.
 
     Its weights are a function of the seed where no checkpoint gives them.
+    Raises ValueError if `trainer.freeze` matches nothing or everything.
     """
     torch.manual_seed(torch_seed(cfg.seed, Purpose.WEIGHTS))
     denoiser = build_denoiser(cfg, diffusion, shape, len(classes))
+    freeze(denoiser.network, cfg.trainer.freeze)
     if initial is None:
         return denoiser, {}
     return denoiser, start_from(initial, denoiser, cfg, shape, classes)
@@ -189,6 +193,11 @@ def check_classes(source: Source, conditional: bool, *, fine_tuned: bool) -> Non
         raise ValueError(f"data: classes must be {limits}, but are {held}")
 
 
+def module_of(loss: Loss) -> nn.Module:
+    """The loss with parameters of its own, or a module without any."""
+    return loss if isinstance(loss, nn.Module) else nn.Module()
+
+
 @words_for_full_memory(SMALLER_NETWORK)
 def build_state(
     denoiser: Denoiser,
@@ -200,12 +209,13 @@ def build_state(
     shape: Sequence[int],
 ) -> TrainState:
     """The state before the first step, with the network prepared for these processes."""
-    module = loss.to(device) if isinstance(loss, nn.Module) else None
+    module = module_of(loss).to(device)
     count = trainer.microbatch or trainer.batch_size // group.count
     args = device, TYPES[trainer.precision], shape, count
     layout = group.broadcast(choose_layout(denoiser.network, *args, compiled=trainer.compile))
     denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     options: Any = {"loss_module": module, "time_sampler": time_sampler}
+    options["parameter_groups"] = trainer.parameter_groups
     state = TrainState.fresh(denoiser, trainer.optimizer, **options)
     network = prepare_for_training(
         denoiser.network,
