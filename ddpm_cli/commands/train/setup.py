@@ -17,24 +17,17 @@ from ddpm_cli.checkpoints.faults import COUNT, NAME, are_texts
 from ddpm_cli.commands.train.length import set_length
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
-from ddpm_cli.components import (
-    WITHOUT_CLASSES,
-    build_denoiser,
-    build_diffusion,
-    build_loss,
-    build_time_sampler,
-)
+from ddpm_cli.components import WITHOUT_CLASSES, build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.config.auto import auto_options, chosen_options, fill_unless_chosen, recipe_options
 from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.data import Preparation, Source
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.fine_tuning.initial_weights import InitialWeights, initial_weights
-from ddpm_cli.fine_tuning.start import start_from
+from ddpm_cli.fine_tuning.start import initial_denoiser
 from ddpm_cli.hardware import (
     SMALLER_NETWORK,
     TYPES,
@@ -51,7 +44,7 @@ from ddpm_cli.hardware import (
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.loading.split_images import load_split_images
 from ddpm_cli.losses import Loss
-from ddpm_cli.optimizers.groups import freeze, group_names
+from ddpm_cli.optimizers.groups import group_names
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.parallel.launch_check import check_launch
 from ddpm_cli.preflight import check_options, try_parts
@@ -59,7 +52,6 @@ from ddpm_cli.recipes.chosen_values import choose_recipe
 from ddpm_cli.recipes.recipe import Recipe
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.samplers import Grid
-from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.sweeps.shared_recipe import shared_recipe
 from ddpm_cli.train_times import TimeSampler
 from ddpm_cli.training import Trainer, TrainState, try_optimizer
@@ -159,26 +151,6 @@ def measure_flops(
     gpus = len(data_parallel_gpus(device)) if trainer.parallel == "dp" else group.count
     peak = max(1, gpus) * measure_peak(device, TYPES[trainer.precision])
     return FlopCount(count_flops(network, shape), peak)
-
-
-def initial_denoiser(
-    cfg: DictConfig,
-    diffusion: GaussianDiffusion,
-    shape: Sequence[int],
-    classes: Sequence[str],
-    initial: InitialWeights | None,
-) -> tuple[Denoiser, dict[str, str]]:
-    """The denoiser before training, and what is recorded of the checkpoint that it starts from.
-
-    Its weights are a function of the seed where no checkpoint gives them.
-    Raises ValueError if `trainer.freeze` matches nothing or everything.
-    """
-    torch.manual_seed(torch_seed(cfg.seed, Purpose.WEIGHTS))
-    denoiser = build_denoiser(cfg, diffusion, shape, len(classes))
-    freeze(denoiser.network, cfg.trainer.freeze)
-    if initial is None:
-        return denoiser, {}
-    return denoiser, start_from(initial, denoiser, cfg, shape, classes)
 
 
 def check_classes(source: Source, conditional: bool, *, fine_tuned: bool) -> None:
