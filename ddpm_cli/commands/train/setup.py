@@ -119,8 +119,7 @@ def build_run(
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
-    size, folder = trainer.batch_size, invocation.folder
-    images = source()
+    size, folder, images = trainer.batch_size, invocation.folder, source()
     check_classes(images, denoiser.conditional, fine_tuned=initial is not None)
     data, training, held_out = load_split_images(images, preparation, group, denoiser, size)
     began = time.perf_counter()
