@@ -31,7 +31,7 @@ LEVELS = [  # of rooms, from the top down
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",
     "data networks parallel rendering diffusion schedules images",
-    "hub",
+    "hub optimizers",
     "config console hardware pixels seeds versions",
     "text files even_indices shapes process checkpoint_paths",
 ]

@@ -13,7 +13,7 @@ from ddpm_cli.loading import BatchDataset, batches
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.parallel import distribute, load_optimizer, network_state, optimizer_state
 from ddpm_cli.training import Trainer, TrainState, fit
-from ddpm_cli.training.snapshot import parameter_names
+from ddpm_cli.training.snapshot import optimized_parameters
 
 DIFFUSION = GaussianDiffusion.from_betas(schedules.cosine())
 
@@ -38,6 +38,8 @@ RECIPE = {
     **{
         "warmup": 2,
         "grad_clip": 1.0,
+        "parameter_groups": [],
+        "freeze": [],
         "label_dropout": 0.1,
         "ema": 0.9,
         "log_every": 1,
@@ -85,17 +87,17 @@ def trained(state, recipe, steps=10, data=DATA):
     return list(fit(recipe, state, stream, losses.l2, steps=steps, seed=0))
 
 
-def names(state):
-    return parameter_names(state.denoiser.network, state.loss_module)
+def named(state):
+    return optimized_parameters(state.denoiser.network, state.loss_module)
 
 
 def moments(state):
     """The state of a run's optimizer, by the name of the parameter."""
-    return optimizer_state(state.optimizer, names(state))
+    return optimizer_state(state.optimizer, named(state))
 
 
 def load_moments(state, moments):
-    load_optimizer(state.optimizer, moments, names(state))
+    load_optimizer(state.optimizer, moments, named(state))
 
 
 def weights(network):

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -26,6 +27,7 @@ TARGET_PREFIXES = {
     "features": "ddpm_cli.metrics.",
     "logger": "ddpm_cli.loggers.",
 }
+OTHER_PREFIXES = {"trainer.optimizer": ("ddpm_cli.optimizers.",)}  # rooms beside the first
 ELSEWHERE = {
     "features": "ddpm-compare takes it, ddpm-eval takes metrics",
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
@@ -40,6 +42,7 @@ GROUP_OPTIONS = {  # the options that all targets of a group share
 GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
 Options: TypeAlias = Mapping[str, inspect.Parameter]
 T = TypeVar("T")
+COMPOSED = (Union, UnionType, list, tuple, Sequence)  # types whose parts are checked one by one
 REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 FAILURES = (*REFUSALS, AssertionError, AttributeError, LookupError, OSError)
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -52,7 +55,8 @@ def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
     node = OmegaConf.select(cfg, key)
     room = TARGET_PREFIXES["logger" if key.startswith("logger.") else key]  # a node for each logger
     name = node.get("_target_") if isinstance(node, DictConfig) else None
-    rooms, target = (room, *(f"{module}." for module in cfg.get("trust") or ())), None
+    own = (room, *OTHER_PREFIXES.get(key, ()))
+    rooms, target = (*own, *(f"{module}." for module in cfg.get("trust") or ())), None
     if isinstance(name, str) and name.startswith(rooms):
         module, _, attribute = name.rpartition(".")
         try:
@@ -62,7 +66,8 @@ def target_of(cfg: DictConfig, key: str) -> Callable[..., Any]:
                 raise
     if not callable(target) or not f"{getattr(target, '__module__', '')}.".startswith(rooms):
         advice = "a module of your own is trusted by trust=[MODULE] on the command line"
-        allowed = f"must name a function or class of {room[:-1]}, but is {yaml_text(name)}"
+        places = " or ".join(each[:-1] for each in own)
+        allowed = f"must name a function or class of {places}, but is {yaml_text(name)}"
         raise ValueError(f"{key}._target_ {allowed} ({advice})")
     return target
 
@@ -91,12 +96,35 @@ def suggestion(key: str, names: Sequence[str]) -> str:
 def options_of(target: Callable[..., Any]) -> Options:
     """The options that YAML may set for a target: its keyword-only parameters.
 
-    For a class of torch: every parameter but the first.
+    For an optimizer: every parameter but the first. Of another package's, a type that is not
+    checked counts as any.
     """
+    if any(each.__module__ == "torch.optim.optimizer" for each in getattr(target, "__mro__", ())):
+        return optimizer_options(target)
     every = inspect.signature(target, eval_str=True).parameters
-    if target.__module__.startswith("torch."):
-        return dict(list(every.items())[1:])
     return {name: each for name, each in every.items() if each.kind is each.KEYWORD_ONLY}
+
+
+def optimizer_options(target: Callable[..., Any]) -> Options:
+    """The options of an optimizer's class."""
+    try:
+        every = inspect.signature(target, eval_str=True).parameters
+    except NameError:  # a type that another package imports for its checks alone
+        every = inspect.signature(target).parameters
+    return {
+        name: each if is_plain_type(each.annotation) else each.replace(annotation=each.empty)
+        for name, each in list(every.items())[1:]
+        if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+    }
+
+
+def is_plain_type(kind: Any) -> bool:
+    """Whether values of YAML can be checked against a type: a class, or lists and choices of it."""
+    origin = get_origin(kind)
+    if origin is None:
+        return isinstance(kind, type) or kind is Any
+    parts = (each for each in get_args(kind) if each is not ...)
+    return origin is Literal or (origin in COMPOSED and all(map(is_plain_type, parts)))
 
 
 def build(cfg: DictConfig, key: str, *args: Any) -> Any:

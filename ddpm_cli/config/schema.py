@@ -112,6 +112,8 @@ def fits(value: Any, kind: Any) -> bool:
         return value in args and not isinstance(value, bool)
     if origin in (Union, UnionType):
         return any(fits(value, each) for each in args)
+    if origin is dict:
+        return isinstance(value, dict)
     if origin is tuple and args[-1] is not Ellipsis:
         return isinstance(value, list) and len(value) == len(args) and all(map(fits, value, args))
     if origin in (list, tuple, Sequence):
@@ -139,6 +141,10 @@ def rule_text(value: Any, kind: Any) -> str:
 def type_text(kind: Any) -> str:
     """A type in the user's words."""
     origin, args = get_origin(kind), get_args(kind)
+    if kind in (Any, inspect.Parameter.empty):
+        return "a value"
+    if origin is dict:
+        return "{NAME: VALUE, ...}"
     if origin is Literal:
         return ("one of " if len(args) > 1 else "") + ", ".join(map(str, args))
     if origin in (Union, UnionType):

@@ -1,4 +1,4 @@
-"""The start of a run from the weights of a checkpoint."""
+"""The weights with which a run starts: drawn from its seed, or those of a checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,17 +7,40 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from ddpm_cli.components import assemble_denoiser
+from ddpm_cli.components import assemble_denoiser, build_denoiser
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.fine_tuning.initial_weights import InitialWeights
 from ddpm_cli.fine_tuning.interface import Interface
 from ddpm_cli.fine_tuning.network_options import GROUPS_TAKEN
 from ddpm_cli.fine_tuning.transfer import take_weights
+from ddpm_cli.optimizers.groups import freeze
+from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.text import cut_text
 
 OF_INTERFACE = ("model.conditional", "model.variance")  # whose changes the transfer tells
+
+
+def initial_denoiser(
+    cfg: DictConfig,
+    diffusion: GaussianDiffusion,
+    shape: Sequence[int],
+    classes: Sequence[str],
+    initial: InitialWeights | None,
+) -> tuple[Denoiser, dict[str, str]]:
+    """The denoiser before training, and what is recorded of the checkpoint that it starts from.
+
+    Its weights are a function of the seed where no checkpoint gives them.
+    Raises ValueError if `trainer.freeze` matches nothing or everything.
+    """
+    torch.manual_seed(torch_seed(cfg.seed, Purpose.WEIGHTS))
+    denoiser = build_denoiser(cfg, diffusion, shape, len(classes))
+    freeze(denoiser.network, cfg.trainer.freeze)
+    if initial is None:
+        return denoiser, {}
+    return denoiser, start_from(initial, denoiser, cfg, shape, classes)
 
 
 def start_from(

@@ -24,7 +24,8 @@ def take_weights(
     variance are fitted. The others stay as they are drawn, and so do those that the checkpoint
     lacks; but new rows of labels are zero, so that labels change nothing at first.
     new: what the network takes and gives. outline: a network without memory for others of these.
-    Raises ValueError if less than half of the network is in the checkpoint.
+    Raises ValueError if less than half of the network is in the checkpoint, or if a frozen tensor
+    is not.
     """
     old, given, own = initial.interface, initial.tensors, network.state_dict()
     equal = {
@@ -39,13 +40,21 @@ def take_weights(
         for name in own.keys() - taken.keys()
         if (each := fitted_tensor(name, own[name], given.get(name), axes, old, new)) is not None
     }
-    load_network(network, {**own, **taken, **fitted})
     drawn = [name for name in own if name not in {*taken, *fitted}]
+    if held := [name for name in drawn if name in frozen_names(network)]:
+        why = f"trainer.freeze holds {names_text(held)}, which {initial.source} lacks"
+        raise ValueError(f"init: {why}: random numbers would stay")
+    load_network(network, {**own, **taken, **fitted})
     unused = [name for name in given if name not in own]
     notes = change_texts([name for name in own if name in fitted], axes, old, new)
     notes += [f"drawn: {names_text(drawn)}"] * bool(drawn)
     notes += [f"left out: {names_text(unused)}"] * bool(unused)
     return {"tensors": f"{len(taken)} of {len(own)}", "changes": "; ".join(notes)}
+
+
+def frozen_names(network: nn.Module) -> set[str]:
+    """The names of the parameters that training does not change."""
+    return {name for name, each in network.named_parameters() if not each.requires_grad}
 
 
 def is_replaceable(tensor: Tensor, own: Tensor) -> bool:

@@ -37,7 +37,7 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int | None:
     Recomputed activations do not count. Returns None if the network reads values of its tensors.
     """
     weights = {
-        name: torch.empty_like(each, device="meta").requires_grad_()
+        name: torch.empty_like(each, device="meta").requires_grad_(each.requires_grad)
         for name, each in network.named_parameters()
     }
     buffers = {

@@ -117,13 +117,17 @@ def prepare_for_sampling(network: nn.Module, precision: Precision) -> nn.Module:
 
 
 def names_of_cast_weights(network: nn.Module) -> list[str]:
-    """The names of the weights in layers that the network lists as `half_precision_layers`."""
+    """The names of the weights in layers that the network lists as `half_precision_layers`.
+
+    A weight without a gradient is left out, because casting it with others would compute one.
+    """
     kinds: tuple[type[nn.Module], ...] = getattr(network, "half_precision_layers", ())
     return [
         f"{prefix}.{name}".removeprefix(".")
         for prefix, layer in network.named_modules()
         if isinstance(layer, kinds)
-        for name, _ in layer.named_parameters(recurse=False)
+        for name, each in layer.named_parameters(recurse=False)
+        if each.requires_grad
     ]
 
 

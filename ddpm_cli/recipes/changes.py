@@ -41,6 +41,8 @@ LATER: dict[str, Any] = {  # the value that an option had before checkpoints hel
     "schedule.zero_snr": False,
     "train_times": {"_target_": "ddpm_cli.train_times.uniform"},
     "trainer.best": "held_out",
+    "trainer.parameter_groups": [],
+    "trainer.freeze": [],
     "trainer.offset_noise": 0.0,
     "trainer.input_perturbation": 0.0,
 }

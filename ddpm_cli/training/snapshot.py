@@ -26,8 +26,8 @@ def take_snapshot(state: TrainState, cfg: DictConfig, **facts: Any) -> Checkpoin
             "history.verdict": state.verdict.state_dict(),
         }
     )
-    names = parameter_names(state.denoiser.network, state.loss_module)
-    moments, rest = split_optimizer(optimizer_state(state.optimizer, names))
+    named = optimized_parameters(state.denoiser.network, state.loss_module)
+    moments, rest = split_optimizer(optimizer_state(state.optimizer, named))
     return Checkpoint(
         config=cfg,
         step=state.step,
@@ -54,8 +54,8 @@ def restore_snapshot(
     load_network(state.ema, checkpoint.part("ema"))
     if optimizer:
         load_network(state.loss_module, checkpoint.part("loss"))
-        names = parameter_names(state.denoiser.network, state.loss_module)
-        load_optimizer(state.optimizer, checkpoint.optimizer_state(), names)
+        named = optimized_parameters(state.denoiser.network, state.loss_module)
+        load_optimizer(state.optimizer, checkpoint.optimizer_state(), named)
     if history:
         state.history.load_state_dict(checkpoint.part("history.train_times"))
     comparable = history and checkpoint.randomness == RANDOMNESS
@@ -68,11 +68,14 @@ def restore_snapshot(
     state.lr_scale = checkpoint.lr_scale
 
 
-def parameter_names(network: nn.Module, loss_module: nn.Module) -> list[str]:
-    """The names in a checkpoint of the parameters that the optimizer changes, in its order."""
+def optimized_parameters(network: nn.Module, loss_module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that the optimizer changes, by their names in a checkpoint.
+
+    They are in the order in which an optimizer without groups, and an old checkpoint, has them.
+    """
     modules = {"network": unwrap(network), "loss": loss_module}
-    return [
-        f"{part}.{name}"
+    return {
+        f"{part}.{name}": parameter
         for part, module in modules.items()
-        for name, _ in module.named_parameters()
-    ]
+        for name, parameter in module.named_parameters()
+    }

@@ -12,6 +12,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.optimizers.groups import Groups, build_optimizer
 from ddpm_cli.shapes import Flag, Scalar
 from ddpm_cli.train_times import History, TimeSampler, uniform
 from ddpm_cli.training.verdict import Verdict
@@ -58,14 +59,18 @@ class TrainState:
         *,
         loss_module: nn.Module | None = None,
         time_sampler: TimeSampler = uniform,
+        parameter_groups: Groups = (),
     ) -> "TrainState":
-        """The state before the first step, in which the EMA is a copy of the network."""
+        """The state before the first step, in which the EMA is a copy of the network.
+
+        parameter_groups: as in `Trainer`. Raises ValueError if the optimizer refuses them.
+        """
         ema = copy.deepcopy(denoiser.network).eval().requires_grad_(False)
         loss_module = loss_module or nn.Module()
         return cls(
             denoiser,
             ema,
-            optimizer([*denoiser.network.parameters(), *loss_module.parameters()]),
+            build_optimizer(optimizer, denoiser.network, loss_module, parameter_groups),
             loss_module=loss_module,
             time_sampler=time_sampler,
         )

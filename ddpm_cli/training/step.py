@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from ddpm_cli.hardware import has_overflowed, refill, seed_generators, to_device
 from ddpm_cli.hardware.graphs import Replay, addresses, capture_graphs
 from ddpm_cli.losses import Loss
+from ddpm_cli.optimizers.modes import has_modes, set_mode
 from ddpm_cli.parallel import ALONE, ProcessGroup, without_sync
 from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.shapes import Numbers, PerImage, Rates, Scalar
@@ -85,6 +86,7 @@ class TrainStep:
 
         The numbers stay on the device. The losses are weighted, and those of this process.
         """
+        set_mode(self.state.optimizer, "train")
         self.compute_gradients(inputs)
         self.count += 1
         return self.functions[-1]().clone()
@@ -153,6 +155,7 @@ class TrainStep:
         skipped = ~(mean.isfinite() & norm.isfinite())
         overflow = has_overflowed(scaler, mean, norm)
         step_optimizer(optimizer, skipped)
+        set_mode(optimizer, "eval")
         update_ema(self.averaged, self.current, self.inputs.decay, skipped)
         copy_buffers(state.ema, state.denoiser.network, skipped)
         scaler.update()
@@ -194,6 +197,7 @@ def graph_obstacle(trainer: Trainer, state: TrainState, group: ProcessGroup) -> 
         "several processes exchange their gradients": group.count > 1,
         "activation checkpointing rewinds the random numbers": trainer.activation_checkpointing,
         f"{type(optimizer).__name__} asks Python whether to step": not is_fused(optimizer),
+        f"{type(optimizer).__name__} exchanges the weights": has_modes(optimizer),
     }
     return next((text for text, applies in obstacles.items() if applies), "")
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from torch.optim import Optimizer
 
 from ddpm_cli.config.schema import at_least
 from ddpm_cli.hardware import Precision
+from ddpm_cli.optimizers.groups import MATCH, check_group_options
+from ddpm_cli.optimizers.modes import set_mode
 from ddpm_cli.seeds import MAX_STEPS
 
 BY_COSTS = "auto"  # the steps of a cadence that follow from measured costs
@@ -44,6 +47,8 @@ class Trainer:
     graphs: capture the step in CUDA graphs; auto: where that is possible.
     activation_checkpointing: less memory, more time. deterministic: kernels that give equal bits.
     grad_clip: largest norm of the gradient.
+    parameter_groups: groups of parameters with options of their own, see `optimizers.groups`.
+    freeze: patterns of the parameters that are not trained.
     label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
@@ -75,6 +80,8 @@ class Trainer:
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: int
     grad_clip: float | None
+    parameter_groups: list[dict[str, Any]]
+    freeze: list[str]
     label_dropout: float
     offset_noise: float
     input_perturbation: float
@@ -115,6 +122,10 @@ class Trainer:
             raise ValueError(
                 f"steps must be less than {MAX_STEPS:,}, but is {self.steps}; {remedy}"
             )
+        check_group_options(self.optimizer, self.parameter_groups)
+        for place, group in enumerate(self.parameter_groups):
+            options = {name: value for name, value in group.items() if name != MATCH}
+            try_optimizer(partial(self.optimizer, **options), f"parameter_groups[{place}]")
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout must be between 0 and 1, but is {self.label_dropout}")
         if min(self.offset_noise, self.input_perturbation) < 0:
@@ -144,12 +155,16 @@ class Trainer:
         return min(1.0, (step + 1) / (self.warmup + 1)) * decay
 
 
-def try_optimizer(optimizer: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
+def try_optimizer(
+    optimizer: Callable[..., Optimizer], key: str = "trainer.optimizer"
+) -> Callable[..., Optimizer]:
     """The optimizer, after a trial step. Raises ValueError if its kind or options do not fit."""
     parameter = nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.zeros_like(parameter)
     try:
-        optimizer([parameter]).step()
+        trial = optimizer([parameter])
+        set_mode(trial, "train")
+        trial.step()
     except (ValueError, RuntimeError, TypeError, NameError, AssertionError) as error:
-        raise ValueError(f"trainer.optimizer: {error}") from error
+        raise ValueError(f"{key}: {error}") from error
     return optimizer

@@ -55,7 +55,7 @@ SURFACE = {
     "trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
     "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes",
-    "trainer.deterministic trainer.graphs",
+    "trainer.deterministic trainer.graphs trainer.parameter_groups trainer.freeze",
     "trainer.label_dropout trainer.offset_noise trainer.input_perturbation trainer.evaluate_every",
     "trainer.measures trainer.measure_every trainer.measure_images trainer.best",
     "trainer.optimizer.lr trainer.optimizer.betas",

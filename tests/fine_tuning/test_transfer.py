@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from problems import filled
-from small_networks import SMALL_NETWORKS
+from small_networks import SMALL_NETWORKS, small_network
 
 from ddpm_cli import schedules
 from ddpm_cli.checkpoints import Checkpoint
@@ -166,6 +166,16 @@ def test_what_a_checkpoint_lacks_stays_as_drawn():
     assert facts == {"tensors": "134 of 135", "changes": "drawn: head.1.bias"}
 
 
+def test_what_a_checkpoint_lacks_is_never_frozen():
+    plain = Interface(1, [], "small")
+    _, weights = initial(plain)
+    weights.tensors.pop("head.1.bias")
+    after = network(plain)
+    after.head.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"trainer.freeze holds head.1.bias, which b.pt lacks"):
+        take_weights(after, weights, plain, network)
+
+
 def test_bands_of_images_stand_for_one_another():
     assert channel_sources(1, 3) == [[0], [], []]
     assert channel_sources(2, 4) == [[0], [], [], [1]]
@@ -202,8 +212,7 @@ def test_first_weights_in_words():
 
 @pytest.mark.parametrize("choice", sorted(SMALL_NETWORKS))
 def test_every_network_continues_with_other_channels_variance_and_classes(composed, choice):
-    given = [f"model.network.{name}={value}" for name, value in SMALL_NETWORKS[choice].items()]
-    cfg = composed("train", f"model={choice}", "model.conditional=true", *given)
+    cfg = composed("train", *small_network(choice), "model.conditional=true")
     cfg.model.predicts, cfg.model.variance = "eps", "small"
     diffusion = build_diffusion(cfg)
 

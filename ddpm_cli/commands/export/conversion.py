@@ -8,7 +8,7 @@ from ddpm_cli.checkpoints import Checkpoint, split_optimizer
 from ddpm_cli.components import build_loss, load_denoiser
 from ddpm_cli.config.schema import check_groups
 from ddpm_cli.parallel import state_by_name
-from ddpm_cli.training.snapshot import parameter_names
+from ddpm_cli.training.snapshot import optimized_parameters
 
 
 def name_parameters(checkpoint: Checkpoint, trust: list[str]) -> Checkpoint:
@@ -33,4 +33,5 @@ def optimized_names(checkpoint: Checkpoint, trust: list[str]) -> list[str]:
     config.trust = trust
     check_groups(config, "loss")
     loss = build_loss(config)
-    return parameter_names(denoiser.network, loss if isinstance(loss, nn.Module) else nn.Module())
+    module = loss if isinstance(loss, nn.Module) else nn.Module()
+    return list(optimized_parameters(denoiser.network, module))

@@ -28,6 +28,7 @@ from ddpm_cli.files import remove_contents, save_text
 from ddpm_cli.hardware import deterministic_kernels, find_device, words_for_full_memory
 from ddpm_cli.loggers.nodes import bound_loggers, logger_nodes
 from ddpm_cli.loggers.sent_config import sent_config
+from ddpm_cli.optimizers.default_options import drop_defaults
 from ddpm_cli.parallel import join_group
 from ddpm_cli.parallel.launch import exit_now, mark_resumable, process_count, run_in_processes
 from ddpm_cli.parallel.launch_check import check_batch_share
@@ -125,6 +126,7 @@ def train(
 
     job: what to do in each of the processes that the options name.
     """
+    drop_defaults(cfg, invocation.overrides)
     parse_options(cfg, Options, groups=GROUPS)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)

@@ -20,6 +20,7 @@ from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
 from ddpm_cli.losses import Loss
+from ddpm_cli.optimizers.groups import groups_text
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.parallel import ProcessGroup, unwrap
 from ddpm_cli.recipes.recipe import Recipe
@@ -138,6 +139,7 @@ class Run:
 def run_texts(run: Run) -> dict[str, str]:
     """Device, data, schedule, model, first weights and length of a run, each in words."""
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
+    optimizer = run.state.optimizer
     diffusion, classes = denoiser.diffusion, len(run.data.classes)
     (count, channels, height, width), out = run.data.images.shape, len(run.held_out.images)
     size = f"{height} x {width}, {channels} channels, {classes or 'no'} classes"
@@ -147,6 +149,8 @@ def run_texts(run: Run) -> dict[str, str]:
         many = f"about {run.epoch_size:,}" if run.epoch_size else "an unknown number of"
         data = f"{many} images, streamed, {size}; {out:,} of the first {count + out:,} are held out"
     parameters = sum(each.numel() for each in denoiser.network.parameters())
+    trained = sum(each.numel() for each in denoiser.network.parameters() if each.requires_grad)
+    frozen = f" ({parameters - trained:,} of them frozen)" if trained < parameters else ""
     kind = f"conditional on {classes} classes" if denoiser.conditional else "unconditional"
     epochs = f", {steps * trainer.batch_size / run.epoch_size:.1f} epochs" if run.epoch_size else ""
     why = ""
@@ -163,7 +167,8 @@ def run_texts(run: Run) -> dict[str, str]:
         "peak": peak_text(run.flops.peak, denoiser.device, trainer.precision),
         "data": data,
         "schedule": f"{diffusion.steps:,} steps, SNR {snr:.1e} at the end",
-        "model": f"{parameters:,} parameters, predicts {denoiser.predicts}, {kind}",
+        "model": f"{parameters:,} parameters{frozen}, predicts {denoiser.predicts}, {kind}",
         **({"init": initial_text(run.init)} if run.init else {}),
+        **({"optimizer": groups_text(optimizer)} if len(optimizer.param_groups) > 1 else {}),
         "length": f"{steps:,} steps of {trainer.batch_size} images{epochs}{why}",
     }

@@ -17,24 +17,17 @@ from ddpm_cli.checkpoints.faults import COUNT, NAME, are_texts
 from ddpm_cli.commands.train.length import set_length
 from ddpm_cli.commands.train.resume import find_checkpoint, restore_run
 from ddpm_cli.commands.train.run import Run, run_texts
-from ddpm_cli.components import (
-    WITHOUT_CLASSES,
-    build_denoiser,
-    build_diffusion,
-    build_loss,
-    build_time_sampler,
-)
+from ddpm_cli.components import WITHOUT_CLASSES, build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.config.auto import auto_options, chosen_options, fill_unless_chosen, recipe_options
 from ddpm_cli.config.build import bind, bind_options, build
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.console import fact
 from ddpm_cli.data import Preparation, Source
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.training_set_metrics import TrainingSetMetrics
 from ddpm_cli.fine_tuning.initial_weights import InitialWeights, initial_weights
-from ddpm_cli.fine_tuning.start import start_from
+from ddpm_cli.fine_tuning.start import initial_denoiser
 from ddpm_cli.hardware import (
     SMALLER_NETWORK,
     TYPES,
@@ -51,6 +44,7 @@ from ddpm_cli.hardware import (
 from ddpm_cli.loading import BatchDataset
 from ddpm_cli.loading.split_images import load_split_images
 from ddpm_cli.losses import Loss
+from ddpm_cli.optimizers.groups import group_names
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.parallel.launch_check import check_launch
 from ddpm_cli.preflight import check_options, try_parts
@@ -58,7 +52,6 @@ from ddpm_cli.recipes.chosen_values import choose_recipe
 from ddpm_cli.recipes.recipe import Recipe
 from ddpm_cli.run_folder.logger import RunLogger
 from ddpm_cli.samplers import Grid
-from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.sweeps.shared_recipe import shared_recipe
 from ddpm_cli.train_times import TimeSampler
 from ddpm_cli.training import Trainer, TrainState, try_optimizer
@@ -122,12 +115,12 @@ def build_run(
     shape, time_sampler = preparation.shape, build_time_sampler(cfg, diffusion)
     bind_options(Grid, cfg.sampler)().times(diffusion)
     denoiser, init = initial_denoiser(cfg, diffusion, shape, [""], initial)
+    group_names(denoiser.network, module_of(loss), trainer.parameter_groups)
     try_parts(denoiser, bind(cfg, "sampler"), loss, shape, perturbed=trainer.input_perturbation > 0)
     args, extractors = (features, cfg.trust, device, shape), {}
     if features:
         extractors = group.first_then_others(lambda: build_extractors(*args))
-    size, folder = trainer.batch_size, invocation.folder
-    images = source()
+    size, folder, images = trainer.batch_size, invocation.folder, source()
     check_classes(images, denoiser.conditional, fine_tuned=initial is not None)
     data, training, held_out = load_split_images(images, preparation, group, denoiser, size)
     began = time.perf_counter()
@@ -160,24 +153,6 @@ def measure_flops(
     return FlopCount(count_flops(network, shape), peak)
 
 
-def initial_denoiser(
-    cfg: DictConfig,
-    diffusion: GaussianDiffusion,
-    shape: Sequence[int],
-    classes: Sequence[str],
-    initial: InitialWeights | None,
-) -> tuple[Denoiser, dict[str, str]]:
-    """The denoiser before training, and what is recorded of the checkpoint that it starts from.
-
-    Its weights are a function of the seed where no checkpoint gives them.
-    """
-    torch.manual_seed(torch_seed(cfg.seed, Purpose.WEIGHTS))
-    denoiser = build_denoiser(cfg, diffusion, shape, len(classes))
-    if initial is None:
-        return denoiser, {}
-    return denoiser, start_from(initial, denoiser, cfg, shape, classes)
-
-
 def check_classes(source: Source, conditional: bool, *, fine_tuned: bool) -> None:
     """Refuse classes that are missing or that no checkpoint could hold, before any decoding."""
     if conditional and not source.classes:
@@ -188,6 +163,11 @@ def check_classes(source: Source, conditional: bool, *, fine_tuned: bool) -> Non
         longest = max(source.classes, key=len)
         held = f"{len(source.classes):,}, one of {len(longest):,} characters: {longest[:20]!r} ..."
         raise ValueError(f"data: classes must be {limits}, but are {held}")
+
+
+def module_of(loss: Loss) -> nn.Module:
+    """The loss with parameters of its own, or a module without any."""
+    return loss if isinstance(loss, nn.Module) else nn.Module()
 
 
 @words_for_full_memory(SMALLER_NETWORK)
@@ -201,12 +181,13 @@ def build_state(
     shape: Sequence[int],
 ) -> TrainState:
     """The state before the first step, with the network prepared for these processes."""
-    module = loss.to(device) if isinstance(loss, nn.Module) else None
+    module = module_of(loss).to(device)
     count = trainer.microbatch or trainer.batch_size // group.count
     args = device, TYPES[trainer.precision], shape, count
     layout = group.broadcast(choose_layout(denoiser.network, *args, compiled=trainer.compile))
     denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     options: Any = {"loss_module": module, "time_sampler": time_sampler}
+    options["parameter_groups"] = trainer.parameter_groups
     state = TrainState.fresh(denoiser, trainer.optimizer, **options)
     network = prepare_for_training(
         denoiser.network,

@@ -277,3 +277,33 @@ def test_a_file_of_options_names_no_first_weights(command, trained):
     Path("mine/experiment/tuned.yaml").write_text(text)
     outcome = command("train", "--config-dir=mine", "+experiment=tuned", "hydra.run.dir=new")
     assert "init can be given on the command line only" in outcome.err
+
+
+ADM = ["dim=8", "dim_mults=[1,2]", "blocks=1", "groups=4", "head_dim=4", "attention_at=[4]"]
+SMALL_ADM = ["model=adm", *(f"model.network.{each}" for each in ADM)]
+
+
+@pytest.mark.slow
+def test_a_network_without_a_row_for_no_label_learns_it_with_hidden_labels(command):
+    options = ["model.conditional=true", "model.network.null_label=false", "loss=hybrid"]
+    brief = [*BRIEF, "trainer.steps=1", "sampler=ancestral", "sampler.steps=2"]
+    outcome = command(
+        "train", *brief, *SMALL_ADM, *options, "trainer.label_dropout=0", "hydra.run.dir=base"
+    )
+    assert outcome.code == 0, outcome.err
+    change("base/checkpoints/last.safetensors", origin={"source": "elsewhere", "licence": "MIT"})
+    refused = command("sample", "base", "n=1", "label=3", "guidance=2")
+    assert "guidance must be 1" in refused.err
+    photos = pictures("photos", mode="L")
+    outcome = tune(command, "init=base", *photos, "data.size=16")
+    assert outcome.code == 0, outcome.err
+    assert "model.network.null_label: false -> true" in outcome.out
+    tuned = last("tuned")
+    assert tuned.part("ema")["embed.label.weight"].shape == (4, 32)
+    assert tuned.config.model.network.attention_at == [8]
+    assert tuned.origin == {"source": "elsewhere", "licence": "MIT"}
+    drawn = command("sample", "tuned", "n=1", "label=a", "guidance=2", "png=false")
+    assert drawn.code == 0, drawn.err
+    again = tune(command, "init=base", *photos, "trainer.label_dropout=0", folder="again")
+    assert again.code == 0, again.err
+    assert last("again").part("ema")["embed.label.weight"].shape == (3, 32)
