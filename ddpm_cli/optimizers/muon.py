@@ -100,8 +100,9 @@ class Muon(Optimizer):
         names = "exp_avg", "exp_avg_sq"
         first, second = zip(*(self.moments(each, *names) for each in parameters), strict=True)
         for each in parameters:
-            device = each.device if group["fused"] else "cpu"
-            self.state[each].setdefault("step", torch.zeros((), device=device))
+            if "step" not in self.state[each]:
+                device = each.device if group["fused"] else "cpu"
+                self.state[each]["step"] = torch.zeros((), device=device)
         adamw(
             parameters,
             [each.grad for each in parameters if each.grad is not None],

@@ -119,9 +119,10 @@ def test_options_outside_their_ranges_are_refused(options, told):
 
 def test_a_step_on_a_device_never_asks_it_for_a_number():
     meta = torch.device("meta")
-    matrices = [with_gradient(torch.zeros(4, 3, 3, 3)), with_gradient(torch.zeros(8, 2))]
+    shapes = (4, 3, 3, 3), (8, 2)
+    matrices = [nn.Parameter(torch.zeros(shape, device=meta)) for shape in shapes]
     for each in matrices:
-        each.grad, each.data = each.grad.to(meta), each.data.to(meta)
+        each.grad = torch.zeros_like(each)
     optimizer = Muon(matrices, weight_decay=0.1)
     optimizer.found_inf = torch.zeros((), device=meta)
     optimizer.param_groups[0]["lr"] = torch.zeros((), device=meta)
