@@ -14,7 +14,7 @@ def drop_defaults(cfg: DictConfig, overrides: Sequence[str]) -> None:
 
     So `trainer.optimizer._target_=NAME` alone chooses an optimizer without `fused` or `betas`.
     """
-    node = OmegaConf.select(cfg, KEY)
+    node = OmegaConf.select(cfg, KEY, default=None)
     defaults = OmegaConf.load(CONFIG_DIR / "trainer" / "single.yaml").optimizer
     if not isinstance(node, DictConfig) or node.get("_target_") == defaults["_target_"]:
         return

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ class Muon(Optimizer):
         params: Iterable[Any],
         *,
         lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         fused: bool = True,
@@ -40,6 +40,8 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         orthogonal: bool = True,
     ) -> None:
+        if len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, but are {list(betas)}")
         shares = {"betas[0]": betas[0], "betas[1]": betas[1], "momentum": momentum}
         for name, share in shares.items():
             if not 0 <= share < 1:
@@ -98,8 +100,9 @@ class Muon(Optimizer):
         names = "exp_avg", "exp_avg_sq"
         first, second = zip(*(self.moments(each, *names) for each in parameters), strict=True)
         for each in parameters:
-            device = each.device if group["fused"] else "cpu"
-            self.state[each].setdefault("step", torch.zeros((), device=device))
+            if "step" not in self.state[each]:
+                device = each.device if group["fused"] else "cpu"
+                self.state[each]["step"] = torch.zeros((), device=device)
         adamw(
             parameters,
             [each.grad for each in parameters if each.grad is not None],

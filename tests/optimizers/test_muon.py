@@ -108,9 +108,23 @@ def test_at_least_nine_of_ten_parameters_of_the_unet_take_orthogonal_steps():
         ({"lr": -1}, "lr must be at least 0, but is -1"),
         ({"momentum": 1}, "momentum must be at least 0 and less than 1, but is 1"),
         ({"betas": (0.9, 1.5)}, r"betas\[1\] must be at least 0 and less than 1, but is 1.5"),
+        ({"betas": (0.9,)}, r"betas must be two numbers, but are \[0.9\]"),
         ({"ns_steps": 0}, "ns_steps must be between 1 and 99, but is 0"),
     ],
 )
 def test_options_outside_their_ranges_are_refused(options, told):
     with pytest.raises(ValueError, match=told):
         Muon([with_gradient(wave(2, 2))], **options)
+
+
+def test_a_step_on_a_device_never_asks_it_for_a_number():
+    meta = torch.device("meta")
+    shapes = (4, 3, 3, 3), (8, 2)
+    matrices = [nn.Parameter(torch.zeros(shape, device=meta)) for shape in shapes]
+    for each in matrices:
+        each.grad = torch.zeros_like(each)
+    optimizer = Muon(matrices, weight_decay=0.1)
+    optimizer.found_inf = torch.zeros((), device=meta)
+    optimizer.param_groups[0]["lr"] = torch.zeros((), device=meta)
+    optimizer.step()
+    assert optimizer.state[matrices[0]]["momentum_buffer"].device == meta
