@@ -15,11 +15,11 @@ from omegaconf import DictConfig
 from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.model import Model, Weights, load
 from ddpm_cli.checkpoints import Checkpoint, newest_first
-from ddpm_cli.cli.initial_network import with_init
+from ddpm_cli.cli.checkpoint_options.initial_network import with_init
+from ddpm_cli.cli.checkpoint_options.recipe import with_recipe
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.invocations import invocation_of
 from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
-from ddpm_cli.cli.recipe import with_recipe
 from ddpm_cli.commands.train import command
 from ddpm_cli.config.composition import compose_options, own_hydra
 from ddpm_cli.config.overrides import override_value

@@ -7,7 +7,7 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from ddpm_cli.cli.arguments import FLAGS, FLAGS_WITH_VALUE, parse_arguments
-from ddpm_cli.cli.recipe import with_recipe
+from ddpm_cli.cli.checkpoint_options.recipe import with_recipe
 from ddpm_cli.commands.train.resume import find_checkpoint
 
 

@@ -106,7 +106,7 @@ def text(path):
         (overlapping, "its tensors share their numbers"),
         (empty, "it holds no dictionary of tensors"),
         (cut_off, "it is damaged, or no archive"),
-        (cut_off_safetensors, "the tensors overlap, or leave a gap, or the file is cut off"),
+        (cut_off_safetensors, "the file is cut off within its tensors"),
         (text, "it is neither safetensors nor an archive of torch.save"),
     ],
 )

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.config.auto import auto_options
-from ddpm_cli.config.overrides import choices, composing
+from ddpm_cli.config.composition import choices, compose_present, composing
 from ddpm_cli.foreign.entries import NamedTensors
 from ddpm_cli.foreign.model import ForeignModel, numbered_classes
 from ddpm_cli.foreign.openai_file import openai_model
@@ -39,7 +38,7 @@ def fitting_likes(state: NamedTensors) -> list[str]:
 
 def is_like(name: str, state: NamedTensors) -> bool:
     """Whether a like has the shapes of a state dict; one that builds no network has not."""
-    cfg = compose("import", [f"like={name}"])
+    cfg = compose_present("import", [f"like={name}"])
     options = {each: cfg[each] for each in ("size", "classes")}
     try:
         like_model(cfg, state, **options, origin={}).check()

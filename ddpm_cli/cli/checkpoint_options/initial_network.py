@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 
 from ddpm_cli.checkpoint_paths import existing_file, newest_first
 from ddpm_cli.cli.arguments import path_value
-from ddpm_cli.cli.recipe import fetched_path, option_of
+from ddpm_cli.cli.checkpoint_options.recipe import fetched_path, option_of
 from ddpm_cli.files import user_path
 from ddpm_cli.hub.address import is_address, path_text
 

@@ -1,0 +1,1 @@
+"""Options that name a checkpoint, resolved before the configuration is composed or read."""
