@@ -50,6 +50,7 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     yield f"images      {shape} (channels, height, width), fingerprint {checkpoint.fingerprint}"
     yield from [f"randomness  {checkpoint.noise_text}"] * bool(checkpoint.noise_text)
     yield f"classes     {', '.join(checkpoint.classes) or 'none'}"
+    yield from (f"{name:<11} {value}" for name, value in checkpoint.origin.items())
     yield from (f"{name:<11} {value}" for name, value in checkpoint.environment.items())
     recipe = OmegaConf.to_yaml(recipe_in_steps(checkpoint)).splitlines()
     yield from ["", "recipe", *(f"  {line}" for line in recipe)]

@@ -13,7 +13,7 @@ from ddpm_cli.foreign.entries import NamedTensors, diffusers_entries
 from ddpm_cli.foreign.json_fields import JsonFields
 from ddpm_cli.foreign.model import UNKNOWN, ForeignModel, numbered_classes, outline, plain_config
 from ddpm_cli.foreign.schedulers import limits_of, meaning_of, schedule_of
-from ddpm_cli.foreign.unet_config import network_options, sides_of
+from ddpm_cli.foreign.unet_config import MOST_CLASSES, network_options, sides_of
 from ddpm_cli.foreign.weights_file import read_weights
 
 UNET, SCHEDULER, PIPELINE = "config.json", "scheduler_config.json", "model_index.json"
@@ -53,7 +53,8 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
     if weights is None:
         raise ValueError(f"{str(unet)!r} has none of {' and '.join(WEIGHTS)}")
     extra = facts_of(folder)
-    rows = network.get("num_class_embeds", int | None, None) or 0
+    has_classes = network.get("num_class_embeds", int | None, None) is not None
+    rows = network.count("num_class_embeds", 0, MOST_CLASSES) if has_classes else 0
     classes, options["null_label"] = classes_of(extra, rows)
     model = {"_target_": TARGET, **meaning, "conditional": rows > 0, "network": options}
     config, shape = plain_config(model, schedule_of(process)), [channels, *sides_of(network)]

@@ -37,6 +37,13 @@ class JsonFields:
             raise ValueError(f"{self.file}: {self.rule(name, type_text(kind))}")
         return value
 
+    def count(self, name: str, default: int, most: int, least: int = 1) -> int:
+        """The whole number of a field, or its default. Raises ValueError outside least to most."""
+        number: int = self.get(name, int, default)
+        if not least <= number <= most:
+            raise ValueError(f"{self.file}: {self.rule(name, f'{least} to {most:,}')}")
+        return number
+
     def expect(self, name: str, allowed: Sequence[Any]) -> None:
         """Refuse a field that has none of some values, of which the first is the default."""
         if self.values.get(name, allowed[0]) not in allowed:

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.foreign.json_fields import JsonFields
-from ddpm_cli.schedules import linear, quadratic, sigmoid
+from ddpm_cli.schedules import MOST, linear, quadratic, sigmoid
 from ddpm_cli.shapes import Betas
 
 SCHEDULER_CLASSES = (  # with equal defaults, whose times are 0 to T - 1
@@ -31,6 +31,9 @@ def schedule_of(config: JsonFields) -> dict[str, Any]:
     config.get("_class_name", Literal[SCHEDULER_CLASSES], None)
     zero_snr = config.get("rescale_betas_zero_snr", bool, False)
     betas = config.get("trained_betas", list[float] | None, None)
+    if betas is not None and not 2 <= len(betas) <= MOST:
+        rule = f"trained_betas must be 2 to {MOST:,} numbers, but are {len(betas):,}"
+        raise ValueError(f"{config.file}: {rule}")
     if betas is not None:
         return {"_target_": f"{TARGET}numbers", "betas": betas, "zero_snr": zero_snr}
     steps = config.get("num_train_timesteps", int, 1000)

@@ -18,6 +18,7 @@ UP = {
     "ResnetUpsampleBlock2D": (False, "block"),
     "AttnUpBlock2D": (True, None),
 }
+MOST_BLOCKS, MOST_CLASSES = 100, 2**16  # more than any network has
 RESAMPLES = {"conv": "conv", "resnet": "block"}
 TIMES = {"default": "added", "scale_shift": "scale_shift"}
 FIXED: dict[str, list[Any]] = {  # fields with the values that the reference UNet has
@@ -55,9 +56,7 @@ def network_options(config: JsonFields) -> dict[str, Any]:
     groups = config.get("norm_num_groups", int, 32)
     config.expect("time_embedding_dim", [None, 4 * widths[0]])
     time = config.get("resnet_time_scale_shift", Literal[tuple(TIMES)], "default")
-    own_groups = config.get("attn_norm_num_groups", int | None, None)
-    if own_groups != groups and (own_groups is not None or time == "scale_shift"):  # then no norm
-        raise ValueError(f"{config.file}: {config.rule('attn_norm_num_groups', str(groups))}")
+    check_middle_norm(config, groups, time)
     attended, resample = levels(config, len(widths))
     attention_at = attended_sides(config, attended)
     head_dim = config.get("attention_head_dim", int | None, 8)
@@ -67,7 +66,7 @@ def network_options(config: JsonFields) -> dict[str, Any]:
         "_target_": NETWORK,
         "dim": widths[0],
         "dim_mults": [multiple(width, widths[0]) for width in widths],
-        "blocks": config.get("layers_per_block", int, 2),
+        "blocks": config.count("layers_per_block", 2, MOST_BLOCKS),
         "attention_at": attention_at,
         "heads": 1,
         "head_dim": head_dim,
@@ -82,6 +81,13 @@ def network_options(config: JsonFields) -> dict[str, Any]:
         "freq_shift": float(config.get("freq_shift", float, 0)),
         "null_label": False,
     }
+
+
+def check_middle_norm(config: JsonFields, groups: int, time: str) -> None:
+    """Refuse other groups in the norm of the middle's attention, and none with scale_shift."""
+    own = config.get("attn_norm_num_groups", int | None, None)
+    if own != groups and (own is not None or time == "scale_shift"):
+        raise ValueError(f"{config.file}: {config.rule('attn_norm_num_groups', str(groups))}")
 
 
 def multiple(width: int, dim: int) -> int | float:
@@ -120,7 +126,8 @@ def levels(config: JsonFields, count: int) -> tuple[list[bool], str]:
         default = default if way == "down" else ["AttnUpBlock2D"] * 3 + ["UpBlock2D"]
         types = config.get(name, list[str], default)
         if foreign := [each for each in types if each not in kinds]:
-            raise ValueError(f"{config.file}: {name} must be of {', '.join(kinds)}, not {foreign}")
+            rule = f"{name} must be of {', '.join(kinds)}, but one is {foreign[0][:40]!r}"
+            raise ValueError(f"{config.file}: {rule}")
         if len(types) != count:
             raise ValueError(f"{config.file}: {config.rule(name, f'{count} names')}")
         own = RESAMPLES[config.get(f"{way}sample_type", Literal[tuple(RESAMPLES)], "conv")]

@@ -22,15 +22,8 @@ def unet_fields(
     outputs: the channels of the output. rows: of the table of labels.
     Raises ValueError with the reason why there is none.
     """
-    if time_scale != 1:
-        reason = "diffusers gives the network whole times, 0 to T - 1"
-        raise ValueError(f"to=diffusers: model.time_scale must be 1, but is {time_scale}: {reason}")
-    dim, sides = options["dim"], [*shape[1:]]
-    widths = [int(dim * mult) for mult in options["dim_mults"]]
-    if widths[0] != dim:
-        reason = "diffusers' times have as many features as the first level"
-        mults = yaml_text([*options["dim_mults"]])
-        raise ValueError(f"to=diffusers: dim_mults must begin with 1, but are {mults}: {reason}")
+    check_times(options, time_scale)
+    sides, widths = [*shape[1:]], [int(options["dim"] * mult) for mult in options["dim_mults"]]
     attended = attended_stages(sides, len(widths), options["attention_at"])
     resample = {ours: theirs for theirs, ours in RESAMPLES.items()}[options["resample"]]
     blocks = {
@@ -59,6 +52,18 @@ def unet_fields(
         "freq_shift": options["freq_shift"],
         "num_class_embeds": rows or None,
     }
+
+
+def check_times(options: Mapping[str, Any], time_scale: float) -> None:
+    """Refuse scaled times, and sines of another number than the width of the first level."""
+    if time_scale != 1:
+        reason = "diffusers gives the network whole times, 0 to T - 1"
+        raise ValueError(f"to=diffusers: model.time_scale must be 1, but is {time_scale}: {reason}")
+    mults = [*options["dim_mults"]]
+    if int(options["dim"] * mults[0]) != options["dim"]:
+        reason = "diffusers' times have as many features as the first level"
+        rule = f"dim_mults must begin with 1, but are {yaml_text(mults)}"
+        raise ValueError(f"to=diffusers: {rule}: {reason}")
 
 
 def head_width(

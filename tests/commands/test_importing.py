@@ -128,6 +128,8 @@ def test_source_and_licence_are_carried_on(command, folder):
     expected = {"source": "hf://google/one", "licence": "apache-2.0"}
     assert checkpoint.origin == {**expected, "file": "theirs, a folder of diffusers"}
     assert "licence    apache-2.0" in out
+    out = command("info", "ours.safetensors").out
+    assert "source      hf://google/one\nlicence     apache-2.0\nfile        theirs, a fo" in out
     for to in ("diffusers", "safetensors"):
         assert command("export", "ours.safetensors", f"to={to}", f"out={to}").code == 0
         card = Path(to, "README.md").read_text()

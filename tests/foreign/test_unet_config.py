@@ -57,6 +57,7 @@ def test_a_configuration_goes_both_ways(fields):
         ({"mid_block_type": None}, "mid_block_type must be 'UNetMidBlock2D', but is null"),
         ({"add_attention": False}, "add_attention must be true, but is false"),
         ({"act_fn": "gelu"}, "act_fn must be 'silu' or 'swish', but is 'gelu'"),
+        ({"layers_per_block": 10**9}, "layers_per_block must be 1 to 100, but is 1000000000"),
         ({"new": 1}, "config.json: the field 'new' is not known here"),
         ({"attention_head_dim": 24}, "attention_head_dim must be null, or a divisor of 64"),
         ({"attention_head_dim": None, "norm_eps": "small"}, "norm_eps must be float, but is"),
@@ -64,7 +65,7 @@ def test_a_configuration_goes_both_ways(fields):
         ({"block_out_channels": []}, "block_out_channels must be positive and even, but is []"),
         ({"up_block_types": ["UpBlock2D"] * 2}, "up_block_types must be down_block_types in rev"),
         ({"up_block_types": ["UpBlock2D"]}, "up_block_types must be 2 names"),
-        ({"down_block_types": ["SkipDownBlock2D"] * 2}, "down_block_types must be a list of one"),
+        ({"down_block_types": ["SkipDownBlock2D"] * 2}, "down_block_types must be of DownBlock2D"),
         ({"downsample_padding": 2}, "downsample_padding must be one of 0, 1, but is 2"),
         ({"resnet_time_scale_shift": "scale_shift"}, "attn_norm_num_groups must be 32, but is nul"),
         ({"upsample_type": "resnet"}, "up_block_types must be of one kind with down_block_types"),
@@ -111,6 +112,10 @@ def test_heads_at_one_width_are_a_width_of_heads():
         ({"prediction_type": "flow_prediction"}, "prediction_type must be one of epsilon, sample"),
         ({"variance_type": "learned"}, "variance_type must be one of"),
         ({"beta_schedule": "laplace"}, "beta_schedule must be one of linear"),
+        (
+            {"trained_betas": [0.1] * 5000},
+            "trained_betas must be 2 to 4,000 numbers, but are 5,000",
+        ),
         ({"num_train_timesteps": "many"}, "num_train_timesteps must be int, but is 'many'"),
     ],
 )

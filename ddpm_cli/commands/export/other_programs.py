@@ -1,9 +1,9 @@
 """A model's files for diffusers or OpenAI's codes, which are tried before the folder is there."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from safetensors.torch import save_file
@@ -35,29 +35,9 @@ def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
     """
     options = reference_options(checkpoint.config, "to=diffusers")
     denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
-    rows = table_rows(denoiser)
-    outputs = checkpoint.shape[0] * (2 if denoiser.variance == "learned" else 1)
-    scale = denoiser.time_scale
-    network = unet_fields(options, checkpoint.shape, outputs=outputs, rows=rows, time_scale=scale)
+    texts = diffusers_texts(checkpoint, denoiser, options)
     own = denoiser.network.state_dict()
-    entries = diffusers_entries(own, options)
-    state = theirs_of(entries, own)
-    facts = {
-        "classes": checkpoint.classes if rows else [],
-        "null_label": rows > len(checkpoint.classes),
-        "origin": dict(checkpoint.origin),
-    }
-    pipeline = {
-        "_class_name": "DDPMPipeline",
-        OURS: facts,
-        "scheduler": ["diffusers", "DDPMScheduler"],
-        "unet": ["diffusers", "UNet2DModel"],
-    }
-    texts = {
-        PIPELINE: pipeline,
-        f"unet/{UNET}": network,
-        f"scheduler/{SCHEDULER}": scheduler_config(checkpoint.config, denoiser.diffusion),
-    }
+    state = theirs_of(diffusers_entries(own, options), own)
 
     def fill(folder: Path) -> list[str]:
         for name, values in texts.items():
@@ -72,6 +52,39 @@ def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
         return [*texts, f"unet/{WEIGHTS[0]}"]
 
     return fill
+
+
+def diffusers_texts(
+    checkpoint: Checkpoint, denoiser: Denoiser, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The configurations of a pipeline by file. options: all of the network.
+
+    Raises ValueError with the reason if diffusers has no such network.
+    """
+    rows, channels = table_rows(denoiser), checkpoint.shape[0]
+    facts = {
+        "classes": checkpoint.classes if rows else [],
+        "null_label": rows > len(checkpoint.classes),
+        "origin": dict(checkpoint.origin),
+    }
+    network = unet_fields(
+        options,
+        checkpoint.shape,
+        outputs=2 * channels if denoiser.variance == "learned" else channels,
+        rows=rows,
+        time_scale=denoiser.time_scale,
+    )
+    pipeline = {
+        "_class_name": "DDPMPipeline",
+        OURS: facts,
+        "scheduler": ["diffusers", "DDPMScheduler"],
+        "unet": ["diffusers", "UNet2DModel"],
+    }
+    return {
+        PIPELINE: pipeline,
+        f"unet/{UNET}": network,
+        f"scheduler/{SCHEDULER}": scheduler_config(checkpoint.config, denoiser.diffusion),
+    }
 
 
 def openai_files(checkpoint: Checkpoint, trust: list[str]) -> tuple[Fill, Flags, int]:

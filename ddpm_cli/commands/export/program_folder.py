@@ -80,7 +80,7 @@ def openai_use(flags: Flags, rows: int, checkpoint: Checkpoint) -> str:
     """How the scripts of OpenAI's codes draw images with a model, in Markdown."""
     place = "github.com/openai/" + flags.package.replace("_", "-")
     command = f"python image_sample.py --model_path {NETWORK_FILE} {flags.text}"
-    notes = [f"In a checkout of {place}:", code(command, "sh")]
+    notes = [f"In the folder of scripts of {place}:", code(command, "sh")]
     if rows not in (0, SCRIPT_CLASSES):
         notes.append(f"Set NUM_CLASSES = {rows} in {flags.package}/script_util.py first.")
     if rows > len(checkpoint.classes):

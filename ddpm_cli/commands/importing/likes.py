@@ -9,6 +9,7 @@ from ddpm_cli.config.composition import choices, compose_present, composing
 from ddpm_cli.foreign.entries import NamedTensors
 from ddpm_cli.foreign.model import ForeignModel, numbered_classes
 from ddpm_cli.foreign.openai_file import openai_model
+from ddpm_cli.foreign.unet_config import MOST_CLASSES
 
 
 def like_model(
@@ -24,8 +25,12 @@ def like_model(
         raise ValueError("size must be given: the side of the images, or [H, W]")
     if left := auto_options(cfg):
         raise ValueError(f"like must give {left[0]} a value, but that is auto")
+    if isinstance(classes, int) and not 0 <= classes <= MOST_CLASSES:
+        raise ValueError(f"classes must be 0 to {MOST_CLASSES:,}, but are {classes}")
     names = numbered_classes(classes or 0) if isinstance(classes, int | None) else classes
     sides = [size, size] if isinstance(size, int) else size
+    if len(sides) != 2 or min(sides) < 1:
+        raise ValueError(f"size must be a side of at least 1, or two, but is {size}")
     config = OmegaConf.create({name: cfg[name] for name in ("model", "schedule")})
     return openai_model(config, state, sides=sides, classes=names, origin=origin)
 
