@@ -1,8 +1,10 @@
 """Check that networks are one graph for the compiler; a program, because checks of types are not.
 
-It prints a line for each case, and traces autograd too, with torch's own kernels.
+Arguments name some of the networks. It prints a line for each case, and traces autograd too, with
+torch's own kernels.
 """
 
+import sys
 from functools import partial
 from itertools import product
 
@@ -80,8 +82,9 @@ def sample(name, precision, guided):
 
 if __name__ == "__main__":
     precisions, either = ("fp32", "bf16", "fp16"), (False, True)
-    cases = [(train, *case) for case in product(NETWORKS, precisions, either, either)]
-    sampled = [name for name in NETWORKS if name != "convnext"]
+    names = sys.argv[1:] or NETWORKS
+    cases = [(train, *case) for case in product(names, precisions, either, either)]
+    sampled = [name for name in names if name != "convnext"]
     cases += [(sample, *case) for case in product(sampled, precisions, either)]
     for act, *case in cases:
         count = act(*case)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from ddpm_cli.checkpoints.checkpoint import Checkpoint
 from ddpm_cli.checkpoints.folder import newest_first, write_and_prune
 from ddpm_cli.checkpoints.staging import StagingBuffers
+from ddpm_cli.optimizers.modes import has_modes
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ class AsyncWriter:
     """The thread that writes the checkpoints of a run, one at a time.
 
     On the CPU the tensors are copied during the next forward and backward pass, which does not
-    change them: only the next step of the optimizer waits for the copy. On a GPU the copies to
-    pinned memory precede that pass in its stream.
+    change them: only the next step of the optimizer waits for the copy. An optimizer that changes
+    them before the pass too is waited for at once. On a GPU the copies to pinned memory precede
+    that pass in its stream.
     last, every: arguments of `write_and_prune`. copied: set while no copy is under way.
     running: step of the checkpoint that is being written, whether it is the best, and its result.
     best_lost: whether the last checkpoint that was to be the best could not be written.
@@ -56,6 +58,8 @@ class AsyncWriter:
         copy = replace(checkpoint, tensors=tensors)
         self.copied.clear()
         self.running = copy.step, best, self.thread.submit(self.write, copy, complete, best)
+        if has_modes(self.optimizer):
+            self.copied.wait()
 
     def write(self, copy: Checkpoint, complete: Callable[[], None], best: bool) -> Path | Exception:
         """Write the file; return an error of the disk, but raise an error of the copy."""

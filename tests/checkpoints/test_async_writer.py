@@ -9,6 +9,7 @@ import torch
 from checkpoint_files import ABOUT, CFG, GOLDEN, OTHER_NOISE, change, save, take_apart
 from conftest import TINY
 from training_problem import fresh, trained, trainer
+from two_points import TwoPoints
 
 from ddpm_cli.checkpoints import Checkpoint, StagingBuffers, checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
@@ -45,9 +46,17 @@ class LateBuffers(StagingBuffers):
         return copied, lambda: [time.sleep(0.2), complete()]
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_what_is_written_while_training_goes_on_is_what_was_there(tmp_path, fused):
-    stopped, going_on = fresh(fused=fused), fresh(fused=fused)
+def two_points(state):
+    """The state with an optimizer that exchanges the weights before and after each step."""
+    state.optimizer = TwoPoints(state.parameters, lr=1e-2)
+    return state
+
+
+@pytest.mark.parametrize("kind", ["fused", "plain", "two points"])
+def test_what_is_written_while_training_goes_on_is_what_was_there(tmp_path, kind):
+    stopped, going_on = fresh(fused=kind == "fused"), fresh(fused=kind == "fused")
+    if kind == "two points":
+        stopped, going_on = two_points(stopped), two_points(going_on)
     trained(stopped, trainer(stop_at=4))
     save(tmp_path / "stopped.safetensors", stopped)
     writing = saver(tmp_path, going_on, buffers=LateBuffers())

@@ -1,5 +1,6 @@
 """What the compiler needs of the machine, and that it compiles one graph once."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -15,9 +16,13 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CHECK = Path(__file__).parent.parent / "one_graph.py"
 
 
+NETWORKS = re.findall(r'^    "(\w+)": partial', CHECK.read_text(), re.MULTILINE)
+
+
 @pytest.mark.slow
-def test_training_and_sampling_are_one_graph_each_that_is_compiled_once():
-    subprocess.run([sys.executable, CHECK], check=True, timeout=300)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_and_sampling_are_one_graph_each_that_is_compiled_once(name):
+    subprocess.run([sys.executable, CHECK, name], check=True, timeout=300)
 
 
 def test_a_batch_is_padded_to_the_smallest_size_that_is_known():
