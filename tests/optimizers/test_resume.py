@@ -20,7 +20,6 @@ KINDS = {
     "Muon": partial(Muon, lr=1e-2, weight_decay=0.1),
     "plain Muon": partial(Muon, lr=1e-2, fused=False),
     "two points": partial(TwoPoints, lr=1e-2),
-    "SGD": partial(torch.optim.SGD, lr=1e-2, momentum=0.9, weight_decay=0.1),
 }
 FACTS = {"fingerprint": "", "shape": [1, 8, 8], "classes": [], "steps": 10}
 

@@ -17,7 +17,7 @@ MUON = [
 ]
 
 
-@pytest.mark.parametrize("options", [TWO_POINTS, MUON])
+@pytest.mark.parametrize("options", [TWO_POINTS, pytest.param(MUON, marks=pytest.mark.slow)])
 def test_a_run_goes_on_bit_for_bit(command, options):
     recipe = [*SHORT, *options]
     outcomes = [
