@@ -63,6 +63,8 @@ class Sines(nn.Module):
 
     def __init__(self, size: int, shift: float = 0.0, sines_first: bool = False) -> None:
         super().__init__()
+        if shift >= size // 2:
+            raise ValueError(f"freq_shift must be below dim / 2 = {size // 2}, but is {shift:g}")
         self.count, self.shift, self.sines_first = size // 2, shift, sines_first
 
     def forward(self, t: NetworkTimes) -> Features:

@@ -21,6 +21,7 @@ from ddpm_cli.networks.reference.blocks import (
 from ddpm_cli.shapes import Features, Maps
 
 Resample: TypeAlias = Literal["conv", "block"]
+MOST_BLOCKS = 64  # of a level
 
 
 class Layer(nn.Module):
@@ -60,20 +61,16 @@ class Plan:
     padding: Padding
 
     def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, but is {self.blocks}")
+        if not 1 <= self.blocks <= MOST_BLOCKS:
+            raise ValueError(f"blocks must be between 1 and {MOST_BLOCKS}, but is {self.blocks}")
 
     def down(self) -> nn.ModuleList:
         """The levels on the way down, each but the last with a step to half the size."""
         levels = []
         for place, width in enumerate(self.widths):
             inputs = [self.entering(place), *[width] * (self.blocks - 1)]
-            is_last = place == len(self.widths) - 1
-            step = (
-                None
-                if is_last
-                else self.step(width, halve_maps, partial(Halving, width, padding=self.padding))
-            )
+            is_last, shrink = place == len(self.widths) - 1, partial(Halving, width, self.padding)
+            step = None if is_last else self.step(width, halve_maps, shrink)
             levels.append(Level([self.layer(each, place) for each in inputs], step))
         return nn.ModuleList(levels)
 
@@ -89,10 +86,8 @@ class Plan:
         levels = []
         for place, width in reversed([*enumerate(self.widths)]):
             below = self.widths[min(place + 1, len(self.widths) - 1)]
-            skips = [*[width] * self.blocks, self.entering(place)]
-            inputs = [
-                x + skip for x, skip in zip([below, *[width] * self.blocks], skips, strict=True)
-            ]
+            between = [2 * width] * (self.blocks - 1)
+            inputs = [below + width, *between, width + self.entering(place)]
             step = self.step(width, double_maps, partial(Doubling, width)) if place else None
             levels.append(Level([self.layer(each, place) for each in inputs], step))
         return nn.ModuleList(levels)
@@ -107,15 +102,11 @@ class Plan:
         attention = self.attention(width) if self.attended[place] else None
         return Layer(self.block(in_channels, width), attention)
 
-    def step(
-        self, width: int, resize: Resize, by_convolution: Callable[[], nn.Module]
-    ) -> nn.Module:
+    def step(self, width: int, resize: Resize, convolve: Callable[[], nn.Module]) -> nn.Module:
         """A step to another size, by a block or by a convolution."""
-        return (
-            self.block(width, width, resize=resize)
-            if self.resample == "block"
-            else by_convolution()
-        )
+        if self.resample == "block":
+            return self.block(width, width, resize=resize)
+        return convolve()
 
 
 def level_widths(dim: int, mults: Sequence[float], groups: int) -> list[int]:
