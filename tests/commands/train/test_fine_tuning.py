@@ -215,7 +215,7 @@ FILES = {  # that are changed from a checkpoint
     ("options", "told"),
     [
         ("init=nothing", "there is no checkpoint at 'nothing'"),
-        ("init=text.pt", "become a checkpoint by ddpm-import first"),
+        ("init=text.pt", "become a checkpoint by ddpm-import from=PATH out=CKPT"),
         ("init=cut.safetensors", "init: cannot read the checkpoint 'cut.safetensors': "),
         ("init=run.safetensors model.network.dim=16", "has only 4 of 135 tensors, 1% of"),
         ("init_weights=raw", "init_weights=raw has no effect without init"),
