@@ -24,12 +24,14 @@ import pytest
 import torch
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import (
     ImportlibResourcesConfigSource,
 )
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 from ddpm_cli import cli
@@ -98,11 +100,32 @@ def parsed_in_c(load):
     return loaded
 
 
+LOADED: dict[tuple[str, ...], ConfigResult] = {}
+PROVIDERS = {"hydra", "main", "schema"}  # of all files but a user's own
+
+
+def loaded_once(load):
+    """How Hydra loads a file, which it reads once for all tests if nobody can have changed it."""
+
+    def loaded(repository, config_path):
+        sources = repository.get_sources()
+        key = (*(each.path for each in sources), config_path)
+        if key in LOADED:
+            return deepcopy(LOADED[key])  # Hydra writes into what it loads
+        result = load(repository, config_path)
+        is_ours = {each.provider for each in sources} <= PROVIDERS
+        if is_ours and result is not None and result.path.startswith(("file:", "pkg:")):
+            LOADED[key] = deepcopy(result)
+        return result
+
+    return loaded
+
+
 @pytest.fixture(scope="session", autouse=True)
 def composing() -> Iterator[None]:
-    """Let Hydra parse its files in C, and compose for its mode only where a mode is named.
+    """Let Hydra parse its files in C, once, and compose for its mode only where one is named.
 
-    Both take most of the time of a refusal.
+    These take most of the time of a refusal.
     """
     mode = Hydra.get_mode
 
@@ -116,6 +139,8 @@ def composing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for source in (FileConfigSource, ImportlibResourcesConfigSource):
             patch.setattr(source, "load_config", parsed_in_c(source.load_config))
+        load = ConfigRepository.load_config
+        patch.setattr(ConfigRepository, "load_config", loaded_once(load))
         patch.setattr(Hydra, "get_mode", named)
         yield
 

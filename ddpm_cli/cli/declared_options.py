@@ -12,6 +12,7 @@ OURS = f"{PACKAGE.name}."
 Declared: TypeAlias = Iterator[tuple[str, ast.expr | None, object]]  # name, type, default or empty
 
 
+@cache
 def declared_options(target: str) -> Options:
     """The options that `options_of` would find for a function or class of the package.
 
