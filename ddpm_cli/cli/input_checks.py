@@ -1,10 +1,6 @@
 """What is known of a configuration before torch is imported: missing values and paths, types."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +11,7 @@ from ddpm_cli.cli.declared_options import declared_options
 from ddpm_cli.config.build import GROUP_OPTIONS, PACKAGE, TARGET_PREFIXES, Options
 from ddpm_cli.config.schema import check_values, is_utf8
 from ddpm_cli.config.yaml_options import command_groups, command_options, own_options
-from ddpm_cli.files import user_path
+from ddpm_cli.files import near_path_advice, user_path
 
 Kind = tuple[str, Callable[[Path], bool]]  # in words, and as a test
 FOLDER: Kind = ("a folder", Path.is_dir)
@@ -34,7 +30,6 @@ SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
 PATTERN = ("*", "?", "{")  # of archives
 MODULES = {"eval": "evaluate"}  # the module of a command that is of another name
 OF_IMAGES = "ddpm_cli.generation.options.GenerationOptions"
-MOST_NAMES = 10_000  # in a folder that is searched for the name that is meant
 
 
 def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
@@ -100,10 +95,4 @@ def path_fault(text: str) -> str:
     path = user_path(text)
     if text and path.exists():
         return f"{text!r} is a {'folder' if path.is_dir() else 'file'}"
-    near = list[str]()
-    with suppress(OSError), os.scandir(path.parent) as entries:
-        near = get_close_matches(
-            path.name, (each.name for each in islice(entries, MOST_NAMES)), n=1
-        )
-    advice = f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
-    return f"there is none at {text!r}{advice}"
+    return f"there is none at {text!r}{near_path_advice(path)}"

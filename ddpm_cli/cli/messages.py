@@ -37,7 +37,8 @@ def hydra_text(error: Any, text: str, config: str, arguments: Sequence[str]) -> 
     """An error of Hydra in our words. text: the error in Hydra's words, in one line."""
     cause: Any = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        name = str(error.missing_cfg_file)  # a choice may be a path, and Hydra's groups have a /
+        group, _, choice = name.rpartition("/") if "hydra/" in name else name.partition("/")
         meant = near_choice(group, choice, error.options)
         names = ", ".join(sorted(error.options))
         return f"{group}={choice} is not a choice; there are {names}{advice(meant)}"

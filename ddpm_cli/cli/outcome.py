@@ -23,6 +23,7 @@ from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
 from ddpm_cli.cli.pinning import pin_checkpoints
 from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.cli.recipe import with_recipe
+from ddpm_cli.cli.resumption import check_resumption
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.typed_length import clear_untyped_lengths, untyped_lengths
@@ -88,6 +89,8 @@ def call(job: Job, cfg: DictConfig, config: str) -> object:
     invocation = read_invocation(cfg)
     clear_untyped_lengths(cfg, invocation.overrides)
     check_inputs(config, cfg, HydraConfig.get().runtime.choices)
+    if config == "train":
+        check_resumption(cfg.resume, invocation)
     try:
         with logging_to(None, aloud=True):  # until the job logs into its folder
             return job(pin_checkpoints(cfg), invocation)

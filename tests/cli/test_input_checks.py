@@ -16,6 +16,7 @@ CASES = [
                    "hf://OWNER/NAME[@REVISION]; out must be given: new file, such as "
                    "mine.safetensors; or new folder, such as mine"),
     ("sample", ["ckpt=nowhere"], "there is no checkpoint at 'nowhere'"),
+    ("sample", ["./photo"], "there is no checkpoint at 'photo'; did you mean 'photos'?"),
     ("sample", ["ckpt=photos"], "there is no checkpoint in the folder 'photos'"),
     ("evaluate", ["ckpt=x.safetensors", "generated=no"],
      "generated must be a folder or a file, but there is none at 'no'"),
@@ -44,6 +45,16 @@ def test_what_is_missing_is_told(command, name, arguments, told):
     outcome = command(name, *arguments)
     assert (outcome.code, outcome.out, outcome.err) == (1, "", f"error: {told}\n")
     assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize("path", ["photos", "./photos", "/a/photos"])
+def test_a_path_as_the_data_is_told_with_its_source(command, path):
+    Path("photos").mkdir()
+    outcome = command("train", f"data={path}")
+    assert outcome.err.startswith(
+        f"error: data={path} is not a choice; there are archive, arrays, "
+    )
+    assert outcome.err.endswith(f"; did you mean data=folder data.path={path}?\n")
 
 
 PROBE = """

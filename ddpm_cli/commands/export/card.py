@@ -56,7 +56,9 @@ def card_text(
         model_text(checkpoint),
         *[f"![samples]({PICTURE})"] * (PICTURE in files),
         "## Use",
-        code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh"),
+        code(
+            f"pip install .  # in a clone of ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh"
+        ),
         "## Files",
         "\n".join(f"- `{each}`: {FILES[each]}" for each in files),
         *[program_text(checkpoint)] * (PROGRAM in files),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from ddpm_cli.checkpoint_paths import run_of
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
 from ddpm_cli.checkpoints.checkpoint import checked_fields
 from ddpm_cli.checkpoints.published import MODEL
@@ -12,7 +13,6 @@ from ddpm_cli.commands.export.card import PICTURE, PROGRAM, card_text, licence_y
 from ddpm_cli.commands.export.program import write_program
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.files import load_text, save_text, write_folder
-from ddpm_cli.run_folder.evaluations import run_of
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
 CARD = "README.md"
