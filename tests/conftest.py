@@ -3,9 +3,9 @@
 import os
 from tempfile import TemporaryDirectory
 
-from jaxtyping import install_import_hook
+import checker
 
-install_import_hook("ddpm_cli", "checker.checked")
+checker.install()
 # Tests start several commands at once, whose threads would wait for one another's cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
