@@ -19,11 +19,10 @@ from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.invocations import read_invocation
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
-from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
+from ddpm_cli.cli.output_folders import check_resumption, named_folders, remove_if_empty
 from ddpm_cli.cli.pinning import pin_checkpoints
 from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.cli.recipe import with_recipe
-from ddpm_cli.cli.resumption import check_resumption
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.typed_length import clear_untyped_lengths, untyped_lengths

@@ -13,6 +13,7 @@ AMONG = 50  # neighbours whose mean distance is compared with the nearest neighb
 FEWEST = 40  # fewer held-out images say too little
 CLOSEST = 0.05  # share of unseen images below the threshold
 DOUBT = 0.01  # probability of so many copies among unseen images
+UNSEEN, TRAINING = "held-out images are", "training images are to one another"  # set the threshold
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Copies:
         share = f"{self.share.value:.1%} [{low:.1f}, {high:.1f}] of the samples"
         closest = f"the closest {self.nominal:.0%} of {self.against}"
         copying = self.chance < DOUBT
-        verdict = "the model copies" if copying else "no more than images that it never saw"
+        others = "images that it never saw" if self.against == UNSEEN else "these"
+        none = f"no more than {others}"
+        verdict = "the model copies" if copying else none
         return f"copies: {share} are as close to a training image as {closest}: {verdict}"
 
 
@@ -95,10 +98,9 @@ def unseen_ratios(
     equal to an image are left out.
     """
     if held_out is not None and len(held_out) >= FEWEST:
-        images, mirrored, text = held_out, held_out_mirrored, "held-out images are"
+        images, mirrored, text = held_out, held_out_mirrored, UNSEEN
     else:
-        text = "training images are to one another"
-        images, mirrored = training, training_mirrored
+        images, mirrored, text = training, training_mirrored, TRAINING
     assert mirrored is not None
     return neighbour_ratios(images, mirrored, training, alone=True)[0].sort().values, text
 

@@ -1,5 +1,7 @@
 """The overrides that a run was started with, and the command that goes on with the run."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -27,3 +29,10 @@ def command_to_go_on(folder: Path) -> str:
     own = config_dir if isinstance(config_dir, str) else None
     typed = typed_overrides(folder)
     return Invocation(folder, overrides=typed, config_dir=own).resume_command() if typed else ""
+
+
+def unnamed_images_text(overrides: Sequence[str]) -> str:
+    """The reason why a command must name a run's images, with the overrides that name them."""
+    named = shlex.join(each for each in overrides if each.startswith("data"))
+    needed = "data=... must name the images: a checkpoint may name only the packaged digits"
+    return f"{needed}; its run was given {named}" if named else needed
