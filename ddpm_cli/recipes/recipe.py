@@ -67,7 +67,9 @@ def network_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> s
     if not parts:
         return ""
     cost = f"{image_flops(size, dim, mults) / 1e9:.2g} GFLOP an image" if dim and mults else ""
-    return f"{', '.join(parts)}: {cost or 'by the device'}, in {time_text(facts)} on {facts.device}"
+    has_time = STEPS in names or facts.minutes is not None  # else the length is typed
+    within = f", in {time_text(facts)}" * has_time
+    return f"{', '.join(parts)}: {cost or 'by the device'}{within} on {facts.device}"
 
 
 def training_text(
