@@ -3,6 +3,8 @@
 from itertools import chain
 from pathlib import Path
 
+from ddpm_cli.files import near_path_advice
+
 SUFFIX, OLD = ".safetensors", ".pt"  # of format 5, and of formats 1 to 4
 LAST, BEST = "last", "best"  # links to checkpoints, or copies where links are impossible
 CHECKPOINTS = "checkpoints"  # the folder in a run's folder
@@ -16,9 +18,21 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted((path for path in paths if path.suffix in (SUFFIX, OLD)), reverse=True)
 
 
+def run_there_text(folder: Path, newest: Path) -> str:
+    """The reason why no new run may be written into a folder with checkpoints."""
+    holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest.name})"
+    return f"{holds}; go on with resume=auto, or name another folder"
+
+
 def best_checkpoint(folder: Path) -> Path | None:
     """The best checkpoint in a run's folder, if there is one."""
     return next((folder / CHECKPOINTS).glob(f"{BEST}.*"), None)
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint lies in, or else the checkpoint's own folder."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == CHECKPOINTS else parent
 
 
 def existing_file(path: Path) -> Path:
@@ -32,7 +46,7 @@ def existing_file(path: Path) -> Path:
     if path.is_dir():
         path = last_in(path)
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint at {str(path)!r}")
+        raise ValueError(f"there is no checkpoint at {str(path)!r}{near_path_advice(path)}")
     if not path.stat().st_size:
         raise ValueError(f"the checkpoint {str(path)!r} is empty: the file has 0 bytes")
     return path

@@ -5,13 +5,33 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
 from io import StringIO
+from itertools import islice
 from pathlib import Path
+
+MOST_NAMES = 10_000  # in a folder that is searched for the name that is meant
 
 
 def user_path(text: str | Path) -> Path:
     """A path as the user typed it, with ~ expanded; ~name stays if there is no such user."""
     return Path(os.path.expanduser(text))
+
+
+def near_path(path: Path) -> Path | None:
+    """The path beside a path to nothing that its user may have meant, if one is alike."""
+    near = list[str]()
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        names = (each.name for each in islice(entries, MOST_NAMES))
+        near = get_close_matches(path.name, names, n=1)
+    return path.with_name(near[0]) if near else None
+
+
+def near_path_advice(path: Path) -> str:
+    """The path that may be meant by a path to nothing, as the end of a sentence, or ''."""
+    near = near_path(path)
+    return f"; did you mean {str(near)!r}?" if near else ""
 
 
 def regular_file(path: Path) -> Path:

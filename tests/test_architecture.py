@@ -32,8 +32,8 @@ LEVELS = [  # of rooms, from the top down
     "image_sets",
     "data networks parallel rendering diffusion schedules images",
     "hub optimizers",
-    "config console hardware pixels seeds versions",
-    "text files even_indices shapes process checkpoint_paths",
+    "config console checkpoint_paths hardware pixels seeds versions",
+    "text files even_indices shapes process",
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 SHARED_LEVELS = (10, 12)  # whose single files the other rooms of the level may import

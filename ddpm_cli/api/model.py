@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ddpm_cli.api.arguments import Label, check_noised, check_shape, labels_of, times_of
 from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.likelihood import LikelihoodMethod, bits_per_dimension, check_likelihood
-from ddpm_cli.api.pictures import image_bytes
+from ddpm_cli.api.pictures import Images, image_bytes
 from ddpm_cli.api.sampling import OF_FILES, SamplerChoice, draw_into_memory, sample_config
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.components import load_denoiser
@@ -115,7 +115,7 @@ class Model:
 
     def nll(
         self,
-        images: Tensor,
+        images: Images,
         *,
         label: Label = None,
         method: LikelihoodMethod = "bound",
@@ -127,7 +127,7 @@ class Model:
     ) -> Tensor:
         """The negative log-likelihood of images in bits per dimension, float64 [N] on the CPU.
 
-        images: uint8 [N, C, H, W]. label: the class of all images, or int64 [N].
+        images: uint8 [N, C, H, W], tensor or array. label: the class of all images, or int64 [N].
         method: "bound", the variational bound in T evaluations an image (Ho et al. 2020, eq. 5), or
         "ode", the probability flow in `steps` steps (Song et al. 2021, eq. 39). seed, indices: of
         the noise; image i has the noise of indices[i], or of i. batch: images at a time.

@@ -1,15 +1,17 @@
 """The arguments of a command before Hydra reads them: flags, overrides, and paths alone."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from ddpm_cli.checkpoint_paths import OLD, SUFFIX, existing_file
+from ddpm_cli.checkpoint_paths import OLD, SUFFIX, existing_file, run_of
 from ddpm_cli.cli.suggestions import meant_override, source_override, with_value
 from ddpm_cli.config import path_override
-from ddpm_cli.files import user_path
+from ddpm_cli.files import near_path_advice, user_path
+from ddpm_cli.run_folder.overrides import command_to_go_on
 
 FLAGS = (
     *("--help", "-h", "--version", "--multirun", "-m", "--run", "-r", "--resolve"),
@@ -98,15 +100,42 @@ def bare_paths(config: str, words: Sequence[str], bare: Sequence[str]) -> list[s
     option = BARE_PATHS.get(config)
     is_given = any(each.startswith(f"{option}=") for each in words)
     most = 1 if option != "runs" else len(bare)
-    paths = [word for word in bare if ADDRESS in word or user_path(word).exists()]
+    paths = [word for word in bare if is_path(word)]
     if bare and (option is None or is_given or not len(paths) == len(bare) <= most):
         word = next((each for each in bare if each not in paths), bare[0])
-        advice = meant_words(config, words, word)
-        advice = f"; did you mean {advice}?" * bool(advice)
-        raise ValueError(f"arguments are OPTION=VALUE, but one is {word!r}{advice}")
+        raise ValueError(
+            f"arguments are OPTION=VALUE, but one is {word_fault(config, words, word)}"
+        )
     if option == "runs" and bare:
         return [f"runs=[{','.join(map(path_value, paths))}]"]
     return [f"{option}={path_value(path)}" for path in paths]
+
+
+def is_path(word: str) -> bool:
+    """Whether a word names a path or an address, of nothing as well if it has a separator."""
+    return ADDRESS in word or "/" in word or os.sep in word or user_path(word).exists()
+
+
+def word_fault(config: str, words: Sequence[str], word: str) -> str:
+    """A word without a value, with what the user may have meant."""
+    if joined := unquoted_path(words, word):
+        return f"{word!r}; a value with blanks is quoted: {shlex.quote(joined)}"
+    if meant := meant_words(config, words, word):
+        return f"{word!r}; did you mean {meant}?"
+    if user_path(word).exists():
+        return repr(word)
+    return f"{word!r}, and there is no file or folder {word!r}{near_path_advice(user_path(word))}"
+
+
+def unquoted_path(words: Sequence[str], word: str) -> str:
+    """The override of a path that a shell has split at its blanks into words, or ''."""
+    for start in range(words.index(word)):
+        for end in range(words.index(word) + 1, len(words) + 1):
+            joined = " ".join(words[start:end])
+            value = joined.partition("=")[2]
+            if "=" in words[start] and value and user_path(value).exists():
+                return joined
+    return ""
 
 
 def path_value(path: str) -> str:
@@ -128,7 +157,8 @@ def meant_words(config: str, words: Sequence[str], word: str) -> str:
         return with_value(option, f"[{value}]" if option == "runs" else value)
     path = user_path(word)
     if config == "train" and is_checkpoint(path):
-        return with_value("resume", path_value(word))
+        command = command_to_go_on(run_of(existing_file(path)))
+        return command or with_value("resume", path_value(word))
     return source_override(word) if path.exists() else ""
 
 

@@ -1,21 +1,19 @@
 """What is known of a configuration before torch is imported: missing values and paths, types."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoint_paths import existing_file
+from ddpm_cli.checkpoint_paths import existing_file, last_in, run_of
 from ddpm_cli.cli.declared_options import declared_options
 from ddpm_cli.config.build import GROUP_OPTIONS, PACKAGE, TARGET_PREFIXES, Options
 from ddpm_cli.config.schema import check_values, is_utf8
 from ddpm_cli.config.yaml_options import command_groups, command_options, own_options
-from ddpm_cli.files import user_path
+from ddpm_cli.files import near_path_advice, user_path
+from ddpm_cli.run_folder.overrides import typed_overrides, unnamed_images_text
+from ddpm_cli.sweeps import is_sweep
 
 Kind = tuple[str, Callable[[Path], bool]]  # in words, and as a test
 FOLDER: Kind = ("a folder", Path.is_dir)
@@ -34,7 +32,6 @@ SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
 PATTERN = ("*", "?", "{")  # of archives
 MODULES = {"eval": "evaluate"}  # the module of a command that is of another name
 OF_IMAGES = "ddpm_cli.generation.options.GenerationOptions"
-MOST_NAMES = 10_000  # in a folder that is searched for the name that is meant
 
 
 def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
@@ -53,10 +50,16 @@ def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]
     for name in ("ckpt", "guide", *["resume"] * (config == "train")):
         text = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
         if isinstance(text, str) and text != "auto" and "://" not in text:
-            existing_file(user_path(text))
+            path = existing_file(user_path(text))
+            typed = typed_overrides(run_of(path))
+            needed = name == "ckpt" and config in ("eval", "compare") and "data" not in cfg
+            if needed and "data=folder" in typed:
+                raise ValueError(unnamed_images_text(typed))
     for name, text, (kind, is_there) in named_paths(config, cfg):
         if not text or not is_there(user_path(text)):
             raise ValueError(f"{name} must be {kind}, but {path_fault(text)}")
+    if config == "report" and not is_sweep(folder := user_path(cfg.run)):
+        last_in(folder)
     check_types(config, cfg)
 
 
@@ -100,10 +103,4 @@ def path_fault(text: str) -> str:
     path = user_path(text)
     if text and path.exists():
         return f"{text!r} is a {'folder' if path.is_dir() else 'file'}"
-    near = list[str]()
-    with suppress(OSError), os.scandir(path.parent) as entries:
-        near = get_close_matches(
-            path.name, (each.name for each in islice(entries, MOST_NAMES)), n=1
-        )
-    advice = f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
-    return f"there is none at {text!r}{advice}"
+    return f"there is none at {text!r}{near_path_advice(path)}"

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from ddpm_cli.cli.output_folders import NAMED_BY
 from ddpm_cli.cli.suggestions import choices_of, meant_override, near_choice, with_value
 from ddpm_cli.config import TARGET_PREFIXES, suggestion
 from ddpm_cli.console import printable
+from ddpm_cli.files import user_path
 
 USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 QUOTING = "a value with ~, =, commas, quotes or brackets is quoted twice: 'data.path=\"~/photos\"'"
@@ -27,17 +30,29 @@ def one_line(error: BaseException, config: str = "", arguments: Sequence[str] = 
     text: str = " ".join(str(error).split())
     if isinstance(error, HydraException):
         text = hydra_text(error, text, config, arguments)
+    elif isinstance(error, OSError) and config and (folder := unmade_folder(error, arguments)):
+        text = f"the folder {folder!r} cannot be made: {error.strerror}: {error.filename!r}; "
+        text += "hydra.run.dir=FOLDER names another"
     elif isinstance(error, UnicodeEncodeError):
         near = error.object[max(0, error.start - 40) : error.end + 40]
         text = f"a path or an option must be text in UTF-8, but is {near!r}"
     return printable(text)[:LONGEST]
 
 
+def unmade_folder(error: OSError, arguments: Sequence[str]) -> str:
+    """The folder for the files of a command, if the error hit the making of this folder, or ''."""
+    named = [each.partition("=")[2] for each in arguments if each.startswith(NAMED_BY)]
+    folder = user_path((named or ["outputs"])[0]).absolute()
+    where = Path(str(error.filename)).absolute()
+    return str(folder) if where in (folder, *folder.parents) else ""
+
+
 def hydra_text(error: Any, text: str, config: str, arguments: Sequence[str]) -> str:
     """An error of Hydra in our words. text: the error in Hydra's words, in one line."""
     cause: Any = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        name = str(error.missing_cfg_file)  # a choice may be a path, and Hydra's groups have a /
+        group, _, choice = name.rpartition("/") if "hydra/" in name else name.partition("/")
         meant = near_choice(group, choice, error.options)
         names = ", ".join(sorted(error.options))
         return f"{group}={choice} is not a choice; there are {names}{advice(meant)}"

@@ -22,7 +22,7 @@ from ddpm_cli.cli.hydra_callback import register_callback
 from ddpm_cli.cli.input_checks import check_inputs
 from ddpm_cli.cli.invocations import read_invocation
 from ddpm_cli.cli.messages import USER_ERRORS, one_line
-from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
+from ddpm_cli.cli.output_folders import check_resumption, named_folders, remove_if_empty
 from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
@@ -89,6 +89,8 @@ def call(job: Job, cfg: DictConfig, config: str) -> object:
     invocation = read_invocation(cfg)
     clear_untyped_lengths(cfg, invocation.overrides)
     check_inputs(config, cfg, HydraConfig.get().runtime.choices)
+    if config == "train":
+        check_resumption(cfg.resume, invocation)
     try:
         with logging_to(None, aloud=True):  # until the job logs into its folder
             return job(pin_checkpoints(cfg), invocation)

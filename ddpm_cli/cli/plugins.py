@@ -30,5 +30,6 @@ def plug_in(arguments: Sequence[str]) -> None:
         plugin = f"hydra_plugins.hydra_{extra}_{kind}"
         if choice in arguments and not (find_spec("hydra_plugins") and find_spec(plugin)):
             raise ValueError(
-                f"{choice} needs a plugin that is not installed: pip install 'ddpm-cli[{extra}]'"
+                f"{choice} needs a plugin that is not installed: "
+                f"in the clone, pip install '.[{extra}]'"
             )

@@ -111,7 +111,7 @@ def with_value(name: str, value: str | None) -> str:
 
 def near_choice(group: str, choice: str, known: Sequence[str]) -> str:
     """The override for a choice that a group lacks: a choice that is alike, or the user's files."""
-    if group == "data" and user_path(choice).exists():
+    if group == "data" and ("/" in choice or user_path(choice).exists()):
         return source_override(choice)
     same = meant_value(group, choice, known)
     begun = sorted(each for each in known if choice and each.startswith(choice))

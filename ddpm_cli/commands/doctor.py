@@ -1,4 +1,4 @@
-"""`ddpm-doctor`: the checks of a training run alone; it trains nothing and writes nothing."""
+"""`ddpm-doctor`: the checks of a training run alone; it trains nothing."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -26,8 +26,17 @@ def find_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device must be auto, cpu, cuda, cuda:N or mps, and be there, but is {name!r}"
+            f"device must be auto, cpu, cuda, cuda:N or mps, but is {name!r}{absence_text(name)}"
         ) from error
+
+
+def absence_text(name: str) -> str:
+    """The devices of this machine of the kind that a name asks for, as the end of a sentence."""
+    count = torch.cuda.device_count()
+    gpus = "no CUDA GPU" if count == 0 else f"{count} CUDA GPU{'s' * (count > 1)}, from cuda:0 on"
+    kinds = {"cuda": gpus, "mps": "no MPS"}
+    kind = name.partition(":")[0]
+    return f": here is {kinds[kind]}" if kind in kinds else ""
 
 
 def own_device(name: str, rank: int) -> str:

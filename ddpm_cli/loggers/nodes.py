@@ -65,7 +65,7 @@ def check_logger(cfg: DictConfig, name: str) -> None:
     if target.__module__.startswith(f"{__package__}."):  # a logger of ours is named for its package
         spec = find_spec(target.__name__)
         if spec is None or spec.origin is None:  # without origin: a folder of the same name
-            remedy = f"pip install 'ddpm-cli[{target.__name__}]'"
+            remedy = f"in the clone, pip install '.[{target.__name__}]'"
             raise ValueError(f"trainer.loggers={name} needs a package that is missing: {remedy}")
     if target is mlflow and node.get("uri"):
         check_uri(node.uri)

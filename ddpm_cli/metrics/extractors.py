@@ -106,7 +106,7 @@ def import_extra(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{name} takes the package {error.name}, which is not installed:"
-            " pip install 'ddpm-cli[eval]'"
+            " in the clone, pip install '.[eval]'"
         ) from error
 
 

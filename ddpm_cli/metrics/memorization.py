@@ -14,6 +14,7 @@ FEWEST = 40  # fewer held-out images say too little
 CLOSEST = 0.05  # share of unseen images below the threshold
 DOUBT = 0.01  # probability of so many copies among unseen images
 OUTLYING = 7.0  # robust standard deviations of the log ratio from which an image is a near copy
+UNSEEN, TRAINING = "held-out images are", "training images are to one another"  # set the threshold
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Copies:
         share = f"{self.share.value:.1%} [{low:.1f}, {high:.1f}] of the samples"
         closest = f"the closest {self.nominal:.0%} of {self.against}"
         copying = self.chance < DOUBT
-        verdict = "the model copies" if copying else "no more than images that it never saw"
+        others = "images that it never saw" if self.against == UNSEEN else "these"
+        none = f"no more than {others}"
+        verdict = "the model copies" if copying else none
         return f"copies: {share} are as close to a training image as {closest}: {verdict}"
 
 
@@ -98,10 +101,9 @@ def unseen_ratios(
     equal to an image, and near copies among these images, are left out.
     """
     if held_out is not None and len(held_out) >= FEWEST:
-        images, mirrored, text = held_out, held_out_mirrored, "held-out images are"
+        images, mirrored, text = held_out, held_out_mirrored, UNSEEN
     else:
-        text = "training images are to one another"
-        images, mirrored = training, training_mirrored
+        images, mirrored, text = training, training_mirrored, TRAINING
     assert mirrored is not None
     ratios, _, _ = neighbour_ratios(images, mirrored, training, alone=True)
     return without_near_copies(ratios).sort().values, text

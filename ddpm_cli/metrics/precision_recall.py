@@ -72,7 +72,8 @@ def recall_share(generated: Features, reference: Others, k: int, block: int, row
 
     The recall of a half varies about the halves' mean as the recall of all images about its own:
     the jackknife that leaves out half, Shao & Wu 1989. The jackknife that leaves out one image
-    gives up to twice the width.
+    gives up to twice the width. At 0 and 1, where halves need not vary, the interval holds Wilson's
+    for the smaller of the two sets.
     """
     every = torch.ones(1, len(generated), dtype=torch.bool)
     generators = (torch.Generator().manual_seed(seed) for seed in range(HALVES))
@@ -85,7 +86,12 @@ def recall_share(generated: Features, reference: Others, k: int, block: int, row
         counts = counts + torch.stack([(apart <= reach).any(dim=1).sum() for reach in reaches])
     share, *halves = (counts.double() / len(reference)).tolist()
     margin = STUDENT * statistics.stdev(halves)
-    return Number(share, max(0.0, share - margin), min(1.0, share + margin))
+    low, high = max(0.0, share - margin), min(1.0, share + margin)
+    if share in (0, 1):
+        total = min(len(generated), len(reference))
+        ends = of_share(int(share) * total, total)
+        low, high = min(low, ends.low), max(high, ends.high)
+    return Number(share, low, high)
 
 
 def neighbour_reach(generated: Features, sets: Sets, k: int, block: int) -> Reaches:

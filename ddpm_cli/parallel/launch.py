@@ -21,7 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ddpm_cli.config.process_limit import check_processes
-from ddpm_cli.console import outliving_readers, printable
+from ddpm_cli.console import fact, outliving_readers, printable
 from ddpm_cli.files import load_text
 from ddpm_cli.hardware import set_workspace
 from ddpm_cli.parallel.group import EchoError
@@ -68,6 +68,7 @@ def run_in_processes(
         )
     if count <= 1 or launched:
         return job(*args)
+    fact("processes", f"starting {count} on this machine")
     with TemporaryDirectory() as folder, quiet_agent():
         threads = max(1, torch.get_num_threads() // count)
         try:

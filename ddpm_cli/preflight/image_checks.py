@@ -38,8 +38,8 @@ def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
         if applies:
             yield Finding("warning", f"{text} (ddpm-data says more)")
     if not any(warnings.values()):
-        detail = "hardly any are copies or enlarged, and none is of one colour"
-        yield Finding("ok", f"of all {count:,} images {detail}")
+        detail = "are copies or enlarged, and none is of one colour"
+        yield Finding("ok", f"few or none of all {count:,} images {detail}")
 
 
 def check_batch_images(batch: Bytes) -> Iterator[Finding]:

@@ -86,7 +86,8 @@ def estimate_time(
     """Estimate the remaining time of a run."""
     total = duration_text(remaining_seconds(steps - state.step, costs, cadences))
     size = size_text(checkpoint_bytes(state))
-    text = f"about {costs.step:.2g} s a step, {total} in all; a checkpoint has {size}"
+    whole = f"{total} in all with previews and evaluations"
+    text = f"about {costs.step:.2g} s a step, {whole}; a checkpoint has {size}"
     yield Finding("estimate", text)
 
 

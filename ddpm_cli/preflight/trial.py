@@ -115,7 +115,7 @@ def check_gradients(
         fault = f"{first_names(missing)} get no gradient and stay as they are"
         yield Finding("error" if needed else "warning", f"{fault}{rule}")
     if not (count or infinite or missing):
-        detail = f"are finite, and all of {len(grads)} parameters get one"
+        detail = f"are finite, and all of {len(grads)} parameter tensors get one"
         yield Finding("ok", f"loss and gradient of a batch {detail}")
 
 

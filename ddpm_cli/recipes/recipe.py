@@ -66,10 +66,12 @@ def network_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> s
         parts.append(f"{options['trainer.precision']}, {compiled}")
     if not parts:
         return ""
-    reason = "by the device"
+    cost = "by the device"
     if dim and mults:
-        reason = f"{facts.cost * image_flops(size, dim, mults) / 1e9:.2g} GFLOP an image"
-    return f"{', '.join(parts)}: {reason}, in {time_text(facts)} on {facts.device}"
+        cost = f"{facts.cost * image_flops(size, dim, mults) / 1e9:.2g} GFLOP an image"
+    has_time = STEPS in names or facts.minutes is not None  # else the length is typed
+    within = f", in {time_text(facts)}" * has_time
+    return f"{', '.join(parts)}: {cost}{within} on {facts.device}"
 
 
 def training_text(

@@ -160,8 +160,11 @@ def run_commands(folder: Path, checkpoint: Checkpoint, sampled: Path) -> dict[st
         config_dir=config_dir if isinstance(config_dir, str) else None,
         trust=foreign_modules(OmegaConf.to_container(checkpoint.config)),
     )
+    on = {"Go on where it ended": invocation.resume_command()}
+    if checkpoint.step >= checkpoint.steps:
+        on = {"Train on, to twice the steps": invocation.longer_command(2 * checkpoint.steps)}
     return {
         "Train it again": train_command(checkpoint),
-        "Go on where it ended": invocation.resume_command(),
+        **on,
         "Sample from it": invocation.sample_command(sampled),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ddpm_cli.checkpoint_paths import run_of
 from ddpm_cli.config.plain_text import bounded_text
 from ddpm_cli.files import append_text
 from ddpm_cli.run_folder.layout import EVALUATIONS, HYDRA
@@ -59,12 +60,6 @@ def protocol_difference(metric: str, texts: Sequence[str]) -> str:
     return (
         f"{metric} is by {len(texts)} protocols and cannot be compared across them: {differences}"
     )
-
-
-def run_of(checkpoint: Path) -> Path:
-    """The folder of the run that a checkpoint lies in, or else the checkpoint's own folder."""
-    parent = checkpoint.parent
-    return parent.parent if parent.name == "checkpoints" else parent
 
 
 def append_evaluations(checkpoint: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,10 +1,14 @@
-"""The overrides that a run was started with."""
+"""The overrides that a run was started with, and the command that goes on with the run."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.plain_text import bounded_text, plain_yaml
+from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.layout import HYDRA
 
 
@@ -17,3 +21,18 @@ def typed_overrides(folder: Path) -> list[str]:
         return []
     texts = [each for each in content if isinstance(each, str)] if isinstance(content, list) else []
     return [*reversed(dict.fromkeys(reversed(texts)))]
+
+
+def command_to_go_on(folder: Path) -> str:
+    """The command that goes on with the run in a folder as it was typed; '' without overrides."""
+    config_dir = read_facts(folder).get("config_dir")
+    own = config_dir if isinstance(config_dir, str) else None
+    typed = typed_overrides(folder)
+    return Invocation(folder, overrides=typed, config_dir=own).resume_command() if typed else ""
+
+
+def unnamed_images_text(overrides: Sequence[str]) -> str:
+    """The reason why a command must name a run's images, with the overrides that name them."""
+    named = shlex.join(each for each in overrides if each.startswith("data"))
+    needed = "data=... must name the images: a checkpoint may name only the packaged digits"
+    return f"{needed}; its run was given {named}" if named else needed

@@ -11,6 +11,7 @@ from conftest import once
 from PIL import Image
 
 import ddpm_cli
+from ddpm_cli.api.pictures import image_bytes
 from ddpm_cli.generation.store import ImageStore
 
 STEPS = {"steps": 3, "progress": False}
@@ -186,6 +187,8 @@ ZEROS = torch.zeros(2, 1, 8, 8)
     ("call", "message"),
     [
         (lambda each: each.nll(ZEROS), "images must be uint8 [N, C, H, W], at least one, but are"),
+        (lambda each: image_bytes([ZEROS]), "must be a tensor or array of uint8 [N, C, H, W], but"),
+        (lambda each: each.nll(ZEROS.numpy()), "uint8 [N, C, H, W], but are float32 numpy"),
         (lambda each: each.nll(ZEROS.byte(), batch=0), "batch must be at least 1, but is 0"),
         (lambda each: each.nll(ZEROS[..., 1:].byte()), "images must be [1, 8, 8], but are [1, 8"),
         (lambda each: each.denoise(ZEROS.byte(), 1), "x_t must be floats [B, C, H, W], at least"),
@@ -210,7 +213,7 @@ def test_tensors_that_do_not_fit_are_refused_in_a_line(labelled, call, message):
     ("options", "message"),
     [
         ({"ckpt": "no.safetensors"}, "there is no checkpoint at 'no.safetensors'"),
-        ({"device": "tpu"}, "device must be auto, cpu, cuda, cuda:N or mps, and be there"),
+        ({"device": "tpu"}, "device must be auto, cpu, cuda, cuda:N or mps, but"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused(trained, options, message):

@@ -15,7 +15,12 @@ from ddpm_cli.commands.train.resume import find_checkpoint
 def photos(tmp_path, monkeypatch):
     """A folder of images, an archive and the folder of a run in the working directory."""
     monkeypatch.chdir(tmp_path)
-    for name in ("photos/1.png", "photos.zip", "run/checkpoints/last.safetensors"):
+    for name in (
+        "photos/1.png",
+        "my photos/1.png",
+        "photos.zip",
+        "run/checkpoints/last.safetensors",
+    ):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(b"1")
 
@@ -64,7 +69,12 @@ def test_an_option_with_dashes_is_told_without(photos, config, arguments, meant)
         (["photos.zip"], "arguments are OPTION=VALUE, but one is 'photos.zip'; did you mean "
                          "data=archive data.path=photos.zip?"),
         (["run"], "arguments are OPTION=VALUE, but one is 'run'; did you mean resume=run?"),
-        (["fly"], "arguments are OPTION=VALUE, but one is 'fly'"),
+        (["fly"], "arguments are OPTION=VALUE, but one is 'fly', and there is no file or folder "
+                  "'fly'"),
+        (["photo"], "arguments are OPTION=VALUE, but one is 'photo', and there is no file or "
+                    "folder 'photo'; did you mean 'photos'?"),
+        (["data=folder", "data.path=my", "photos"], "arguments are OPTION=VALUE, but one is "
+         "'photos'; a value with blanks is quoted: 'data.path=my photos'"),
     ],
 )  # fmt: skip
 def test_what_is_no_override_is_told(photos, arguments, told):
@@ -91,6 +101,7 @@ def test_words_that_are_not_the_one_path_are_told(photos, config, arguments, tol
         ("sample", ["run", "n=4"], ["n=4", "ckpt=run"]),
         ("sample", ["hf://owner/name@v1"], ["ckpt=hf://owner/name@v1"]),
         ("report", ["run"], ["run=run"]),
+        ("sample", ["outputs/no"], ["ckpt=outputs/no"]),
         ("sweep", ["run"], ["show=run"]),
         ("plot", ["run", "photos"], ["runs=[run,photos]"]),
         ("train", ["seed=1,2", "-m", "~data.size"], ["seed=1,2", "~data.size", "-m"]),

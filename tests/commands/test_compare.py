@@ -189,14 +189,11 @@ def test_images_that_the_checkpoint_was_not_trained_on_are_told(command, trained
     )
 
 
-def test_images_that_are_gone_are_told_in_one_line(command, trained):
+def test_images_that_a_checkpoint_names_are_not_read(command, trained):
     gone = {"_target_": "ddpm_cli.data.folder", "path": "gone"}
     change_config(trained, lambda config: config.data.update(gone), "gone.safetensors")
     outcome = command("compare", "ckpt=gone.safetensors", *FEW)
-    told = (
-        "no images to measure against (data: path must be a folder, but there is none at "
-        "'gone'); data=... names others"
-    )
+    told = "data=... must name the images: a checkpoint may name only the packaged digits"
     assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
     assert not Path("out").exists()
 

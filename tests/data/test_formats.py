@@ -165,7 +165,7 @@ def test_a_run_trains_on_every_format(command, exported, kind):
     ]
     outcome = command("train", *TINY, *there, *alike)
     assert outcome.code == 0, outcome.err
-    assert "8 x 8, 1 channels, 10 classes; 4 " in outcome.out
+    assert "8 x 8, 1 channel, 10 classes; 4 " in outcome.out
     assert (
         command(
             "sample", "ckpt=run/checkpoints/last.safetensors", "n=2", "label=all", "sampler.steps=2"

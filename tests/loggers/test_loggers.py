@@ -302,7 +302,7 @@ def test_a_yaml_file_names_every_option_of_a_logger(composed, name):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["trainer.loggers=[wandb]"], "needs a package that is missing: pip install 'ddpm-cli[wa"),
+        (["trainer.loggers=[wandb]"], "needs a package that is missing: in the clone, pip i"),
         (["trainer.loggers=[wand]"], "must be among mlflow, tensorboard, trackio, wandb, but"),
         (["trainer.loggers=wandb"], "trainer.loggers must be a list of str, but is 'wandb'"),
         (["logger=wandb"], "logger is not an option; trainer.loggers=[NAME] names loggers"),

@@ -97,7 +97,8 @@ def test_a_missing_package_is_told_with_its_extra(monkeypatch, extractor):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
         ValueError,
-        match=r"takes the package \S+, which is not installed: pip install 'ddpm-cli\[eval\]'",
+        match=r"takes the package \S+, which is not installed: "
+        r"in the clone, pip install '\.\[eval\]'",
     ):
         extractor(CPU)
 

@@ -50,7 +50,7 @@ def test_the_verdict_says_what_images_are_compared_with():
         in found(drawn(200)).summary()
     )
     assert (
-        "the closest 5% of training images are to one another: no more"
+        "the closest 5% of training images are to one another: no more than these"
         in found(drawn(200), None).summary()
     )
 

@@ -9,7 +9,7 @@ from conftest import TINY
 
 sync_api = pytest.importorskip(
     "playwright.sync_api",
-    reason="the page is tried in Chromium by playwright: pip install 'ddpm-cli[browser]'",
+    reason="the page is tried in Chromium by playwright: pip install '.[browser]'",
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [

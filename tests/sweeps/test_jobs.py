@@ -373,7 +373,7 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_extra(monkeypatch, cho
     extra = choice.partition("=")[2].partition("_")[0]
     with pytest.raises(
         ValueError,
-        match=rf"needs a plugin that is not installed: pip install 'ddpm-cli\[{extra}\]'",
+        match=rf"needs a plugin that is not installed: in the clone, pip install '\.\[{extra}\]'",
     ):
         plug_in(["ddpm-train", choice])
 

@@ -64,7 +64,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     settings = list(build_settings(options, generation, denoiser, checkpoint))
     extractor = build(cfg, "features", denoiser.device)
     extractor.extract(torch.zeros(1, *shape, dtype=torch.uint8))
-    data = load_reference(cfg, checkpoint.config, options.trust, shape)
+    data = load_reference(cfg, checkpoint, options.trust, shape)
     reference = reference_part(data, checkpoint, generation.label)
     features = extract_features(extractor.extract, reference.part.images)
     floor, metric = distance_within(features, options.n), cfg.features._target_.rpartition(".")[2]

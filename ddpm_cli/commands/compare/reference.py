@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.config.auto import fill_from_recipe
+from ddpm_cli.config.auto import fill_from_recipe, is_digits
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
@@ -17,6 +17,7 @@ from ddpm_cli.evaluation.classes import images_of_class
 from ddpm_cli.generation.labels import class_number
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.metrics import frechet_distance, moments
+from ddpm_cli.run_folder.overrides import unnamed_images_text
 from ddpm_cli.shapes import Features
 
 FEWEST = 4  # images that have two halves
@@ -49,10 +50,15 @@ class Floor:
 
 
 def load_reference(
-    cfg: DictConfig, recipe: DictConfig, trust: list[str], shape: Sequence[int]
+    cfg: DictConfig, checkpoint: Checkpoint, trust: list[str], shape: Sequence[int]
 ) -> ImageSet:
-    """The reference images: the data set of the command line, else that of the checkpoint."""
-    own = "data" in cfg
+    """The reference images: the data set of the command line, or the packaged digits.
+
+    A checkpoint cannot name files to read.
+    """
+    own, recipe = "data" in cfg, checkpoint.config
+    if not (own or is_digits(recipe)):
+        raise ValueError(unnamed_images_text(checkpoint.overrides or []))
     cfg = cfg if own else recipe.copy()
     if not own and (rules := data_rules(recipe)) is not None:
         cfg.data.rules = rules

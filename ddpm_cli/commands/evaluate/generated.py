@@ -94,8 +94,9 @@ def read_generated(path: str, inputs: EvaluationInputs) -> GeneratedImages:
     preparation = replace(inputs.preparation, crop="center", holdout=0.0, range="auto")
     source = group.first_then_others(lambda: generated_source(path))
     if (count := source.count) < FEWEST:
+        few = f"generated must hold at least {FEWEST} images, but there are {count} in {path!r}"
         raise ValueError(
-            f"generated must hold at least {FEWEST} images, but there are {count} in {path!r}"
+            few + "; ddpm-sample writes images with png=true or npz=true" * (not count)
         )
     data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
     height, width = preparation.shape[1:]

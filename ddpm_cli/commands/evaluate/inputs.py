@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.config.auto import fill_from_recipe
+from ddpm_cli.config.auto import fill_from_recipe, is_digits
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
@@ -25,6 +25,7 @@ from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.run_folder.overrides import unnamed_images_text
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,8 @@ def data_config(
     A checkpoint cannot name files to read.
     """
     recipe, own = checkpoint.config, "data" in cfg
-    if not own and OmegaConf.select(recipe, "data._target_") != "ddpm_cli.data.digits":
-        raise ValueError(
-            "data=... must name the images: a checkpoint may name only the packaged digits"
-        )
+    if not (own or is_digits(recipe)):
+        raise ValueError(unnamed_images_text(checkpoint.overrides or []))
     source = cfg if own else recipe
     check_groups(source, "data")
     fill_from_recipe(source, recipe, checkpoint.shape)

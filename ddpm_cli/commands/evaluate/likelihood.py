@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CDF = {"exact": normal_cdf, "tanh": tanh_cdf}
+BYTE = 8  # bits
 COLUMNS = ("t", "bits", "mse", "rate", "distortion")
 BAR = "{l_bar}{bar}| {n:.0f}/{total:.0f} images [{elapsed}<{remaining}, {rate_fmt}]"
 Likelihood: TypeAlias = tuple[PerImage, dict[str, float], list[tuple[float, ...]]]
@@ -68,6 +69,10 @@ def measure_likelihood(inputs: EvaluationInputs, data: ImageSet) -> list[MetricR
     details = details or f"{options.nll_steps} steps of Heun's method"
     interval = f"{mean:.3f} +- {half:.3f} bits per dimension"
     fact("nll", f"{interval} (95%, {len(bits):,} images; {details})")
+    is_flow = options.nll == "ode"
+    if mean > BYTE:
+        fewer = "a model that has learned takes fewer" + ", and so do more nll_steps" * is_flow
+        log.warning("warning: the plain bytes take %d bits per dimension; %s", BYTE, fewer)
     content = {
         "bits_per_dimension": mean,
         "interval_95": [mean - half, mean + half],

@@ -89,7 +89,10 @@ def export(cfg: DictConfig, _: Invocation) -> None:
     out = user_path(options.out)
     if out.exists() and (options.is_file or options.push is None):
         kind = "file" if options.is_file else "folder"
-        raise ValueError(f"out must be a new {kind}, but {str(out)!r} exists")
+        there = " (with push=OWNER/NAME it goes up as it is)" * (
+            out.is_dir() and not options.is_file
+        )
+        raise ValueError(f"out must be a new {kind}, but {str(out)!r} exists{there}")
     with logging_to(None, aloud=True):
         checkpoint = Checkpoint.load(checkpoint_path(options.ckpt))
         if options.is_file:

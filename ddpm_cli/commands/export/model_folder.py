@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from ddpm_cli.checkpoint_paths import run_of
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
 from ddpm_cli.checkpoints.checkpoint import checked_fields
 from ddpm_cli.checkpoints.published import MODEL
@@ -21,7 +22,6 @@ from ddpm_cli.commands.export.card import (
 from ddpm_cli.commands.export.program import write_program
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.files import load_text, save_text, write_folder
-from ddpm_cli.run_folder.evaluations import run_of
 from ddpm_cli.run_folder.pictures import read_pngs, sample_grids
 
 CARD = "README.md"
@@ -60,7 +60,9 @@ def write_model_folder(
             files.append(PROGRAM)
         drawing = " label=all guidance=2" * is_conditional(checkpoint)
         ckpt = MODEL if repository is None else f"hf://{repository}"
-        use = code(f"pip install ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh")
+        use = code(
+            f"pip install .  # in a clone of ddpm-cli\nddpm-sample ckpt={ckpt} n=64{drawing}", "sh"
+        )
         texts = {each: FILES[each].format(weights=WORDS[weights]) for each in files}
         name = (repository or folder.name).rpartition("/")[2]
         contents = Contents("ddpm-cli", use, texts)

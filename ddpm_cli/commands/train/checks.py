@@ -63,6 +63,8 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         seconds = remaining_seconds(end - state.step, costs, run.cadences)
         if trainer.minutes is None and state.denoiser.device.type == "cpu":
             yield from check_patience(seconds, run.invocation)
+        if end == 0:
+            yield Finding("warning", "no step is to be trained: samples are noise")
         if expected := expected_pictures(run, end):
             yield Finding("estimate", expected)
         if often := run.cadences.text(run.steps, measures=bool(trainer.measures)):

@@ -1,5 +1,6 @@
 """`ddpm-train`: options, processes, and the course of a run in one of them."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, asdict, dataclass
@@ -141,6 +142,8 @@ def train(
     ddp, args = cfg.trainer.parallel == "ddp", (plain, invocation, features)
     asked, device = cfg.trainer.processes, cfg.trainer.device
     count = process_count(asked, device, "trainer.processes") if ddp else 1
+    if ddp and (asked, count) == ("auto", 1) and "RANK" not in os.environ:
+        fact("processes", "1, one for each GPU; trainer.processes=N starts N, also on the CPU")
     check_processes("trainer.workers", count * cfg.trainer.workers)
     check_batch_share(cfg.trainer.batch_size, count)
     folder, named = invocation.folder, invocation.folder_is_named

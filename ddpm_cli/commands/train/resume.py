@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from ddpm_cli.checkpoint_paths import run_of, run_there_text
 from ddpm_cli.checkpoints import (
     LAST,
     Checkpoint,
@@ -20,6 +21,7 @@ from ddpm_cli.files import user_path
 from ddpm_cli.loading import Position
 from ddpm_cli.pace.cadences import saved_cadences
 from ddpm_cli.recipes.changes import best_metric_changes, recipe_changes
+from ddpm_cli.run_folder.overrides import command_to_go_on
 from ddpm_cli.training import snapshot
 
 log = logging.getLogger(__name__)
@@ -40,8 +42,7 @@ def find_checkpoint(resume: str | None, folder: Path, named: bool) -> Checkpoint
     if newest:
         inside = path is not None and path.resolve().parent == newest[0].resolve().parent
         if path is None or not inside:
-            holds = f"hydra.run.dir={str(folder)!r} holds a run already ({newest[0].name})"
-            raise ValueError(f"{holds}; go on with resume=auto, or name another folder")
+            raise ValueError(run_there_text(folder, newest[0]))
         if path.stem != LAST and not is_same_file(path, newest[0]):
             holds = f"{str(folder)!r} holds newer checkpoints ({newest[0].name})"
             lost = f"which going on from {path.name} would lose"
@@ -74,7 +75,13 @@ def cadences_of(checkpoint: Checkpoint) -> dict[str, int]:
 def restore_run(run: Run, checkpoint: Checkpoint) -> None:
     """Restore a run from a checkpoint, and log the changes that make the rest of the run differ."""
     state = run.state
-    changes = recipe_changes(checkpoint, run.cfg, run.fingerprint, run.steps)
+    try:
+        changes = recipe_changes(checkpoint, run.cfg, run.fingerprint, run.steps)
+    except ValueError as error:
+        command = command_to_go_on(run_of(checkpoint.path))
+        raise ValueError(
+            f"{error}{f'; the run goes on with: {command}' * bool(command)}"
+        ) from error
     new_loss, new_times, new_optimizer = (
         any(change.startswith(key) for change in changes)
         for key in ("loss", "train_times", "trainer.optimizer._target_")

@@ -142,9 +142,11 @@ def run_texts(run: Run) -> dict[str, str]:
     optimizer = run.state.optimizer
     diffusion, classes = denoiser.diffusion, len(run.data.classes)
     (count, channels, height, width), out = run.data.images.shape, len(run.held_out.images)
-    size = f"{height} x {width}, {channels} channels, {classes or 'no'} classes"
+    size = (
+        f"{height} x {width}, {channels} channel{'s' * (channels > 1)}, {classes or 'no'} classes"
+    )
     if run.rows is None:
-        data = f"{count:,} images, {size}; {out:,} more are held out"
+        data = f"{count:,} images, {size}; {out:,} more {'is' if out == 1 else 'are'} held out"
     else:
         many = f"about {run.epoch_size:,}" if run.epoch_size else "an unknown number of"
         data = f"{many} images, streamed, {size}; {out:,} of the first {count + out:,} are held out"

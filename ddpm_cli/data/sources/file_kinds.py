@@ -54,6 +54,8 @@ def files_left_out(names: Iterable[str], rules: Rules) -> Remarks:
     counts = Counter(each for each in map(extension, names) if each in known)
     by_count = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     kinds = ", ".join(f"{count:,} {each}" for each, count in by_count)
-    remedy = " (pip install 'ddpm-cli[heif]' reads HEIC)" * any(each in HEIF for each in counts)
+    remedy = " (in the clone, pip install '.[heif]' reads HEIC)" * any(
+        each in HEIF for each in counts
+    )
     text = f"{counts.total():,} files of kinds that are not read: {kinds}{remedy}"
     return [("left out", text)] if counts else []

@@ -100,7 +100,12 @@ def folder_classes(
     classes = [folders[place][-1] for place in inside] if depth else []
     no_classes = range(len(names)), [None] * len(names)
     if len({*classes}) < 2:
-        return *no_classes, []
+        among, where = (
+            len({*map(tuple, folders)}),
+            f"one called {classes[0]}" if depth else "no folder",
+        )
+        remark = ("classes", f"none, because most of the images in {among} folders lie in {where}")
+        return *no_classes, [remark] if among > 1 else []
     stray = [name for name, each in zip(names, folders, strict=True) if len(each) != depth]
     if len(stray) <= (STRAY * len(names) if rules == 2 else 0):
         where = f"images at another depth than the {count:,} in folders of classes"

@@ -14,7 +14,7 @@ from ddpm_cli.hardware import determinism
 def test_the_screen_says_device_images_parameters_and_length(command):
     out = command("train", *TINY, "trainer.steps=2", "trainer.device=cpu").out
     assert "device     cpu (1 thread)" in out
-    assert "data       1,725 images, 8 x 8, 1 channels, 10 classes; 72 more are held out" in out
+    assert "data       1,725 images, 8 x 8, 1 channel, 10 classes; 72 more are held out" in out
     assert "model      58,273 parameters, predicts eps" in out
     assert "length     2 steps of 16 images, 0.0 epochs" in out
 

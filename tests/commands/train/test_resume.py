@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from checkpoint_files import OTHER_NOISE, change
 from conftest import TINY
 from run_files import often, rows, tensors
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.files import save_text
 
 RECIPE = [*TINY, "model.network.dropout=0.1", "data.flip=true", "trainer.log_every=5"]
 
@@ -89,7 +91,30 @@ def test_a_resume_refuses_what_makes_it_another_run(command, trained, change, to
     assert outcome.code == 1
     assert "error: cannot resume: " in outcome.err
     assert told in outcome.err
+    own = f"{' '.join(TINY)} trainer.steps=4 hydra.run.dir={trained.parent.parent} resume=auto"
+    assert outcome.err.replace("'", "").endswith(f"; the run goes on with: ddpm-train {own}\n")
     assert trained.read_bytes() == before
+
+
+@pytest.mark.parametrize("resume", ["resume=run", "resume=auto"])
+def test_a_run_of_own_images_is_resumed_with_them(command, resume):
+    write_overrides("run", ["data=folder", "data.path=photos", "seed=1"])
+    outcome = command("train", resume, "hydra.run.dir=run")
+    typed = "data=folder data.path=photos seed=1 hydra.run.dir="
+    assert "error: the run was begun with data=folder; it goes on with: ddpm-train" in outcome.err
+    assert typed in outcome.err
+
+
+def test_a_suggested_resumption_is_the_command_of_the_run(command):
+    write_overrides("run", ["data=folder", "data.path=photos"])
+    outcome = command("train", "run")
+    assert "did you mean ddpm-train data=folder data.path=photos hydra.run.dir=run" in outcome.err
+
+
+def write_overrides(folder, overrides):
+    """A run's folder with a checkpoint that is not read, and the overrides of the run."""
+    for name, text in (("checkpoints/last.safetensors", "1"), (".hydra/overrides.yaml", overrides)):
+        save_text(Path(folder, name), yaml.safe_dump(text))
 
 
 def test_a_resume_tells_what_is_no_longer_exact(command, trained):

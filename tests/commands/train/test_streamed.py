@@ -82,7 +82,7 @@ def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_worker
 def test_the_screen_says_that_the_number_of_images_is_unknown(command):
     outcome = train(command, "trainer.steps=2", "data.holdout=0.1", "hydra.run.dir=run")
     many = (
-        "data       an unknown number of images, streamed, 8 x 8, 1 channels, 10 classes; "
+        "data       an unknown number of images, streamed, 8 x 8, 1 channel, 10 classes; "
         "96 of the first 1,024 are held out"
     )
     assert many in outcome.out

@@ -57,7 +57,7 @@ LEFT_OUT = {
 }
 REMARK = (
     "left out 7 files of kinds that are not read: 3 .heic, 1 .cr2, 1 .jxl, 1 .mp4, 1 .nef "
-    "(pip install 'ddpm-cli[heif]' reads HEIC)"
+    "(in the clone, pip install '.[heif]' reads HEIC)"
 )
 
 
@@ -85,7 +85,7 @@ def test_a_folder_of_other_kinds_alone_says_what_it_holds(tmp_path, without_heif
         folder(path=write(tmp_path, {"a.heic": b"", "b.mov": b""}))
     assert str(caught.value).endswith(
         "holds none; left out 2 files of kinds that are not read: 1 .heic, 1 .mov "
-        "(pip install 'ddpm-cli[heif]' reads HEIC)"
+        "(in the clone, pip install '.[heif]' reads HEIC)"
     )
 
 
