@@ -187,8 +187,11 @@ ZEROS = torch.zeros(2, 1, 8, 8)
     ("call", "message"),
     [
         (lambda each: each.nll(ZEROS), "images must be uint8 [N, C, H, W], at least one, but are"),
-        (lambda each: image_bytes([ZEROS]), "must be a tensor or array of uint8 [N, C, H, W], but"),
-        (lambda each: each.nll(ZEROS.numpy()), "uint8 [N, C, H, W], but are float32 numpy"),
+        (
+            lambda each: image_bytes([ZEROS]),
+            "images must be a tensor or array of uint8 [N, C, H, W]",
+        ),
+        (lambda each: each.nll(ZEROS.numpy()), "images must be a tensor or array of uint8"),
         (lambda each: each.nll(ZEROS.byte(), batch=0), "batch must be at least 1, but is 0"),
         (lambda each: each.nll(ZEROS[..., 1:].byte()), "images must be [1, 8, 8], but are [1, 8"),
         (lambda each: each.denoise(ZEROS.byte(), 1), "x_t must be floats [B, C, H, W], at least"),
