@@ -27,7 +27,7 @@ PAGES = {
 ELSEWHERE = (  # other machines, the network, large networks, and sweeps in processes of their own
     *("OWNER/NAME", "celeba", "/shared", "cifar10", "emoji", "--config-dir"),
     *("lite0", "fid", "submitit", "optuna", "joblib", "processes=2", "trainer=d", "compile=true"),
-    *("nll=ode", "samples=50000", "images.npz", "last.pt", "DIR"),
+    *("nll=ode", "samples=50000", "images.npz", "last.pt", "DIR", "to=diffusers", "to=openai"),
 )
 FEW = "schedule.steps=20"  # a likelihood evaluates the network at each
 PHOTOS = ["data=folder", "data.path=photos", "data.size=64", "model.conditional=true", FEW]

@@ -208,6 +208,10 @@ def test_a_like_that_is_missing_or_does_not_fit_is_refused(command, openai, argu
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["from=hf://google/one"],
+            "from must be a folder or a file: fetch the model by `hf download",
+        ),
         (["like=adm_64"], "like has no effect on a folder of diffusers"),
         (["size=8"], "size has no effect on a folder of diffusers"),
         (["classes=3"], "classes must be 0, as in the folder, but are 3"),

@@ -57,8 +57,9 @@ def diffusers_use(checkpoint: Checkpoint, folder: str) -> str:
 
 unet = UNet2DModel.from_pretrained("{folder}", subfolder="unet")
 output = unet(x_t, t, class_labels=labels).sample"""
-        rule = f"t is 0 to T - 1; labels are int64 [B], 0 to {count - 1}; {count} is no label"
-        rule += ", if the table of labels has a row for it. The pipelines draw without labels."
+        none = f", {count} for none" * model.network.get("null_label", True)
+        rule = f"t is 0 to T - 1; labels are int64 [B], 0 to {count - 1}{none}. "
+        rule += "The pipelines draw without labels, which this network does not."
         return f"{code(lines, 'python')}\n\n{rule}"
     lines = f"""from diffusers import DDPMPipeline
 

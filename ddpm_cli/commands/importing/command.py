@@ -24,6 +24,7 @@ from ddpm_cli.foreign.openai_file import refuse_others
 from ddpm_cli.foreign.openai_flags import openai_flags
 from ddpm_cli.foreign.openai_program import openai_program
 from ddpm_cli.foreign.weights_file import read_weights
+from ddpm_cli.hub.address import is_address, parse_address
 
 SUFFIX = ".safetensors"
 LONGEST = {"source": 200, "licence": 100}  # characters
@@ -65,6 +66,9 @@ def import_model(cfg: DictConfig, invocation: Invocation) -> None:
     """Write a model of another program as a checkpoint, once both compute alike."""
     groups = [name for name in LIKE if name in cfg]
     options = parse_options(cfg, Options, groups=groups, beside={"from": PATH})
+    if is_address(cfg["from"]):
+        fetch = f"hf download {parse_address(cfg['from']).repository} --local-dir NAME"
+        raise ValueError(f"from must be a folder or a file: fetch the model by `{fetch}`")
     source, out = user_path(cfg["from"]), user_path(options.out)
     if out.exists():
         raise ValueError(f"out must be a new file, but {str(out)!r} exists")
