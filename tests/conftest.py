@@ -16,7 +16,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,8 @@ def composing() -> Iterator[None]:
             patch.setattr(source, "load_config", parsed_in_c(source.load_config))
         load = ConfigRepository.load_config
         patch.setattr(ConfigRepository, "load_config", loaded_once(load))
+        # A composition replaces the list of sources in its copy, and changes none of them.
+        patch.setattr(ConfigRepository, "__deepcopy__", lambda self, _: copy(self), raising=False)
         patch.setattr(Hydra, "get_mode", named)
         yield
 
