@@ -143,12 +143,17 @@ class Verdict:
 
 
 def has_risen(before: Each, after: Each) -> bool:
-    """Whether the losses have risen, by more than SURE standard errors over the images.
+    """Whether the losses have risen, as they are or relative to the loss of each image.
 
-    The change of an image counts relative to its loss, so that a few images of high loss, whose
-    changes are large, do not hide a rise that all images share.
+    A few images of high loss, whose changes are large, thus do not hide a rise that all share.
     """
-    change = (after - before) / (before.abs() + after.abs()).clamp(min=TINY)
+    change = after - before
+    relative = change / (before.abs() + after.abs()).clamp(min=TINY)
+    return is_above_zero(change) or is_above_zero(relative)
+
+
+def is_above_zero(change: Each) -> bool:
+    """Whether the mean is above 0 by more than SURE standard errors."""
     count = len(change)
     return count > 1 and bool(change.mean() > SURE * (change.var() / count).sqrt())
 

@@ -39,13 +39,12 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     yield from preflight.check_attention(run.cfg, few.images.shape[1:])
     yield from preflight.check_image_sets([run.data, run.held_out])
     yield from preflight.check_batch_images(run.batch(0).images)
-    if run.cfg.data.get("holdout") and (out := len(run.held_out.images)) < 2:
-        share = f"{out} of {out + len(run.data.images):,} images are held out"
-        remedy = "choose a larger data.holdout, or 0 for none"
-        yield Finding("warning", f"{share}: overfitting cannot be told of so few; {remedy}")
+    yield from check_held_out(run)
     noise = {name: getattr(trainer, name) for name in ("offset_noise", "input_perturbation")}
     yield from preflight.check_oracle(state.denoiser, run.loss, few, seed, **noise)
     yield from preflight.check_disk(run.folder, state, trainer, end, run.cadences.checkpoint_every)
+    if end == 0:
+        yield Finding("warning", "no step is to be trained: samples are noise")
     if state.step >= end:
         return
     fact("checking", "one step on this machine ...")
@@ -63,14 +62,20 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         seconds = remaining_seconds(end - state.step, costs, run.cadences)
         if trainer.minutes is None and state.denoiser.device.type == "cpu":
             yield from check_patience(seconds, run.invocation)
-        if end == 0:
-            yield Finding("warning", "no step is to be trained: samples are noise")
         if expected := expected_pictures(run, end):
             yield Finding("estimate", expected)
         if often := run.cadences.text(run.steps, measures=bool(trainer.measures)):
             yield Finding(
                 "estimate", f"{often}: {run.cadences.share(costs, run.steps):.0%} of the time"
             )
+
+
+def check_held_out(run: Run) -> Iterator[Finding]:
+    """Warn of so few held-out images that they cannot tell overfitting."""
+    if run.cfg.data.get("holdout") and (out := len(run.held_out.images)) < 2:
+        share = f"{out} of {out + len(run.data.images):,} images are held out"
+        remedy = "choose a larger data.holdout, or 0 for none"
+        yield Finding("warning", f"{share}: overfitting cannot be told of so few; {remedy}")
 
 
 def expected_costs(run: Run, seconds: float, few: Bytes) -> Costs:
