@@ -15,6 +15,14 @@ LEAST = 2  # a class with fewer images causes a warning
 CONTRAST = 64  # a batch whose bytes span less causes a warning
 
 
+def check_held_out(held_out: int, training: int) -> Iterator[Finding]:
+    """Warn of so few held-out images that they cannot tell overfitting."""
+    if held_out < 2:
+        share = f"{held_out} of {held_out + training:,} images are held out"
+        remedy = "choose a larger data.holdout, or 0 for none"
+        yield Finding("warning", f"{share}: overfitting cannot be told of so few; {remedy}")
+
+
 def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
     """Check the images of all parts together; images without records give no findings."""
     known = [part.records for part in parts if part.records is not None]

@@ -39,7 +39,8 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
     yield from preflight.check_attention(run.cfg, few.images.shape[1:])
     yield from preflight.check_image_sets([run.data, run.held_out])
     yield from preflight.check_batch_images(run.batch(0).images)
-    yield from check_held_out(run)
+    if run.cfg.data.get("holdout"):
+        yield from preflight.check_held_out(len(run.held_out.images), len(run.data.images))
     noise = {name: getattr(trainer, name) for name in ("offset_noise", "input_perturbation")}
     yield from preflight.check_oracle(state.denoiser, run.loss, few, seed, **noise)
     yield from preflight.check_disk(run.folder, state, trainer, end, run.cadences.checkpoint_every)
@@ -68,14 +69,6 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
             yield Finding(
                 "estimate", f"{often}: {run.cadences.share(costs, run.steps):.0%} of the time"
             )
-
-
-def check_held_out(run: Run) -> Iterator[Finding]:
-    """Warn of so few held-out images that they cannot tell overfitting."""
-    if run.cfg.data.get("holdout") and (out := len(run.held_out.images)) < 2:
-        share = f"{out} of {out + len(run.data.images):,} images are held out"
-        remedy = "choose a larger data.holdout, or 0 for none"
-        yield Finding("warning", f"{share}: overfitting cannot be told of so few; {remedy}")
 
 
 def expected_costs(run: Run, seconds: float, few: Bytes) -> Costs:
