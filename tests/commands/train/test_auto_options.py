@@ -57,7 +57,7 @@ def test_a_run_says_what_it_chose_in_three_lines_and_writes_it_down(command):
         "images of 8 x 8, mirrored at random: about 38 images with sides of about 8"
     )
     assert network.startswith("predicts v with loss min_snr, fp32, not compiled: ")
-    assert training.startswith("6,250 steps, batches of 16, learning rate 0.001, EMA 0.99")
+    assert training.startswith("3,125 steps, batches of 16, learning rate 0.001, EMA 0.985")
     frozen = OmegaConf.load("run/.hydra/config.yaml")
     assert frozen == config()
     assert auto_options(frozen) == []
@@ -131,7 +131,7 @@ def test_a_complete_run_of_few_passes_prints_the_command_that_trains_it_on(comma
     longer = outcome.out.split("train on with:\n")[1].splitlines()[0]
     overrides = shlex.split(longer)[1:]
     trainer = composed("train", *overrides).trainer
-    assert (trainer.epochs, trainer.steps) == (None, 6250)
+    assert (trainer.epochs, trainer.steps) == (None, 3125)
     assert "expect noise" in expected and overrides[-1] == "resume=auto"
     again = command("train", *overrides[:-1], "trainer.stop_at=4", "resume=auto")
     assert again.code == 0, again.err
