@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.plain_text import bounded_text, plain_yaml
+from ddpm_cli.config.typed_length import LENGTHS
 from ddpm_cli.run_folder.facts import read_facts
 from ddpm_cli.run_folder.layout import HYDRA
 
@@ -23,12 +24,17 @@ def typed_overrides(folder: Path) -> list[str]:
     return [*reversed(dict.fromkeys(reversed(texts)))]
 
 
-def command_to_go_on(folder: Path) -> str:
-    """The command that goes on with the run in a folder as it was typed; '' without overrides."""
+def command_to_go_on(folder: Path, given: Sequence[str] = ()) -> str:
+    """The command that goes on with the run in a folder as it was typed.
+
+    '' without overrides, or if `given` holds them already, but for lengths.
+    """
     config_dir = read_facts(folder).get("config_dir")
     own = config_dir if isinstance(config_dir, str) else None
     typed = typed_overrides(folder)
-    return Invocation(folder, overrides=typed, config_dir=own).resume_command() if typed else ""
+    if not {each for each in typed if each.partition("=")[0] not in LENGTHS} - {*given}:
+        return ""
+    return Invocation(folder, overrides=typed, config_dir=own).resume_command()
 
 
 def unnamed_images_text(overrides: Sequence[str]) -> str:

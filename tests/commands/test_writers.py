@@ -31,12 +31,19 @@ def is_refused(command, written, folder, *arguments):
     return outcome.code == 1 and contents(folder) == before
 
 
-@pytest.mark.parametrize(
-    "options", [["resume=auto"], ["trainer.stop_at=6", "resume=auto"], ["seed=3"]]
-)
+@pytest.mark.parametrize("options", [["resume=auto"], ["trainer.stop_at=6", "resume=auto"]])
 def test_a_run_that_another_process_trains_is_left_alone(command, trained, options):
     arguments = ["train", *TINY, "trainer.steps=9", "hydra.run.dir=trained", *options]
     assert is_refused(command, "training", "trained", *arguments)
+
+
+def test_a_new_run_in_the_folder_of_another_is_refused_before_it_waits(command, trained):
+    before = contents("trained")
+    with writer_lock(Path("trained"), "training"):
+        outcome = command("train", *TINY, "trainer.steps=9", "hydra.run.dir=trained", "seed=3")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "holds a run already (step_00000004.safetensors)" in outcome.err
+    assert contents("trained") == before
 
 
 def test_a_new_folder_is_the_first_trainers_too(command):

@@ -78,10 +78,9 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
     try:
         changes = recipe_changes(checkpoint, run.cfg, run.fingerprint, run.steps)
     except ValueError as error:
-        command = command_to_go_on(run_of(checkpoint.path))
-        raise ValueError(
-            f"{error}{f'; the run goes on with: {command}' * bool(command)}"
-        ) from error
+        command = command_to_go_on(run_of(checkpoint.path), run.invocation.overrides)
+        advice = f"; the run goes on with: {command}" if command else ""
+        raise ValueError(f"{error}{advice}") from error
     new_loss, new_times, new_optimizer = (
         any(change.startswith(key) for change in changes)
         for key in ("loss", "train_times", "trainer.optimizer._target_")

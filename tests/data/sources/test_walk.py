@@ -50,7 +50,7 @@ def test_a_link_to_itself_to_a_parent_or_to_a_folder_of_the_set_is_read_once(tmp
     source = folder(path=str(tmp_path / "set"))
     assert names(source, tmp_path / "set") == ["a/1.png", "a/b/2.png"]
     why = "links to folders that hold the link or are read already"
-    assert texts(source) == [f"left out 1 {why}: 'a/again'"]
+    assert f"left out 1 {why}: 'a/again'" in texts(source)
 
 
 def test_two_links_that_hold_each_other_end(tmp_path):
