@@ -62,7 +62,8 @@ def test_a_run_ends_with_its_page(command):
             "too few evaluations to tell: held-out loss",
         )
     )
-    typed = shlex.join(["ddpm-train", *TINY, "trainer.steps=8"])  # of a complete run, twice
+    cadences = "trainer.log_every=2", "trainer.sample_every=2"
+    typed = shlex.join(["ddpm-train", *TINY, *cadences, "trainer.steps=8"])  # twice the steps
     assert typed in text
     assert all(
         f'data-stands="{each}"' in text
