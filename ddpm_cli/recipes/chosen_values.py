@@ -36,8 +36,8 @@ def choose_recipe(
     """Give every option that holds `auto` its value, in all processes that of the first.
 
     A resumed run takes the values of its checkpoint, a job of a sweep those of the first job, in
-    `shared`. fixed: values of options that are not chosen. `cfg.auto` becomes the list of the
-    options. Returns None without a choice.
+    `shared`. fixed: values in place of a choice, for options that hold `auto`. `cfg.auto` becomes
+    the list of the options. Returns None without a choice.
     """
     names = auto_options(cfg)
     if checkpoint:
@@ -47,8 +47,9 @@ def choose_recipe(
     images = source()
     facts, shared = group.broadcast((facts_of_run(cfg, images, group.count), dict(shared)))
     swept = {key: AUTO for key in invocation.swept if key in FIXED}
-    options = {**recipe_options(cfg), **swept, **fixed}
-    values = {**fixed, **choose(facts, options), **shared}
+    fixed = {key: fixed[key] for key in fixed if key in names}
+    options = {**recipe_options(cfg), **fixed, **swept}
+    values = {**choose(facts, options), **fixed, **shared}
     set_options(cfg, {name: values[name] for name in names})
     check_groups(cfg, *GROUPS)
     cfg.auto = names
