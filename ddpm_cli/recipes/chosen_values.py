@@ -61,5 +61,5 @@ def take_recipe(cfg: DictConfig, checkpoint: Checkpoint, names: list[str]) -> No
     before = {key: OmegaConf.select(checkpoint.config, key, default=None) for key in names}
     set_options(cfg, {key: FIXED[key] if each is None else each for key, each in before.items()})
     check_groups(cfg, *GROUPS)  # a checkpoint may come from elsewhere
-    taken = {*names, *chosen_options(checkpoint.config)}
-    cfg.auto = [key for key in FIXED if key in taken]
+    chosen = {*names, *chosen_options(checkpoint.config)}
+    cfg.auto = [key for key in FIXED if key in chosen]

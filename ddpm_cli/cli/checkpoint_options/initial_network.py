@@ -16,6 +16,7 @@ from ddpm_cli.cli.checkpoint_options.recipe import fetched_path, option_of
 from ddpm_cli.files import user_path
 from ddpm_cli.hub.address import is_address, path_text
 
+# options of a job that its network follows
 OF_JOBS = ("+experiment", "data", "data.size", "trainer", "trainer.label_dropout")
 
 
