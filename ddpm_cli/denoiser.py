@@ -3,6 +3,7 @@
 A network predicts a x_0 + b eps. Only the pair (a, b) distinguishes eps, x0 and v.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -57,8 +58,8 @@ class Denoiser:
     time_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.time_scale <= 0:
-            raise ValueError(f"time_scale must be above 0, but is {self.time_scale}")
+        if not 0 < self.time_scale < math.inf:
+            raise ValueError(f"time_scale must be above 0 and finite, but is {self.time_scale}")
         if self.predicts == "eps" and self.diffusion.alpha_bar[-1] == 0:
             raise ValueError(
                 "predicts=eps says nothing of x_0 where the SNR is 0 (the last beta is 1);"

@@ -37,9 +37,9 @@ def duration_text(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def cut_text(text: str) -> str:
-    """A text that fits into a cell of a table or a label of a figure."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+def cut_text(text: str, longest: int = LONGEST) -> str:
+    """A text that fits into a cell of a table or a label of a figure, or is at most so long."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def names_without_folder(names: Sequence[str]) -> list[str]:

@@ -105,8 +105,12 @@ def test_the_time_of_the_network_can_be_scaled():
     network = Recorder()
     Denoiser(LINEAR, network, time_scale=0.25)(X0[:2], torch.tensor([37.0, 1000.0]))
     assert network.times == [9, 249.75]
-    with pytest.raises(ValueError, match="time_scale must be above 0, but is 0"):
-        Denoiser(LINEAR, network, time_scale=0.0)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_of_times_is_above_zero_and_finite(scale):
+    with pytest.raises(ValueError, match=f"time_scale must be above 0 and finite, but is {scale}"):
+        Denoiser(LINEAR, Recorder(), time_scale=scale)
 
 
 def test_an_image_without_a_label_is_refused_by_a_network_that_does_not_know_it():

@@ -8,12 +8,8 @@ from pathlib import Path
 from ddpm_cli.config.typed_length import LENGTHS
 from ddpm_cli.config.values import path_override
 
-ONE_COMMAND = (
-    "resume=",
-    "init=",
-    "init_weights=",
-    "trainer.stop_at=",
-)  # overrides that concern one command alone
+OF_INIT = ("init=", "init_weights=")  # overrides that name the first weights
+ONE_COMMAND = ("resume=", *OF_INIT, "trainer.stop_at=")  # that concern one command alone
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,10 @@ class Invocation:
     trust: Sequence[str] = ()
     sweep: Path | None = None
     swept: Sequence[str] = ()
+
+    def without_init(self) -> list[str]:
+        """The overrides without the first weights, whose path stays on this machine."""
+        return [each for each in self.overrides if not each.startswith(OF_INIT)]
 
     def train_command(self, overrides: Sequence[str]) -> str:
         """The command that trains with these overrides."""

@@ -67,20 +67,35 @@ def initial_weights(cfg: DictConfig, group: ProcessGroup) -> InitialWeights | No
     """
     if cfg.init is None:
         return None
-    path, kind = checkpoint_path(cfg.init), cfg.init_weights
+    own: InitialWeights | Exception
+    try:
+        own = read_initial(cfg.init, cfg.init_weights)
+    except (OSError, ValueError) as error:
+        own = error
+    # A process that cannot read the file says so here, where the others wait for its answer.
+    answers = group.all_gather(
+        (own.digest, "") if isinstance(own, InitialWeights) else ("", str(own))
+    )
+    if isinstance(own, Exception):
+        raise own
+    if fault := next((text for _, text in answers if text), ""):
+        raise ValueError(fault)
+    if len({digest for digest, _ in answers}) > 1:
+        changed = f"{own.source} has changed while it was read"
+        raise ValueError(f"init: {changed}; name a file that no run writes")
+    return own
+
+
+def read_initial(path: str, kind: Literal["ema", "raw"]) -> InitialWeights:
+    """Read the weights of one kind from a checkpoint. Raises ValueError if it has none."""
     part = WEIGHTS[kind]
-    checkpoint = load_initial(path, parts=(part,))
+    checkpoint = load_initial(checkpoint_path(path), parts=(part,))
     if not (tensors := checkpoint.part(part)):
         raise ValueError(
             f"init_weights={kind}: {checkpoint.source} has none (an export has the EMA)"
         )
     source = checkpoint.source if is_address(checkpoint.source) else checkpoint.path.name
-    initial = InitialWeights(checkpoint, kind, tensors, source, checksum(checkpoint.tensors, part))
-    if len({*group.all_gather(initial.digest)}) > 1:
-        raise ValueError(
-            f"init: {source} has changed while it was read; name a file that no run writes"
-        )
-    return initial
+    return InitialWeights(checkpoint, kind, tensors, source, checksum(checkpoint.tensors, part))
 
 
 def load_initial(path: Path, parts: Collection[str]) -> Checkpoint:

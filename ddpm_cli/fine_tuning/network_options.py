@@ -20,25 +20,26 @@ from ddpm_cli.config.overrides import (
 from ddpm_cli.config.recipe import is_recipe
 from ddpm_cli.config.yaml_options import command_groups
 from ddpm_cli.fine_tuning.initial_weights import load_initial
+from ddpm_cli.networks.layers import attended_stages
 
 GROUPS_TAKEN = ("model", "schedule")
-LEARNED = "loss=hybrid"  # what trains a learned variance
+OF_LEARNED = "loss=hybrid"  # what trains a learned variance
+ATTENTION = "model.network.attention_at"
 
 
 @dataclass(frozen=True)
 class TypedOptions:
     """What the command line says of a run that starts from a checkpoint.
 
-    names: of options and groups. experiments: their overrides, of a sweep all. data: overrides of
-    the images and their size; None where a sweep varies them. config_dir: the user's YAML files.
-    hides_labels: whether labels are hidden in training.
+    names: of options and groups. experiments: their overrides, of a sweep all. jobs: of each job of
+    a sweep, the overrides of its experiment, its images and its labels. config_dir: the user's YAML
+    files.
     """
 
     names: Collection[str]
     experiments: Sequence[str] = ()
-    data: Sequence[str] | None = ()
+    jobs: Sequence[Sequence[str]] = ((),)
     config_dir: Path | None = None
-    hides_labels: bool = True
 
 
 def network_overrides(path: Path, typed: TypedOptions) -> list[str]:
@@ -60,28 +61,51 @@ def network_overrides(path: Path, typed: TypedOptions) -> list[str]:
             f"{group}={nearest_choice(group, node, usual[group])}" for group, node in wanted.items()
         ]
         sets = [[*chosen, each] for each in typed.experiments] or [chosen]
-        changes = [each for said in sets for each in override_changes(compose_train(said), wanted)]
+        changes = [each for one in sets for each in override_changes(compose_train(one), wanted)]
     overrides = dict.fromkeys([*chosen, *changes, *chosen_numbers_of(checkpoint)])
-    taken = [each for each in overrides if is_taken(each, typed.names)]
-    return [*taken, *loss_override(checkpoint, typed.names)]
+    own = [each for each in overrides if is_taken(each, typed.names)]
+    return [*own, *loss_override(checkpoint, typed.names)]
 
 
 def fitted_model(model: Plain, shape: Sequence[int], typed: TypedOptions) -> Plain:
     """The options of a checkpoint's model for the run's images.
 
-    Attention stays at its depth if the images have another size. Labels are hidden in training, so
-    that a network which knew no image without a label gets a row for it.
+    Attention stays at its depth if the images have another size. A network which knew no image
+    without a label gets a row for it, if labels are hidden in training. Raises ValueError if the
+    jobs of a sweep need attention at different sides.
     """
     network = dict(model["network"]) if isinstance(model.get("network"), dict) else {}
-    if typed.hides_labels:
-        network.pop("null_label", None)
-    sides = network.get("attention_at")
-    if isinstance(sides, list) and sides and typed.data is not None:
-        size = compose_train([*typed.experiments[:1], *typed.data])["data"].get("size")
-        side = size[0] if isinstance(size, list) else size
-        if isinstance(side, int) and side != shape[1]:
-            network["attention_at"] = [max(1, each * side // shape[1]) for each in sides]
+    jobs = [compose_train(list(each)) for each in typed.jobs]
+    if "null_label" in network and any(each["trainer"].get("label_dropout") != 0 for each in jobs):
+        network["null_label"] = True
+    if network.get("attention_at") and not {"model", "model.network", ATTENTION} & {*typed.names}:
+        sizes = [each["data"].get("size") for each in jobs]
+        moved, *others = [moved_attention(network, shape[1:], size) for size in sizes]
+        if any(each != moved for each in others):
+            rule = f"name {ATTENTION}, or fine-tune for one size"
+            raise ValueError(f"init: a sweep over sizes of images moves {ATTENTION}; {rule}")
+        network["attention_at"] = moved
     return {**model, "network": network}
+
+
+def moved_attention(network: Plain, old: Sequence[int], size: Any) -> Any:
+    """The sides of maps at which a network attends at its depth for images of another size.
+
+    old: H and W before. Raises ValueError if no sides name the same maps and no others.
+    """
+    sides, widths = network["attention_at"], network.get("dim_mults")
+    new = [size, size] if type(size) is int else size
+    is_size = isinstance(new, list) and all(type(each) is int for each in new)
+    if not is_size or new == [*old] or not (isinstance(sides, list) and isinstance(widths, list)):
+        return sides  # images of the checkpoint's size, or a network without such stages
+    attended = attended_stages(old, len(widths), sides)
+    stages = [stage for stage, attends in enumerate(attended) if attends]
+    for chosen in (new[:1], new[1:], new):
+        moved = list(dict.fromkeys(side // 2**stage for stage in stages for side in chosen))
+        if attended_stages(new, len(widths), moved) == attended:
+            return moved
+    fault = f"no sides of maps of images of {new} are at the depth of {sides} of {[*old]}"
+    raise ValueError(f"init: {fault}; name {ATTENTION}")
 
 
 def chosen_numbers_of(checkpoint: Checkpoint) -> list[str]:
@@ -112,4 +136,4 @@ def loss_override(checkpoint: Checkpoint, typed: Collection[str]) -> list[str]:
     is_named = any(each.partition(".")[0] in ("loss", "experiment", "recipe") for each in typed)
     if variance != "learned" or is_named or {"model", "model.variance"} & {*typed}:
         return []
-    return [LEARNED]
+    return [OF_LEARNED]

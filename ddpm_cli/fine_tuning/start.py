@@ -21,6 +21,7 @@ from ddpm_cli.seeds import Purpose, torch_seed
 from ddpm_cli.text import cut_text
 
 OF_INTERFACE = ("model.conditional", "model.variance")  # whose changes the transfer tells
+MOST_TEXT = 2000  # characters of all changes; a checkpoint that says more is refused
 
 
 def initial_denoiser(
@@ -67,7 +68,7 @@ def start_from(
     interface = Interface(shape[0], names, denoiser.variance)
     facts = initial.facts | take_weights(denoiser.network, initial, interface, outline)
     changes = [facts["changes"], *option_changes(initial.checkpoint.config, cfg)]
-    return {**facts, "changes": "; ".join(filter(None, changes))}
+    return {**facts, "changes": cut_text("; ".join(filter(None, changes)), MOST_TEXT)}
 
 
 def option_changes(old: DictConfig, new: DictConfig) -> Iterator[str]:

@@ -32,24 +32,24 @@ def take_weights(
         name for name, each in own.items() if name in given and is_replaceable(given[name], each)
     }
     axes = interface_axes(outline, new) if len(equal) < len(own) or old != new else InterfaceAxes()
-    renamed = equal & axes.classes.keys() if old.classes != new.classes else set()
+    by_class = equal & axes.classes.keys() if old.classes != new.classes else set()
     check_share(own, given, axes, equal, initial.source)
-    taken = {name: given[name].to(own[name].dtype) for name in equal - renamed}
+    alike = {name: given[name].to(own[name].dtype) for name in equal - by_class}
     fitted = {
         name: each.to(own[name].dtype)
-        for name in own.keys() - taken.keys()
+        for name in own.keys() - alike.keys()
         if (each := fitted_tensor(name, own[name], given.get(name), axes, old, new)) is not None
     }
-    drawn = [name for name in own if name not in {*taken, *fitted}]
-    if held := [name for name in drawn if name in frozen_names(network)]:
-        why = f"trainer.freeze holds {names_text(held)}, which {initial.source} lacks"
+    random = [name for name in own if name not in {*alike, *fitted}]
+    if constant := [name for name in random if name in frozen_names(network)]:
+        why = f"trainer.freeze holds {names_text(constant)}, which {initial.source} lacks"
         raise ValueError(f"init: {why}: random numbers would stay")
-    load_network(network, {**own, **taken, **fitted})
+    load_network(network, {**own, **alike, **fitted})
     unused = [name for name in given if name not in own]
     notes = change_texts([name for name in own if name in fitted], axes, old, new)
-    notes += [f"drawn: {names_text(drawn)}"] * bool(drawn)
+    notes += [f"drawn: {names_text(random)}"] * bool(random)
     notes += [f"left out: {names_text(unused)}"] * bool(unused)
-    return {"tensors": f"{len(taken)} of {len(own)}", "changes": "; ".join(notes)}
+    return {"tensors": f"{len(alike)} of {len(own)}", "changes": "; ".join(notes)}
 
 
 def frozen_names(network: nn.Module) -> set[str]:
@@ -74,17 +74,17 @@ def check_share(
     Tensors that channels and classes decide do not count. Raises ValueError.
     """
     inner = {name: each for name, each in own.items() if name not in axes.names}
-    counted, total = (
+    share, total = (
         sum(each.numel() for name, each in inner.items() if name in names)
         for names in (equal, inner)
     )
-    if counted >= LEAST * total and counted:
+    if share >= LEAST * total and share:
         return
     name = next(name for name in inner if name not in equal)
     there = list(given[name].shape) if name in given else "not there"
-    share = f"{len(equal)} of {len(own)} tensors, {counted / max(1, total):.0%} of the numbers"
+    part = f"{len(equal)} of {len(own)} tensors, {share / max(1, total):.0%} of the numbers"
     raise ValueError(
-        f"init: {source} has only {share} of this network: {name} is {there} and must be "
+        f"init: {source} has only {part} of this network: {name} is {there} and must be "
         f"{list(own[name].shape)}; name no option of model, and the network is the checkpoint's"
     )
 

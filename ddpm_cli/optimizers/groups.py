@@ -87,12 +87,12 @@ def group_names(network: nn.Module, loss_module: nn.Module, groups: Groups) -> l
     rest, parts = list(named), list[list[str]]()
     for place, group in enumerate(groups):
         key = f"trainer.parameter_groups[{place}].{MATCH}"
-        found = matching(group[MATCH], network, named, key)
-        own = [name for name in rest if name in found]
+        names = matching(group[MATCH], network, named, key)
+        own = [name for name in rest if name in names]
         if not own:
             fault = "matches only parameters of the groups before it"
             raise ValueError(f"{key}={yaml_text(group[MATCH])} {fault}")
-        rest = [name for name in rest if name not in found]
+        rest = [name for name in rest if name not in names]
         parts.append(own)
     return [rest, *parts]
 
@@ -101,15 +101,15 @@ def matching(
     pattern: str, network: nn.Module, named: Mapping[str, nn.Parameter], key: str
 ) -> set[str]:
     """The names that a pattern matches. Raises ValueError if there are none."""
-    found = kinds_of(network, named).get(pattern) or [
+    names = kinds_of(network, named).get(pattern) or [
         name for name in named if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
     ]
-    if not found:
+    if not names:
         parts = dict.fromkeys(name.partition(".")[0] for name in named)
         near = get_close_matches(pattern, [*named, *parts, *KINDS], n=1)
         known = f"did you mean {near[0]}?" if near else f"there are {', '.join([*parts, *KINDS])}"
         raise ValueError(f"{key}: {yaml_text(pattern)} matches no parameter; {known}")
-    return set(found)
+    return set(names)
 
 
 def kinds_of(network: nn.Module, named: Mapping[str, nn.Parameter]) -> dict[str, list[str]]:

@@ -150,12 +150,12 @@ def orthogonal(steps: list[Tensor], iterations: int) -> list[Tensor]:
     matrices = [each.flatten(1) for each in steps]
     for place, matrix in enumerate(matrices):
         places[matrix.shape[0], matrix.shape[1]].append(place)
-    found = dict[int, Tensor]()
+    results = dict[int, Tensor]()
     for shape, same in places.items():
         turned = newton_schulz(torch.stack([matrices[place] for place in same]), iterations)
         scale = RMS * math.sqrt(max(shape))
-        found |= zip(same, (scale * turned).to(steps[same[0]].dtype), strict=True)
-    return [found[place].reshape(each.shape) for place, each in enumerate(steps)]
+        results |= zip(same, (scale * turned).to(steps[same[0]].dtype), strict=True)
+    return [results[place].reshape(each.shape) for place, each in enumerate(steps)]
 
 
 def newton_schulz(matrices: Tensor, iterations: int) -> Tensor:

@@ -36,8 +36,8 @@ def choose_recipe(
     """Give every option that holds `auto` its value, in all processes that of the first.
 
     A resumed run takes the values of its checkpoint, a job of a sweep those of the first job, in
-    `shared`. fixed: values of options that are not chosen. `cfg.auto` becomes the list of the
-    options. Returns None without a choice.
+    `shared`. fixed: values in place of a choice, for options that hold `auto`. `cfg.auto` becomes
+    the list of the options. Returns None without a choice.
     """
     names = auto_options(cfg)
     if checkpoint:
@@ -47,8 +47,9 @@ def choose_recipe(
     images = source()
     facts, shared = group.broadcast((facts_of_run(cfg, images, group.count), dict(shared)))
     swept = {key: AUTO for key in invocation.swept if key in FIXED}
-    options = {**recipe_options(cfg), **swept, **fixed}
-    values = {**fixed, **choose(facts, options), **shared}
+    fixed = {key: fixed[key] for key in fixed if key in names}
+    options = {**recipe_options(cfg), **fixed, **swept}
+    values = {**choose(facts, options), **fixed, **shared}
     set_options(cfg, {name: values[name] for name in names})
     check_groups(cfg, *GROUPS)
     cfg.auto = names
@@ -60,5 +61,5 @@ def take_recipe(cfg: DictConfig, checkpoint: Checkpoint, names: list[str]) -> No
     before = {key: OmegaConf.select(checkpoint.config, key, default=None) for key in names}
     set_options(cfg, {key: FIXED[key] if each is None else each for key, each in before.items()})
     check_groups(cfg, *GROUPS)  # a checkpoint may come from elsewhere
-    taken = {*names, *chosen_options(checkpoint.config)}
-    cfg.auto = [key for key in FIXED if key in taken]
+    chosen = {*names, *chosen_options(checkpoint.config)}
+    cfg.auto = [key for key in FIXED if key in chosen]

@@ -57,7 +57,8 @@ def network_text(facts: Facts, options: Mapping[str, Any], names: set[str]) -> s
     size, dim = options["data.size"], options.get("model.network.dim")
     mults, parts = options.get("model.network.dim_mults"), list[str]()
     if names & {"model.network.dim", "model.network.dim_mults"}:
-        parts.append(f"a network of width {dim} times {mults}")
+        widths = [str(each) for each in (dim, mults) if each]  # a network may lack one of them
+        parts.append(f"a network of width {' times '.join(widths)}")
     if names & {"model.predicts", "loss"}:
         loss = options["loss"]["_target_"].rpartition(".")[2]
         parts.append(f"predicts {options['model.predicts']} with loss {loss}")

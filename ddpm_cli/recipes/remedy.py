@@ -39,8 +39,8 @@ def remedy(costs: Costs, options: Mapping[str, Any], trainer: Trainer, seconds: 
             return f"{name}={override_value(value)} would fit"
         changes[name] = value
     if changes and fits(**changes):
-        said = " ".join(f"{name}={override_value(each)}" for name, each in changes.items())
-        return f"{said} would fit"
+        options_text = " ".join(f"{name}={override_value(each)}" for name, each in changes.items())
+        return f"{options_text} would fit"
     return f"trainer.minutes={minutes_for(costs):g} would fit"
 
 

@@ -68,3 +68,8 @@ def test_the_data_are_read_before_the_model_the_loss_and_the_trainer():
         *("loss@loss.of=huber", "loss=uncertain", "+loss.of.x=1", "trainer.steps=2"),
         *("seed=1", "trust=[m]"),
     ]
+
+
+def test_the_first_weights_are_left_out_with_their_kind():
+    typed = ["init=mine/last.safetensors", "init_weights=raw", "seed=3"]
+    assert Invocation(Path(), overrides=typed).without_init() == ["seed=3"]

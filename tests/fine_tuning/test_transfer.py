@@ -10,14 +10,15 @@ from small_networks import SMALL_NETWORKS, small_network
 
 from ddpm_cli import schedules
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints.faults import WORD
 from ddpm_cli.components import build_denoiser, build_diffusion
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.fine_tuning import start
 from ddpm_cli.fine_tuning.channels import channel_sources
 from ddpm_cli.fine_tuning.classes import class_sources
 from ddpm_cli.fine_tuning.initial_weights import InitialWeights, initial_text
 from ddpm_cli.fine_tuning.interface import Interface, interface_axes
-from ddpm_cli.fine_tuning.start import start_from
 from ddpm_cli.fine_tuning.transfer import take_weights
 from ddpm_cli.networks.unet import UNet
 
@@ -210,6 +211,16 @@ def test_first_weights_in_words():
     assert initial_text({}) == ""
 
 
+def test_what_is_recorded_of_changes_fits_into_a_checkpoint(composed, monkeypatch):
+    many = (f"model.network.option_{place}: {'x' * 150}" for place in range(100))
+    monkeypatch.setattr(start, "option_changes", lambda *_: many)
+    plain = Interface(1, [], "small")
+    before, weights = initial(plain)
+    denoiser = Denoiser(DIFFUSION, before)
+    facts = start.start_from(weights, denoiser, composed("train"), [1, 8, 8], [])
+    assert 1000 < len(facts["changes"]) < WORD
+
+
 @pytest.mark.parametrize("choice", sorted(SMALL_NETWORKS))
 def test_every_network_continues_with_other_channels_variance_and_classes(composed, choice):
     cfg = composed("train", *small_network(choice), "model.conditional=true")
@@ -229,7 +240,7 @@ def test_every_network_continues_with_other_channels_variance_and_classes(compos
     checkpoint.config.model.variance = "small"
     after = denoiser(3, "cba", "learned")
     cfg.model.variance = "learned"
-    facts = start_from(weights, after, cfg, [3, 8, 8], ["c", "b", "a"])
+    facts = start.start_from(weights, after, cfg, [3, 8, 8], ["c", "b", "a"])
     x, old, new = images(3), torch.tensor([0, -1]), torch.tensor([2, -1])
     with torch.no_grad():
         one, other = before(x[:, :1], 3, old), after.network.eval() and after(x, 3, new)

@@ -13,7 +13,7 @@ from ddpm_cli.hardware import count_flops
 from ddpm_cli.networks.reference import ReferenceUNet
 from ddpm_cli.networks.unet import UNet
 from ddpm_cli.recipes.choice import affordable_images, by_length, choose, image_flops, stages_for
-from ddpm_cli.recipes.facts import Facts, network_cost
+from ddpm_cli.recipes.facts import REFERENCE_UNET, Facts, network_cost
 from ddpm_cli.recipes.values import CPU, GPU, SMALL_SET
 
 ALL = dict.fromkeys(FIXED, AUTO)
@@ -171,8 +171,17 @@ def test_more_time_never_gives_a_smaller_network():
 def test_the_cost_of_a_reference_unet_is_counted_within_a_third(size, options):
     with torch.device("meta"):
         network = ReferenceUNet(3, 3, 0, (size, size), dim=64, dim_mults=[1, 2, 2], **options)
-    expected = network_cost(OmegaConf.create(options)) * image_flops(size, 64, [1, 2, 2])
+    expected = network_cost(reference(options)) * image_flops(size, 64, [1, 2, 2])
     assert count_flops(network, (3, size, size)) == pytest.approx(expected, rel=0.33)
+
+
+def reference(options):
+    return OmegaConf.create({"_target_": REFERENCE_UNET, **options})
+
+
+def test_the_blocks_of_other_networks_tell_no_cost():
+    assert network_cost(OmegaConf.create({"_target_": "mine.Net", "blocks": 9})) == 1
+    assert network_cost(reference({"blocks": [2, 2]})) == 1
 
 
 def test_a_network_that_costs_more_sees_fewer_images():

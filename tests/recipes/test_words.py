@@ -48,6 +48,15 @@ def test_a_choice_is_three_lines_with_their_reasons():
     ]
 
 
+@pytest.mark.parametrize(("name", "width"), [("dim", "64"), ("dim_mults", "[1, 2, 4]")])
+def test_a_network_may_have_a_width_or_its_multiples_alone(name, width):
+    key = f"model.network.{name}"
+    lacking = {each for each in OPTIONS if each.startswith("model.network.")} - {key}
+    options = {each: value for each, value in OPTIONS.items() if each not in lacking}
+    (line,) = Recipe(Facts(203), [key]).lines(options, steps=10)
+    assert line == f"a network of width {width}: by the device on cpu"
+
+
 def test_passes_are_over_the_images_that_are_counted():
     lines = Recipe(Facts(203, 600), list(FIXED)).lines(OPTIONS, steps=1000, images=320)
     assert lines[-1].endswith(": 100 passes over the images of a small set")

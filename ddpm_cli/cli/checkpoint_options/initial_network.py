@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from ddpm_cli.checkpoint_paths import existing_file, newest_first
@@ -14,6 +15,9 @@ from ddpm_cli.cli.arguments import path_value
 from ddpm_cli.cli.checkpoint_options.recipe import fetched_path, option_of
 from ddpm_cli.files import user_path
 from ddpm_cli.hub.address import is_address, path_text
+
+# options of a job that its network follows
+OF_JOBS = ("+experiment", "data", "data.size", "trainer", "trainer.label_dropout")
 
 
 def with_init(arguments: Sequence[str]) -> list[str]:
@@ -32,11 +36,11 @@ def with_init(arguments: Sequence[str]) -> list[str]:
     folder = typed_values("hydra.run.dir", rest)
     own = newest_first(user_path(folder[-1])) if resume and folder else []
     paths = own[:1] or [initial_path(text) for text in texts]
-    found = [overrides_of(path, rest) for path in paths]
-    if any(each != found[0] for each in found):
+    overrides, *others = [overrides_of(path, rest) for path in paths]
+    if any(each != overrides for each in others):
         raise ValueError("init: all checkpoints of a sweep must have one network and one schedule")
     named = texts if own else [path_text(path.absolute()) for path in paths]
-    return [*found[0], f"init={','.join(map(path_value, named))}", *rest]
+    return [*overrides, f"init={','.join(map(path_value, named))}", *rest]
 
 
 def typed_values(option: str, arguments: Sequence[str]) -> list[str]:
@@ -47,7 +51,9 @@ def typed_values(option: str, arguments: Sequence[str]) -> list[str]:
             value: Any = OverridesParser.create().parse_override(argument).value()
         except HydraException:
             return []  # which Hydra refuses in its own words
-        parts = value.list if isinstance(value, ChoiceSweep) else [value]
+        parts = [value]
+        if isinstance(value, ChoiceSweep | RangeSweep):
+            parts = value.list if isinstance(value, ChoiceSweep) else [*value.range()]
         plain = [each.text if isinstance(each, QuotedString) else each for each in parts]
         texts += [str(each) for each in plain if each is not None]
     return texts
@@ -68,18 +74,17 @@ def initial_path(text: str) -> Path:
 def overrides_of(path: Path, arguments: Sequence[str]) -> list[str]:
     """The overrides of a checkpoint's network and schedule beside these arguments."""
     room = import_module("ddpm_cli.fine_tuning.network_options")
-    values = {name: typed_values(name, arguments) for name in ("data", "data.size", "experiment")}
-    is_swept = any(len(each) > 1 for each in values.values())
-    data = [each for each in arguments if option_of(each) in ("data", "data.size")]
+    last = {option_of(each): each for each in arguments}
+    values = {name: typed_values(option_of(name), [*last.values()]) for name in OF_JOBS}
+    choices = [[f"{name}={each}" for each in texts] for name, texts in values.items() if texts]
     typed = room.TypedOptions(
-        {option_of(each) for each in arguments},
-        [f"+experiment={each}" for each in values["experiment"]],
-        None if is_swept else data,
+        set(last),
+        [f"+experiment={each}" for each in values["+experiment"]],
+        [list(job) for job in product(*choices)],
         config_dir(arguments),
-        typed_values("trainer.label_dropout", arguments) not in (["0"], ["0.0"]),
     )
-    found: list[str] = room.network_overrides(path, typed)
-    return found
+    overrides: list[str] = room.network_overrides(path, typed)
+    return overrides
 
 
 def config_dir(arguments: Sequence[str]) -> Path | None:

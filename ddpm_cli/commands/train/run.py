@@ -113,9 +113,7 @@ class Run:
             verdict=self.state.verdict.summary(self.trainer.best),
             init=self.init,
             origin=self.origin,
-            overrides=[
-                each for each in self.invocation.overrides if not each.startswith("init=")
-            ],  # the path of `init` stays on this machine
+            overrides=self.invocation.without_init(),
             config_dir=self.invocation.config_dir,
         )
 

@@ -58,6 +58,7 @@ def test_raw_weights_are_taken_where_they_are_asked_for(command, trained):
     before = Checkpoint.load(trained).part("network")
     own = last("tuned").part("ema")
     assert all(torch.equal(own[name], each) for name, each in before.items())
+    assert not [each for each in last("tuned").overrides if each.startswith("init")]
 
 
 def test_network_and_schedule_are_the_checkpoints_and_colour_is_fitted(command, trained):
