@@ -140,6 +140,14 @@ def test_source_and_licence_are_carried_on(command, folder):
     assert {name: again.origin[name] for name in expected} == expected
 
 
+def test_a_licence_that_is_named_at_the_export_comes_in_again(command, folder):
+    imported(command, f"from={folder}")
+    typed = ["ours.safetensors", "to=diffusers", "out=named", "licence=mit"]
+    assert command("export", *typed).code == 0
+    again, _ = imported(command, "named", out="again.safetensors")
+    assert again.origin["licence"] == "mit"
+
+
 @pytest.mark.slow
 def test_without_a_name_source_and_licence_are_unknown(command, folder):
     Path(folder, "README.md").unlink()
@@ -261,7 +269,7 @@ def test_without_diffusers_no_outputs_are_said_to_be_compared(command, folder, m
 @pytest.mark.parametrize("to", ["diffusers", "openai"])
 def test_the_tutorials_unet_goes_to_no_other_program(command, trained, to):
     outcome = command("export", f"ckpt={trained}", f"to={to}", "out=other")
-    told = f"to={to} needs the network of model=ho, iddpm or adm, but this checkpoint's is ddpm_cli"
+    told = f"to={to} needs the network of model=ho, iddpm or adm, but model.network is ddpm_cli"
     assert_refused(outcome, told)
     assert not Path("other").exists()
 

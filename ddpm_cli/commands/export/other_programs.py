@@ -28,14 +28,15 @@ NETWORK_FILE = "model.pt"  # of OpenAI's codes
 Fill: TypeAlias = Callable[[Path], list[str]]
 
 
-def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
+def diffusers_files(checkpoint: Checkpoint, trust: list[str], licence: str | None) -> Fill:
     """What writes a checkpoint's EMA as a pipeline of diffusers, and returns the files' names.
 
+    licence: of the weights, which the pipeline's file keeps.
     Raises ValueError with the reason if diffusers has no such network, or computes another output.
     """
     options = reference_options(checkpoint.config, "to=diffusers")
     denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
-    texts = diffusers_texts(checkpoint, denoiser, options)
+    texts = diffusers_texts(checkpoint, denoiser, options, licence)
     own = denoiser.network.state_dict()
     state = theirs_of(diffusers_entries(own, options), own)
 
@@ -55,7 +56,7 @@ def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
 
 
 def diffusers_texts(
-    checkpoint: Checkpoint, denoiser: Denoiser, options: Mapping[str, Any]
+    checkpoint: Checkpoint, denoiser: Denoiser, options: Mapping[str, Any], licence: str | None
 ) -> dict[str, Any]:
     """The configurations of a pipeline by file. options: all of the network.
 
@@ -65,7 +66,7 @@ def diffusers_texts(
     facts = {
         "classes": checkpoint.classes if rows else [],
         "null_label": rows > len(checkpoint.classes),
-        "origin": dict(checkpoint.origin),
+        "origin": {**checkpoint.origin, **({"licence": licence.strip()} if licence else {})},
     }
     network = unet_fields(
         options,

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
-from ddpm_cli.commands.importing.likes import fitting_likes, like_model, missing_like
+from ddpm_cli.commands.importing.likes import LIKE, fitting_likes, like_model, missing_like
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
@@ -28,8 +28,8 @@ from ddpm_cli.hub.address import is_address, parse_address
 
 SUFFIX = ".safetensors"
 LONGEST = {"source": 200, "licence": 100}  # characters
+MOST = 90  # characters of the name of a file, and of a like
 PATH = inspect.Parameter("from", inspect.Parameter.POSITIONAL_ONLY, annotation=str)
-LIKE = ("model", "schedule")  # the groups that a like gives
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ def import_model(cfg: DictConfig, invocation: Invocation) -> None:
     if out.exists():
         raise ValueError(f"out must be a new file, but {str(out)!r} exists")
     with logging_to(None, aloud=True):
+        typed = [each for each in invocation.overrides if each.startswith("like=")]
         if source.is_dir():
-            foreign, other = from_folder(source, options, has_like=bool(groups))
+            foreign, other = from_folder(source, options, has_like=bool(typed))
         else:
-            like = next((each for each in invocation.overrides if each.startswith("like=")), "like")
-            foreign, other = from_file(source, options, cfg if groups else None, like)
+            foreign, other = from_file(source, options, cfg, "".join(typed))
         checkpoint = foreign.checkpoint()
         tell_model(checkpoint)
         prove_import(checkpoint, foreign, other)
@@ -115,19 +115,23 @@ def named_classes(given: int | list[str], classes: Sequence[str]) -> list[str]:
 
 
 def from_file(
-    path: Path, options: Options, cfg: DictConfig | None, like: str
+    path: Path, options: Options, cfg: DictConfig, like: str
 ) -> tuple[ForeignModel, OtherModel | None]:
     """The model in a file by a like, and as OpenAI's code runs it, if it is installed.
 
-    cfg: the configuration of the like; None without one, which is refused. like: as typed.
+    cfg: the configuration with the like. like: as typed; "" without one, which is refused.
     """
     state = read_weights(path)
     try:
         refuse_others(state)
-        if cfg is None:
+        if not like:
             raise ValueError(missing_like(fitting_likes(state)))
         kind = like.replace("=", " ", 1)
-        origin = {"source": UNKNOWN, "licence": UNKNOWN, "file": f"{path.name}, {kind}"}
+        origin = {
+            "source": UNKNOWN,
+            "licence": UNKNOWN,
+            "file": f"{path.name[:MOST]}, {kind[:MOST]}",
+        }
         origin |= options.origin()
         foreign = like_model(cfg, state, size=options.size, classes=options.classes, origin=origin)
         check_like(foreign, like)
