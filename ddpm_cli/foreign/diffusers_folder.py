@@ -19,7 +19,7 @@ from ddpm_cli.foreign.weights_file import read_weights
 
 UNET, SCHEDULER, PIPELINE = "config.json", "scheduler_config.json", "model_index.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-PARTS = ("unet", "scheduler")  # of a pipeline that draws images
+PIPELINE_PARTS = ("unet", "scheduler")  # of a pipeline that draws images
 DENOISER = "ddpm_cli.denoiser.Denoiser"
 OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 OLD_NAME = re.compile(rf"(attentions\.\d+)\.({'|'.join(OLD_NAMES)})\.")
@@ -88,9 +88,11 @@ def pipeline_of(folder: Path) -> JsonFields:
     pipeline = JsonFields.read(path)
     for name, value in pipeline.values.items():
         is_part = not name.startswith("_") and isinstance(value, list) and any(value)
-        if is_part and name not in PARTS:
-            rule = f"{PIPELINE} names the part {name[:LONGEST]!r} beside {' and '.join(PARTS)}"
-            raise ValueError(f"{rule}: it is a latent diffusion model, of no images")
+        if is_part and name not in PIPELINE_PARTS:
+            more = f"the part {name[:LONGEST]!r} beside {' and '.join(PIPELINE_PARTS)}"
+            raise ValueError(
+                f"{PIPELINE} names {more}: it is a latent diffusion model, of no images"
+            )
     return pipeline
 
 

@@ -25,7 +25,7 @@ class ForeignModel:
 
     config: model and schedule. shape: [C, H, W] of an image. classes: their names.
     entries: what its tensors are here. state: its tensors, by its own names.
-    origin: source, licence and file. limits: options of `ddpm-sample` that its sampling needs.
+    origin: source, licence and file. limits: how its sampling limits x_0, in words; "" if as ours.
     """
 
     config: DictConfig

@@ -6,9 +6,9 @@ from omegaconf import DictConfig
 
 from ddpm_cli.foreign.entries import NamedTensors, openai_entries
 from ddpm_cli.foreign.model import ForeignModel, outline, reference_options
+from ddpm_cli.foreign.openai_flags import IMAGE_CHANNELS
 
 FIRST, LAST = "input_blocks.0.0.weight", "out.2.weight"
-IMAGE_CHANNELS = 3
 SHOWN = 3  # names in a message
 KINDS = {  # the begin of a name, and what a file with such names is
     "network.": "it is a checkpoint of ddpm-train already",
