@@ -3,6 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import TypeAlias
 
 import torch
@@ -18,6 +21,7 @@ Step: TypeAlias = Callable[[Images, int, Images], tuple[Images, Images]]
 
 LIMIT = 1e-4  # of each difference
 COUNT = 2  # images
+LONGEST_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,17 @@ class OtherModel:
     program: str
     output: Network
     step: Step | None = None
+
+
+def import_package(name: str, module: str = "") -> ModuleType | str:
+    """A module of a package, or the package itself; or why there is none, in words."""
+    if find_spec(name) is None:
+        return f"{name} is not installed"
+    try:
+        return import_module(f"{name}.{module}" if module else name)
+    except (ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        return f"{name} cannot be imported ({reason})"
 
 
 class FixedOutput(nn.Module):

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import Tensor
 
+from ddpm_cli.checkpoints.faults import NAME, are_texts
 from ddpm_cli.config.plain_text import bounded_text, plain_yaml
 from ddpm_cli.foreign.entries import NamedTensors, diffusers_entries
 from ddpm_cli.foreign.json_fields import JsonFields
@@ -18,12 +19,13 @@ from ddpm_cli.foreign.weights_file import read_weights
 
 UNET, SCHEDULER, PIPELINE = "config.json", "scheduler_config.json", "model_index.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-TARGET = "ddpm_cli.denoiser.Denoiser"
+PIPELINE_PARTS = ("unet", "scheduler")  # of a pipeline that draws images
+DENOISER = "ddpm_cli.denoiser.Denoiser"
 OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 OLD_NAME = re.compile(rf"(attentions\.\d+)\.({'|'.join(OLD_NAMES)})\.")
-FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+FRONT_MATTER = re.compile(r"---\r?\n(.*?)\r?\n---\r?\n", re.DOTALL)
 ORIGIN = ("source", "licence")
-LONGEST = 100  # characters of a licence
+LONGEST = 100  # characters of a licence, or of a name
 OURS = "_ddpm_cli"  # the field of a pipeline in which an export keeps what diffusers does not
 
 
@@ -37,6 +39,7 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
 
     Raises ValueError with the field or the tensor that cannot be expressed here.
     """
+    pipeline = pipeline_of(folder)
     unet = folder / "unet" if (folder / "unet" / UNET).is_file() else folder
     places = [folder, folder / "scheduler", folder.parent / "scheduler"]
     scheduler = next((each / SCHEDULER for each in places if (each / SCHEDULER).is_file()), None)
@@ -52,11 +55,11 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
     weights = next((unet / each for each in WEIGHTS if (unet / each).is_file()), None)
     if weights is None:
         raise ValueError(f"{str(unet)!r} has none of {' and '.join(WEIGHTS)}")
-    extra = facts_of(folder)
+    extra = facts_of(folder, pipeline)
     has_classes = network.get("num_class_embeds", int | None, None) is not None
     rows = network.count("num_class_embeds", 0, MOST_CLASSES) if has_classes else 0
     classes, options["null_label"] = classes_of(extra, rows)
-    model = {"_target_": TARGET, **meaning, "conditional": rows > 0, "network": options}
+    model = {"_target_": DENOISER, **meaning, "conditional": rows > 0, "network": options}
     config, shape = plain_config(model, schedule_of(process)), [channels, *sides_of(network)]
     own = outline(config, shape, classes)
     origin = {"source": UNKNOWN, "licence": UNKNOWN, **known_origin(extra)}
@@ -66,21 +69,40 @@ def read_folder(folder: Path) -> tuple[ForeignModel, JsonFields, JsonFields]:
         classes=classes,
         entries=diffusers_entries(own, options),
         state=with_new_names(read_weights(weights)),
-        origin={**origin, "file": f"{folder.resolve().name}, a folder of diffusers"},
+        origin={**origin, "file": f"{folder.resolve().name[:LONGEST]}, a folder of diffusers"},
         limits=limits_of(process),
     )
     foreign.check()
     return foreign, network, process
 
 
-def facts_of(folder: Path) -> dict[str, Any]:
+def pipeline_of(folder: Path) -> JsonFields:
+    """The pipeline in a folder, or in the folder above its network; no fields if there is none.
+
+    Raises ValueError if the pipeline has more parts than a network and a scheduler.
+    """
+    places = [folder, *[folder.resolve().parent] * (folder.resolve().name == "unet")]
+    path = next((each / PIPELINE for each in places if (each / PIPELINE).is_file()), None)
+    if path is None:
+        return JsonFields(PIPELINE, {})
+    pipeline = JsonFields.read(path)
+    for name, value in pipeline.values.items():
+        is_part = not name.startswith("_") and isinstance(value, list) and any(value)
+        if is_part and name not in PIPELINE_PARTS:
+            more = f"the part {name[:LONGEST]!r} beside {' and '.join(PIPELINE_PARTS)}"
+            raise ValueError(
+                f"{PIPELINE} names {more}: it is a latent diffusion model, of no images"
+            )
+    return pipeline
+
+
+def facts_of(folder: Path, pipeline: JsonFields) -> dict[str, Any]:
     """What diffusers does not keep: {classes, null_label, origin} of our exports, or a licence."""
-    fields = JsonFields.read(folder / PIPELINE) if (folder / PIPELINE).is_file() else None
-    own = fields.get(OURS, dict, {}) if fields else {}
+    own: dict[str, Any] = pipeline.get(OURS, dict, {})
     if own:
         return own
-    match = FRONT_MATTER.match(bounded_text(folder / "README.md"))
     try:
+        match = FRONT_MATTER.match(bounded_text(folder / "README.md"))
         front = plain_yaml(match[1]) if match else {}
     except ValueError:
         front = {}
@@ -90,18 +112,30 @@ def facts_of(folder: Path) -> dict[str, Any]:
 
 
 def known_origin(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The texts of source and licence in a folder's facts."""
+    """The texts of source and licence in a folder's facts. Raises ValueError for other values."""
     origin = facts.get("origin")
     texts = origin if isinstance(origin, dict) else {}
-    return {name: texts[name] for name in ORIGIN if isinstance(texts.get(name), str)}
+    known = {name: texts[name] for name in ORIGIN if name in texts}
+    for name, text in known.items():
+        if not are_texts([text], NAME):
+            rule = f"{OURS}.origin.{name} must be a text of at most {NAME} characters"
+            raise ValueError(f"{PIPELINE}: {rule}")
+    return known
 
 
 def classes_of(facts: Mapping[str, Any], rows: int) -> tuple[list[str], bool]:
-    """The names of classes, and whether the last row of their table is for no label."""
-    classes, null_label = facts.get("classes"), facts.get("null_label") is True
-    if isinstance(classes, list) and len(classes) + null_label == rows:
-        return [str(each) for each in classes], null_label
-    return numbered_classes(rows), False
+    """The names of classes, and whether the last row of their table is for no label.
+
+    Raises ValueError for names that are not those of the rows.
+    """
+    if "classes" not in facts:
+        return numbered_classes(rows), False
+    classes, null_label = facts["classes"], facts.get("null_label") is True
+    count = rows - null_label
+    if not (isinstance(classes, list) and len(classes) == count and are_texts(classes, NAME)):
+        rule = f"{OURS}.classes must be {count:,} names of at most {NAME} characters"
+        raise ValueError(f"{PIPELINE}: {rule}, as num_class_embeds has it")
+    return classes, null_label
 
 
 def with_new_names(state: NamedTensors) -> dict[str, Tensor]:

@@ -1,14 +1,12 @@
 """A network and a scheduler of diffusers as that package runs them, if it is installed."""
 
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ddpm_cli.foreign.difference import OtherModel
+from ddpm_cli.foreign.difference import OtherModel, import_package
 from ddpm_cli.foreign.entries import NamedTensors
 from ddpm_cli.shapes import Images, Labels
 from ddpm_cli.versions import package_version
@@ -18,14 +16,11 @@ DRAWS = 8  # of a step, by which its mean and its deviation are known
 
 
 def import_diffusers() -> Any:
-    """The package, which warns of errors alone; None if it is not there, or cannot be imported."""
-    if find_spec(NAME) is None:
-        return None
-    try:
-        package = import_module(NAME)
-        logging = import_module(f"{NAME}.utils.logging")
-    except (ImportError, RuntimeError):
-        return None
+    """The package, which warns of errors alone; or why there is none, in words."""
+    package = import_package(NAME)
+    logging: Any = package if isinstance(package, str) else import_package(NAME, "utils.logging")
+    if isinstance(logging, str):
+        return logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     return package

@@ -12,7 +12,7 @@ from ddpm_cli.checkpoints import Checkpoint, environment
 from ddpm_cli.components import assemble_denoiser, build_diffusion
 from ddpm_cli.config.build import options_of
 from ddpm_cli.config.schema import check_groups
-from ddpm_cli.foreign.entries import Entry, NamedTensors, misfit, ours_of
+from ddpm_cli.foreign.entries import LONGEST, Entry, NamedTensors, misfit, ours_of
 from ddpm_cli.foreign.unet_config import NETWORK
 from ddpm_cli.networks.reference import ReferenceUNet
 
@@ -25,7 +25,7 @@ class ForeignModel:
 
     config: model and schedule. shape: [C, H, W] of an image. classes: their names.
     entries: what its tensors are here. state: its tensors, by its own names.
-    origin: source, licence and file. limits: options of `ddpm-sample` that its sampling needs.
+    origin: source, licence and file. limits: how its sampling limits x_0, in words; "" if as ours.
     """
 
     config: DictConfig
@@ -74,10 +74,10 @@ def reference_options(config: DictConfig, task: str) -> dict[str, Any]:
 
     task: what needs it, in messages. Raises ValueError for another network.
     """
-    target = str(config.model.network.get("_target_"))
+    target = OmegaConf.select(config, "model.network._target_")
     if target != NETWORK:
         rule = f"{task} needs the network of model=ho, iddpm or adm"
-        raise ValueError(f"{rule}, but this checkpoint's is {target}")
+        raise ValueError(f"{rule}, but model.network is {str(target)[:LONGEST]}")
     defaults = {name: each.default for name, each in options_of(ReferenceUNet).items()}
     node: Any = OmegaConf.to_container(config.model.network, resolve=True)
     plain = {name: [*each] if isinstance(each, tuple) else each for name, each in defaults.items()}

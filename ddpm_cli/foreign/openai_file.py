@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from omegaconf import DictConfig
 
 from ddpm_cli.foreign.entries import NamedTensors, openai_entries
-from ddpm_cli.foreign.model import ForeignModel, outline
+from ddpm_cli.foreign.model import ForeignModel, outline, reference_options
+from ddpm_cli.foreign.openai_flags import IMAGE_CHANNELS
 
 FIRST, LAST = "input_blocks.0.0.weight", "out.2.weight"
-IMAGE_CHANNELS = 3
 SHOWN = 3  # names in a message
 KINDS = {  # the begin of a name, and what a file with such names is
     "network.": "it is a checkpoint of ddpm-train already",
@@ -49,8 +49,9 @@ def openai_model(
 ) -> ForeignModel:
     """The model of a state dict that `refuse_others` lets pass, by a configuration.
 
-    sides: H and W of the images. Raises ValueError if the configuration builds no network.
+    sides: H and W of the images. Raises ValueError if the configuration builds no reference UNet.
     """
+    reference_options(config, "like")
     shape = [state[FIRST].shape[1], *sides]
     own = outline(config, shape, classes)
     return ForeignModel(config, shape, classes, openai_entries(own), state, dict(origin))

@@ -18,8 +18,8 @@ MULTS: dict[str, dict[int, list[float]]] = {  # by the size of the images, in cr
         512: [0.5, 1, 1, 2, 2, 4, 4],
     },
 }
-CHANNELS = 3
-FIXED = {  # options that the codes have no flags for, with their values
+IMAGE_CHANNELS = 3
+FLAGLESS = {  # options that the codes have no flags for, with their values
     "groups": 32,
     "norm_eps": 1e-5,
     "padding": "all",
@@ -103,9 +103,9 @@ def process_flags(model: Mapping[str, Any], schedule: Mapping[str, Any]) -> dict
 
 def check_fixed(network: Mapping[str, Any], shape: Sequence[int]) -> None:
     """Refuse options that the codes have other, fixed values of."""
-    if shape[0] != CHANNELS or shape[1] != shape[2]:
+    if shape[0] != IMAGE_CHANNELS or shape[1] != shape[2]:
         raise refusal("the shape of the images", [*shape], "3 channels and a square")
-    for name, value in FIXED.items():
+    for name, value in FLAGLESS.items():
         if network[name] != value:
             raise refusal(f"model.network.{name}", network[name], yaml_text(value))
 
@@ -129,4 +129,4 @@ def package_of(network: Mapping[str, Any], variance: str, shape: Sequence[int]) 
 
 def refusal(name: str, value: object, allowed: str) -> ValueError:
     """The error for an option that OpenAI's codes cannot have."""
-    return ValueError(f"to=openai: {name} must be {allowed}, but is {yaml_text(value)}")
+    return ValueError(f"{name} must be {allowed}, but is {yaml_text(value)}")

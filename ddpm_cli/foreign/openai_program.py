@@ -1,28 +1,23 @@
 """A model as improved-diffusion or guided-diffusion run it, if the package is installed."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 
-from ddpm_cli.foreign.difference import OtherModel
+from ddpm_cli.foreign.difference import OtherModel, import_package
 from ddpm_cli.foreign.entries import NamedTensors
 from ddpm_cli.foreign.openai_flags import Flags
 from ddpm_cli.shapes import Images, Labels
 
 
-def openai_program(flags: Flags, state: NamedTensors, rows: int) -> OtherModel | None:
-    """The model that the scripts build by their flags, or None if they are not installed.
+def openai_program(flags: Flags, state: NamedTensors, rows: int) -> OtherModel | str:
+    """The model that the scripts build by their flags, or why they cannot be imported, in words.
 
     rows: of the table of labels.
     """
-    if find_spec(flags.package) is None:
-        return None
-    try:
-        scripts: Any = import_module(f"{flags.package}.script_util")
-    except ImportError:
-        return None
+    scripts: Any = import_package(flags.package, "script_util")
+    if isinstance(scripts, str):
+        return scripts
     before, scripts.NUM_CLASSES = scripts.NUM_CLASSES, rows
     try:
         options = {**scripts.model_and_diffusion_defaults(), **flags.values}
@@ -39,8 +34,8 @@ def openai_program(flags: Flags, state: NamedTensors, rows: int) -> OtherModel |
 
     def step(output: Images, t: int, x: Images) -> tuple[Images, Images]:
         times = torch.full((len(x),), t)
-        found = process.p_mean_variance(lambda *_: output, x, times, clip_denoised=True)
-        deviation = (0.5 * found["log_variance"]).exp() * (t > 0)  # the last step adds no noise
-        return found["mean"], deviation
+        moments = process.p_mean_variance(lambda *_: output, x, times, clip_denoised=True)
+        deviation = (0.5 * moments["log_variance"]).exp() * (t > 0)  # the last step adds no noise
+        return moments["mean"], deviation
 
     return OtherModel(flags.package, output, step)

@@ -99,16 +99,16 @@ def units_of(names: Sequence[str]) -> list[str]:
 
 def parameter_place(name: str) -> tuple[str, str | None, str]:
     """The unit, part and kind of a parameter."""
-    found = PARAMETER.fullmatch(name)
-    assert found, f"{name} is no parameter of a ReferenceUNet"
-    unit, part, kind = found.groups()
+    match = PARAMETER.fullmatch(name)
+    assert match, f"{name} is no parameter of a ReferenceUNet"
+    unit, part, kind = match.groups()
     return unit, part, kind
 
 
 def name_of_unit(unit: str, table: Sequence[tuple[str, str]]) -> str:
     """The name of a unit by the row of a table that describes it."""
     return next(
-        found.expand(theirs) for ours, theirs in table if (found := re.fullmatch(ours, unit))
+        match.expand(theirs) for ours, theirs in table if (match := re.fullmatch(ours, unit))
     )
 
 

@@ -22,7 +22,7 @@ VARIANCES = {
     "fixed_large": "large",
     "learned_range": "learned",
 }
-TARGET = "ddpm_cli.schedules."
+OF_SCHEDULES = "ddpm_cli.schedules."
 SIGMOID_WIDTH = 6.0
 
 
@@ -35,18 +35,23 @@ def schedule_of(config: JsonFields) -> dict[str, Any]:
         rule = f"trained_betas must be 2 to {MOST:,} numbers, but are {len(betas):,}"
         raise ValueError(f"{config.file}: {rule}")
     if betas is not None:
-        return {"_target_": f"{TARGET}numbers", "betas": betas, "zero_snr": zero_snr}
+        return {"_target_": f"{OF_SCHEDULES}numbers", "betas": betas, "zero_snr": zero_snr}
     steps = config.get("num_train_timesteps", int, 1000)
     name = config.get("beta_schedule", Literal[(*BY_ENDS, COSINE)], "linear")
     if name == COSINE:
         options: dict[str, Any] = {"offset": 0.008, "max_beta": 0.999}
-        return {"_target_": f"{TARGET}cosine", "steps": steps, **options, "zero_snr": zero_snr}
+        return {
+            "_target_": f"{OF_SCHEDULES}cosine",
+            "steps": steps,
+            **options,
+            "zero_snr": zero_snr,
+        }
     ends = {
         "first": config.get("beta_start", float, 0.0001) * steps / 1000,
         "last": config.get("beta_end", float, 0.02) * steps / 1000,
     }
     width = {"width": SIGMOID_WIDTH} if name == "sigmoid" else {}
-    target = f"{TARGET}{BY_ENDS[name].__name__}"
+    target = f"{OF_SCHEDULES}{BY_ENDS[name].__name__}"
     return {"_target_": target, "steps": steps, **ends, **width, "zero_snr": zero_snr}
 
 
@@ -58,11 +63,22 @@ def meaning_of(config: JsonFields) -> dict[str, str]:
 
 
 def limits_of(config: JsonFields) -> str:
-    """How `ddpm-sample` limits x_0 as a scheduler does, in words; "" if by its default."""
+    """How a scheduler limits x_0 if not as `ddpm-sample` does by default, in words; else "".
+
+    Its dynamic threshold is at most sample_max_value; with 1, its default, x_0 is clipped as ours.
+    """
+    as_ours = "its scheduler limits x_0 as ddpm-sample"
     if config.get("thresholding", bool, False):
         quantile = config.get("dynamic_thresholding_ratio", float, 0.995)
-        return f"threshold=dynamic quantile={quantile}"
-    return "" if config.get("clip_sample", bool, True) else "threshold=none"
+        most = config.get("sample_max_value", float, 1.0)
+        dynamic = f"{as_ours} threshold=dynamic quantile={quantile} does"
+        unlike = f"but at {most:g} at the most (sample_max_value), which has no option here"
+        return "" if most == 1 else f"{dynamic}, {unlike}"
+    if not config.get("clip_sample", bool, True):
+        return f"{as_ours} threshold=none does"
+    most = config.get("clip_sample_range", float, 1.0)
+    clip = f"its scheduler clips x_0 to {most:g} (clip_sample_range), which has no option here"
+    return "" if most == 1 else clip
 
 
 def scheduler_config(model: DictConfig, diffusion: GaussianDiffusion) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def betas_config(model: DictConfig, diffusion: GaussianDiffusion) -> dict[str, A
     """The betas of a process by a name that diffusers knows, or else as numbers."""
     options = dict(model.schedule)
     zero_snr = bool(options.pop("zero_snr", False))
-    name = str(options.pop("_target_")).removeprefix(TARGET)
+    name = str(options.pop("_target_")).removeprefix(OF_SCHEDULES)
     names = {function.__name__: theirs for theirs, function in BY_ENDS.items()}
     if name in names and options.pop("width", SIGMOID_WIDTH) == SIGMOID_WIDTH:
         ends = {

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ddpm_cli.foreign.json_fields import JsonFields
 from ddpm_cli.networks.layers import attended_stages
+from ddpm_cli.networks.reference.levels import MOST_BLOCKS
 
 NETWORK = "ddpm_cli.networks.reference.ReferenceUNet"
 DOWN = {  # of a level: whether it has attention, and how its maps are halved
@@ -18,10 +19,10 @@ UP = {
     "ResnetUpsampleBlock2D": (False, "block"),
     "AttnUpBlock2D": (True, None),
 }
-MOST_BLOCKS, MOST_CLASSES = 100, 2**16  # more than any network has
+MOST_CLASSES = 2**16  # more than any network has
 RESAMPLES = {"conv": "conv", "resnet": "block"}
 TIMES = {"default": "added", "scale_shift": "scale_shift"}
-FIXED: dict[str, list[Any]] = {  # fields with the values that the reference UNet has
+REQUIRED: dict[str, list[Any]] = {  # fields with the values that the reference UNet has
     "_class_name": ["UNet2DModel"],
     "center_input_sample": [False, None],
     "time_embedding_type": ["positional"],
@@ -32,7 +33,7 @@ FIXED: dict[str, list[Any]] = {  # fields with the values that the reference UNe
     "class_embed_type": [None],
 }
 KNOWN = (
-    *FIXED,
+    *REQUIRED,
     *("sample_size", "in_channels", "out_channels", "time_embedding_dim", "freq_shift"),
     *("flip_sin_to_cos", "down_block_types", "up_block_types", "block_out_channels"),
     *("layers_per_block", "downsample_padding", "downsample_type"),
@@ -48,7 +49,7 @@ def network_options(config: JsonFields) -> dict[str, Any]:
     Raises ValueError with the field that the reference UNet cannot express.
     """
     config.refuse_others(KNOWN)
-    for name, allowed in FIXED.items():
+    for name, allowed in REQUIRED.items():
         config.expect(name, allowed)
     widths = config.get("block_out_channels", list[int], [224, 448, 672, 896])
     if not widths or min(widths) < 1 or widths[0] % 2:

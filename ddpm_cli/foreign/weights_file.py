@@ -3,6 +3,7 @@
 import os
 import zipfile
 from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +25,8 @@ from ddpm_cli.checkpoints.safetensors_file import (
 
 State: TypeAlias = dict[str, Tensor]
 PICKLE = b"\x80"  # the first byte of a pickle that is in no archive
+BEFORE_ARCHIVES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, as a pickle
+MOST_READS = 5  # of a file that another program replaces
 REMEDY = "save net.state_dict() as safetensors with its own program"
 SHOWN = 3  # names in a message
 
@@ -35,8 +38,10 @@ def read_weights(path: Path) -> State:
     """
     try:
         with path.open("rb") as file:
-            is_pickle = file.read(1) == PICKLE
-        if is_pickle:
+            begin = file.read(len(BEFORE_ARCHIVES))
+        if begin == BEFORE_ARCHIVES:
+            raise DamagedError("it is of torch's format before 1.6")
+        if begin.startswith(PICKLE):
             raise DamagedError("a bare pickle runs code")
         state = read_archive(path) if is_old_file(path) else read_safetensors(path)
         if sum(tensor.nbytes for tensor in state.values()) > path.stat().st_size:
@@ -92,24 +97,35 @@ def is_weight(name: Any, value: Any) -> bool:
 
 
 def read_safetensors(path: Path) -> State:
-    """The tensors of a safetensors file of any program. Raises DamagedError for other files."""
-    with path.open("rb") as opened:
-        size = file_size(opened)
-        length = int.from_bytes(opened.read(8), "little")
-        if not 2 <= length <= min(MOST_BYTES, size - 8):
-            raise DamagedError("it is neither safetensors nor an archive of torch.save")
-        header = parse_json(opened.read(length))
-        if not isinstance(header, dict):
-            raise DamagedError("its header is no table")
-        check_places(header, size - 8 - length)
-        names = sorted(header.keys() - {METADATA})
-        try:
-            with safe_open(path, framework="pt") as file:
-                state = {name: file.get_tensor(name) for name in names}
-        except (SafetensorError, RuntimeError) as error:
-            raise DamagedError("it is damaged") from error
-        if not os.path.samestat(path.stat(), os.fstat(opened.fileno())):
-            return read_safetensors(path)  # another program has replaced it
+    """The tensors of a safetensors file of any program.
+
+    Raises DamagedError for other files, and if another program replaces the file at every read.
+    """
+    for _ in range(MOST_READS):
+        with path.open("rb") as opened:
+            names = tensor_names(opened)
+            try:
+                with safe_open(path, framework="pt") as file:
+                    state = {name: file.get_tensor(name) for name in names}
+            except (SafetensorError, RuntimeError) as error:
+                raise DamagedError("it is damaged") from error
+            if os.path.samestat(path.stat(), os.fstat(opened.fileno())):
+                break
+    else:
+        raise DamagedError("another program replaces it while it is read")
     if foreign := [name for name, each in state.items() if not is_weight(name, each)]:
         raise DamagedError(f"{foreign[0][:40]} is no tensor of real numbers")
     return state
+
+
+def tensor_names(file: BufferedIOBase) -> list[str]:
+    """The names in the header of a safetensors file. Raises DamagedError for other files."""
+    size = file_size(file)
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(MOST_BYTES, size - 8):
+        raise DamagedError("it is neither safetensors nor an archive of torch.save")
+    header = parse_json(file.read(length))
+    if not isinstance(header, dict):
+        raise DamagedError("its header is no table")
+    check_places(header, size - 8 - length)
+    return sorted(header.keys() - {METADATA})

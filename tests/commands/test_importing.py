@@ -140,6 +140,14 @@ def test_source_and_licence_are_carried_on(command, folder):
     assert {name: again.origin[name] for name in expected} == expected
 
 
+def test_a_licence_that_is_named_at_the_export_comes_in_again(command, folder):
+    imported(command, f"from={folder}")
+    typed = ["ours.safetensors", "to=diffusers", "out=named", "licence=mit"]
+    assert command("export", *typed).code == 0
+    again, _ = imported(command, "named", out="again.safetensors")
+    assert again.origin["licence"] == "mit"
+
+
 @pytest.mark.slow
 def test_without_a_name_source_and_licence_are_unknown(command, folder):
     Path(folder, "README.md").unlink()
@@ -183,6 +191,7 @@ def test_a_model_of_openais_codes_comes_in_goes_out_and_comes_in_again(command, 
     assert "--channel_mult 1,2 --num_head_channels 16" in card
     first, out = imported(command, "--config-dir=mine", f"from={openai}", "like=small")
     assert "tensors equal the file's bit for bit; no outputs were compared" in out
+    assert "because guided_diffusion is not installed\n" in out
     assert first.origin["file"] == "model.pt, like small"
     assert command("export", "ours.safetensors", "to=openai", "out=again").code == 0
     arguments = ["--config-dir=mine", "from=again/model.pt", "like=small"]
@@ -250,9 +259,9 @@ def test_nothing_is_written_over_or_above_the_limit(command, folder, monkeypatch
 @pytest.mark.slow
 def test_without_diffusers_no_outputs_are_said_to_be_compared(command, folder, monkeypatch):
     for module in (importing, other_programs):
-        monkeypatch.setattr(module, "import_diffusers", lambda: None)
+        monkeypatch.setattr(module, "import_diffusers", lambda: "there is none")
     _, out = imported(command, f"from={folder}")
-    assert "no outputs were compared" in out
+    assert "no outputs were compared,\n           because there is none\n" in out
     outcome = command("export", "ours.safetensors", "to=diffusers", "out=again")
     assert "no outputs were compared" in outcome.out and outcome.code == 0
 
@@ -261,7 +270,7 @@ def test_without_diffusers_no_outputs_are_said_to_be_compared(command, folder, m
 @pytest.mark.parametrize("to", ["diffusers", "openai"])
 def test_the_tutorials_unet_goes_to_no_other_program(command, trained, to):
     outcome = command("export", f"ckpt={trained}", f"to={to}", "out=other")
-    told = f"to={to} needs the network of model=ho, iddpm or adm, but this checkpoint's is ddpm_cli"
+    told = f"to={to} needs the network of model=ho, iddpm or adm, but model.network is ddpm_cli"
     assert_refused(outcome, told)
     assert not Path("other").exists()
 

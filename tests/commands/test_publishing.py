@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from fake_hub import TOKEN, Model, serving
 from huggingface_hub import constants
 
 from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.commands.export.card import origin_text, public_command
+from ddpm_cli.commands.export.command import Options, with_licence
 from ddpm_cli.commands.export.public_checkpoint import public_checkpoint
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.hub.address import HubAddress, parse_address, path_text
@@ -314,6 +317,32 @@ def test_a_push_without_a_network_or_with_a_wrong_token_is_one_line(
     assert Path("mine/model.safetensors").exists()
 
 
+def test_a_public_push_takes_the_licence_of_the_import(trained):
+    public = Options(ckpt="a", to="auto", out="a", push="a/b", private=False, trust=[])
+    checkpoint = Checkpoint.load(trained, [])
+    for carried in ({}, {"licence": "unknown"}):
+        with pytest.raises(ValueError, match="private=false needs licence="):
+            with_licence(public, replace(checkpoint, origin=carried))
+    imported = replace(checkpoint, origin={"licence": "MIT"})
+    assert with_licence(public, imported).licence == "MIT"
+    assert with_licence(replace(public, licence="isc"), imported).licence == "isc"
+
+
+def test_the_card_of_a_fine_tuned_model_names_its_first_weights(trained):
+    init = {"source": "base.safetensors", "step": "9", "weights": "raw", "tensors": "8 of 9"}
+    tuned = replace(public_checkpoint(Checkpoint.load(trained)), init=init)
+    assert public_command(tuned).endswith(" init=base.safetensors init_weights=raw")
+    began = "Training began with weights from base.safetensors (step 9, raw weights), 8 of 9 ten"
+    assert origin_text(tuned)[1].startswith(began)
+    origin = {"file": "theirs", "source": "hf://a/b", "licence": "MIT"}
+    _, text = origin_text(replace(tuned, origin=origin))
+    imported = "imported weights: theirs. Source: hf://a/b. Licence: MIT."
+    assert text.splitlines()[1] == f"Training began with {imported}"
+    _, text = origin_text(replace(tuned, origin=origin, init={}, steps=0, step=0))
+    assert text.startswith("The weights were imported: theirs.")
+    assert origin_text(replace(tuned, init={})) == []
+
+
 def test_a_private_push_never_goes_to_a_public_model(command, trained, hub):
     hub.models["me/digits"] = Model(private=False)
     push = ["export", f"ckpt={trained}", "out=mine", "push=me/digits", "licence=mit"]
@@ -369,6 +398,7 @@ def test_a_folder_with_more_than_an_export_is_not_pushed(command, trained, hub, 
         (["out=a", "private=false"], "private=false has no effect without push"),
         (["out=a", "push=a/b", "private=false"], "private=false needs licence=..."),
         (["out=a", "licence='a\nb'"], "licence must be a name of 1 to 100 characters"),
+        (["out=a", "licence=unknown"], "licence must be a name, but is 'unknown': leave it out"),
         (["out=a.safetensors", "to=safetensors"], "out must be a folder with to=safetensors"),
         (["out=a", "to=ckpt"], "out must end in .safetensors, but is 'a'"),
     ],

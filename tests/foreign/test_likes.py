@@ -1,7 +1,9 @@
 """Every like is the network of a public checkpoint, by its number of parameters."""
 
 import pytest
+import torch
 
+from ddpm_cli.commands.importing import likes
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.foreign.model import numbered_classes, outline
 
@@ -33,3 +35,21 @@ def test_a_like_has_the_parameters_of_its_checkpoint(composed, name):
     assert cfg.model.time_scale == (0.25 if name in ("iddpm_cifar10", "iddpm_imagenet64") else 1)
     tensors = outline(cfg, [3, cfg.size, cfg.size], numbered_classes(cfg.classes))
     assert sum(each.numel() for each in tensors.values()) == PARAMETERS[name]
+
+
+def test_a_like_of_another_network_or_without_a_group_is_refused(composed, monkeypatch):
+    state = {"input_blocks.0.0.weight": torch.zeros(8, 3, 3, 3)}
+    cfg = composed("import", "like=adm_64")
+    cfg.model.network._target_ = "ddpm_cli.networks.unet.UNet"
+    monkeypatch.setattr(likes, "compose_present", lambda *_: cfg)
+    assert not likes.is_like("mine", state)
+    named = {"size": 8, "classes": 0, "origin": {}}
+    told = (
+        "like needs the network of model=ho, iddpm or adm, but model.network is ddpm_cli.networks"
+    )
+    with pytest.raises(ValueError, match=told):
+        likes.like_model(cfg, state, **named)
+    del cfg.schedule
+    with pytest.raises(ValueError, match="like must give model and schedule, but has no schedule"):
+        likes.like_model(cfg, state, **named)
+    assert not likes.is_like("mine", state)

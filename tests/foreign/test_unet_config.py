@@ -57,7 +57,7 @@ def test_a_configuration_goes_both_ways(fields):
         ({"mid_block_type": None}, "mid_block_type must be 'UNetMidBlock2D', but is null"),
         ({"add_attention": False}, "add_attention must be true, but is false"),
         ({"act_fn": "gelu"}, "act_fn must be 'silu' or 'swish', but is 'gelu'"),
-        ({"layers_per_block": 10**9}, "layers_per_block must be 1 to 100, but is 1000000000"),
+        ({"layers_per_block": 10**9}, "layers_per_block must be 1 to 64, but is 1000000000"),
         ({"new": 1}, "config.json: the field 'new' is not known here"),
         ({"attention_head_dim": 24}, "attention_head_dim must be null, or a divisor of 64"),
         ({"attention_head_dim": None, "norm_eps": "small"}, "norm_eps must be float, but is"),
@@ -126,9 +126,22 @@ def test_a_scheduler_that_cannot_be_expressed_is_refused_by_its_field(fields, to
     assert told in str(error.value)
 
 
-def test_how_a_scheduler_limits_x0_is_told_unless_it_clips():
-    config = JsonFields("scheduler_config.json", {})
-    assert limits_of(config) == ""
-    assert limits_of(JsonFields("", {"clip_sample": False})) == "threshold=none"
-    dynamic = JsonFields("", {"thresholding": True, "dynamic_thresholding_ratio": 0.9})
-    assert limits_of(dynamic) == "threshold=dynamic quantile=0.9"
+DYNAMIC = {"thresholding": True, "dynamic_thresholding_ratio": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"clip_sample": False}, "x_0 as ddpm-sample threshold=none does"),
+        ({"clip_sample_range": 2.0}, "clips x_0 to 2 (clip_sample_range), which has no option"),
+        ({**DYNAMIC, "sample_max_value": 1.5}, "x_0 as ddpm-sample threshold=dynamic quantile=0.9"),
+        ({**DYNAMIC, "sample_max_value": 1.5}, "but at 1.5 at the most (sample_max_value), which"),
+    ],
+)
+def test_how_a_scheduler_limits_x0_is_told_with_its_field(fields, told):
+    assert told in limits_of(JsonFields("", fields))
+
+
+@pytest.mark.parametrize("fields", [{}, {"clip_sample_range": 1}, DYNAMIC])
+def test_a_scheduler_that_clips_as_we_do_says_nothing(fields):
+    assert limits_of(JsonFields("", fields)) == ""

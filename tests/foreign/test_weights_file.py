@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ddpm_cli.foreign import weights_file
 from ddpm_cli.foreign.weights_file import read_weights
 
 REMEDY = "save net.state_dict() as safetensors with its own program"
@@ -56,6 +57,10 @@ def edm(path):
     path.write_bytes(pickle.dumps({"ema": Touch()}))
 
 
+def before_archives(path):
+    torch.save({"a": torch.rand(2)}, path, _use_new_zipfile_serialization=False)
+
+
 def other_object(path):
     torch.save({"a": torch.rand(2), "b": Touch()}, path)
 
@@ -99,6 +104,7 @@ def text(path):
     ("write", "told"),
     [
         (edm, "a bare pickle runs code"),
+        (before_archives, "it is of torch's format before 1.6"),
         (other_object, "the pickle names a foreign object, posix mkdir, which would run code"),
         (whole_module, "the pickle "),
         (run_of_another_program, "it holds step, model, ema beside tensors"),
@@ -118,3 +124,13 @@ def test_other_files_are_refused_in_one_line(tmp_path, monkeypatch, write, told)
     assert told in str(error.value)
     assert str(error.value).endswith(f": {REMEDY}")
     assert not Path("owned").exists()
+
+
+def test_a_file_that_is_replaced_at_every_read_is_refused(tmp_path, monkeypatch):
+    state = {"a": torch.rand(2)}
+    save_file(state, tmp_path / "x.safetensors")
+    stats = iter([False, True, *[False] * weights_file.MOST_READS])
+    monkeypatch.setattr(os.path, "samestat", lambda *_: next(stats))
+    assert same(read_weights(tmp_path / "x.safetensors"), state)
+    with pytest.raises(ValueError, match="another program replaces it while it is read"):
+        read_weights(tmp_path / "x.safetensors")

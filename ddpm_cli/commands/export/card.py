@@ -12,7 +12,9 @@ from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.overrides import in_reading_order
 from ddpm_cli.console import printable
-from ddpm_cli.reports.reproduce import recipe_overrides
+from ddpm_cli.fine_tuning.initial_weights import initial_text
+from ddpm_cli.foreign.model import UNKNOWN
+from ddpm_cli.reports.reproduce import initial_overrides, recipe_overrides
 from ddpm_cli.run_folder.evaluations import evaluation_rows
 from ddpm_cli.run_folder.facts import read_facts
 
@@ -27,6 +29,7 @@ HUB_LICENCES = {  # names that the hub knows; it files any other under `other`
     *("creativeml-openrail-m", "bigscience-openrail-m", "bigscience-bloom-rail-1.0"),
 }
 LONGEST = 500  # characters of a fact from the run's folder
+IMPORTED = "The weights were imported"
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,16 @@ def card_text(
 
 
 def origin_text(checkpoint: Checkpoint) -> list[str]:
-    """The section on imported weights, with which the model began; none for others."""
-    if not checkpoint.origin:
-        return []
-    origin = {name: printable(each) for name, each in checkpoint.origin.items()}
-    return [
-        "## Origin",
-        f"The weights were imported: {origin.get('file', 'unknown')}. "
-        f"Source: {origin.get('source', 'unknown')}. Licence: {origin.get('licence', 'unknown')}.",
-    ]
+    """The section on the weights with which the model began; none if they were drawn."""
+    lines = []
+    if checkpoint.init:
+        lines.append(f"Training began with weights {printable(initial_text(checkpoint.init))}.")
+    if checkpoint.origin:
+        names = ("file", "source", "licence")
+        file, source, licence = (printable(checkpoint.origin.get(each, UNKNOWN)) for each in names)
+        what = "Training began with imported weights" if checkpoint.steps else IMPORTED
+        lines.append(f"{what}: {file}. Source: {source}. Licence: {licence}.")
+    return ["## Origin", "\n".join(lines)] if lines else []
 
 
 def is_conditional(checkpoint: Checkpoint) -> bool:
@@ -153,7 +157,7 @@ def public_command(checkpoint: Checkpoint) -> str:
     """The command that trains again, without the user's folder of YAML files, or why none does."""
     try:
         overrides = in_reading_order(recipe_overrides(checkpoint))
-        return Invocation(Path()).train_command(overrides)
+        return Invocation(Path()).train_command([*overrides, *initial_overrides(checkpoint)])
     except ValueError as error:
         return f"(none: {error})"
 

@@ -73,8 +73,8 @@ class Options:
             raise ValueError(
                 f"licence must be a name of 1 to {LONGEST} characters, but is {words!r}"
             )
-        if not self.private and words is None:
-            raise ValueError("private=false needs licence=...: others may use nothing without one")
+        if words is not None and words.strip().lower() == UNKNOWN:
+            raise ValueError(f"licence must be a name, but is {words!r}: leave it out")
 
     @property
     def is_file(self) -> bool:
@@ -99,8 +99,7 @@ def export(cfg: DictConfig, _: Invocation) -> None:
             write_checkpoint(out, name_parameters(checkpoint, options.trust))
             fact("exported", out)
             return
-        licence = options.licence or checkpoint.origin.get("licence")
-        options = replace(options, licence=None if licence == UNKNOWN else licence)
+        options = with_licence(options, checkpoint)
         if options.to in OTHERS:
             public = public_checkpoint(checkpoint, options.weights)
             named: dict[str, Any] = {"licence": options.licence, "trust": options.trust}
@@ -108,6 +107,18 @@ def export(cfg: DictConfig, _: Invocation) -> None:
             fact("exported", out)
             return
         export_folder(out, checkpoint, options)
+
+
+def with_licence(options: Options, checkpoint: Checkpoint) -> Options:
+    """The options with the licence that an import carries, unless another is named.
+
+    Raises ValueError if others would see a model without a licence.
+    """
+    carried = checkpoint.origin.get("licence", UNKNOWN)
+    licence = options.licence or (None if carried == UNKNOWN else carried)
+    if not options.private and licence is None:
+        raise ValueError("private=false needs licence=...: others may use nothing without one")
+    return replace(options, licence=licence)
 
 
 def export_folder(out: Path, checkpoint: Checkpoint, options: Options) -> None:

@@ -28,14 +28,15 @@ NETWORK_FILE = "model.pt"  # of OpenAI's codes
 Fill: TypeAlias = Callable[[Path], list[str]]
 
 
-def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
+def diffusers_files(checkpoint: Checkpoint, trust: list[str], licence: str | None) -> Fill:
     """What writes a checkpoint's EMA as a pipeline of diffusers, and returns the files' names.
 
+    licence: of the weights, which the pipeline's file keeps.
     Raises ValueError with the reason if diffusers has no such network, or computes another output.
     """
     options = reference_options(checkpoint.config, "to=diffusers")
     denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
-    texts = diffusers_texts(checkpoint, denoiser, options)
+    texts = diffusers_texts(checkpoint, denoiser, options, licence)
     own = denoiser.network.state_dict()
     state = theirs_of(diffusers_entries(own, options), own)
 
@@ -44,8 +45,8 @@ def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
             save_text(folder / name, f"{json.dumps(values, indent=2)}\n")
         save_file(state, folder / "unet" / WEIGHTS[0], {"format": "pt"})
         package = import_diffusers()
-        if package is None:
-            check_same(read_folder(folder)[0].state, state, "diffusers")
+        if isinstance(package, str):
+            check_same(read_folder(folder)[0].state, state, package)
         else:
             other = exported_model(package, folder)
             prove(denoiser, other, checkpoint.shape, len(checkpoint.classes))
@@ -55,7 +56,7 @@ def diffusers_files(checkpoint: Checkpoint, trust: list[str]) -> Fill:
 
 
 def diffusers_texts(
-    checkpoint: Checkpoint, denoiser: Denoiser, options: Mapping[str, Any]
+    checkpoint: Checkpoint, denoiser: Denoiser, options: Mapping[str, Any], licence: str | None
 ) -> dict[str, Any]:
     """The configurations of a pipeline by file. options: all of the network.
 
@@ -65,7 +66,7 @@ def diffusers_texts(
     facts = {
         "classes": checkpoint.classes if rows else [],
         "null_label": rows > len(checkpoint.classes),
-        "origin": dict(checkpoint.origin),
+        "origin": {**checkpoint.origin, **({"licence": licence.strip()} if licence else {})},
     }
     network = unet_fields(
         options,
@@ -96,7 +97,10 @@ def openai_files(checkpoint: Checkpoint, trust: list[str]) -> tuple[Fill, Flags,
     config.model.network = reference_options(config, "to=openai")
     denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=trust)
     rows = table_rows(denoiser)
-    flags = openai_flags(config, checkpoint.shape, rows)
+    try:
+        flags = openai_flags(config, checkpoint.shape, rows)
+    except ValueError as error:
+        raise ValueError(f"to=openai: {error}") from error
     own = denoiser.network.state_dict()
     state = theirs_of(openai_entries(own), own)
 
@@ -105,8 +109,8 @@ def openai_files(checkpoint: Checkpoint, trust: list[str]) -> tuple[Fill, Flags,
             torch.save(state, file)
         content = read_weights(folder / NETWORK_FILE)
         other = openai_program(flags, content, rows)
-        if other is None:
-            check_same(content, state, flags.package)
+        if isinstance(other, str):
+            check_same(content, state, other)
         else:
             prove(denoiser, other, checkpoint.shape, len(checkpoint.classes))
         return [NETWORK_FILE]
@@ -119,12 +123,12 @@ def table_rows(denoiser: Denoiser) -> int:
     return len(dict(denoiser.network.named_parameters()).get("embed.label.weight", ()))
 
 
-def check_same(content: NamedTensors, state: NamedTensors, program: str) -> None:
-    """Check that a file holds these tensors, and log that no outputs were compared."""
+def check_same(content: NamedTensors, state: NamedTensors, reason: str) -> None:
+    """Check that a file holds these tensors, and log that no outputs were compared, and why."""
     same = content.keys() == state.keys() and all(
         torch.equal(content[name], state[name]) for name in state
     )
     if not same:
         raise ValueError("the weights in the files are not those of the checkpoint")
     fact("proof", f"{len(state):,} tensors were read back bit for bit; no outputs were compared,")
-    fact("", f"because {program} is not installed")
+    fact("", f"because {reason}")

@@ -31,7 +31,7 @@ def write_program_folder(
     """
     run = run_of(checkpoint.path)
     if to == "diffusers":
-        fill_files = diffusers_files(checkpoint, trust)
+        fill_files = diffusers_files(checkpoint, trust, licence)
         contents = Contents("diffusers", diffusers_use(checkpoint, folder.name), DIFFUSERS_FILES)
     else:
         fill_files, flags, rows = openai_files(checkpoint, trust)

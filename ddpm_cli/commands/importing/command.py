@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
-from ddpm_cli.commands.importing.likes import fitting_likes, like_model, missing_like
+from ddpm_cli.commands.importing.likes import LIKE, fitting_likes, like_model, missing_like
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
@@ -28,8 +28,8 @@ from ddpm_cli.hub.address import is_address, parse_address
 
 SUFFIX = ".safetensors"
 LONGEST = {"source": 200, "licence": 100}  # characters
+MOST = 90  # characters of the name of a file, and of a like
 PATH = inspect.Parameter("from", inspect.Parameter.POSITIONAL_ONLY, annotation=str)
-LIKE = ("model", "schedule")  # the groups that a like gives
 
 
 @dataclass(frozen=True)
@@ -73,24 +73,24 @@ def import_model(cfg: DictConfig, invocation: Invocation) -> None:
     if out.exists():
         raise ValueError(f"out must be a new file, but {str(out)!r} exists")
     with logging_to(None, aloud=True):
+        typed = [each for each in invocation.overrides if each.startswith("like=")]
         if source.is_dir():
-            foreign, other = from_folder(source, options, has_like=bool(groups))
+            foreign, other = from_folder(source, options, has_like=bool(typed))
         else:
-            like = next((each for each in invocation.overrides if each.startswith("like=")), "like")
-            foreign, other = from_file(source, options, cfg if groups else None, like)
+            foreign, other = from_file(source, options, cfg, "".join(typed))
         checkpoint = foreign.checkpoint()
         tell_model(checkpoint)
         prove_import(checkpoint, foreign, other)
         write_checkpoint(out, checkpoint)
         fact("imported", out)
         if foreign.limits:
-            fact("sampling", f"its scheduler limits x_0 as ddpm-sample {foreign.limits} does")
+            fact("sampling", foreign.limits)
 
 
 def from_folder(
     folder: Path, options: Options, *, has_like: bool
-) -> tuple[ForeignModel, OtherModel | None]:
-    """The model in a folder of diffusers, and as diffusers runs it, if it is installed."""
+) -> tuple[ForeignModel, OtherModel | str]:
+    """The model in a folder of diffusers; and as diffusers runs it, or why it does not."""
     if not is_diffusers(folder):
         raise ValueError(f"{str(folder)!r} holds no config.json or unet/config.json of diffusers")
     if has_like or options.size is not None:
@@ -101,8 +101,8 @@ def from_folder(
     if options.classes is not None:
         foreign = replace(foreign, classes=named_classes(options.classes, foreign.classes))
     package = import_diffusers()
-    if package is None:
-        return foreign, None
+    if isinstance(package, str):
+        return foreign, package
     return foreign, diffusers_model(package, network.values, foreign.state, scheduler.values)
 
 
@@ -115,28 +115,28 @@ def named_classes(given: int | list[str], classes: Sequence[str]) -> list[str]:
 
 
 def from_file(
-    path: Path, options: Options, cfg: DictConfig | None, like: str
-) -> tuple[ForeignModel, OtherModel | None]:
-    """The model in a file by a like, and as OpenAI's code runs it, if it is installed.
+    path: Path, options: Options, cfg: DictConfig, like: str
+) -> tuple[ForeignModel, OtherModel | str]:
+    """The model in a file by a like; and as OpenAI's code runs it, or why it does not.
 
-    cfg: the configuration of the like; None without one, which is refused. like: as typed.
+    cfg: the configuration with the like. like: as typed; "" without one, which is refused.
     """
     state = read_weights(path)
     try:
         refuse_others(state)
-        if cfg is None:
+        if not like:
             raise ValueError(missing_like(fitting_likes(state)))
         kind = like.replace("=", " ", 1)
-        origin = {"source": UNKNOWN, "licence": UNKNOWN, "file": f"{path.name}, {kind}"}
-        origin |= options.origin()
+        file = f"{path.name[:MOST]}, {kind[:MOST]}"
+        origin = {"source": UNKNOWN, "licence": UNKNOWN, "file": file, **options.origin()}
         foreign = like_model(cfg, state, size=options.size, classes=options.classes, origin=origin)
         check_like(foreign, like)
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
     try:
         flags = openai_flags(foreign.config, foreign.shape, len(foreign.classes))
-    except ValueError:  # a like of the user's own, for which the scripts have no flags
-        return foreign, None
+    except ValueError as error:  # a like of the user's own
+        return foreign, f"OpenAI's scripts have no flags for it: {error}"
     return foreign, openai_program(flags, state, len(foreign.classes))
 
 
@@ -158,17 +158,18 @@ def tell_model(checkpoint: Checkpoint) -> None:
         fact(name, checkpoint.origin[name])
 
 
-def prove_import(checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | None) -> None:
-    """Compare the outputs of both programs, or the weights alone if the other is not installed.
+def prove_import(checkpoint: Checkpoint, foreign: ForeignModel, other: OtherModel | str) -> None:
+    """Compare the outputs of both programs, or the weights alone if the other does not run.
 
+    other: the model in its own program, or why it does not run, in words.
     Raises ValueError if they differ.
     """
     denoiser = load_denoiser(checkpoint, weights="ema", device="cpu", trust=[])
-    if other is not None:
+    if not isinstance(other, str):
         prove(denoiser, other, foreign.shape, len(foreign.classes))
         return
     back = theirs_of(foreign.entries, denoiser.network.state_dict())
     if not all(torch.equal(back[name], foreign.state[name]) for name in back):
         raise ValueError("the weights here are not those of the file")
     fact("proof", f"{len(back):,} tensors equal the file's bit for bit; no outputs were compared,")
-    fact("", "because the program of these weights is not installed")
+    fact("", f"because {other}")

@@ -11,6 +11,8 @@ from ddpm_cli.foreign.model import ForeignModel, numbered_classes
 from ddpm_cli.foreign.openai_file import openai_model
 from ddpm_cli.foreign.unet_config import MOST_CLASSES
 
+LIKE = ("model", "schedule")  # the groups that a like gives
+
 
 def like_model(
     cfg: DictConfig,
@@ -21,6 +23,8 @@ def like_model(
     origin: dict[str, str],
 ) -> ForeignModel:
     """The model of a state dict by the configuration of a `like`. Raises ValueError."""
+    if missing := [name for name in LIKE if name not in cfg]:
+        raise ValueError(f"like must give {' and '.join(LIKE)}, but has no {missing[0]}")
     if size is None:
         raise ValueError("size must be given: the side of the images, or [H, W]")
     if left := auto_options(cfg):
@@ -31,7 +35,7 @@ def like_model(
     sides = [size, size] if isinstance(size, int) else size
     if len(sides) != 2 or min(sides) < 1:
         raise ValueError(f"size must be a side of at least 1, or two, but is {size}")
-    config = OmegaConf.create({name: cfg[name] for name in ("model", "schedule")})
+    config = OmegaConf.create({name: cfg[name] for name in LIKE})
     return openai_model(config, state, sides=sides, classes=names, origin=origin)
 
 
