@@ -73,7 +73,11 @@ def import_model(cfg: DictConfig, invocation: Invocation) -> None:
     if out.exists():
         raise ValueError(f"out must be a new file, but {str(out)!r} exists")
     with logging_to(None, aloud=True):
-        typed = [each for each in invocation.overrides if each.startswith("like=")]
+        typed = [
+            each
+            for each in invocation.overrides
+            if each.startswith("like=") and each != "like=null"
+        ]
         if source.is_dir():
             foreign, other = from_folder(source, options, has_like=bool(typed))
         else:
