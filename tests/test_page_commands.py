@@ -84,7 +84,7 @@ def named_things(command, runs, trained, conditional):
     shutil.copytree(conditional.parent.parent, "outputs/classes")
     (Path("others")).mkdir()
     [shutil.copy(path, f"others/{path.name}") for path in files]
-    shutil.copytree("photos", "mine")
+    shutil.copytree("photos", "pets")
 
 
 def checkpoint_of(words):

@@ -27,14 +27,21 @@ def typed_overrides(folder: Path) -> list[str]:
 def command_to_go_on(folder: Path, given: Sequence[str] = ()) -> str:
     """The command that goes on with the run in a folder as it was typed.
 
-    '' without overrides, or if `given` holds them already, but for lengths.
+    '' without overrides, or if `given` says the same, but for lengths and folders.
     """
     config_dir = read_facts(folder).get("config_dir")
     own = config_dir if isinstance(config_dir, str) else None
     typed = typed_overrides(folder)
-    if not {each for each in typed if each.partition("=")[0] not in LENGTHS} - {*given}:
+    if not typed or recipe_values(typed) == recipe_values(given):
         return ""
     return Invocation(folder, overrides=typed, config_dir=own).resume_command()
+
+
+def recipe_values(overrides: Sequence[str]) -> dict[str, str]:
+    """The last value of each option that overrides name, but for lengths and folders."""
+    values = dict(each.split("=", 1) for each in overrides if "=" in each)
+    besides = {*LENGTHS, "resume", "hydra.run.dir", "trainer.stop_at"}
+    return {name: value for name, value in values.items() if name not in besides}
 
 
 def unnamed_images_text(overrides: Sequence[str]) -> str:
