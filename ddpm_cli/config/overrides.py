@@ -48,13 +48,22 @@ def overrides_for(wanted: Plain) -> list[str]:
     defaults = compose_train([])
     groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
     usual = command_groups("train")
+    nearest = {group: nearest_choice(group, wanted[group], usual[group]) for group in groups}
     chosen = [
-        f"{group}={choice}"
+        f"{group}={nearest[group]}"
         for group in groups
-        if wanted[group] != defaults[group]
-        and (choice := nearest_choice(group, wanted[group], usual[group])) != usual[group]
+        if wanted[group] != defaults[group] and nearest[group] != usual[group]
     ]
-    return [*chosen, *override_changes(compose_train(chosen) if chosen else defaults, wanted)]
+    present = compose_train(chosen) if chosen else defaults
+    moved = [  # by another choice, as the loss by a learned variance
+        f"{group}={nearest[group]}"
+        for group in groups
+        if f"{group}={nearest[group]}" not in chosen
+        and present[group].get("_target_") != wanted[group].get("_target_")
+        and nearest[group] != usual[group]
+    ]
+    chosen += moved
+    return [*chosen, *override_changes(compose_train(chosen) if moved else present, wanted)]
 
 
 def compose_train(typed: list[str]) -> Plain:

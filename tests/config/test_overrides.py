@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from ddpm_cli.config.composition import compose_present, composing
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.overrides import in_reading_order, override_value
+from ddpm_cli.config.overrides import in_reading_order, override_value, overrides_for
 from ddpm_cli.config.values import path_override, quote, text_value
 
 PLAIN = [
@@ -73,3 +75,12 @@ def test_the_data_are_read_before_the_model_the_loss_and_the_trainer():
 def test_the_first_weights_are_left_out_with_their_kind():
     typed = ["init=mine/last.safetensors", "init_weights=raw", "seed=3"]
     assert Invocation(Path(), overrides=typed).without_init() == ["seed=3"]
+
+
+def test_a_group_that_another_choice_changes_is_chosen_too():
+    typed = ["model=iddpm", "schedule=linear", "loss=l2", "model.variance=small"]
+    with composing():
+        wanted = OmegaConf.to_container(compose_present("train", typed), resolve=True)
+        overrides = overrides_for(wanted)
+        assert OmegaConf.to_container(compose_present("train", overrides))["loss"] == wanted["loss"]
+    assert overrides[:4] == typed
