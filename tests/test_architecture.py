@@ -31,7 +31,7 @@ LEVELS = [  # of rooms, from the top down
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",
     "data networks parallel rendering diffusion schedules images",
-    "hub optimizers",
+    "data_files hub optimizers",
     "config console checkpoint_paths hardware pixels seeds versions",
     "text files even_indices shapes process",
 ]

@@ -276,7 +276,7 @@ def test_an_archive_without_images_is_told(tmp_path):
 
 
 def test_a_bomb_in_an_archive_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("ddpm_cli.data.sources.members.LARGEST", 1000)
+    monkeypatch.setattr("ddpm_cli.data_files.members.LARGEST", 1000)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb.png", bytes(10_000))
     with pytest.raises(

@@ -11,16 +11,16 @@ from PIL import Image
 
 from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
 from ddpm_cli.data.sources.folders import folder_classes
-from ddpm_cli.data.sources.labels import (
+from ddpm_cli.data.sources.pages import source_of_pages
+from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data_files.labels import (
     DATASET_TOOL,
     Pages,
     Rules,
     labels_of_dataset_tool,
     number_classes,
 )
-from ddpm_cli.data.sources.members import BROKEN, archive_members
-from ddpm_cli.data.sources.pages import source_of_pages
-from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data_files.members import BROKEN, archive_members
 from ddpm_cli.files import user_path
 from ddpm_cli.images import open_image
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_cli.data.sources.idx import idx_labels_beside, is_idx, load_idx
-from ddpm_cli.data.sources.labels import Rules
 from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data_files.idx import idx_labels_beside, is_idx, load_idx
+from ddpm_cli.data_files.labels import Rules
 from ddpm_cli.files import regular_file, user_path
 
 

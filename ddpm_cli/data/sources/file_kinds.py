@@ -8,7 +8,7 @@ from functools import cache
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from PIL import Image, features
 
-from ddpm_cli.data.sources.labels import Remarks, Rules
+from ddpm_cli.data_files.labels import Remarks, Rules
 from ddpm_cli.images import known_formats
 
 EXTENSIONS = frozenset(ImageFolder.EXTENSIONS)  # with rules=1

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
-from ddpm_cli.data.sources.labels import (
+from ddpm_cli.data.sources.pages import source_of_pages
+from ddpm_cli.data.sources.source import Source, files_version
+from ddpm_cli.data_files.labels import (
     DATASET_TOOL,
     LARGEST_LISTING,
     Pages,
@@ -16,9 +18,7 @@ from ddpm_cli.data.sources.labels import (
     labels_of_dataset_tool,
     number_classes,
 )
-from ddpm_cli.data.sources.pages import source_of_pages
-from ddpm_cli.data.sources.source import Source, files_version
-from ddpm_cli.data.sources.walk import FolderWalk, listed_names
+from ddpm_cli.data_files.walk import FolderWalk, listed_names
 from ddpm_cli.images import open_image
 
 STRAY = 0.2  # the largest share of images beside class folders that does not take the classes away

@@ -12,7 +12,6 @@ from datasets import ClassLabel, Dataset, Image, IterableDataset, Value
 from huggingface_hub import constants
 
 from ddpm_cli.data.sources.cells import CellFiles
-from ddpm_cli.data.sources.labels import Rules
 from ddpm_cli.data.sources.source import (
     Source,
     Table,
@@ -21,6 +20,7 @@ from ddpm_cli.data.sources.source import (
     rows_source,
     stream_source,
 )
+from ddpm_cli.data_files.labels import Rules
 from ddpm_cli.files import user_path
 from ddpm_cli.hub.connection import TOKEN, hub_failure, is_usable, offline_text
 

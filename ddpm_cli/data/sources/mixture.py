@@ -17,10 +17,10 @@ from ddpm_cli.data.sources.arrays import arrays
 from ddpm_cli.data.sources.file_kinds import is_image_name
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
-from ddpm_cli.data.sources.idx import is_idx
-from ddpm_cli.data.sources.labels import Pages, Rules, class_numbers, class_order
 from ddpm_cli.data.sources.source import Source, hash_parts
-from ddpm_cli.data.sources.walk import FolderWalk
+from ddpm_cli.data_files.idx import is_idx
+from ddpm_cli.data_files.labels import Pages, Rules, class_numbers, class_order
+from ddpm_cli.data_files.walk import FolderWalk
 from ddpm_cli.files import user_path
 
 SAVED = ("state.json", "dataset_info.json", "dataset_dict.json")

@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset, IterableDataset
 from numpy.typing import NDArray
 
 from ddpm_cli.data.sources.cells import CellFiles, cell_name
-from ddpm_cli.data.sources.labels import Pages, Remarks, Rules, number_classes
+from ddpm_cli.data_files.labels import Pages, Remarks, Rules, number_classes
 from ddpm_cli.text import encodable_text
 
 CACHE_ENTRY = re.compile(r"/[0-9a-f]{32}(/|\.lock$|\.partial(/|$))")

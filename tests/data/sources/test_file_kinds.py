@@ -14,7 +14,7 @@ from PIL import Image, features
 
 from ddpm_cli.data import Preparation, archive, folder, several
 from ddpm_cli.data.sources.file_kinds import readable_extensions
-from ddpm_cli.data.sources.labels import labels_of_dataset_tool
+from ddpm_cli.data_files.labels import labels_of_dataset_tool
 from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.images import known_formats
 

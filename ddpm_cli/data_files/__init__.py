@@ -1,0 +1,1 @@
+"""The files of data sets: IDX arrays, members of archives, walks through folders, labels."""
