@@ -23,6 +23,7 @@ from ddpm_cli.cli.output_folders import named_folders, remove_if_empty
 from ddpm_cli.commands.train import command
 from ddpm_cli.config.composition import compose_options, own_hydra
 from ddpm_cli.config.overrides import override_value
+from ddpm_cli.config.rules import settle_holdout
 from ddpm_cli.config.typed_length import clear_untyped_lengths
 from ddpm_cli.config.values import path_override
 from ddpm_cli.files import user_path
@@ -95,6 +96,7 @@ def train(
         with user_errors("train", arguments):
             cfg, hydra_cfg = compose_options("train", arguments, own)
             clear_untyped_lengths(cfg, arguments)
+            settle_holdout(cfg, arguments)
             check_inputs("train", cfg, hydra_cfg.runtime.choices)
         where, of_user = user_path(hydra_cfg.run.dir).absolute(), named_folders(arguments)
         invocation = invocation_of(cfg, hydra_cfg, where)

@@ -26,6 +26,7 @@ from ddpm_cli.cli.output_folders import check_resumption, named_folders, remove_
 from ddpm_cli.cli.plugins import plug_in
 from ddpm_cli.config import CONFIG_DIR
 from ddpm_cli.config.invocation import Invocation
+from ddpm_cli.config.rules import settle_holdout
 from ddpm_cli.config.typed_length import clear_untyped_lengths, untyped_lengths
 from ddpm_cli.console import logging_to, outliving_readers, printable
 from ddpm_cli.files import user_path
@@ -88,6 +89,7 @@ def call(job: Job, cfg: DictConfig, config: str) -> object:
     """
     invocation = read_invocation(cfg)
     clear_untyped_lengths(cfg, invocation.overrides)
+    settle_holdout(cfg, invocation.overrides)
     check_inputs(config, cfg, HydraConfig.get().runtime.choices)
     if config == "train":
         check_resumption(cfg.resume, invocation)

@@ -1,4 +1,6 @@
-"""The version of the rules by which the images of a configuration are read."""
+"""How the images of a configuration are read: the version of the rules, and what is held out."""
+
+from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -10,3 +12,18 @@ def data_rules(cfg: DictConfig) -> int | None:
     if OmegaConf.select(cfg, "data._target_", default=None) not in WITH_RULES:
         return None
     return OmegaConf.select(cfg, "data.rules", default=1)
+
+
+def settle_holdout(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Set the share of held-out images to 0 if a whole split is held out.
+
+    Raises ValueError if an override gives such a share.
+    """
+    split = OmegaConf.select(cfg, "data.held_out_split", default=None)
+    share = OmegaConf.select(cfg, "data.holdout", default=0.0)
+    if split is None or not share:
+        return
+    if any(each.lstrip("+").startswith("data.holdout=") for each in overrides):
+        rule = f"data.holdout must be 0 with data.held_out_split={split}, but is {share}"
+        raise ValueError(f"{rule}; data.held_out_split=null holds a share out of the split itself")
+    cfg.data.holdout = 0.0

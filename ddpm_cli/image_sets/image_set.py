@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ddpm_cli.console import fact
 from ddpm_cli.data.preparation import Preparation
-from ddpm_cli.data.sources.source import Source
+from ddpm_cli.data.sources.source import HeldOutSplit, Source
 from ddpm_cli.image_sets.decoding import Decoded, Hashes, Records, content_hash
 from ddpm_cli.image_sets.storage import decode_source
 from ddpm_cli.image_sets.value_ranges import set_ranges
@@ -31,7 +31,8 @@ class ImageSet:
 
     places: places of a subset's images in the whole set. records: size, mode and hashes of
     each image. weights: the relative frequency of each image in training; None if all images count
-    alike. larger: the same images with a margin, from which training cuts random crops.
+    alike. held_out_split: the official split among the images, or the one that all images are of.
+    larger: the same images with a margin, from which training cuts random crops.
     """
 
     images: ImageArray
@@ -40,6 +41,7 @@ class ImageSet:
     places: Indices | None = None
     records: Records | None = None
     weights: Weights | None = None
+    held_out_split: HeldOutSplit | None = None
     larger: ImageArray | None = None
 
     @property
@@ -76,13 +78,20 @@ class ImageSet:
         return (select_images(self.images, indices) for indices in blocks)
 
     def split(self, holdout: float) -> tuple["ImageSet", "ImageSet"]:
-        """(training, held out), decided by each image's bytes alone.
+        """(training, held out): an official split if there is one, whatever the share.
 
-        Copies of an image stay together in any order of any set.
+        Else each image's bytes alone decide: copies of an image stay together in any order of any
+        set.
         """
-        held_out = torch.from_numpy(is_held_out(self.content_hashes, holdout))
-        parts = (~held_out).nonzero().flatten(), held_out.nonzero().flatten()
-        return self.subset(parts[0]), self.subset(parts[1])
+        if self.held_out_split is None:
+            held_out = is_held_out(self.content_hashes, holdout)
+        else:
+            assert self.records is not None, "a source is decoded with its records"
+            held_out = self.records["place"] >= self.held_out_split.first
+        training, other = (torch.from_numpy(np.flatnonzero(each)) for each in (~held_out, held_out))
+        return self.subset(training), replace(
+            self.subset(other), held_out_split=self.held_out_split
+        )
 
     def subset(self, indices: Indices) -> "ImageSet":
         """Some of the images of a whole set, without a copy."""
@@ -93,7 +102,7 @@ class ImageSet:
             indices,
             None if self.records is None else self.records[indices.numpy()],
             None if self.weights is None else self.weights[indices],
-            None if self.larger is None else ImageSubset(self.larger, indices),
+            larger=None if self.larger is None else ImageSubset(self.larger, indices),
         )
 
 
@@ -151,7 +160,14 @@ def assemble_image_set(decoded: Decoded, source: Source, preparation: Preparatio
     if source.parts is not None:
         weights = torch.from_numpy(image_weights(source.parts, places.numpy()))
     images, records = decoded.images, decoded.records
-    data = ImageSet(images, labels, source.classes, records=records, weights=weights)
+    data = ImageSet(
+        images,
+        labels,
+        source.classes,
+        records=records,
+        weights=weights,
+        held_out_split=source.held_out_split,
+    )
     if preparation.crop != "random":
         return data
     return replace(data, images=CentreCrop(images, *preparation.shape[1:]), larger=images)

@@ -29,6 +29,16 @@ def load_split_images(
     return data, training, held_out
 
 
+def held_out_text(training: ImageSet, held_out: ImageSet, *, streamed: bool) -> str:
+    """The number of held-out images in words, and where they come from."""
+    count, split = len(held_out.images), held_out.held_out_split
+    if split is not None:
+        return f"{count:,} of the split {split.name!r} are held out"
+    if streamed:
+        return f"{count:,} of the first {len(training.images) + count:,} are held out"
+    return f"{count:,} more {'is' if count == 1 else 'are'} held out"
+
+
 def check_batch_size(size: int, images: int, why: str = "", *, endless: bool = False) -> None:
     """Refuse a batch larger than the data set; a stream has more images than its first rows."""
     if size > images and not (endless and images):

@@ -17,8 +17,8 @@ class ImageStatistics:
     """Statistics of the readable images; its number in the source identifies each image.
 
     sizes: (width, height) of the smallest, the median and the largest image by area. enlarged:
-    images smaller than the prepared size. leaked: held-out images with a near copy among the
-    training images; exact copies are always on one side.
+    images smaller than the prepared size. leaked: held-out images with a copy or near copy among
+    the training images; exact copies are on one side but in an official split.
     """
 
     sizes: list[tuple[int, int]]
@@ -43,7 +43,8 @@ def image_statistics(
     out = np.zeros(len(records), dtype=bool)
     out[held_out.numpy()] = True
     mixed = pairs[out[pairs[:, 0]] != out[pairs[:, 1]]]
-    leaked = out & np.isin(records["word"], records["word"][mixed])
+    words = records["word"]
+    leaked = out & (np.isin(words, words[mixed]) | np.isin(words, words[~out]))
     return ImageStatistics(
         sizes=image_sizes(records),
         enlarged=np.flatnonzero((records["width"] < width) | (records["height"] < height)),

@@ -12,7 +12,10 @@ from ddpm_cli.config.values import yaml_text
 from ddpm_cli.seeds import RANDOMNESS
 from ddpm_cli.training.trainer import CADENCES
 
-SAME = ("model.", "schedule.", "seed", "trainer.batch_size", "data.holdout")
+SAME = (
+    *("model.", "schedule.", "seed", "trainer.batch_size"),
+    *("data.holdout", "data.held_out_split"),
+)
 SOURCE = (  # by fingerprint alone
     "_target_ path name split image_column label cache on_error pages rules range"
 )
@@ -34,6 +37,7 @@ LATER: dict[str, Any] = {  # the value that an option had before checkpoints hel
     "model.time_scale": 1.0,
     "model.network.attention_at": [],
     "data.holdout": 0.0,
+    "data.held_out_split": None,
     "data.streaming": False,
     "data.crop": "center",
     "data.margin": 0.125,

@@ -83,6 +83,8 @@ def facts_of_images(data: DictConfig, source: Source) -> Facts:
 
 def image_count(source: Source, holdout: float) -> int | None:
     """The number of images to train on, about; None if a stream does not tell."""
+    if source.rows is None and source.held_out_split is not None:
+        return source.held_out_split.first
     count = source.count if source.rows is None else source.rows.count
     return None if count is None else max(1, int(count * (1 - holdout)))
 

@@ -51,8 +51,11 @@ def summary(report: DataReport) -> Lines:
     yield "near", f"{len(statistics.near):,} pairs of images are nearly copies"
     near = [" ~ ".join(report.names(pair)) for pair in statistics.near[:NAMED]]
     yield from list_lines("", near, NAMED, len(statistics.near))
-    leaks = f"of which {len(statistics.leaked):,} have a near copy in training"
-    yield "held out", f"{len(statistics.held_out):,} {of_all}, {leaks}"
+    split = report.source.held_out_split
+    place = f", the split {split.name!r}" if split else ""
+    copy = "a copy or near copy" if split else "a near copy"
+    leaks = f"of which {len(statistics.leaked):,} have {copy} in training"
+    yield "held out", f"{len(statistics.held_out):,} {of_all}{place}, {leaks}"
     yield "room", storage_text(report)
 
 

@@ -18,7 +18,12 @@ from ddpm_cli.commands.evaluate.compute import (
     draw_and_extract,
 )
 from ddpm_cli.commands.evaluate.generated import open_store
-from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, likelihood_images, load_inputs
+from ddpm_cli.commands.evaluate.inputs import (
+    EvaluationInputs,
+    likelihood_images,
+    load_inputs,
+    part_text,
+)
 from ddpm_cli.commands.evaluate.likelihood import measure_likelihood, method_text
 from ddpm_cli.commands.evaluate.options import Options, refuse_idle_drawing
 from ddpm_cli.config.build import bind_options
@@ -121,7 +126,8 @@ def log_evaluation(
         reference = f"reference={options.reference}{only}"
         fact("reference", f"{len(part.images):,} of {total} images, {reference}")
     if likely:
-        fact("images", f"{len(likely.images):,} of {total}, images={options.images}")
+        part_name = part_text(inputs, options.images)
+        fact("images", f"{len(likely.images):,} of {total}, images={part_name}")
         fact("nll", method_text(inputs))
     if not parts["all"].matches(checkpoint.fingerprint):
         copies = any(name.startswith("copies") for name in options.metrics)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
-from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
 from ddpm_cli.console import fact
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import build_extractors
@@ -134,7 +134,8 @@ def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
     keys = metric_registry.required_features(metric, inputs.reference, held_out)
     parts = dict.fromkeys(key.of for key in keys if key.of != "generated")
     against = ", ".join(
-        f"{cache.fingerprints[part][:10]} {len(cache.images[part]):,} {part}" for part in parts
+        f"{cache.fingerprints[part][:10]} {len(cache.images[part]):,} {part_text(inputs, part)}"
+        for part in parts
     )
     drawing: dict[str, Any] = {"seed": None, "weights": "", "precision": ""}
     if generated.drawn is not None:

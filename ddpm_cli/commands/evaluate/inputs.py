@@ -14,6 +14,7 @@ from ddpm_cli.config.auto import fill_from_recipe, is_digits
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
+from ddpm_cli.config.values import yaml_text
 from ddpm_cli.console import printable
 from ddpm_cli.data import Preparation
 from ddpm_cli.denoiser import Denoiser
@@ -94,6 +95,12 @@ def load_inputs(
     )
 
 
+def part_text(inputs: EvaluationInputs, part: str) -> str:
+    """The name of a part in a protocol, with the official split that was held out."""
+    split = inputs.parts[part].held_out_split if part == "held_out" else None
+    return f"{part} (split {split.name})" if split else part
+
+
 def data_config(
     cfg: DictConfig, checkpoint: Checkpoint, options: Options
 ) -> tuple[DictConfig, Preparation]:
@@ -113,16 +120,23 @@ def data_config(
             f"data: images must be of {checkpoint.shape}, as the checkpoint's, "
             f"but are of {list(preparation.shape)}"
         )
-    trained = OmegaConf.select(recipe, "data.holdout", default=0.0)
-    if preparation.holdout != trained and {*options.parts} != {"all"}:
-        rule = f"must be {trained}, as in training, but is {preparation.holdout}"
-        raise ValueError(f"data.holdout {rule}; images=all and reference=all need none")
+    if {*options.parts} != {"all"}:
+        check_split(recipe, source)
     before, now = data_rules(recipe), data_rules(source)
     if before and now and before != now and {*options.parts} != {"all"}:
         rule = f"must be {before}, as in training, but is {now}"
         raise ValueError(f"data.rules {rule}; images=all and reference=all need none")
     cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
     return source, replace(preparation, cache=cache)
+
+
+def check_split(recipe: DictConfig, cfg: DictConfig) -> None:
+    """Refuse other held-out images than those of the training run."""
+    for name, default in (("data.held_out_split", None), ("data.holdout", 0.0)):
+        trained, now = (OmegaConf.select(each, name, default=default) for each in (recipe, cfg))
+        if trained != now:
+            rule = f"must be {yaml_text(trained)}, as in training, but is {yaml_text(now)}"
+            raise ValueError(f"{name} {rule}; images=all and reference=all need none")
 
 
 def likelihood_images(inputs: EvaluationInputs) -> ImageSet:

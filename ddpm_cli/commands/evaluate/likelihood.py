@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from tqdm import tqdm
 
-from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.console import fact
 from ddpm_cli.evaluation.bits_per_dim import (
@@ -73,25 +73,27 @@ def measure_likelihood(inputs: EvaluationInputs, data: ImageSet) -> list[MetricR
     if mean > BYTE:
         fewer = "a model that has learned takes fewer" + ", and so do more nll_steps" * is_flow
         log.warning("warning: the plain bytes take %d bits per dimension; %s", BYTE, fewer)
+    split = inputs.parts["held_out"].held_out_split
     content = {
         "bits_per_dimension": mean,
         "interval_95": [mean - half, mean + half],
         **parts,
         **asdict(options),
+        "held_out_split": split and split.name,
         "n": len(bits),
     }
     write_likelihood(inputs.folder, content, rows)
-    protocol = likelihood_protocol(options, data)
+    protocol = likelihood_protocol(options, data, part_text(inputs, options.images))
     return [MetricResult("nll", Number(mean, mean - half, mean + half), protocol)]
 
 
-def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
-    """The protocol of the likelihood."""
+def likelihood_protocol(options: Options, data: ImageSet, part: str) -> Protocol:
+    """The protocol of the likelihood of images of a part."""
     count, steps = len(data.images), f" {options.nll_steps} steps" * (options.nll == "ode")
     return Protocol(
         metric="nll",
         by=f"{options.nll} {options.nll_cdf}{steps}",
-        images=f"{data.fingerprint[:10]} {count:,} {options.images}",
+        images=f"{data.fingerprint[:10]} {count:,} {part}",
         n=count,
         sampler="",
         steering="",

@@ -19,6 +19,7 @@ from ddpm_cli.hardware import FlopCount, device_text, layout_of, peak_text
 from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.loading import Batch, BatchDataset, StreamShare, batches, streamed_batches
+from ddpm_cli.loading.split_images import held_out_text
 from ddpm_cli.losses import Loss
 from ddpm_cli.optimizers.groups import groups_text
 from ddpm_cli.pace.cadences import Cadences
@@ -139,15 +140,16 @@ def run_texts(run: Run) -> dict[str, str]:
     trainer, denoiser, steps = run.trainer, run.state.denoiser, run.steps
     optimizer = run.state.optimizer
     diffusion, classes = denoiser.diffusion, len(run.data.classes)
-    (count, channels, height, width), out = run.data.images.shape, len(run.held_out.images)
+    count, channels, height, width = run.data.images.shape
     size = (
         f"{height} x {width}, {channels} channel{'s' * (channels > 1)}, {classes or 'no'} classes"
     )
+    held_out = held_out_text(run.data, run.held_out, streamed=run.rows is not None)
     if run.rows is None:
-        data = f"{count:,} images, {size}; {out:,} more {'is' if out == 1 else 'are'} held out"
+        data = f"{count:,} images, {size}; {held_out}"
     else:
         many = f"about {run.epoch_size:,}" if run.epoch_size else "an unknown number of"
-        data = f"{many} images, streamed, {size}; {out:,} of the first {count + out:,} are held out"
+        data = f"{many} images, streamed, {size}; {held_out}"
     parameters = sum(each.numel() for each in denoiser.network.parameters())
     trained = sum(each.numel() for each in denoiser.network.parameters() if each.requires_grad)
     frozen = f" ({parameters - trained:,} of them frozen)" if trained < parameters else ""

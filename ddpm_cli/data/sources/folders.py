@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ddpm_cli.data.sources.concatenation import open_splits
 from ddpm_cli.data.sources.file_kinds import files_left_out, is_image_name
 from ddpm_cli.data.sources.pages import source_of_pages
 from ddpm_cli.data.sources.source import Source, files_version
@@ -25,15 +26,35 @@ STRAY = 0.2  # the largest share of images beside class folders that does not ta
 
 
 def folder(
-    *, path: str, labels: str | None = None, pages: Pages = "first", rules: Rules = 2
+    *,
+    path: str,
+    held_out_split: str | None = None,
+    labels: str | None = None,
+    pages: Pages = "first",
+    rules: Rules = 2,
 ) -> Source:
     """All images in a folder, its subfolders and linked folders; subfolders' names are the classes.
 
     There are classes if the images lie equally deep in several subfolders; a few that lie elsewhere
-    are left out. labels: a CSV or JSONL file with file_name (relative to the folder) and label,
-    which gives other classes, as a dataset.json of NVlabs' dataset_tool does. pages: the pages of a
-    file that are images. rules: the version of the rules by which images and classes are read.
+    are left out. held_out_split: the subfolder of images that are held out of training, whose
+    images are then those of the subfolder train. labels: a CSV or JSONL file with file_name
+    (relative to the folder) and label, which gives other classes, as a dataset.json of NVlabs'
+    dataset_tool does. pages: the pages of a file that are images. rules: the version of the rules
+    by which images and classes are read.
     """
+    if held_out_split is None:
+        return whole_folder(path, labels, pages, rules)
+    if labels is not None:
+        raise ValueError(f"labels must be null with held_out_split, but is {labels!r}")
+    return open_splits(
+        lambda split: whole_folder(os.path.join(path, split), None, pages, rules),
+        "train",
+        held_out_split,
+    )
+
+
+def whole_folder(path: str, labels: str | None, pages: Pages, rules: Rules) -> Source:
+    """The images in a folder, as `folder` says."""
     root = os.path.abspath(os.path.expanduser(path))
     if not path or not os.path.isdir(root):
         raise ValueError(f"path must be a folder, but there is none at {path!r}")

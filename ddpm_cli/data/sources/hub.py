@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, Image, IterableDataset, Value
 from huggingface_hub import constants
 
 from ddpm_cli.data.sources.cells import CellFiles
+from ddpm_cli.data.sources.concatenation import open_splits
 from ddpm_cli.data.sources.source import (
     Source,
     Table,
@@ -39,6 +40,7 @@ def hub(
     *,
     name: str,
     split: str = "train",
+    held_out_split: str | None = None,
     image_column: str = "auto",
     label_column: str | None = "auto",
     streaming: bool = False,
@@ -48,12 +50,28 @@ def hub(
 
     Columns are found by their types (`auto`; ClassLabel, or `cls` of a WebDataset) unless they are
     named; label_column null drops the labels. A gated or private data set needs a token, from
-    HF_TOKEN or `hf auth login`. streaming: training reads the rows and keeps nothing on the disk.
+    HF_TOKEN or `hf auth login`. held_out_split: another split, whose images are held out of
+    training. streaming: training reads the rows and keeps nothing on the disk.
     Cells hold images, or name files of the data set.
     rules: the version of the rules by which images and classes are read.
     """
     if not name:
         raise ValueError("name must be a data set, a folder or a file, but is ''")
+
+    def read(part: str) -> Source:
+        rows, files, local_path = open_table(name, part, streaming, has_splits=bool(held_out_split))
+        return table_source(rows, image_column, label_column, files, local_path, rules)
+
+    return open_splits(read, split, held_out_split)
+
+
+def open_table(
+    name: str, split: str, streaming: bool, *, has_splits: bool
+) -> tuple[Table, CellFiles, str | None]:
+    """Open a split of a data set; return the files of its cells too, and its path if it is local.
+
+    has_splits: whether it must have several splits.
+    """
     path, root = user_path(name), datasets.config.HF_DATASETS_CACHE
     local_path = str(path) if path.exists() else None
     kind = path.suffix.removeprefix(".").lower()
@@ -65,16 +83,24 @@ def hub(
         if kind not in ("parquet", "arrow") or not path.is_file():
             kinds = "a data set, a folder, or a .parquet or .arrow file that is there"
             raise ValueError(f"name must be {kinds}, but is {name!r}")
+        check_splits(name, not has_splits)
         rows, files = load_local(kind, path, load), CellFiles(str(path.parent))
     elif (saved / "state.json").is_file():
         if streaming:
             reason = "a saved data set is read where it lies (cache=off keeps no copy)"
             raise ValueError(f"streaming=true does not go with {name!r}: {reason}")
+        check_splits(name, not has_splits or saved != path)
         rows, files = Dataset.load_from_disk(str(saved)), CellFiles(str(path))
     else:
         rows = load_from_hub(name, split, load)
         files = loaded_files(name, rows, local_path, cache_dir)
-    return table_source(rows, image_column, label_column, files, local_path, rules)
+    return rows, files, local_path
+
+
+def check_splits(name: str, suffices: bool) -> None:
+    """Refuse a held-out split of a data set without splits."""
+    if not suffices:
+        raise ValueError(f"held_out_split must be null, because {name!r} has no splits")
 
 
 def loaded_files(name: str, rows: Table, local: str | None, cache_dir: str | None) -> CellFiles:

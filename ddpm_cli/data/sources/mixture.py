@@ -2,22 +2,17 @@
 
 import math
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
-from PIL import Image
 
 from ddpm_cli.data.sources.archives import archive, is_pattern
 from ddpm_cli.data.sources.arrays import arrays
+from ddpm_cli.data.sources.concatenation import concatenate
 from ddpm_cli.data.sources.file_kinds import is_image_name
 from ddpm_cli.data.sources.folders import folder
 from ddpm_cli.data.sources.hub import hub
-from ddpm_cli.data.sources.source import Source, hash_parts
+from ddpm_cli.data.sources.source import Source
 from ddpm_cli.data_files.idx import is_idx
 from ddpm_cli.data_files.labels import Pages, Rules, class_numbers, class_order
 from ddpm_cli.data_files.walk import FolderWalk
@@ -56,34 +51,12 @@ def several(
 
 def join_sources(sources: Sequence[Source], rules: Rules = 2) -> Source:
     """The images of all sources, one after the other."""
-    ends = list(accumulate(source.count for source in sources))
     classes = class_order((name for source in sources for name in source.classes), rules)
-
-    def locate_image(index: int) -> tuple[Source, int]:
-        part = bisect_right(ends, index)
-        return sources[part], index - (ends[part] - sources[part].count)
-
-    def open_image(index: int) -> Image.Image | NDArray[Any]:
-        source, place = locate_image(index)
-        return source.open(place)
-
-    def image_name(index: int) -> str:
-        source, place = locate_image(index)
-        return source.name(place)
 
     def labels() -> list[int | None]:
         return class_numbers([name for source in sources for name in label_names(source)], classes)
 
-    return Source(
-        ends[-1],
-        open_image,
-        image_name,
-        labels if classes else None,
-        classes,
-        lambda: hash_parts(source.version() for source in sources),
-        rules=rules,
-        remarks=[remark for source in sources for remark in source.remarks],
-    )
+    return concatenate(sources, labels if classes else None, classes, rules)
 
 
 def label_names(source: Source) -> list[str | None]:

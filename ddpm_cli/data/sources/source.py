@@ -37,6 +37,17 @@ class StreamedTable:
 
 
 @dataclass(frozen=True)
+class HeldOutSplit:
+    """An official split that is held out: its name, and the place of its first image.
+
+    Its images are the last ones of their source.
+    """
+
+    name: str
+    first: int
+
+
+@dataclass(frozen=True)
 class Source:
     """Images by their number, opened on demand, with their names in messages.
 
@@ -45,8 +56,9 @@ class Source:
     parts: the number of images of each of several sources, in order, and the source's share of the
     training images; None if all images count alike. rows: the stream to train on, whose first rows
     this source holds. rules: the version of the rules by which its images are read. pages:
-    the pages of a file that are images. remarks: labels and texts for the screen, such as what is
-    left out.
+    the pages of a file that are images. held_out_split: the official split whose images are held
+    out of training; None: images are held out by their content. remarks: labels and texts for the
+    screen, such as what is left out.
 
     Names of images and classes are texts that UTF-8 can write; other bytes are escapes.
     """
@@ -61,6 +73,7 @@ class Source:
     rows: StreamedTable | None = None
     rules: Rules = 2
     pages: Pages = "first"
+    held_out_split: HeldOutSplit | None = None
     remarks: Remarks = field(default_factory=list)
 
     def __post_init__(self) -> None:
