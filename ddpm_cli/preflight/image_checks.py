@@ -24,7 +24,10 @@ def check_held_out(held_out: int, training: int) -> Iterator[Finding]:
 
 
 def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
-    """Check the images of all parts, the last one held out, together; images without records give no findings."""
+    """Check the images of all parts together, of which the last one is held out.
+
+    Images without records give no findings.
+    """
     known = [part.records for part in parts if part.records is not None]
     if len(known) < len(parts):
         return
@@ -34,13 +37,13 @@ def check_image_sets(parts: Sequence[ImageSet]) -> Iterator[Finding]:
     count, (height, width) = len(records), parts[0].images.shape[2:]
     copies, plain = count - len(np.unique(records["word"])), int(records["plain"].sum())
     small = int(((records["width"] < width) | (records["height"] < height)).sum())
-    leaked = int(np.isin(known[-1]["word"], known[0]["word"]).sum()) if len(known) > 1 else 0
+    held_out = known[-1]["word"] if len(known) > 1 else records["word"][:0]
+    leaked, few = int(np.isin(held_out, known[0]["word"]).sum()), COPIES * len(held_out)
     rare = sum(n < LEAST for n in class_counts(labels, classes).values())
     enlarged = f"are smaller than {width} x {height} and are enlarged"
     warnings = {
         f"{copies:,} of {count:,} images are exact copies of others": copies > COPIES * count,
-        f"{leaked:,} held-out images are copies of training images": leaked
-        > COPIES * len(known[-1]),
+        f"{leaked:,} held-out images are copies of training images": leaked > few,
         f"{plain:,} of {count:,} images are of one colour": plain > 0,
         f"{small:,} of {count:,} images {enlarged}": small > SMALL * count,
         f"{rare:,} of {len(classes):,} classes have fewer than {LEAST} images": rare > 0,
