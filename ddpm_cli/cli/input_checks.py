@@ -53,6 +53,7 @@ def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]
             path = existing_file(user_path(text))
             typed = typed_overrides(run_of(path))
             needed = name == "ckpt" and config in ("eval", "compare") and "data" not in cfg
+            needed &= not str(cfg.get("reference")).endswith(".npz")  # which may be all it takes
             if needed and "data=folder" in typed:
                 raise ValueError(unnamed_images_text(typed))
     for name, text, (kind, is_there) in named_paths(config, cfg):

@@ -34,6 +34,10 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "metrics": {
         **{"bpd": "nll", "likelihood": "nll", "inception_score": "is"},
         **dict.fromkeys(("precision", "recall", "precision_recall"), "prc"),
+        **dict.fromkeys(("density", "coverage", "density_coverage", "prdc"), "dc"),
+        **dict.fromkeys(("spatial_fid", "s_fid", "fid_spatial"), "sfid"),
+        **dict.fromkeys(("clip_mmd", "mmd", "cmmd_clip"), "cmmd"),
+        **dict.fromkeys(("fdd", "dino", "dinov2", "fd_dino", "fid_dinov2"), "fd_dinov2"),
     },
     "precision": PRECISIONS,
     "trainer.precision": PRECISIONS,

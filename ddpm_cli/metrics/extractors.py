@@ -1,6 +1,7 @@
 """Extractors by networks trained on photographs, with packages of the extra `eval`."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 from urllib.request import urlopen
 
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, normalize
 
 from ddpm_cli.metrics.features import Extract, Extractor
 from ddpm_cli.shapes import Bytes, Coloured, Features, Prepared
 
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of its colours
+CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+SPATIAL = 7  # channels of sFID
 PATIENCE = 10  # seconds until a server must answer
 IN_CACHE = 8  # images at a time; their maps fit a CPU's cache, three times faster than 256
 
@@ -42,24 +46,77 @@ def lite0(device: torch.device) -> Extractor:
 
 def resize_for_lite0(images: Coloured) -> Prepared:
     """The input of EfficientNet-Lite: 224 pixels a side, (bytes - 127) / 128."""
-    resized = interpolate(images.float(), (224, 224), mode="bicubic", antialias=True).clamp(0, 255)
+    resized = resize_bicubic(images, 224).clamp(0, 255)
     return ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
+
+
+def resize_bicubic(images: Coloured, side: int) -> Prepared:
+    """Images of `side` pixels a side by an antialiased bicubic resize, without limits or steps."""
+    return interpolate(images.float(), (side, side), mode="bicubic", antialias=True)
+
+
+def resize_as_pillow(images: Coloured, side: int) -> Prepared:
+    """The bicubic resize of Pillow up to two levels: columns, then rows, cut off and rounded.
+
+    It takes any device.
+    """
+    sizes = (images.shape[2], side), (side, side)
+    resized = images.float()
+    for size in sizes:
+        resized = interpolate(resized, size, mode="bicubic", antialias=True).round().clamp(0, 255)
+    return resized
+
+
+def standardise(images: Prepared, mean: Sequence[float], deviation: Sequence[float]) -> Prepared:
+    """Images of 0..255 with the mean and deviation of a network's colours, given for 0..1."""
+    shift, scale = (images.new_tensor(each)[:, None, None] for each in (mean, deviation))
+    return (images / 255 - shift) / scale
 
 
 def inception(device: torch.device) -> Extractor:
     """Inception v3 of Heusel et al. 2017 by torch-fidelity: 2,048 features, 1,008 classes."""
-    url = import_extra("torch_fidelity.feature_extractor_inceptionv3", "inception").URL_INCEPTION_V3
-    path = weights_file("inception", url, url.rpartition("/")[2])
-    network = fidelity_network(device, "inception-v3-compat", "2048")
-    name = f"inception-{short_sha256(path)}-bilinear299"
+    network, weights = inception_network("inception", device)
     extract = first_layer(network, "inception", device)
+    name = f"inception-{weights}-bilinear299"
     return Extractor(name, extract, lambda features: features.to(device) @ network.fc.weight.T)
 
 
-def dinov2(device: torch.device) -> Extractor:
-    """DINOv2 ViT-L/14 (Oquab et al. 2023) by torch-fidelity: 1,024 features.
+def inception_spatial(device: torch.device) -> Extractor:
+    """Seven channels of the maps mixed_6/conv of `inception`, 17 x 17 x 7 = 2,023 features.
 
-    Stein et al. 2023 evaluate by it. Its code must be on the user's disk; it is never downloaded.
+    The Fréchet distance of these is sFID (Nash et al. 2021, as guided-diffusion computes it). The
+    order is that of TensorFlow: rows, columns, channels.
+    """
+    network, weights = inception_network("inception_spatial", device)
+    resizing = import_extra("torch_fidelity.interpolate_compat_tensorflow", "inception_spatial")
+    resize = resizing.interpolate_bilinear_2d_like_tensorflow1x
+    stem = "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 MaxPool_1 Conv2d_3b_1x1 Conv2d_4a_3x3"
+    blocks = "MaxPool_2 Mixed_5b Mixed_5c Mixed_5d Mixed_6a Mixed_6b Mixed_6c"
+    layers = [getattr(network, name) for name in f"{stem} {blocks}".split()]
+    maps = torch.nn.Sequential(*layers, network.Mixed_6d.branch1x1)
+    size = network.INPUT_IMAGE_SIZE, network.INPUT_IMAGE_SIZE
+
+    def extract(images: Bytes) -> Features:
+        coloured = to_rgb(images, "inception_spatial").to(device).float()
+        resized = resize(coloured, size=size, align_corners=False)
+        return maps((resized - 128) / 128)[:, :SPATIAL].permute(0, 2, 3, 1).flatten(1)
+
+    return Extractor(f"inception-{weights}-bilinear299-mixed_6", extract, None)
+
+
+def inception_network(name: str, device: torch.device) -> tuple[Any, str]:
+    """The network of the FID of papers, and the first digits of its weights' hash."""
+    url = import_extra("torch_fidelity.feature_extractor_inceptionv3", name).URL_INCEPTION_V3
+    path = weights_file(name, url, url.rpartition("/")[2])
+    return fidelity_network(device, "inception-v3-compat", "2048"), short_sha256(path)
+
+
+def dinov2(device: torch.device) -> Extractor:
+    """DINOv2 ViT-L/14 (Oquab et al. 2023): 1,024 features, its class token.
+
+    Stein et al. 2023 evaluate by it. The resize to 224 pixels is that of EDM2 (Karras et al. 2024):
+    bicubic, antialiased, not rounded; Stein et al. round to bytes. The network's code must be on
+    the user's disk; it is never downloaded.
     """
     file = "dinov2_vitl14_pretrain.pth"
     code = Path(torch.hub.get_dir(), "facebookresearch_dinov2_main")
@@ -71,9 +128,13 @@ def dinov2(device: torch.device) -> Extractor:
         )
     url = f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/{file}"
     path = weights_file("dinov2", url, file)
-    network = fidelity_network(device, "dinov2-vit-l-14", "dinov2")
-    name = f"dinov2-vitl14-{short_sha256(path)}-bilinear224"
-    return Extractor(name, first_layer(network, "dinov2", device), None)
+    network = fidelity_network(device, "dinov2-vit-l-14", "dinov2").model
+
+    def extract(images: Bytes) -> Features:
+        resized = resize_bicubic(to_rgb(images, "dinov2").to(device), 224)
+        return network(standardise(resized, *IMAGENET))
+
+    return Extractor(f"dinov2-vitl14-{short_sha256(path)}-bicubic224", extract, None)
 
 
 def clip(device: torch.device) -> Extractor:
@@ -81,12 +142,31 @@ def clip(device: torch.device) -> Extractor:
 
     Kynkäänniemi et al. 2023 evaluate by it.
     """
-    module, kind = import_extra("torch_fidelity.feature_extractor_clip", "clip"), "clip-vit-b-32"
-    file = f"{kind}-{module.MODEL_METADATA[kind]['hash']}.pt"
-    path = weights_file("clip", module.MODEL_URLS[kind], file)
-    network = fidelity_network(device, kind, "clip")
-    name = f"clip-vitb32-{short_sha256(path)}-bilinear224"
+    network, weights = clip_network("clip", "clip-vit-b-32", device)
+    name = f"clip-vitb32-{weights}-bilinear224"
     return Extractor(name, first_layer(network, "clip", device), None)
+
+
+def clip_l14(device: torch.device) -> Extractor:
+    """CLIP ViT-L/14 of 336 pixels (Radford et al. 2021): 768 features, of length 1.
+
+    Jayasumana et al. 2024 evaluate by it. The resize is theirs, Pillow's: bicubic, antialiased.
+    """
+    network, weights = clip_network("clip_l14", "clip-vit-l-14-336px", device)
+
+    def extract(images: Bytes) -> Features:
+        resized = resize_as_pillow(to_rgb(images, "clip_l14").to(device), network.resolution)
+        return normalize(network.model.visual(standardise(resized, *CLIP)))
+
+    return Extractor(f"clip-vitl14-{weights}-bicubic{network.resolution}-unit", extract, None)
+
+
+def clip_network(name: str, kind: str, device: torch.device) -> tuple[Any, str]:
+    """A CLIP network by torch-fidelity, and the first digits of its weights' hash."""
+    module = import_extra("torch_fidelity.feature_extractor_clip", name)
+    file = f"{kind}-{module.MODEL_METADATA[kind]['hash']}.pt"
+    path = weights_file(name, module.MODEL_URLS[kind], file)
+    return fidelity_network(device, kind, "clip"), short_sha256(path)
 
 
 def to_rgb(images: Bytes, name: str) -> Coloured:

@@ -5,7 +5,7 @@ import statistics
 import torch
 
 from ddpm_cli.metrics.intervals import Number, of_share
-from ddpm_cli.shapes import Distances, Features, Others, Pairs, Places, Reaches, Sets
+from ddpm_cli.shapes import Distances, Each, Features, Others, Pairs, Places, Reaches, Sets
 
 BLOCK = 2048  # rows and columns of distances at a time
 ROWS = 256  # rows of distances at a time, with all columns
@@ -75,20 +75,31 @@ def recall_share(generated: Features, reference: Others, k: int, block: int, row
     gives up to twice the width. At 0 and 1, where halves need not vary, the interval holds Wilson's
     for the smaller of the two sets.
     """
-    every = torch.ones(1, len(generated), dtype=torch.bool)
-    generators = (torch.Generator().manual_seed(seed) for seed in range(HALVES))
-    orders = [torch.randperm(len(generated), generator=each) for each in generators]
-    sets = torch.cat([every, torch.stack(orders) < len(generated) // 2])
-    reaches = neighbour_reach(generated, sets, k, block)
+    reaches = neighbour_reach(generated, random_halves(len(generated)), k, block)
     images, counts = generated.double(), torch.zeros(len(reaches), dtype=torch.int64)
     for part in torch.split(reference, rows):
         apart = torch.cdist(part.double(), images)
         counts = counts + torch.stack([(apart <= reach).any(dim=1).sum() for reach in reaches])
-    share, *halves = (counts.double() / len(reference)).tolist()
+    return share_by_halves(counts.double() / len(reference), min(len(generated), len(reference)))
+
+
+def random_halves(count: int) -> Sets:
+    """All of `count` images, then random halves."""
+    every = torch.ones(1, count, dtype=torch.bool)
+    generators = (torch.Generator().manual_seed(seed) for seed in range(HALVES))
+    orders = [torch.randperm(count, generator=each) for each in generators]
+    return torch.cat([every, torch.stack(orders) < count // 2])
+
+
+def share_by_halves(shares: Each, total: int) -> Number:
+    """The first share with an interval by the others, which are of `random_halves`.
+
+    At 0 and 1, where halves need not vary, the interval holds Wilson's for `total` images.
+    """
+    share, *halves = shares.tolist()
     margin = STUDENT * statistics.stdev(halves)
     low, high = max(0.0, share - margin), min(1.0, share + margin)
     if share in (0, 1):
-        total = min(len(generated), len(reference))
         ends = of_share(int(share) * total, total)
         low, high = min(low, ends.low), max(high, ends.high)
     return Number(share, low, high)

@@ -48,7 +48,13 @@ def test_a_parameterisation_of_other_programs_is_known(command, value, meant):
     assert told.endswith(f"; did you mean model.predicts={meant}?\n")
 
 
-@pytest.mark.parametrize(("metric", "meant"), [("FID", "fid"), ("bpd", "nll"), ("recall", "prc")])
+@pytest.mark.parametrize(
+    ("metric", "meant"),
+    [
+        *[("FID", "fid"), ("bpd", "nll"), ("recall", "prc"), ("sFID", "sfid"), ("CMMD", "cmmd")],
+        *[("density", "dc"), ("coverage_lite0", "dc_lite0"), ("fd_dino", "fd_dinov2")],
+    ],
+)
 def test_a_metric_of_other_programs_is_known(command, trained, metric, meant):
     outcome = command("evaluate", f"ckpt={trained}", f"metrics=[{metric}]")
     assert outcome.err.endswith(f"but one is '{metric}'; did you mean {meant}?\n")

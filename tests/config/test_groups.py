@@ -179,7 +179,7 @@ def test_the_surface_of_ddpm_eval_is_frozen(composed):
     assert own == {
         *"samples generated png label guidance guidance_interval guide threshold quantile".split(),
         *"precision reference ckpt metrics nll nll_cdf nll_steps images n batch seed".split(),
-        *"weights device processes trust".split(),
+        *"weights device processes trust write".split(),
     }
     assert options(OmegaConf.to_container(composed("eval"))) == own | {
         "sampler.steps",
@@ -217,8 +217,10 @@ def test_the_surface_of_ddpm_report_is_frozen(composed):
 
 ABSENT = {
     "inception": [ValueError],
+    "inception_spatial": [ValueError],
     "dinov2": [ValueError],
     "clip": [ValueError],
+    "clip_l14": [ValueError],
 }  # where their weights are not on disk
 
 

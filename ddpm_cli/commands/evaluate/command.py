@@ -97,7 +97,9 @@ def evaluate_in_process(
                 log_evaluation(inputs, likely, run, len(finished))
             results = measure_likelihood(inputs, likely) if likely else []
             features = draw_and_extract(run, finished) if run else {}
-            if group.rank == 0:
+            if group.rank == 0 and run and run.written:
+                run.written.write(features)
+            if group.rank == 0 and options.samples:
                 torch.set_num_threads(threads)  # sums depend on the number of threads
                 numbers, copies = compute_numbers(run, features) if run else ([], {})
                 write_evaluation(inputs, [*results, *numbers], copies)
@@ -109,33 +111,41 @@ def log_evaluation(
 ) -> None:
     """Log what is measured, the settings, and the cost."""
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
-    total = f"{len(parts['all'].images):,}"
     fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
     model = f"{checkpoint.step_text}, {options.weights} weights"
     fact("checkpoint", f"{checkpoint.source}: {model}")
     if run:
-        generated, part = run.generated, parts[inputs.reference]
-        fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
-        if generated.resized:
-            log.warning("warning: %s", generated.resized)
+        generated = run.generated
+        if options.samples:
+            fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
         if finished:
             there = min(finished, options.samples)
             fact("resumed", f"{there:,} of {options.samples:,} images are there")
-        label = inputs.generation.label
-        only = f", label={label} alone" * (inputs.reference != options.reference)
-        reference = f"reference={options.reference}{only}"
-        fact("reference", f"{len(part.images):,} of {total} images, {reference}")
+        fact("reference", reference_text(inputs))
+        for resized in filter(None, [generated.resized, inputs.file and inputs.file.resized]):
+            log.warning("warning: %s", resized)
     if likely:
+        total = f"{len(parts['all'].images):,}"
         part_name = part_text(inputs, options.images)
         fact("images", f"{len(likely.images):,} of {total}, images={part_name}")
         fact("nll", method_text(inputs))
-    if not parts["all"].matches(checkpoint.fingerprint):
+    if "all" in parts and not parts["all"].matches(checkpoint.fingerprint):
         copies = any(name.startswith("copies") for name in options.metrics)
         log.warning(
             "warning: these are not the images that the checkpoint was trained on "
             "(their fingerprints differ)%s",
             "; copies of the true training images cannot be detected" * copies,
         )
+
+
+def reference_text(inputs: EvaluationInputs) -> str:
+    """The images that the generated images are compared with, in words."""
+    if inputs.file is not None:
+        return inputs.file.summary()
+    parts, part, label = inputs.parts, inputs.options.reference, inputs.generation.label
+    only = f", label={label} alone" * (inputs.reference != part)
+    count, total = len(parts[inputs.reference].images), len(parts["all"].images)
+    return f"{count:,} of {total:,} images, reference={part_text(inputs, part)}{only}"
 
 
 def write_evaluation(

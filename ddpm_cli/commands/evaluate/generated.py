@@ -1,22 +1,20 @@
 """The generated images that `ddpm-eval` judges: read from a folder, or drawn and stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
+from ddpm_cli.commands.evaluate.reference_file import load_stored_images
 from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import provenance
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.settings_text import options_text, steering_text
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.generation.stored_images import generated_source
-from ddpm_cli.image_sets import load_image_set
-from ddpm_cli.image_sets.decoding import RECORD
 from ddpm_cli.images import ImageArray
 from ddpm_cli.parallel.launch import mark_resumable
 from ddpm_cli.shapes import Bytes, Indices
@@ -67,10 +65,13 @@ class GeneratedImages:
 
 
 def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedImages:
-    """The images of the folder `generated`, else the images that the checkpoint will draw."""
+    """The images of the folder `generated`, else those that the checkpoint will draw, if any."""
     options, generation = inputs.options, inputs.generation
     if options.generated is not None:
         return read_generated(options.generated, inputs)
+    if not options.samples:
+        none = torch.empty(0, *inputs.checkpoint.shape, dtype=torch.uint8)
+        return GeneratedImages(none, "", "", None)
     generator = build_generator(
         cfg,
         generation,
@@ -91,23 +92,13 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
 def read_generated(path: str, inputs: EvaluationInputs) -> GeneratedImages:
     """The images in a folder or a file, and which of them had another size."""
     group = inputs.group
-    preparation = replace(inputs.preparation, crop="center", holdout=0.0, range="auto")
     source = group.first_then_others(lambda: generated_source(path))
     if (count := source.count) < FEWEST:
         few = f"generated must hold at least {FEWEST} images, but there are {count} in {path!r}"
         raise ValueError(
             few + "; ddpm-sample writes images with png=true or npz=true" * (not count)
         )
-    data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
-    height, width = preparation.shape[1:]
-    records = data.records if data.records is not None else np.empty(0, RECORD)
-    others = records[(records["width"] != width) | (records["height"] != height)]
-    resized = ""
-    if len(others):
-        first = others[0]
-        name, size = source.name(first["place"]), f"{first['width']} x {first['height']}"
-        share = f"{len(others):,} of {len(data.images):,} generated images"
-        resized = f"{share} are resized to {width} x {height}, such as {name!r}, {size}"
+    data, resized = load_stored_images(source, inputs.preparation, group, "generated")
     return GeneratedImages(data.images, f"folder {data.fingerprint[:10]}", "", None, resized)
 
 

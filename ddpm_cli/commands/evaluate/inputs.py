@@ -8,7 +8,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
-from ddpm_cli.commands.evaluate.options import Options
+from ddpm_cli.commands.evaluate.options import PARTS, Options
+from ddpm_cli.commands.evaluate.reference_file import FILE, ReferenceFile, load_reference_file
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.auto import fill_from_recipe, is_digits
 from ddpm_cli.config.build import bind_options, build
@@ -33,7 +34,8 @@ from ddpm_cli.run_folder.overrides import unnamed_images_text
 class EvaluationInputs:
     """A checkpoint, its denoiser, the data's parts by name, and the results' folder.
 
-    reference: the part that generated images are compared with. name: names an image of the source.
+    Without metrics that take data there are no parts. reference: the part that generated images are
+    compared with, or `file`. file: the reference in a file. name: names an image of the source.
     """
 
     options: Options
@@ -42,6 +44,7 @@ class EvaluationInputs:
     denoiser: Denoiser
     parts: Mapping[str, ImageSet]
     reference: str
+    file: ReferenceFile | None
     name: Callable[[int], str]
     preparation: Preparation
     folder: Path
@@ -53,6 +56,11 @@ class EvaluationInputs:
         assert records is not None, "a source is decoded with its records"
         return self.name(int(records["place"][index]))
 
+    @property
+    def held_out(self) -> int:
+        """The number of held-out images."""
+        return len(self.parts["held_out"].images) if "held_out" in self.parts else 0
+
 
 def load_inputs(
     cfg: DictConfig, options: Options, folder: Path, group: ProcessGroup
@@ -63,6 +71,49 @@ def load_inputs(
     denoiser = load_denoiser(checkpoint, weights=weights, device=device, trust=trust)
     if "nll" in options.metrics and options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
+    generation = bind_options(GenerationOptions, cfg)()
+    parts, name, preparation = load_parts(cfg, checkpoint, options, denoiser, group)
+    reference, file = options.reference, None
+    if reference not in PARTS:
+        file = load_reference_file(reference, options.metrics, preparation, group)
+        reference = FILE
+        if file.images is not None:
+            parts[FILE] = file.images
+    elif generation.label not in (None, "all"):
+        reference, of_class = class_part(parts, reference, generation.label)
+        parts[reference] = of_class
+    return EvaluationInputs(
+        options=options,
+        generation=generation,
+        checkpoint=checkpoint,
+        denoiser=denoiser,
+        parts=parts,
+        reference=reference,
+        file=file,
+        name=name,
+        preparation=preparation,
+        folder=folder,
+        group=group,
+    )
+
+
+def load_parts(
+    cfg: DictConfig,
+    checkpoint: Checkpoint,
+    options: Options,
+    denoiser: Denoiser,
+    group: ProcessGroup,
+) -> tuple[dict[str, ImageSet], Callable[[int], str], Preparation]:
+    """The parts of the data by name, names of its images, and how images are prepared.
+
+    There are no parts if a reference file is all that the metrics take.
+    """
+    if not options.parts:
+        if "data" in cfg:
+            raise ValueError(f"data has no effect with reference={options.reference}")
+        channels, *size = checkpoint.shape
+        plain = {"size": size, "channels": channels, "flip": False, "cache": "disk"}
+        return {}, str, bind_options(Preparation, OmegaConf.create(plain))()
     node, preparation = data_config(cfg, checkpoint, options)
     source = group.first_then_others(lambda: build(node, "data"))
     data = load_image_set(source, preparation, copies=group.here, verbose=group.rank == 0)
@@ -72,27 +123,18 @@ def load_inputs(
             raise ValueError(f"data: classes must be the checkpoint's, {known}, but are {own}")
         check_labels(data, every=denoiser.needs_label)
     training, held_out = data.split(preparation.holdout)
-    parts: dict[str, ImageSet] = {"training": training, "held_out": held_out, "all": data}
-    reference: str = options.reference
-    generation = bind_options(GenerationOptions, cfg)()
-    if generation.label not in (None, "all"):
-        if data.labels is None:
-            raise ValueError(f"label={generation.label} needs images with classes to compare with")
-        number = class_number(generation.label, data.classes)
-        reference = printable(f"class {data.classes[number]} {options.reference}")
-        parts[reference] = images_of_class(data, parts[options.reference], number)
-    return EvaluationInputs(
-        options,
-        generation,
-        checkpoint,
-        denoiser,
-        parts,
-        reference,
-        source.name,
-        preparation,
-        folder,
-        group,
-    )
+    parts = {"training": training, "held_out": held_out, "all": data}
+    return parts, source.name, preparation
+
+
+def class_part(parts: Mapping[str, ImageSet], part: str, label: str | int) -> tuple[str, ImageSet]:
+    """The images of a class in a part of the data, and the part's name."""
+    data = parts["all"]
+    if data.labels is None:
+        raise ValueError(f"label={label} needs images with classes to compare with")
+    number = class_number(label, data.classes)
+    name = printable(f"class {data.classes[number]} {part}")
+    return name, images_of_class(data, parts[part], number)
 
 
 def part_text(inputs: EvaluationInputs, part: str) -> str:

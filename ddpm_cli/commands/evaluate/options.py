@@ -5,11 +5,15 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from ddpm_cli.config.schema import at_least, at_most, refuse_idle
-from ddpm_cli.evaluation.metric_registry import full_names
+from ddpm_cli.evaluation.metric_registry import WITHOUT_REFERENCE, full_names
+from ddpm_cli.evaluation.moments_file import moment_names
 from ddpm_cli.generation.options import STEERING, GenerationOptions
 from ddpm_cli.seeds import MAX_IMAGES, check_seed
 
+PARTS = ("training", "held_out", "all")
+NO_SAMPLES = "with samples=0, which draws no images"
 WITH_GENERATED = "with generated, whose images are there"
+NPZ = ".npz"
 ONLY_NLL = "with metrics=[nll], which draws no images"
 
 
@@ -19,10 +23,12 @@ class Options:
 
     metrics: nll, and names such as fd_pixels. samples: images to draw. png: write the images as
     files too. generated: a folder or file of images to judge instead. reference: the part of the
-    data to compare with. nll: the variational bound, or the probability flow in nll_steps steps.
-    nll_cdf: the CDF of the decoder. images: the part of the data for nll. n: images of the part;
-    null: all. batch: images at a time. seed: the seed of the noise. weights: the EMA's (ema) or the
-    network's last (raw). processes: processes that share the work; auto: one for each GPU.
+    data to compare with, or an .npz file of images or of mean and covariance. write: an .npz file
+    for mean and covariance of the reference. nll: the variational bound, or the probability flow in
+    nll_steps steps. nll_cdf: the CDF of the decoder. images: the part of the data for nll. n:
+    images of the part; null: all. batch: images at a time. seed: the seed of the noise. weights:
+    the EMA's (ema) or the network's last (raw). processes: processes that share the work; auto: one
+    for each GPU.
     """
 
     _: KW_ONLY
@@ -31,7 +37,8 @@ class Options:
     samples: int = 1024
     generated: str | None = None
     png: bool = False
-    reference: Literal["training", "held_out", "all"] = "training"
+    reference: str = "training"
+    write: str | None = None
     nll: Literal["bound", "ode"] = "bound"
     nll_cdf: Literal["exact", "tanh"] = "exact"
     nll_steps: int = 100
@@ -46,7 +53,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        at_least(self, samples=8, nll_steps=1, batch=1, processes=1)
+        at_least(self, samples=8 * (self.write is None), nll_steps=1, batch=1, processes=1)
         at_most(self, samples=MAX_IMAGES, n=MAX_IMAGES)
         if not self.metrics:
             raise ValueError("metrics must name at least one: nothing would be measured")
@@ -56,10 +63,16 @@ class Options:
         elif self.nll != "ode":
             refuse_idle(self, "nll_steps", "without nll=ode")
         if self.only_nll:
-            refuse_idle(self, "samples generated png reference", ONLY_NLL)
+            refuse_idle(self, "samples generated png reference write", ONLY_NLL)
         if self.generated is not None:
             own = "samples png" if "nll" in self.metrics else "samples png seed weights"
             refuse_idle(self, own, WITH_GENERATED)
+        if self.reference not in PARTS:
+            check_reference(self.reference, full_names(self.metrics))
+        if not self.samples:
+            refuse_idle(self, "png seed weights", NO_SAMPLES)
+        if self.write is not None:
+            check_written(self.write, full_names(self.metrics), self.samples)
 
     @property
     def only_nll(self) -> bool:
@@ -68,21 +81,47 @@ class Options:
 
     @property
     def parts(self) -> list[str]:
-        """The parts of the data that the metrics use."""
-        parts = {"nll": [self.images], "copies": [self.reference, "training"]}
+        """The parts of the data that the metrics use; none if a file is all that they use."""
+        own = [self.reference] if self.reference in PARTS else []
+        parts: dict[str, list[str]] = {"nll": [self.images], "copies": [*own, "training"]}
         families = [name.partition("_")[0] for name in self.metrics]
-        return [part for family in families for part in parts.get(family, [self.reference])]
+        return [part for family in families for part in parts.get(family, own)]
+
+
+def check_reference(path: str, metrics: Sequence[str]) -> None:
+    """Refuse a reference that is no .npz file, and one of which metrics take nothing."""
+    if not path.endswith(NPZ):
+        rule = f"reference must be {', '.join(PARTS)} or an .npz file"
+        raise ValueError(f"{rule}, but is {path!r}")
+    if all(name.partition("_")[0] in WITHOUT_REFERENCE for name in metrics):
+        raise ValueError(f"reference={path} has no effect with metrics=[{','.join(metrics)}]")
+
+
+def check_written(path: str, metrics: Sequence[str], samples: int) -> None:
+    """Refuse a file of statistics that metrics do not determine. metrics: full names."""
+    if not path.endswith(NPZ):
+        raise ValueError(f"write must be an .npz file, but is {path!r}")
+    if 0 < samples < 8:
+        raise ValueError(f"samples must be 0 (with write) or at least 8, but is {samples}")
+    fd = [name for name in metrics if name.startswith("fd_")]
+    names = [moment_names(name.removeprefix("fd_")) for name in fd]
+    if not names or len(names) > len({*names}):
+        rule = "write takes one fd of metrics (and sfid), whose mean and covariance it writes"
+        raise ValueError(f"{rule}, but metrics are {', '.join(metrics)}")
+    if not samples and (others := [name for name in metrics if name not in fd]):
+        raise ValueError(f"samples=0 draws no images, which {others[0]} needs; fd alone is written")
 
 
 def refuse_idle_drawing(
     options: Options, generation: GenerationOptions, overrides: Sequence[str]
 ) -> None:
     """Refuse options of the images to draw if none are drawn; a label also names the reference."""
-    if options.generated is None and not options.only_nll:
+    if options.generated is None and options.samples and not options.only_nll:
         return
     where = ONLY_NLL if options.only_nll else WITH_GENERATED
+    where = where if options.samples else NO_SAMPLES
     names = ["precision", *STEERING]
-    if not options.only_nll and generation.label != "all":
+    if not options.only_nll and generation.label != "all" and options.reference in PARTS:
         names.remove("label")
     refuse_idle(generation, " ".join(names), where)
     for override in overrides:

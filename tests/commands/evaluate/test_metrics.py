@@ -407,7 +407,10 @@ def test_one_that_was_killed_finds_the_same_to_the_last_digit(command, trained):
             ["data=digits", "data.holdout=0", "reference=all"],
             "data.holdout must be 0.05, as in training, but is 0",
         ),
-        (["reference=test"], "reference must be one of training, held_out, all, but is 'test'"),
+        (
+            ["reference=test"],
+            "reference must be training, held_out, all or an .npz file, but is 'test'",
+        ),
     ],
 )
 def test_bad_options_are_told_in_one_line_and_nothing_is_written(command, trained, options, told):

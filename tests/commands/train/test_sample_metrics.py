@@ -177,7 +177,7 @@ def test_a_checkpoint_of_before_there_were_measures_has_its_best_by_the_held_out
         (
             ["trainer.measures=[fd_pixel]"],
             "trainer.measures must be among "
-            "fd_clip, fd_dinov2, fd_inception, fd_lite0, fd_pixels, kid_clip",
+            "fd_clip, fd_clip_l14, fd_dinov2, fd_inception, fd_inception_spatial, fd_lite0, ",
         ),
         (["trainer.measures=[prc_pixels]"], "but 'prc_pixels' is not"),
         (
