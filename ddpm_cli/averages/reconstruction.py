@@ -76,7 +76,7 @@ def reconstruct(run: Path, length: float, at: int | None = None) -> Reconstructi
         try:
             weights = weighted_sum(parts)
         except LostSnapshotError as error:
-            faults[error.path] = fault_text(error)
+            faults[error.path] = unreadable_text(error)
             snapshots = [each for each in snapshots if each.path != error.path]
             continue
         for path, fault in faults.items():
@@ -84,7 +84,7 @@ def reconstruct(run: Path, length: float, at: int | None = None) -> Reconstructi
         return Reconstruction(weights, target, step, chosen[0].run, parts)
 
 
-def fault_text(error: Exception) -> str:
+def unreadable_text(error: Exception) -> str:
     """The fault of a file, in one short line."""
     return " ".join(str(error).split())[:200]
 
@@ -95,7 +95,7 @@ def read_headers(run: Path, faults: dict[Path, str]) -> Iterator[Snapshot]:
         try:
             yield read_snapshot(path)
         except UNREADABLE as error:
-            faults[path] = fault_text(error)
+            faults[path] = unreadable_text(error)
 
 
 def choose_snapshots(

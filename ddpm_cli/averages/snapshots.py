@@ -4,6 +4,7 @@ A file holds the weights, by their names in the network after `ema.`, and a head
 steps applied, step, the run's identity, and the names of buffers, which are no averages.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from ddpm_cli.seeds import MAX_STEPS
 
 FOLDER = "averages"  # in a run's folder
 PART = "ema"
+MOST_SNAPSHOTS = 40  # files of a run, by auto
 UNFINISHED = (".partial-*", ".tmp*")  # ours and the library's
 UNREADABLE = (OSError, ValueError, SafetensorError, RuntimeError)
 
@@ -52,6 +54,11 @@ def folder_of(run: Path) -> Path:
 def snapshot_paths(run: Path) -> list[Path]:
     """The files of snapshots in a run's folder."""
     return sorted(folder_of(run).glob(f"*{SUFFIX}"))
+
+
+def steps_between(lengths: int, steps: int) -> int:
+    """The steps between snapshots of several lengths, for at most MOST_SNAPSHOTS files in all."""
+    return max(1, math.ceil(steps / (MOST_SNAPSHOTS // lengths)))
 
 
 def write_snapshot(

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,9 @@ class PowerEmas:
     them in time. exponents: of the lengths, in the order of `networks`.
     """
 
-    networks: dict[float, nn.Module]
-    applied: Number
-    exponents: Exponents
+    networks: dict[float, nn.Module] = field(default_factory=dict)
+    applied: Number = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
+    exponents: Exponents = field(default_factory=lambda: torch.zeros(0))
 
     @classmethod
     def following(cls, ema: nn.Module, lengths: Sequence[float]) -> "PowerEmas":

@@ -56,6 +56,7 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
         (1, lambda: write_due_preview(run)),
+        (trainer.snapshot_every(run.steps), lambda: run.snapshots.begin(state.step, run.identity)),
         (run.cadences.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}
