@@ -61,7 +61,6 @@ class Run:
     fingerprint: str
     logger: RunLogger
     writer: AsyncWriter
-    snapshots: SnapshotWriter
     flops: FlopCount
     sample_metrics: TrainingSetMetrics
     init: dict[str, str]
@@ -78,6 +77,12 @@ class Run:
     def folder(self) -> Path:
         """The folder that the run writes."""
         return self.invocation.folder
+
+    @cached_property
+    def snapshots(self) -> SnapshotWriter:
+        """The writer of the snapshots of EMAs; its thread is that of the checkpoints."""
+        is_first = self.group.rank == 0
+        return SnapshotWriter(self.folder, self.state.averages, self.writer.thread, is_first)
 
     @cached_property
     def evaluation_networks(self) -> tuple[nn.Module, nn.Module]:

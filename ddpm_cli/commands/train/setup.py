@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.amp import GradScaler
 
-from ddpm_cli.averages.writer import SnapshotWriter
 from ddpm_cli.checkpoints import Checkpoint, agree_on_checkpoint, newest_first
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.checkpoints.faults import COUNT, NAME, are_texts
@@ -138,9 +137,7 @@ def build_run(
     writer = AsyncWriter(folder, state.optimizer, trainer.keep_last, trainer.keep_every)
     metrics = TrainingSetMetrics(trainer.measures, extractors, training)
     parts = trainer, state, loss, training, held_out, share, images.rows, fingerprint
-    snapshots = SnapshotWriter(folder, state.averages, writer.thread, group.rank == 0)
-    beside = logger, writer, snapshots, flops, metrics, init
-    run = Run(cfg, invocation, group, *parts, *beside, recipe=recipe)
+    run = Run(cfg, invocation, group, *parts, logger, writer, flops, metrics, init, recipe=recipe)
     set_length(run, checkpoint, began)
     return run
 
