@@ -112,7 +112,7 @@ def log_evaluation(
     """Log what is measured, the settings, and the cost."""
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
-    model = f"{checkpoint.step_text}, {options.weights} weights"
+    model = f"{checkpoint.step_text}, {checkpoint.weights_text(options.weights)} weights"
     fact("checkpoint", f"{checkpoint.source}: {model}")
     if run:
         generated = run.generated
