@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from tqdm import tqdm
 
@@ -20,6 +20,7 @@ from ddpm_cli.config.schema import check_groups
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.generation.build import load_guide
 from ddpm_cli.generation.generator import Generator, check_label
+from ddpm_cli.generation.guidance import guider_node
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
@@ -52,21 +53,27 @@ class ComparisonInputs:
 
 
 def build_settings(
-    options: Options, generation: GenerationOptions, denoiser: Denoiser, checkpoint: Checkpoint
+    cfg: DictConfig,
+    options: Options,
+    generation: GenerationOptions,
+    denoiser: Denoiser,
+    checkpoint: Checkpoint,
 ) -> Iterator[Setting]:
     """Yield every setting, once its options are checked and one step of one image succeeds."""
     shape, classes = checkpoint.shape, checkpoint.classes
+    generation = generation.of_model(denoiser.conditional)
     check_label(generation.label, denoiser, classes)
+    guider_node(cfg, generation)
     guide = load_guide(generation, denoiser, shape, classes, options.device, options.trust)
     for name in options.samplers:
-        cfg = compose_present("sample", [f"sampler={name}"])
-        OmegaConf.set_struct(cfg, False)
-        cfg.trust = options.trust
+        own = compose_present("sample", [f"sampler={name}"])
+        OmegaConf.set_struct(own, False)
+        own.trust, own.guider = options.trust, cfg.get("guider")
         for steps in options.steps:
-            cfg.sampler.steps = steps
+            own.sampler.steps = steps
             try:
-                check_groups(cfg, "sampler")
-                generator = Generator.from_config(cfg, denoiser, generation, shape, classes, guide)
+                check_groups(own, "sampler")
+                generator = Generator.from_config(own, denoiser, generation, shape, classes, guide)
                 list(islice(generator.trajectory([0]), 2))
             except ValueError as error:
                 raise ValueError(f"{name} with steps={steps}: {error}") from error

@@ -35,7 +35,7 @@ from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
 from ddpm_cli.files import save_text
-from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
+from ddpm_cli.generation.options import STEERING, GenerationOptions, drawing_groups, shared_options
 from ddpm_cli.generation.store import PROVENANCE
 from ddpm_cli.hardware import device_text, find_device, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     """Measure a model and write the results; return False if the user stopped the command."""
-    groups = ["sampler", *["data"] * ("data" in cfg)]
+    groups = [*drawing_groups(cfg), *["data"] * ("data" in cfg)]
     options = parse_options(
         cfg, Options, groups=groups, beside=shared_options("precision", *STEERING)
     )
@@ -118,6 +118,8 @@ def log_evaluation(
         generated = run.generated
         if options.samples:
             fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
+        if generated.drawn and inputs.denoiser.conditional:
+            fact("label", generated.drawn.generator.summary)
         if finished:
             there = min(finished, options.samples)
             fact("resumed", f"{there:,} of {options.samples:,} images are there")

@@ -11,7 +11,7 @@ from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.evaluate.options import PARTS, Options
 from ddpm_cli.commands.evaluate.reference_file import FILE, ReferenceFile, load_reference_file
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.config.auto import fill_from_recipe, is_digits
+from ddpm_cli.config.auto import AUTO, fill_from_recipe, is_digits
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
@@ -23,7 +23,8 @@ from ddpm_cli.evaluation.bits_per_dim import even_levels
 from ddpm_cli.evaluation.classes import images_of_class
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.generation.labels import class_number
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import ALL, GenerationOptions
+from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.parallel import ProcessGroup
@@ -71,7 +72,7 @@ def load_inputs(
     denoiser = load_denoiser(checkpoint, weights=weights, device=device, trust=trust)
     if "nll" in options.metrics and options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
-    generation = bind_options(GenerationOptions, cfg)()
+    generation = generation_options(cfg, folder, denoiser.conditional)
     parts, name, preparation = load_parts(cfg, checkpoint, options, denoiser, group)
     reference, file = options.reference, None
     if reference not in PARTS:
@@ -79,7 +80,7 @@ def load_inputs(
         reference = FILE
         if file.images is not None:
             parts[FILE] = file.images
-    elif generation.label not in (None, "all"):
+    elif generation.label not in (None, ALL):
         reference, of_class = class_part(parts, reference, generation.label)
         parts[reference] = of_class
     return EvaluationInputs(
@@ -141,6 +142,19 @@ def part_text(inputs: EvaluationInputs, part: str) -> str:
     """The name of a part in a protocol, with the official split that was held out."""
     split = inputs.parts[part].held_out_split if part == "held_out" else None
     return f"{part} (split {split.name})" if split else part
+
+
+def generation_options(cfg: DictConfig, folder: Path, conditional: bool) -> GenerationOptions:
+    """The options of the images to draw, with label=auto resolved.
+
+    It is no label if images without a label are in the folder already, as of an earlier version.
+    """
+    options = bind_options(GenerationOptions, cfg)()
+    if options.label == AUTO and (options.guidance == 1 or options.guide is not None):
+        before = ImageStore(folder, png=False, npz=True).read_provenance().get("recipe", {})
+        if before.get("label", AUTO) is None:
+            return replace(options, label=None)
+    return options.of_model(conditional)
 
 
 def data_config(

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
+from ddpm_cli.config.auto import AUTO
 from ddpm_cli.config.schema import at_least, at_most, refuse_idle
 from ddpm_cli.evaluation.metric_registry import WITHOUT_REFERENCE, full_names
 from ddpm_cli.evaluation.moments_file import moment_names
-from ddpm_cli.generation.options import STEERING, GenerationOptions
+from ddpm_cli.generation.options import ALL, STEERING, GenerationOptions
 from ddpm_cli.seeds import MAX_IMAGES, check_seed
 
 PARTS = ("training", "held_out", "all")
+DRAWING_PARTS = ("sampler=", "sampler.", "guider=", "guider.")
 NO_SAMPLES = "with samples=0, which draws no images"
 WITH_GENERATED = "with generated, whose images are there"
 NPZ = ".npz"
@@ -121,9 +123,10 @@ def refuse_idle_drawing(
     where = ONLY_NLL if options.only_nll else WITH_GENERATED
     where = where if options.samples else NO_SAMPLES
     names = ["precision", *STEERING]
-    if not options.only_nll and generation.label != "all" and options.reference in PARTS:
+    in_turn = options.only_nll or generation.label == ALL or options.reference not in PARTS
+    if generation.label == AUTO or not in_turn:
         names.remove("label")
     refuse_idle(generation, " ".join(names), where)
     for override in overrides:
-        if override.lstrip("+").startswith(("sampler=", "sampler.")):
+        if override.lstrip("+").startswith(DRAWING_PARTS):
             raise ValueError(f"{override} has no effect {where}")
