@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_files import change_config
 
 from ddpm_cli.data import Preparation, digits
 from ddpm_cli.image_sets import load_image_set
@@ -101,6 +102,20 @@ def test_a_file_needs_no_data_unless_a_metric_does(command, trained, held_out, m
     rows = judged(command, trained, both, "reference=stats.npz", folder="both")[1]
     assert " 1,725 training, " in rows["copies_pixels"]["protocol"]
     assert " mu and sigma of a file | " in rows["fd_pixels"]["protocol"]
+
+
+def test_the_data_of_a_run_of_photographs_need_not_be_named_beside_a_file(
+    command, trained, held_out
+):
+    np.savez("stats.npz", **mean_and_covariance(held_out))
+    change_config(trained, lambda config: config.data.update(_target_="ddpm_cli.data.folder"))
+    path = trained.parents[1] / ".hydra/overrides.yaml"
+    path.write_text("- data=folder\n- data.path=photos\n")
+    judged(command, trained, FD, "reference=stats.npz")
+    both = "metrics=[fd_pixels,copies]", "reference=stats.npz", "hydra.run.dir=both"
+    outcome = command("evaluate", f"ckpt={trained}", *FEW, *both)
+    told = "data=... must name the images: a checkpoint may name only the packaged digits"
+    assert (outcome.code, outcome.err) == (1, f"error: {told}\n")
 
 
 def test_data_that_a_file_makes_idle_is_refused(command, trained, held_out):
