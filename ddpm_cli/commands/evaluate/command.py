@@ -115,10 +115,10 @@ def log_evaluation(
     model = f"{checkpoint.step_text}, {checkpoint.weights_text(options.weights)} weights"
     fact("checkpoint", f"{checkpoint.source}: {model}")
     if run:
-        generated = run.generated
+        generated, drawing = run.generated, inputs.generation
         if options.samples:
             fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
-        if generated.drawn and inputs.denoiser.conditional:
+        if generated.drawn and (drawing.label is not None or drawing.guide is not None):
             fact("label", generated.drawn.generator.summary)
         if finished:
             there = min(finished, options.samples)
