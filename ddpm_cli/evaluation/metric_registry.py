@@ -29,6 +29,7 @@ PUBLISHED = {
     "is": "is_inception",
     "copies": "copies_pixels",
 }
+FEATURELESS = ("nll", "cas")  # metrics without features
 NEIGHBOURS = 3  # the k of precision and recall (Kynkäänniemi et al. 2019)
 FeaturesByKey: TypeAlias = Mapping[FeatureKey, Features]
 
@@ -42,11 +43,11 @@ def full_names(metrics: Sequence[str]) -> list[str]:
     names = [PUBLISHED.get(name, name) for name in metrics]
     for metric, name in zip(metrics, names, strict=True):
         family, _, by = name.partition("_")
-        if name != "nll" and (family not in FAMILIES or by not in known):
+        if name not in FEATURELESS and (family not in FAMILIES or by not in known):
             prefixes = ", ".join(f"{each}_" for each in FAMILIES)
-            meant = meant_value("metrics", metric, ("nll", *PUBLISHED))
+            meant = meant_value("metrics", metric, (*FEATURELESS, *PUBLISHED))
             raise ValueError(
-                f"metrics must be nll, {', '.join(PUBLISHED)}, or one of {prefixes} "
+                f"metrics must be {', '.join([*FEATURELESS, *PUBLISHED])}, or one of {prefixes} "
                 f"with one of {', '.join(known)}, but one is {metric!r}"
                 + f"; did you mean {meant}?"
                 * bool(meant)

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ddpm_cli.commands.evaluate.class_score import check_classes, generated_labels
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
@@ -43,13 +44,15 @@ def build_evaluation(
     Raises ValueError if a part is missing.
     """
     options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
+    if "cas" in options.metrics:
+        check_classes(inputs)
     for name in dict.fromkeys([*options.parts, inputs.reference]):
         if (count := len(parts[name].images)) <= metric_registry.NEIGHBOURS:
             raise ValueError(
                 f"the {name} images must be more than {metric_registry.NEIGHBOURS} "
                 f"to be compared with, but are {count}"
             )
-    metrics = [name for name in options.metrics if name != "nll"]
+    metrics = [name for name in options.metrics if name not in metric_registry.FEATURELESS]
     extractors = inputs.group.first_then_others(
         lambda: build_extractors(nodes, options.trust, device, inputs.checkpoint.shape)
     )
@@ -60,6 +63,8 @@ def build_evaluation(
                 f"but {name} has none"
             )
     generated = prepare_generated(cfg, inputs)
+    if "cas" in options.metrics:
+        generated_labels(inputs, generated)  # refuses images without classes
     count = len(generated.images)
     if count < SPLITS and any(metric.startswith("is_") for metric in metrics):
         raise ValueError(f"is takes at least {SPLITS} images, one for each split, but has {count}")

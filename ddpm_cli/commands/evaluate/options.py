@@ -17,8 +17,8 @@ ONLY_NLL = "with metrics=[nll], which draws no images"
 class Options:
     """The options of `ddpm-eval`, apart from its data, its sampler and the options of the images.
 
-    metrics: nll, and names such as fd_pixels. samples: images to draw. png: write the images as
-    files too. generated: a folder or file of images to judge instead. reference: the part of the
+    metrics: nll, cas, and names such as fd_pixels. samples: images to draw. png: write the images
+    as files too. generated: a folder or file of images to judge instead. reference: the part of the
     data to compare with. nll: the variational bound, or the probability flow in nll_steps steps.
     nll_cdf: the CDF of the decoder. images: the part of the data for nll. n: images of the part;
     null: all. batch: images at a time. seed: the seed of the noise. weights: the EMA's (ema) or the
@@ -70,6 +70,7 @@ class Options:
     def parts(self) -> list[str]:
         """The parts of the data that the metrics use."""
         parts = {"nll": [self.images], "copies": [self.reference, "training"]}
+        parts["cas"] = ["training", "held_out"]
         families = [name.partition("_")[0] for name in self.metrics]
         return [part for family in families for part in parts.get(family, [self.reference])]
 

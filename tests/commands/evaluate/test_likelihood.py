@@ -210,12 +210,12 @@ def test_numbers_that_are_not_finite_are_told(command, short):
     [
         (
             ["metrics=[nll,fvd]"],
-            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, "
+            "metrics must be nll, cas, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, "
             "copies_ with one of ",
         ),
         (
             ["metrics=[fd_vgg]"],
-            "metrics must be nll, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, "
+            "metrics must be nll, cas, fid, kid, prc, is, copies, or one of fd_, kid_, prc_, is_, "
             "copies_ with one of ",
         ),
         (["metrics=[]"], "metrics must name at least one: nothing would be measured"),
