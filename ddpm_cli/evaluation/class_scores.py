@@ -32,7 +32,7 @@ class LabelledImages:
     @classmethod
     def of(cls, images: ImageArray, places: Indices, labels: Labels) -> "LabelledImages":
         """The images at these places, made small, with the labels of these images."""
-        blocks = [small_images(images, part) for part in places.split(BLOCK)]
+        blocks = [small_images(images, part) for part in torch.split(places, BLOCK)]
         return cls(torch.cat(blocks), labels)
 
     @classmethod
@@ -63,8 +63,8 @@ def score_classification(
     A bar with a title shows the progress. Equal images give the same number on the CPU, with any
     random state.
     """
-    _, *shape = training.images.shape
-    network = untrained_classifier(*shape, classes=len(classes))
+    _, channels, height, width = training.images.shape
+    network = untrained_classifier(channels, height, width, len(classes))
     steps = classifier_training(network, training.images, training.labels, device)
     for _ in tqdm(steps, title, classifier_steps(len(training.images)), leave=False):
         pass

@@ -13,6 +13,7 @@ from ddpm_cli.shapes import Bytes, Images, Indices, Labels
 
 EPOCHS, AT_ONCE, RATE, DECAY, SEED = 20, 32, 3e-3, 0.01, 0
 WIDTHS, GROUPS, SIDE = (32, 64, 128), 8, 32
+TESTED = 256  # unseen images at a time
 CLASSIFIER = f"cnn-{'-'.join(map(str, WIDTHS))}-{SIDE}px, {EPOCHS} epochs"  # its name in protocols
 
 
@@ -58,12 +59,12 @@ def classifier_training(
     )
     for epoch in range(EPOCHS):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(epoch))
-        for batch in order.split(AT_ONCE):
+        for batch in torch.split(order, AT_ONCE):
             with (
                 torch.enable_grad(),
                 torch.backends.cudnn.flags(deterministic=True, benchmark=False),
             ):
-                logits = network(on_device(images[batch], device))
+                logits = network(floats_on(images[batch], device))
                 cross_entropy(logits, labels[batch].to(device)).backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -78,12 +79,12 @@ def class_accuracy(
     """The share of images whose class a classifier sees, with Wilson's interval."""
     network.eval()
     right = sum(
-        int((network(on_device(part, device)).argmax(dim=1).cpu() == own).sum())
-        for part, own in zip(images.split(8 * AT_ONCE), labels.split(8 * AT_ONCE), strict=True)
+        int((network(floats_on(part, device)).argmax(dim=1).cpu() == own).sum())
+        for part, own in zip(torch.split(images, TESTED), torch.split(labels, TESTED), strict=True)
     )
     return of_share(right, len(images))
 
 
-def on_device(images: Bytes, device: torch.device) -> Images:
+def floats_on(images: Bytes, device: torch.device) -> Images:
     """Images in [-1, 1] on a device."""
     return to_float(images.to(device))

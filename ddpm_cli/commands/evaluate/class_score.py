@@ -16,7 +16,7 @@ SHOWN = 10  # the most classes in a message
 REMEDY = "ddpm-sample label=all with png=true or npz=true writes them into index.csv"
 
 
-def check_classes(inputs: EvaluationInputs) -> None:
+def refuse_without_classes(inputs: EvaluationInputs) -> None:
     """Refuse data, a model or a label without classes for `cas`."""
     data, held_out, label = inputs.parts["all"], inputs.parts["held_out"], inputs.generation.label
     if data.labels is None or not data.classes or int(data.labels.max()) < 0:

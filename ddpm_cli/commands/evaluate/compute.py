@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ddpm_cli.commands.evaluate.class_score import check_classes, generated_labels
+from ddpm_cli.commands.evaluate.class_score import refuse_without_classes, generated_labels
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
@@ -45,7 +45,7 @@ def build_evaluation(
     """
     options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
     if "cas" in options.metrics:
-        check_classes(inputs)
+        refuse_without_classes(inputs)
     for name in dict.fromkeys([*options.parts, inputs.reference]):
         if (count := len(parts[name].images)) <= metric_registry.NEIGHBOURS:
             raise ValueError(
