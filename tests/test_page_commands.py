@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TINY, once
+from idx_files import write_splits
 from PIL import Image
 from test_pages import MISTAKE, ROOT, blocks, called, command_lines, words_of
 
@@ -65,6 +66,7 @@ def named_things(command, runs, trained, conditional):
     digits = draw.integers(0, 256, (24, 28, 28), dtype=np.uint8)
     header = b"\0\0\x08\x03" + np.array(digits.shape, ">u4").tobytes()
     Path("train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + digits.tobytes()))
+    write_splits(Path("mnist"), side=28)
     Path("alpha_bar.txt").write_text("\n".join(map(str, np.linspace(0.999, 1e-4, 50))))
     shutil.copytree(ROOT / ".readme", ".readme")
     Image.new("RGB", (64, 64), "red").save("photo.png")

@@ -78,8 +78,8 @@ def photographs(tmp_path):
         (
             ["data=photos"],
             "data=photos is not a choice; there are archive, arrays, celeba, cifar10, digits, "
-            "fashion_mnist, flowers, folder, hub, imagenet, lsun_church, mnist, several; did you "
-            "mean data=folder data.path=photos?",
+            "fashion_mnist, flowers, folder, hub, idx, imagenet, lsun_church, mnist, several; did "
+            "you mean data=folder data.path=photos?",
         ),
         (
             ["loss.delta=1"],
@@ -100,8 +100,8 @@ def photographs(tmp_path):
         (
             ["+experiment=cifar10"],
             "experiment=cifar10 is not a choice; there are celeba64, cifar10_ho2020, "
-            "cifar10_iddpm, digits_conditional, flowers128, flowers_tutorial, imagenet64_adm, "
-            "imagenet64_iddpm, lsun_church_ho2020, small_data; did you mean "
+            "cifar10_iddpm, digits_conditional, fashion_mnist, flowers128, flowers_tutorial, "
+            "imagenet64_adm, imagenet64_iddpm, lsun_church_ho2020, small_data; did you mean "
             "+experiment=cifar10_ho2020 or +experiment=cifar10_iddpm?",
         ),
         (

@@ -51,12 +51,20 @@ def summary(report: DataReport) -> Lines:
     yield "near", f"{len(statistics.near):,} pairs of images are nearly copies"
     near = [" ~ ".join(report.names(pair)) for pair in statistics.near[:NAMED]]
     yield from list_lines("", near, NAMED, len(statistics.near))
-    split = report.source.held_out_split
-    place = f", the split {split.name!r}" if split else ""
-    copy = "a copy or near copy" if split else "a near copy"
-    leaks = f"of which {len(statistics.leaked):,} have {copy} in training"
-    yield "held out", f"{len(statistics.held_out):,} {of_all}{place}, {leaks}"
+    yield "held out", f"{len(statistics.held_out):,} {of_all}{leaks_text(report)}"
     yield "room", storage_text(report)
+
+
+def leaks_text(report: DataReport) -> str:
+    """The split that is held out, if one is, and the held-out images with copies in training.
+
+    Exact copies of images that are held out by their bytes are on one side.
+    """
+    split, count = report.source.held_out_split, len(report.statistics.leaked)
+    place, copy = (
+        (f", the split {split.name!r}", "copy or near copy") if split else ("", "near copy")
+    )
+    return f"{place}, of which {count:,} have a {copy} in training"
 
 
 def list_lines(label: str, texts: list[str], most: int, count: int | None = None) -> Lines:

@@ -67,7 +67,7 @@ def name_classes(source: Source, names: list[str] | None) -> Source:
     """A source with other names of its classes, by the numbers that its labels have."""
     if names is None or source.labels is None:
         return source
-    read, numbers = source.labels, range(len(source.classes))
+    read, numbers = source.labels, list(range(len(source.classes)))
     if all(map(str.isdecimal, source.classes)):
         numbers = [int(each) for each in source.classes]
     if max(numbers) >= len(names) or len({*names}) < len(names):
