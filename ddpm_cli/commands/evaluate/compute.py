@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ddpm_cli.commands.evaluate.class_score import refuse_without_classes, generated_labels
+from ddpm_cli.commands.evaluate.class_score import generated_labels, refuse_without_classes
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
