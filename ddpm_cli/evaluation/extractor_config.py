@@ -8,12 +8,13 @@ from omegaconf import OmegaConf
 from ddpm_cli.config.build import build
 from ddpm_cli.config.composition import compose_present
 from ddpm_cli.config.schema import check_groups
+from ddpm_cli.evaluation.metric_registry import FEATURELESS
 from ddpm_cli.metrics import Extractor
 
 
 def feature_nodes(metrics: Sequence[str]) -> dict[str, object]:
     """The nodes in the configuration of the features that metrics take."""
-    names = dict.fromkeys(name.partition("_")[2] for name in metrics if name != "nll")
+    names = dict.fromkeys(name.partition("_")[2] for name in metrics if name not in FEATURELESS)
     nodes = {name: compose_present("compare", [f"features={name}"]).features for name in names}
     return {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
 

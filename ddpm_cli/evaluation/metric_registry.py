@@ -25,7 +25,7 @@ from ddpm_cli.metrics.memorization import FEWEST
 from ddpm_cli.shapes import Features
 
 FAMILIES = ("fd", "kid", "cmmd", "prc", "dc", "is", "copies")
-WITHOUT_REFERENCE = ("nll", "is", "copies")  # families; copies take the training images
+WITHOUT_REFERENCE = ("nll", "cas", "is", "copies")  # families; copies take the training images
 PUBLISHED = {
     "fid": "fd_inception",
     "sfid": "fd_inception_spatial",
@@ -36,6 +36,7 @@ PUBLISHED = {
     "is": "is_inception",
     "copies": "copies_pixels",
 }
+FEATURELESS = ("nll", "cas")  # metrics without features
 NEIGHBOURS = 3  # the k of precision and recall (Kynkäänniemi et al. 2019)
 NEIGHBOURHOOD = 5  # the k of density and coverage (Naeem et al. 2020)
 FeaturesByKey: TypeAlias = Mapping[FeatureKey, Features]
@@ -50,11 +51,11 @@ def full_names(metrics: Sequence[str]) -> list[str]:
     names = [PUBLISHED.get(name, name) for name in metrics]
     for metric, name in zip(metrics, names, strict=True):
         family, _, by = name.partition("_")
-        if name != "nll" and (family not in FAMILIES or by not in known):
+        if name not in FEATURELESS and (family not in FAMILIES or by not in known):
             prefixes = ", ".join(f"{each}_" for each in FAMILIES)
             meant = meant_metric(metric, {f"{each}_{by}" for each in FAMILIES for by in known})
             raise ValueError(
-                f"metrics must be nll, {', '.join(PUBLISHED)}, or one of {prefixes} "
+                f"metrics must be {', '.join([*FEATURELESS, *PUBLISHED])}, or one of {prefixes} "
                 f"with one of {', '.join(known)}, but one is {metric!r}"
                 + f"; did you mean {meant}?"
                 * bool(meant)
@@ -66,7 +67,7 @@ def meant_metric(name: str, known: Collection[str]) -> str:
     """The metric that another program's name stands for, or ''. known: names with features."""
     family, _, by = name.partition("_")
     own = f"{meant_value('metrics', family, FAMILIES)}_{by}"
-    return own if own in known else meant_value("metrics", name, ("nll", *PUBLISHED, *known))
+    return own if own in known else meant_value("metrics", name, (*FEATURELESS, *PUBLISHED, *known))
 
 
 def most_neighbours(metrics: Sequence[str]) -> int:

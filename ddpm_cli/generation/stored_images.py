@@ -33,6 +33,9 @@ def indexed_source(store: ImageStore, rows: Sequence[dict[str, str]]) -> Source:
     """The images in the rows of an index."""
     kind, root = "npz" if store.npz else "png", store.folder
     files = [str(root / row[kind]) for row in rows]
+    names = [row["label"] for row in rows]
+    classes = sorted({*names} - {""})
+    numbers = {name: number for number, name in enumerate(classes)}
     array = lru_cache(ARRAYS)(lambda file: arrays(path=file))
     return Source(
         len(rows),
@@ -42,8 +45,8 @@ def indexed_source(store: ImageStore, rows: Sequence[dict[str, str]]) -> Source:
             else open_image(files[index])
         ),
         lambda index: f"image {rows[index]['index']} in {files[index]}",
-        None,
-        [],
+        (lambda: [*map(numbers.get, names)]) if classes else None,
+        classes,
         lambda: files_version([*files, str(root / INDEX)]),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.commands.evaluate.class_score import class_score_results
 from ddpm_cli.commands.evaluate.compute import (
     EvaluationRun,
     build_evaluation,
@@ -89,7 +90,7 @@ def evaluate_in_process(
         with logging_to(None, group.rank == 0):
             inputs = load_inputs(cfg, options, folder, group)
             likely = likelihood_images(inputs) if "nll" in options.metrics else None
-            run = build_evaluation(cfg, inputs, nodes) if nodes else None
+            run = None if options.only_nll else build_evaluation(cfg, inputs, nodes)
         with logging_to(folder / "eval.log", group.rank == 0):
             finished = open_store(run.generated, inputs) if run else set()
             if group.rank == 0:
@@ -102,6 +103,8 @@ def evaluate_in_process(
             if group.rank == 0 and options.samples:
                 torch.set_num_threads(threads)  # sums depend on the number of threads
                 numbers, copies = compute_numbers(run, features) if run else ([], {})
+                if run and "cas" in options.metrics:
+                    numbers += class_score_results(inputs, run.generated)
                 write_evaluation(inputs, [*results, *numbers], copies)
     return True
 

@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from ddpm_cli.commands.evaluate.class_score import generated_labels, refuse_without_classes
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
-from ddpm_cli.commands.evaluate.written_moments import WrittenMoments
+from ddpm_cli.commands.evaluate.written_moments import WrittenMoments, written_moments
 from ddpm_cli.console import fact
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import build_extractors
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.evaluation.moments_file import StoredMoments, moment_names
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
-from ddpm_cli.files import user_path
 from ddpm_cli.generation.draw import draw_missing
 from ddpm_cli.metrics import Copies, Extractor
 from ddpm_cli.metrics.inception_score import SPLITS
@@ -65,8 +65,10 @@ def build_evaluation(
     Raises ValueError if a part is missing.
     """
     options, parts, device = inputs.options, inputs.parts, inputs.denoiser.device
-    metrics = [name for name in options.metrics if name != "nll"]
+    metrics = [name for name in options.metrics if name not in metric_registry.FEATURELESS]
     fewest = metric_registry.most_neighbours(metrics)
+    if "cas" in options.metrics:
+        refuse_without_classes(inputs)
     for name in dict.fromkeys([*options.parts, inputs.reference]):
         if name in parts and (count := len(parts[name].images)) <= fewest:
             raise ValueError(
@@ -77,6 +79,8 @@ def build_evaluation(
     )
     stored = stored_moments(inputs, metrics, extractors)
     generated = prepare_generated(cfg, inputs)
+    if "cas" in options.metrics:
+        generated_labels(inputs, generated)  # refuses images without classes
     check_scores(metrics, extractors, len(generated.images))
     images = {name: part.images for name, part in parts.items()} | {"generated": generated.images}
     fingerprints = {name: part.fingerprint for name, part in parts.items()}
@@ -115,24 +119,6 @@ def stored_moments(
         if moments := inputs.file.fitting_moments(metric, extractor, count):
             stored[features] = moments
     return stored
-
-
-def written_moments(
-    inputs: EvaluationInputs,
-    metrics: Sequence[str],
-    cache: FeatureCache,
-    stored: Mapping[str, StoredMoments],
-) -> WrittenMoments | None:
-    """The file that takes the moments of the reference; None without write."""
-    if (path := inputs.options.write) is None:
-        return None
-    if stored:
-        held = f"{inputs.options.reference!r} holds mean and covariance"
-        raise ValueError(f"write takes reference images, but {held}")
-    names = [name.removeprefix("fd_") for name in metrics if name.startswith("fd_")]
-    written = WrittenMoments(user_path(path), inputs.reference, names, cache)
-    written.check()
-    return written
 
 
 def draw_and_extract(run: EvaluationRun, finished: set[int]) -> dict[FeatureKey, Features]:

@@ -16,6 +16,7 @@ from ddpm_cli.generation.options import options_text
 from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.generation.stored_images import generated_source
+from ddpm_cli.image_sets import ImageSet
 from ddpm_cli.images import ImageArray
 from ddpm_cli.parallel.launch import mark_resumable
 from ddpm_cli.shapes import Bytes, Indices
@@ -55,7 +56,8 @@ class GeneratedImages:
     """Images to be judged, [N, C, H, W] by index, and how they were made.
 
     drawn: the same images if this command draws them; None if they are read. resized: which of the
-    images that are read had another size.
+    images that are read had another size. classes: the class of each image that is read, empty for
+    an image without one.
     """
 
     images: ImageArray
@@ -63,6 +65,7 @@ class GeneratedImages:
     steering: str
     drawn: DrawnImages | None
     resized: str = ""
+    classes: Sequence[str] = ()
 
 
 def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedImages:
@@ -101,7 +104,14 @@ def read_generated(path: str, inputs: EvaluationInputs) -> GeneratedImages:
             few + "; ddpm-sample writes images with png=true or npz=true" * (not count)
         )
     data, resized = load_stored_images(source, inputs.preparation, group, "generated")
-    return GeneratedImages(data.images, f"folder {data.fingerprint[:10]}", "", None, resized)
+    name = f"folder {replace(data, labels=None).fingerprint[:10]}"
+    return GeneratedImages(data.images, name, "", None, resized, image_classes(data))
+
+
+def image_classes(data: ImageSet) -> list[str]:
+    """The class of each image; empty for an image without one."""
+    numbers = [] if data.labels is None else data.labels.tolist()
+    return ["" if number < 0 else data.classes[number] for number in numbers]
 
 
 def open_store(generated: GeneratedImages, inputs: EvaluationInputs) -> set[int]:

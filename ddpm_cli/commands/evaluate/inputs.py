@@ -72,7 +72,8 @@ def load_inputs(
     denoiser = load_denoiser(checkpoint, weights=weights, device=device, trust=trust)
     if "nll" in options.metrics and options.nll == "ode":
         even_levels(denoiser.diffusion, options.nll_steps)
-    generation = generation_options(cfg, folder, denoiser.conditional)
+    draws_classes = denoiser.conditional and options.generated is None
+    generation = generation_options(cfg, folder, draws_classes)
     parts, name, preparation = load_parts(cfg, checkpoint, options, denoiser, group)
     reference, file = options.reference, None
     if reference not in PARTS:

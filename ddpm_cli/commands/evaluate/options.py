@@ -23,8 +23,8 @@ ONLY_NLL = "with metrics=[nll], which draws no images"
 class Options:
     """The options of `ddpm-eval`, apart from its data, its sampler and the options of the images.
 
-    metrics: nll, and names such as fd_pixels. samples: images to draw. png: write the images as
-    files too. generated: a folder or file of images to judge instead. reference: the part of the
+    metrics: nll, cas, and names such as fd_pixels. samples: images to draw. png: write the images
+    as files too. generated: a folder or file of images to judge instead. reference: the part of the
     data to compare with, or an .npz file of images or of mean and covariance. write: an .npz file
     for mean and covariance of the reference. nll: the variational bound, or the probability flow in
     nll_steps steps. nll_cdf: the CDF of the decoder. images: the part of the data for nll. n:
@@ -86,6 +86,7 @@ class Options:
         """The parts of the data that the metrics use; none if a file is all that they use."""
         own = [self.reference] if self.reference in PARTS else []
         parts: dict[str, list[str]] = {"nll": [self.images], "copies": [*own, "training"]}
+        parts["cas"] = ["training", "held_out"]
         families = [name.partition("_")[0] for name in self.metrics]
         return [part for family in families for part in parts.get(family, own)]
 

@@ -1,12 +1,14 @@
 """Mean and covariance of the reference, written into a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.console import fact
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.evaluation.moments_file import StoredMoments, read_moments, write_moments
+from ddpm_cli.files import user_path
 from ddpm_cli.metrics import moments
 from ddpm_cli.shapes import Features
 
@@ -48,3 +50,21 @@ class WrittenMoments:
             }
             write_moments(self.path, stored)
         fact("written", f"{self.path}: mean and covariance of {', '.join(self.names)}")
+
+
+def written_moments(
+    inputs: EvaluationInputs,
+    metrics: Sequence[str],
+    cache: FeatureCache,
+    stored: Mapping[str, StoredMoments],
+) -> WrittenMoments | None:
+    """The file that takes the moments of the reference; None without write."""
+    if (path := inputs.options.write) is None:
+        return None
+    if stored:
+        held = f"{inputs.options.reference!r} holds mean and covariance"
+        raise ValueError(f"write takes reference images, but {held}")
+    names = [name.removeprefix("fd_") for name in metrics if name.startswith("fd_")]
+    written = WrittenMoments(user_path(path), inputs.reference, names, cache)
+    written.check()
+    return written

@@ -210,13 +210,13 @@ def test_numbers_that_are_not_finite_are_told(command, short):
     [
         (
             ["metrics=[nll,fvd]"],
-            "metrics must be nll, fid, sfid, kid, cmmd, prc, dc, is, copies, or one of fd_, kid_, "
-            "cmmd_, prc_, dc_, is_, copies_ with one of ",
+            "metrics must be nll, cas, fid, sfid, kid, cmmd, prc, dc, is, copies, or one of fd_, "
+            "kid_, cmmd_, prc_, dc_, is_, copies_ with one of ",
         ),
         (
             ["metrics=[fd_vgg]"],
-            "metrics must be nll, fid, sfid, kid, cmmd, prc, dc, is, copies, or one of fd_, kid_, "
-            "cmmd_, prc_, dc_, is_, copies_ with one of ",
+            "metrics must be nll, cas, fid, sfid, kid, cmmd, prc, dc, is, copies, or one of fd_, "
+            "kid_, cmmd_, prc_, dc_, is_, copies_ with one of ",
         ),
         (["metrics=[]"], "metrics must name at least one: nothing would be measured"),
         (["metrics=nll"], "metrics must be a list of str, but is 'nll'"),
