@@ -1,7 +1,7 @@
 """The generated images that `ddpm-eval` judges: read from a folder, or drawn and stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
