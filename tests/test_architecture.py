@@ -22,7 +22,7 @@ LEVELS = [  # of rooms, from the top down
     "api",
     "cli",
     "commands",
-    "preflight reports",
+    "preflight reports comparison",
     "recipes",
     "generation pace fine_tuning",
     "foreign",
