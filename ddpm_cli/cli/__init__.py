@@ -14,4 +14,5 @@ from ddpm_cli.cli.main import (
     sample,
     sweep,
     train,
+    tune,
 )

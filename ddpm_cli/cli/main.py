@@ -27,6 +27,7 @@ COMMANDS = {  # the function of each command, and the module that is imported wh
     "doctor": "ddpm_cli.commands.doctor:doctor",
     "sample": "ddpm_cli.commands.sample.command:sample",
     "compare": "ddpm_cli.commands.compare.command:compare",
+    "tune": "ddpm_cli.commands.tune.command:tune",
     "info": "ddpm_cli.commands.info:info",
     "eval": "ddpm_cli.commands.evaluate.command:evaluate",
     "plot": "ddpm_cli.commands.plot:plot",
@@ -68,6 +69,7 @@ train, doctor, sample = (partial(launch, name) for name in ("train", "doctor", "
 compare, info, evaluate = (partial(launch, name) for name in ("compare", "info", "eval"))
 plot, data, export = (partial(launch, name) for name in ("plot", "data", "export"))
 report, sweep, import_model = (partial(launch, name) for name in ("report", "sweep", "import"))
+tune = partial(launch, "tune")
 
 
 def main() -> None:

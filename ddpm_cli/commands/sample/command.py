@@ -25,6 +25,7 @@ from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.store import GRID, INDEX, ImageStore
+from ddpm_cli.generation.tuned import TUNED, take_tuned
 from ddpm_cli.hardware import check_compiler, device_text, find_device, words_for_full_memory
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
@@ -44,7 +45,8 @@ class Options:
     ckpt: the checkpoint. n: images to draw, from image 0 on. indices: the images to draw instead.
     batch: images at a time, or auto. device: auto, cpu, cuda, cuda:N or mps. processes: processes
     that share the images; auto: one for each GPU. compile: compile the network. grid, png, npz,
-    film: the outputs to write. trust: the user's own modules that targets may name.
+    film: the outputs to write. tuned: whether to take tuned.json beside the checkpoint. trust: the
+    user's own modules that targets may name.
     """
 
     _: KW_ONLY
@@ -59,6 +61,7 @@ class Options:
     png: bool
     npz: bool
     film: bool
+    tuned: bool
     trust: list[str]
 
     def __post_init__(self) -> None:
@@ -83,12 +86,13 @@ class Options:
 
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     """Draw images from a checkpoint into a folder; return False if the user stopped the command."""
+    tuned = take_tuned(cfg, invocation.overrides) if cfg.tuned is True else []
     options = parse_options(cfg, Options, groups=["sampler"], beside=options_of(GenerationOptions))
     generation = bind_options(GenerationOptions, cfg)()
     if generation.interpolate is not None:
         refuse_idle(options, "indices", "with interpolate, whose images are the first n")
     count = min(len(options.wanted_indices), process_count(options.processes, options.device))
-    args = OmegaConf.to_container(cfg), options, generation, invocation.folder
+    args = OmegaConf.to_container(cfg), options, generation, invocation.folder, tuned
     named, folder = invocation.folder_is_named, invocation.folder
     try:
         finished = run_in_processes(count, sample_in_process, *args, folder_is_named=named)
@@ -104,9 +108,16 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
 @words_for_full_memory("choose a smaller batch, or device=cpu")
 @torch.no_grad()
 def sample_in_process(
-    plain: dict[Any, Any], options: Options, generation: GenerationOptions, folder: Path
+    plain: dict[Any, Any],
+    options: Options,
+    generation: GenerationOptions,
+    folder: Path,
+    tuned: Sequence[str],
 ) -> bool:
-    """Sample in this process, which may be one of a group; the first process shows the images."""
+    """Sample in this process, which may be one of a group; the first process shows the images.
+
+    tuned: the values of tuned.json that are taken, in words.
+    """
     device = find_device(options.device)
     if options.compile:
         check_compiler(device)
@@ -125,6 +136,8 @@ def sample_in_process(
             trust=options.trust,
             verbose=group.rank == 0,
         )
+        for each in tuned if group.rank == 0 else ():
+            fact("tuned", f"{each} ({TUNED}; tuned=false for the defaults)")
         shown = grid_indices(generator, options)
         store = ImageStore(folder, options.png, options.npz)
         batch_size, rows = 0, dict[int, dict[str, str]]()
