@@ -42,6 +42,8 @@ RECIPE = {
         "freeze": [],
         "label_dropout": 0.1,
         "ema": 0.9,
+        "ema_lengths": None,
+        "ema_every": "auto",
         "log_every": 1,
         "loggers": [],
         "evaluate_every": 1,

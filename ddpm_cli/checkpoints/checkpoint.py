@@ -44,6 +44,7 @@ class Checkpoint:
     cadences: the steps between actions of the run, by the options' names; {} if unknown.
     init: the checkpoint that the run started from, by fact; {} for weights that were drawn.
     origin: of weights of another program, their source, licence and file; {} for our own.
+    run: the identity of the run, which its snapshots of EMAs share; "" if unknown.
     environment: versions by package. path: the file that was read.
     """
 
@@ -67,6 +68,7 @@ class Checkpoint:
     cadences: dict[str, int] = field(default_factory=dict)
     init: dict[str, str] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
+    run: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     path: Path = Path()
 

@@ -18,10 +18,12 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
     **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
-    **{"init": dict, "origin": dict},
+    **{"init": dict, "origin": dict, "run": str},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
-LATER_FIELDS: dict[str, Any] = {"cadences": {}, "init": {}, "origin": {}}  # values in older files
+LATER_FIELDS: dict[str, Any] = {  # values in older files
+    **{"cadences": {}, "init": {}, "origin": {}, "run": ""}
+}
 INIT = ("source", "step", "weights", "sha256", "tensors", "changes")
 ORIGIN = ("source", "licence", "file")
 CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
@@ -73,8 +75,8 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
         and are_texts(each["overrides"] or [], TEXT)
         and sum(map(len, each["overrides"] or [])) <= TEXT
     ),
-    "'fingerprint', 'verdict' and 'config_dir' must be short": lambda each: all(
-        len(each[name] or "") <= WORD for name in ("fingerprint", "verdict", "config_dir")
+    "'fingerprint', 'verdict', 'config_dir' and 'run' must be short": lambda each: all(
+        len(each[name] or "") <= WORD for name in ("fingerprint", "verdict", "config_dir", "run")
     ),
     f"'cadences' must hold {', '.join(CADENCES)}, each from 1 to {MAX_STEPS:,}": lambda each: all(
         name in CADENCES and is_in_range(number, int, 1, MAX_STEPS)

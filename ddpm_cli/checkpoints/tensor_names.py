@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-PARTS = ("network", "ema", "optimizer", "loss", "history")
+PARTS = ("network", "ema", "power_ema", "optimizer", "loss", "history")
 
 
 def tensors_by_name(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -4,7 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-PACED = ("log_every", "evaluate_every", "measure_every", "sample_every", "checkpoint_every")
+PACED = (
+    *("log_every", "evaluate_every", "measure_every"),
+    *("sample_every", "checkpoint_every", "ema_every"),
+)
 
 
 def scale_to_length(options: Mapping[str, Any], steps: int) -> dict[str, Any]:

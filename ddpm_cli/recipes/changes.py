@@ -1,6 +1,7 @@
 """The differences between a checkpoint's recipe and the recipe that a resumed run would follow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -46,6 +47,26 @@ LATER: dict[str, Any] = {  # the value that an option had before checkpoints hel
     "trainer.offset_noise": 0.0,
     "trainer.input_perturbation": 0.0,
 }
+
+
+def run_identity(cfg: DictConfig, data: str, init: Mapping[str, str]) -> str:
+    """What tells a new run from others: a digest of all that decides its weights.
+
+    data: the fingerprint of the images. init: the facts of the first weights.
+    """
+    beside = (*FREE, *(f"trainer.{name}" for name in FREE_OF_TRAINER))
+    options = single_options(OmegaConf.to_container(cfg, resolve=True))
+    deciding = sorted((key, value) for key, value in options if not key.startswith(beside))
+    return sha256(repr((deciding, data, sorted(init.items()))).encode()).hexdigest()[:32]
+
+
+def single_options(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the options of a plain configuration, with the text of each value."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from single_options(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", repr(value)
 
 
 def recipe_changes(checkpoint: Checkpoint, cfg: DictConfig, data: str, steps: int) -> list[str]:

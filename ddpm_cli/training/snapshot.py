@@ -21,6 +21,7 @@ def take_snapshot(state: TrainState, cfg: DictConfig, **facts: Any) -> Checkpoin
         {
             "network": network_state(state.denoiser.network),
             "ema": network_state(state.ema),
+            "power_ema": state.averages.state_dict(),
             "loss": network_state(state.loss_module),
             "history.train_times": state.history.state_dict(),
             "history.verdict": state.verdict.state_dict(),
@@ -52,6 +53,7 @@ def restore_snapshot(
     """
     load_network(state.denoiser.network, checkpoint.part("network"))
     load_network(state.ema, checkpoint.part("ema"))
+    state.averages.load_state_dict(checkpoint.part("power_ema"), checkpoint.step)
     if optimizer:
         load_network(state.loss_module, checkpoint.part("loss"))
         named = optimized_parameters(state.denoiser.network, state.loss_module)

@@ -1,7 +1,7 @@
 """The state that training changes, and how a step changes weights and EMA."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from ddpm_cli.averages.tracking import PowerEmas, move_toward
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.optimizers.groups import Groups, build_optimizer
 from ddpm_cli.shapes import Flag, Scalar
@@ -24,6 +25,7 @@ class TrainState:
 
     skipped: steps whose numbers were not finite, without overflows that fp16's scaler handles.
     loss_module: the module of a loss with parameters, else an empty module.
+    averages: the power-function EMAs of the network, by their lengths.
     history: losses that the sampler of times uses. parameters: all that the optimizer changes.
     verdict: the verdict on how well the run learns; it does not affect the weights.
     position: the position of this process in its stream; "" without a stream.
@@ -39,6 +41,7 @@ class TrainState:
     scaler: GradScaler = field(default_factory=partial(GradScaler, "cpu", enabled=False))
     loss_module: nn.Module = field(default_factory=nn.Module)
     time_sampler: TimeSampler = uniform
+    averages: PowerEmas = field(default_factory=PowerEmas)
     history: History = field(init=False)
     parameters: list[nn.Parameter] = field(init=False)
     verdict: Verdict = field(default_factory=Verdict)
@@ -60,10 +63,12 @@ class TrainState:
         loss_module: nn.Module | None = None,
         time_sampler: TimeSampler = uniform,
         parameter_groups: Groups = (),
+        ema_lengths: Sequence[float] | None = None,
     ) -> "TrainState":
         """The state before the first step, in which the EMA is a copy of the network.
 
-        parameter_groups: as in `Trainer`. Raises ValueError if the optimizer refuses them.
+        parameter_groups, ema_lengths: as in `Trainer`. Raises ValueError if the optimizer refuses
+        the groups.
         """
         ema = copy.deepcopy(denoiser.network).eval().requires_grad_(False)
         loss_module = loss_module or nn.Module()
@@ -73,6 +78,7 @@ class TrainState:
             build_optimizer(optimizer, denoiser.network, loss_module, parameter_groups),
             loss_module=loss_module,
             time_sampler=time_sampler,
+            averages=PowerEmas.following(ema, ema_lengths or ()),
         )
 
 
@@ -97,13 +103,7 @@ def update_ema(ema: list[Tensor], current: list[Tensor], decay: Scalar, skipped:
 
     The device is not asked: a skipped step adds 0.
     """
-    weight = (1 - decay) * ~skipped
-    if weight.device.type == "cpu":  # one pass over memory, not three with a copy of the weights
-        torch._foreach_lerp_(ema, current, [weight] * len(ema))
-    else:  # three launches; a weight on the device makes `_foreach_lerp_` one for each parameter
-        change = torch._foreach_sub(current, ema)
-        torch._foreach_mul_(change, weight)
-        torch._foreach_add_(ema, change)
+    move_toward(ema, current, (1 - decay) * ~skipped)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ddpm_cli.averages.tracking import update_power_emas
 from ddpm_cli.hardware import has_overflowed, refill, seed_generators, to_device
 from ddpm_cli.hardware.graphs import Replay, addresses, capture_graphs
 from ddpm_cli.losses import Loss
@@ -75,9 +76,10 @@ class TrainStep:
         # walks over the parts of a network cost a small network's step 1 %
         self.averaged: list[Tensor] = list(state.ema.parameters())
         self.current: list[Tensor] = list(state.denoiser.network.parameters())
+        self.power_averaged = state.averages.parameters()
         networks = (state.denoiser.network, state.ema, state.loss_module)
         own = chain.from_iterable(chain(each.parameters(), each.buffers()) for each in networks)
-        self.fixed = [self.losses, *own]
+        self.fixed = [self.losses, *own, *state.averages.tensors()]
         self.replays: list[Replay] = []
         self.captured_at: list[int] = []
 
@@ -157,6 +159,7 @@ class TrainStep:
         step_optimizer(optimizer, skipped)
         set_mode(optimizer, "eval")
         update_ema(self.averaged, self.current, self.inputs.decay, skipped)
+        update_power_emas(state.averages, self.power_averaged, self.current, skipped)
         copy_buffers(state.ema, state.denoiser.network, skipped)
         scaler.update()
         return torch.cat([torch.stack([mean, norm, skipped, overflow]), self.losses])

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from ddpm_cli.averages.power_function import check_length
+from ddpm_cli.averages.snapshots import MOST_SNAPSHOTS, steps_between
 from ddpm_cli.config.schema import at_least
 from ddpm_cli.hardware import Precision
 from ddpm_cli.optimizers.groups import MATCH, check_group_options
@@ -24,6 +26,7 @@ CADENCES = (
     "sample_every",
     "checkpoint_every",
     "keep_every",
+    "ema_every",
 )
 POSITIVE = ("batch_size", "microbatch", "processes", "bad_steps", "keep_last", *CADENCES)
 FROM_ZERO = ("steps", "warmup", "epochs", "stop_at", "workers")
@@ -52,6 +55,8 @@ class Trainer:
     label_dropout, offset_noise, input_perturbation: as in `noise_batch`. ema: largest decay of the
     EMA. bad_steps: steps in a row without finite numbers before the run rolls back to its last
     checkpoint.
+    ema_lengths: lengths of power-function EMAs, see `averages`. ema_every: steps between their
+    snapshots, or auto: a number for at most 40 files.
     loggers: names in the group logger.
     evaluate_every, measure_every, sample_every, checkpoint_every: steps between, or auto: a number
     that follows from measured costs, see `pace`.
@@ -86,6 +91,8 @@ class Trainer:
     offset_noise: float
     input_perturbation: float
     ema: float
+    ema_lengths: list[float] | None
+    ema_every: int | Literal["auto"]
     bad_steps: int
     log_every: int
     loggers: list[str]
@@ -122,6 +129,7 @@ class Trainer:
             raise ValueError(
                 f"steps must be less than {MAX_STEPS:,}, but is {self.steps}; {remedy}"
             )
+        self.check_ema_lengths()
         check_group_options(self.optimizer, self.parameter_groups)
         for place, group in enumerate(self.parameter_groups):
             options = {name: value for name, value in group.items() if name != MATCH}
@@ -138,6 +146,19 @@ class Trainer:
         if self.grad_clip is not None and not self.grad_clip > 0:
             raise ValueError(f"grad_clip must be positive or null, but is {self.grad_clip}")
 
+    def check_ema_lengths(self) -> None:
+        """Refuse lengths of EMAs that are out of range or equal, and a cadence without lengths."""
+        lengths = self.ema_lengths
+        if lengths is None:
+            if self.ema_every != BY_COSTS:
+                raise ValueError(f"ema_every={self.ema_every} has no effect without ema_lengths")
+            return
+        for each in lengths:
+            check_length(each, "each of ema_lengths")
+        if not 0 < len({*lengths}) == len(lengths) <= MOST_SNAPSHOTS:
+            rule = f"ema_lengths must be null or 1 to {MOST_SNAPSHOTS} different numbers"
+            raise ValueError(f"{rule}, but is {lengths}")
+
     def length(self, images: int | None) -> int:
         """The steps of a run without minutes. images: the data set's size; None: unknown."""
         if self.epochs is None:
@@ -148,6 +169,12 @@ class Trainer:
                 "which the stream does not tell; give steps"
             )
         return math.ceil(self.epochs * images / self.batch_size)
+
+    def snapshot_every(self, steps: int) -> int:
+        """The steps between snapshots of EMAs in a run of so many steps."""
+        if self.ema_every == BY_COSTS:
+            return steps_between(len(self.ema_lengths or [0]), steps)
+        return self.ema_every
 
     def lr_factor(self, step: int, steps: int) -> float:
         """The factor of the learning rate: a function of (step, steps) alone."""

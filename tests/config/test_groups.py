@@ -52,6 +52,7 @@ SURFACE = {
     "data.range",
     "trainer.device trainer.parallel trainer.steps trainer.epochs trainer.stop_at",
     "trainer.batch_size trainer.lr_schedule trainer.warmup trainer.grad_clip trainer.ema",
+    "trainer.ema_lengths trainer.ema_every",
     "trainer.log_every trainer.sample_every trainer.checkpoint_every trainer.keep_last",
     "trainer.keep_every trainer.bad_steps trainer.microbatch trainer.processes trainer.workers",
     "trainer.precision trainer.compile trainer.activation_checkpointing trainer.minutes",

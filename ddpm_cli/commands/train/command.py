@@ -92,6 +92,7 @@ def train_in_process(
                 begin_folder(run, facts)
             with ending_with_report(run, facts):
                 run.logger.open(run.state.step, bound_loggers(cfg), sent_config(run.cfg))
+                run.snapshots.rewind(run.state.step)
                 write_data_pictures(run)
                 with run.writer.thread:
                     train_loop(run, stop)

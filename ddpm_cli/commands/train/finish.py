@@ -30,7 +30,10 @@ def finish_run(run: Run, stop: Event, invocation: Invocation) -> None:
         stays = "the last good checkpoint stays; see incidents.jsonl"
         raise ValueError(f"the weights are not finite at step {step}: {stays}")
     run.gather_positions()
+    if run.state.step == run.steps:
+        run.snapshots.begin(run.steps, run.identity)
     path = save_last(run, stop) if run.group.rank == 0 else None
+    run.snapshots.end()
     if run.state.step < run.steps:
         fact(
             "stopped" if stop.is_set() else "ended", f"at step {step} of {run.steps:,}; go on with:"

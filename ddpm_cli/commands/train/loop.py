@@ -47,15 +47,15 @@ def run_steps(run: Run, bar: Bar, stop: StopRequest) -> bool:
     """Train, and act at each cadence; return False after too many bad steps in a row."""
     trainer, state, interval = run.trainer, run.state, RowInterval()
     guard, stop_anywhere = NonFiniteGuard(state, run.logger, run.group), AnyRankFlag(run.group)
-    # (steps between, what is measured), also at the last step
+    # (steps between, what is measured), also at the last step; what is written, but not then
     measured: list[tuple[int, bool, Callable[[], dict[str, float]]]] = [
         (trainer.log_every, True, lambda: step_numbers(run, bar, interval)),
         (run.cadences.evaluate_every, True, lambda: validate(run)),
         (run.cadences.measure_every, True, lambda: measure_samples(run)),
     ]
-    # (steps between, what is written), but not at the last step
     written: list[tuple[int, Callable[[], None]]] = [
         (1, lambda: write_due_preview(run)),
+        (trainer.snapshot_every(run.steps), lambda: run.snapshots.begin(state.step, run.identity)),
         (run.cadences.checkpoint_every, lambda: save_unless_bad(run, guard)),
     ]
     batches, length = run.batches_from(state.step), {"steps": run.steps, "seed": run.cfg.seed}

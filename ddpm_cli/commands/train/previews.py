@@ -10,9 +10,10 @@ import torch
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.validation import write_held_out
 from ddpm_cli.config.auto import is_digits
+from ddpm_cli.evaluation.colours import compare_colours
 from ddpm_cli.generation.generator import Generator, Noises
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.images import select_images, to_bytes, to_float
+from ddpm_cli.images import to_bytes, to_float
 from ddpm_cli.recipes.choice import images_to_see
 from ddpm_cli.recipes.facts import Facts
 from ddpm_cli.recipes.passes import passes_text
@@ -20,10 +21,8 @@ from ddpm_cli.rendering.tiles import grid
 from ddpm_cli.run_folder.layout import DATA, FORWARD, GRID, SAMPLES
 from ddpm_cli.run_folder.pictures import PREVIEWS
 from ddpm_cli.samplers import final_state
-from ddpm_cli.shapes import Bytes, Features, Images
+from ddpm_cli.shapes import Bytes, Images
 
-COMPARED = 1024  # images of the data whose colours are compared with the samples'
-SURE, VISIBLE = 4.0, 0.1  # the least tint: in standard errors, and in values from -1 to 1
 EARLY = 500  # steps before which the colours of samples mean nothing
 NOISE_LEVELS = 10
 log = logging.getLogger(__name__)
@@ -81,31 +80,12 @@ def record_colours(run: Run, samples: Bytes) -> None:
 
     A tint in the second half of a run causes a warning.
     """
-    step, images = run.state.step, run.data.images
-    some = torch.arange(0, len(images), math.ceil(len(images) / COMPARED))
-    data = colour_statistics(select_images(images, some))
-    usual, own = data.mean(0), colour_statistics(samples).mean(0)
-    channels = range(1, samples.shape[1] + 1)
-    names = [f"{kind}_{channel}" for kind in ("mean", "contrast") for channel in channels]
-    ours, theirs = (
-        {name: round(number, 4) for name, number in zip(names, each.tolist(), strict=True)}
-        for each in (own, usual)
-    )
-    run.logger.write_row(SAMPLES, {"step": step, **ours, "data": theirs})
-    distance, error = (own - usual).abs(), data.std(0, correction=0) / math.sqrt(len(samples))
-    tinted = (distance > SURE * error) & (distance > VISIBLE)
-    if step >= max(EARLY, run.steps / 2) and tinted.any():
-        name = names[int((distance * tinted).argmax())]
-        values = f"is {ours[name]:.2f}, and {theirs[name]:.2f} in the data (images from -1 to 1)"
+    step, colours = run.state.step, compare_colours(samples, run.data.images)
+    run.logger.write_row(SAMPLES, {"step": step, **colours.samples, "data": colours.data})
+    if step >= max(EARLY, run.steps / 2) and colours.tint:
         remedy = "train longer, or try schedule.zero_snr=true with model.predicts=v"
-        text = f"the samples at step {step:,} are tinted: {name} of the channels {values}; {remedy}"
+        text = f"the samples at step {step:,} are tinted: {colours.tint_text}; {remedy}"
         log.warning("warning: %s", text)
-
-
-def colour_statistics(images: Bytes) -> Features:
-    """The mean of every channel of each image, then the standard deviation of each."""
-    pixels = to_float(images).flatten(2)
-    return torch.cat([pixels.mean(2), pixels.std(2, correction=0)], dim=1)
 
 
 def write_data_pictures(run: Run) -> None:

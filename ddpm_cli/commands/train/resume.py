@@ -98,6 +98,7 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
     snapshot.restore_snapshot(state, checkpoint, optimizer=not fresh, history=history)
     state.positions = state.positions if run.rows else []
     run.init, run.origin = checkpoint.init, checkpoint.origin
+    run.identity = checkpoint.run
     if (before := len(state.positions)) not in (0, run.group.count):
         again = "so that the stream is read from its first image on again"
         changes.append(f"processes: {before} -> {run.group.count}, {again}")

@@ -30,5 +30,6 @@ def roll_back(run: Run) -> None:
     snapshot.restore_snapshot(state, checkpoint)
     state.lr_scale = 0.5
     run.logger.rewind(state.step)
+    run.snapshots.rewind(state.step)
     name = f"back to {checkpoint.path.name} with half the learning rate"
     log.warning("warning: %s; %s; %s", bad, name, where)

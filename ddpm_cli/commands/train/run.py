@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from torch import nn
 
+from ddpm_cli.averages.writer import SnapshotWriter
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.checkpoints.async_writer import AsyncWriter
 from ddpm_cli.config.build import bind_options
@@ -41,6 +42,7 @@ class Run:
     unknown. Both are set when all parts are built.
     init: what is recorded of the checkpoint that the run started from; {} for drawn weights.
     origin: of weights of another program that it started from, their source and licence.
+    identity: the same in all checkpoints and snapshots of the run.
     recipe: how the options with `auto` were chosen; None if they were not, or by a checkpoint.
     cadences: the steps between actions. cadences_are_final: whether no measurement changes them.
     first_preview: the step of an early preview beside the cadence; 0: none.
@@ -63,6 +65,7 @@ class Run:
     sample_metrics: TrainingSetMetrics
     init: dict[str, str]
     origin: dict[str, str] = field(default_factory=dict)
+    identity: str = ""
     recipe: Recipe | None = None
     steps: int = 0
     epoch_size: int | None = None
@@ -74,6 +77,12 @@ class Run:
     def folder(self) -> Path:
         """The folder that the run writes."""
         return self.invocation.folder
+
+    @cached_property
+    def snapshots(self) -> SnapshotWriter:
+        """The writer of the snapshots of EMAs; its thread is that of the checkpoints."""
+        is_first = self.group.rank == 0
+        return SnapshotWriter(self.folder, self.state.averages, self.writer.thread, is_first)
 
     @cached_property
     def evaluation_networks(self) -> tuple[nn.Module, nn.Module]:
@@ -113,6 +122,7 @@ class Run:
             verdict=self.state.verdict.summary(self.trainer.best),
             init=self.init,
             origin=self.origin,
+            run=self.identity,
             overrides=self.invocation.without_init(),
             config_dir=self.invocation.config_dir,
         )

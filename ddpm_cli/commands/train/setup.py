@@ -48,6 +48,7 @@ from ddpm_cli.optimizers.groups import group_names
 from ddpm_cli.parallel import ProcessGroup, distribute
 from ddpm_cli.parallel.launch_check import check_launch
 from ddpm_cli.preflight import check_options, try_parts
+from ddpm_cli.recipes.changes import run_identity
 from ddpm_cli.recipes.chosen_values import choose_recipe
 from ddpm_cli.recipes.recipe import Recipe
 from ddpm_cli.run_folder.logger import RunLogger
@@ -85,6 +86,7 @@ def set_up_run(
         elif initial:
             run.origin = initial.checkpoint.origin
         cfg.init = run.init.get("source")  # without its folder
+        run.identity = run.identity or run_identity(cfg, run.fingerprint, run.init)
         shared.update(chosen_options(cfg) if recipe else {})
     for line in recipe.lines(recipe_options(cfg), run.steps, run.epoch_size) if recipe else []:
         fact("chosen", line)
@@ -187,7 +189,7 @@ def build_state(
     layout = group.broadcast(choose_layout(denoiser.network, *args, compiled=trainer.compile))
     denoiser = replace(denoiser, network=on_device(denoiser.network, device, layout))
     options: Any = {"loss_module": module, "time_sampler": time_sampler}
-    options["parameter_groups"] = trainer.parameter_groups
+    options |= {name: getattr(trainer, name) for name in ("parameter_groups", "ema_lengths")}
     state = TrainState.fresh(denoiser, trainer.optimizer, **options)
     network = prepare_for_training(
         denoiser.network,
