@@ -92,8 +92,8 @@ def read_tuned(path: Path) -> Tuned:
             raise ValueError(f"{name} cannot be {cut_text(yaml_text(value), 40)}")
     guidance = {name: options[name] for name in GUIDING if name in options}
     GenerationOptions(label="all", **guidance)
-    if (name := options.get("sampler")) is not None and name not in choices("sampler"):
-        raise ValueError(f"sampler={cut_text(name, 40)} is not a choice")
+    if "sampler" in options and (sampler := options["sampler"]) not in choices("sampler"):
+        raise ValueError(f"sampler={cut_text(sampler, 40)} is not a choice")
     if isinstance(steps := options.get("sampler.steps"), str) and steps != "all":
         raise ValueError(f"sampler.steps must be int or all, but is {cut_text(steps, 40)!r}")
     beside = str(file.get("name", ""))

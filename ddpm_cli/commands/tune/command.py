@@ -4,6 +4,7 @@ import logging
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ddpm_cli.commands.tune.inputs import (
     sampling_denoiser,
     start_setting,
 )
+from ddpm_cli.commands.tune.lengths import denoisers_by_length, reason_without, write_ema
 from ddpm_cli.commands.tune.measure import TuneInputs
 from ddpm_cli.commands.tune.options import Options
 from ddpm_cli.commands.tune.pictures import plot_search, save_contact_sheet
@@ -39,9 +41,9 @@ from ddpm_cli.commands.tune.search import (
     search_path,
     settings_tried,
 )
-from ddpm_cli.commands.tune.setting import Setting
 from ddpm_cli.commands.tune.store import FOLDER, MeasurementStore
 from ddpm_cli.commands.tune.timed import FRESH, SEARCH, TimedMeasure
+from ddpm_cli.commands.tune.variant import Variant
 from ddpm_cli.comparison.reference import Reference, shape_text
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import parse_options
@@ -58,7 +60,6 @@ from ddpm_cli.text import duration_text
 SHARED = ("label", "threshold", "quantile")  # options that all settings share
 TABLE, PLOT, CONTACT = "table.csv", "coordinates.png", "contact.png"
 BAR: dict[str, Any] = {"unit": " evaluations", "unit_scale": True, "dynamic_ncols": True}
-WITHOUT_LENGTHS = "the run has no snapshots of its EMA (see trainer.ema_lengths)"
 log = logging.getLogger(__name__)
 
 
@@ -84,8 +85,11 @@ def search_settings(cfg: DictConfig, options: Options, invocation: Invocation) -
     """Search, confirm the winner on fresh images, and write the results."""
     since, folder, checkpoint = time.perf_counter(), invocation.folder, load_checkpoint(options)
     denoiser = sampling_denoiser(checkpoint, options)
-    values = ranges_of(options, denoiser, WITHOUT_LENGTHS, invocation.overrides)
-    inputs, reference = load_tune_inputs(cfg, options, checkpoint, denoiser, lambda _: denoiser)
+    without_lengths = reason_without(checkpoint, options.lengths)
+    values = ranges_of(options, denoiser, without_lengths, invocation.overrides)
+    load = partial(sampling_denoiser, options=options)
+    denoiser_of = denoisers_by_length(checkpoint, denoiser, load)
+    inputs, reference = load_tune_inputs(cfg, options, checkpoint, denoiser_of)
     start = start_setting(denoiser.diffusion.steps)
     check_settings(inputs, start, values, denoiser)
     with logging_to(folder / "tune.log", aloud=True):
@@ -121,7 +125,7 @@ def run_search(measure: TimedMeasure, values: Mapping[str, Sequence[Any]]) -> Se
 
 
 def log_search(
-    inputs: TuneInputs, checkpoint: Checkpoint, reference: Reference, start: Setting
+    inputs: TuneInputs, checkpoint: Checkpoint, reference: Reference, start: Variant
 ) -> None:
     """Log what is searched, and by what."""
     options, denoiser = inputs.options, inputs.denoiser_of(None)
@@ -163,4 +167,7 @@ def tuned_setting(search: Search, inputs: TuneInputs, checkpoint: Checkpoint) ->
         difference = search.confirmations[-1].difference
         about["difference"] = {**vars(difference), "images": "fresh"}
         options = winner.options_from(search.start)
-    return Tuned(options, file_hash(str(checkpoint.path)), about=about)
+    file = ("", "")
+    if winner is not None and winner.length is not None:
+        file = write_ema(checkpoint, winner.length)
+    return Tuned(options, file_hash(str(checkpoint.path)), *file, about)

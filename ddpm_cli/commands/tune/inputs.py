@@ -12,7 +12,7 @@ from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, existing_file
 from ddpm_cli.commands.tune.measure import TuneInputs
 from ddpm_cli.commands.tune.options import Options
 from ddpm_cli.commands.tune.search import best_scale, planned_settings
-from ddpm_cli.commands.tune.setting import Setting
+from ddpm_cli.commands.tune.variant import Variant
 from ddpm_cli.comparison.reference import Reference, load_prepared_reference, reference_part
 from ddpm_cli.comparison.samplers import check_sampler_names, sampler_config
 from ddpm_cli.components import load_denoiser
@@ -68,11 +68,11 @@ def load_tune_inputs(
     cfg: DictConfig,
     options: Options,
     checkpoint: Checkpoint,
-    denoiser: Denoiser,
     denoiser_of: Callable[[float | None], Denoiser],
 ) -> tuple[TuneInputs, Reference]:
     """Build what all settings share, and the reference. Raises ValueError for bad options."""
     check_sampler_names(options.samplers)
+    denoiser = denoiser_of(None)
     generation = generation_options(cfg, denoiser)
     shape, classes = checkpoint.shape, checkpoint.classes
     guided = replace(generation, guide=options.guide, guidance=2.0) if options.guide else generation
@@ -130,15 +130,15 @@ def score_of(metric: str, features: Features) -> Callable[[Features], Score]:
     return lambda generated: frechet_score(generated, against, side)
 
 
-def start_setting(steps: int) -> Setting:
+def start_setting(steps: int) -> Variant:
     """The setting of ddpm-sample without options. steps: of the diffusion."""
     name = command_groups("sample")["sampler"]
     own = compose_present("sample", [f"sampler={name}"]).sampler.steps
-    return Setting(name, own if own == "all" else min(own, steps))
+    return Variant(name, own if own == "all" else min(own, steps))
 
 
 def check_settings(
-    inputs: TuneInputs, start: Setting, values: Mapping[str, Sequence[Any]], denoiser: Denoiser
+    inputs: TuneInputs, start: Variant, values: Mapping[str, Sequence[Any]], denoiser: Denoiser
 ) -> None:
     """Take a step of one image with each setting around the start.
 

@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.commands.tune.options import Options
-from ddpm_cli.commands.tune.setting import Setting
 from ddpm_cli.commands.tune.store import Measurement
+from ddpm_cli.commands.tune.variant import Variant
 from ddpm_cli.comparison.drawing import draw_batches
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
@@ -44,7 +44,7 @@ class TuneInputs:
     protocol: str
     origin: str
 
-    def generator(self, setting: Setting, denoiser: Denoiser) -> Generator:
+    def generator(self, setting: Variant, denoiser: Denoiser) -> Generator:
         """The generator of a setting."""
         interval = None if setting.interval is None else list(setting.interval)
         is_guided = setting.guidance != 1
@@ -60,14 +60,14 @@ class TuneInputs:
         guide = self.guide if is_guided else None
         return Generator.from_config(cfg, denoiser, options, self.shape, self.classes, guide)
 
-    def text(self, setting: Setting, indices: range) -> str:
+    def text(self, setting: Variant, indices: range) -> str:
         """All that decides the measurement of a setting."""
         images = f"images {indices.start} to {indices.stop - 1}"
         return f"{self.protocol} | {self.origin} | {images} | {json.dumps(setting.plain())}"
 
 
-def measure_setting(
-    inputs: TuneInputs, setting: Setting, indices: range, advance: Callable[[int], object]
+def measure_variant(
+    inputs: TuneInputs, setting: Variant, indices: range, advance: Callable[[int], object]
 ) -> Measurement:
     """Draw the images of a setting, and measure them; `advance` counts the steps."""
     options, since = inputs.options, time.perf_counter()

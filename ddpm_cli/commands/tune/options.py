@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ddpm_cli.commands.tune.setting import Steps
+from ddpm_cli.commands.tune.variant import Steps
 from ddpm_cli.config.schema import at_least, at_most
 from ddpm_cli.evaluation.metric_registry import full_names
 from ddpm_cli.seeds import MAX_IMAGES, check_seed
@@ -20,10 +20,10 @@ class Options:
     """The options of `ddpm-tune`, apart from its data and the options that all settings share.
 
     run: the folder of a run, or a checkpoint. lengths, guidance, intervals, samplers, steps: the
-    values to try. guide: a weaker checkpoint. measure: the metric, fd or kid of any features. n: images of every setting.
-    budget: minutes, or a number with s, min or h. batch: images at a time. seed: of the noise.
-    device: auto, cpu, cuda, cuda:N or mps. columns: columns of the contact sheet. trust: the user's
-    own modules that targets may name.
+    values to try. guide: a weaker checkpoint. measure: the metric, fd or kid of any features.
+    n: images of every setting. budget: minutes, or a number with s, min or h. batch: images at a
+    time. seed: of the noise. device: auto, cpu, cuda, cuda:N or mps. columns: columns of the
+    contact sheet. trust: the user's own modules that targets may name.
     """
 
     _: KW_ONLY

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ddpm_cli.commands.tune.results import START, Search
 from ddpm_cli.commands.tune.search import Visit
-from ddpm_cli.commands.tune.setting import COORDINATES, Setting
+from ddpm_cli.commands.tune.variant import COORDINATES, Variant
 from ddpm_cli.rendering.captions import labelled_rows
 from ddpm_cli.rendering.figure import save_figure
 from ddpm_cli.rendering.tiles import save_png
@@ -47,7 +47,7 @@ def shown_visits(visits: Sequence[Visit]) -> list[Visit]:
     return [*shown.values()]
 
 
-def draw_visit(axes: "Axes", visit: Visit, start: Setting, metric: str) -> None:
+def draw_visit(axes: "Axes", visit: Visit, start: Variant, metric: str) -> None:
     """Draw the trials of a visit with the intervals of their differences, and the setting before.
 
     An interval below the line is a change for the better.
@@ -69,7 +69,7 @@ def draw_visit(axes: "Axes", visit: Visit, start: Setting, metric: str) -> None:
     axes.legend(fontsize="small")
 
 
-def save_contact_sheet(path: Path, start: Setting, images: Mapping[Setting, Bytes]) -> None:
+def save_contact_sheet(path: Path, start: Variant, images: Mapping[Variant, Bytes]) -> None:
     """Write the first images of every setting, from the same noise, a row for each."""
     rows = [(each.changes_from(start) or START, part.numpy()) for each, part in images.items()]
     save_png(path, labelled_rows(rows))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddpm_cli.commands.tune.options import Options
-from ddpm_cli.commands.tune.setting import COORDINATES
+from ddpm_cli.commands.tune.variant import COORDINATES
 from ddpm_cli.console import fact
 from ddpm_cli.denoiser import Denoiser
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddpm_cli.commands.tune.search import Confirmation, Trial, Visit, search_path, settings_tried
-from ddpm_cli.commands.tune.setting import COORDINATES, Setting
+from ddpm_cli.commands.tune.variant import COORDINATES, Variant
 from ddpm_cli.console import fact
 from ddpm_cli.files import csv_text
 from ddpm_cli.metrics import Number
@@ -33,11 +33,11 @@ class Search:
     is_cut: whether the time was over before the end.
     """
 
-    start: Setting
+    start: Variant
     visits: Sequence[Visit]
     confirmations: Sequence[Confirmation]
-    costs: Mapping[Setting, Cost]
-    fresh_costs: Mapping[Setting, Cost]
+    costs: Mapping[Variant, Cost]
+    fresh_costs: Mapping[Variant, Cost]
     is_cut: bool
 
     @property
@@ -46,18 +46,18 @@ class Search:
         return len(settings_tried(self.visits, self.start))
 
     @property
-    def winner(self) -> Setting | None:
+    def winner(self) -> Variant | None:
         """The setting that is better on fresh images; None if no change helps."""
         better = [each.setting for each in self.confirmations if each.is_better]
         return better[-1] if better else None
 
     @property
-    def path(self) -> list[Setting]:
+    def path(self) -> list[Variant]:
         """The settings that the search has gone through."""
         return search_path(self.start, self.visits)
 
 
-def visit_lines(visit: Visit, costs: Mapping[Setting, Cost], start: Setting) -> Iterator[str]:
+def visit_lines(visit: Visit, costs: Mapping[Variant, Cost], start: Variant) -> Iterator[str]:
     """The table of a visit."""
     field = COORDINATES[visit.coordinate]
     before = visit.before.changes_from(start) or START
@@ -80,7 +80,7 @@ def interval_text(number: Number) -> str:
     return f"[{number.low:+.3g}, {number.high:+.3g}]"
 
 
-def log_confirmation(confirmation: Confirmation, start: Setting, tried: int) -> None:
+def log_confirmation(confirmation: Confirmation, start: Variant, tried: int) -> None:
     """Log a comparison on fresh images."""
     values = f"{confirmation.value:.4g} in place of {confirmation.start:.4g}"
     difference = f"{confirmation.difference.value:+.4g} {interval_text(confirmation.difference)}"
@@ -128,7 +128,7 @@ def search_csv(search: Search) -> str:
     return csv_text(rows)
 
 
-def setting_cells(setting: Setting, cost: Cost) -> list[Any]:
+def setting_cells(setting: Variant, cost: Cost) -> list[Any]:
     """The cells of a setting and its cost."""
     plain = setting.plain()
     return [*(plain[name] for name in COORDINATES.values()), cost.evaluations, cost.seconds]

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ddpm_cli.commands.tune.setting import COORDINATES, Setting
+from ddpm_cli.commands.tune.variant import COORDINATES, Variant
 from ddpm_cli.metrics import Number, Score, paired_difference
 
 # a setting, and all settings that are planned from it on -> its score, or None without the time
-Measure: TypeAlias = Callable[[Setting, Sequence[Setting]], Score | None]
+Measure: TypeAlias = Callable[[Variant, Sequence[Variant]], Score | None]
 
 
 @dataclass(frozen=True)
 class Trial:
     """A setting beside the setting in use: its metric, and its paired difference (less: better)."""
 
-    setting: Setting
+    setting: Variant
     value: float
     difference: Number
 
@@ -28,15 +28,15 @@ class Visit:
     """
 
     coordinate: str
-    before: Setting
+    before: Variant
     value: float
     trials: Sequence[Trial]
-    after: Setting
+    after: Variant
     is_cut: bool
 
 
 def coordinate_search(
-    start: Setting, values: Mapping[str, Sequence[Any]], measure: Measure
+    start: Variant, values: Mapping[str, Sequence[Any]], measure: Measure
 ) -> Iterator[Visit]:
     """Yield visits of one coordinate after another, until none of them changes the setting.
 
@@ -45,7 +45,7 @@ def coordinate_search(
     the one of the lowest metric. It is a function of what `measure` returns, so that a search
     over kept measurements goes the same way.
     """
-    current, visited, scores = start, set[tuple[str, Setting]](), dict[Setting, Score]()
+    current, visited, scores = start, set[tuple[str, Variant]](), dict[Variant, Score]()
     while True:
         before = current
         for place, name in enumerate(values):
@@ -67,12 +67,12 @@ def coordinate_search(
 
 def try_coordinate(
     name: str,
-    current: Setting,
+    current: Variant,
     values: Sequence[Any],
     scale: float,
-    plan: Sequence[Setting],
+    plan: Sequence[Variant],
     measure: Measure,
-    scores: dict[Setting, Score],
+    scores: dict[Variant, Score],
 ) -> Visit:
     """Measure the neighbours of a setting along a coordinate; `scores` grows by the new ones."""
     candidates, waiting = [*current.neighbours(COORDINATES[name], values, scale)], [*plan]
@@ -99,11 +99,11 @@ def try_coordinate(
 
 
 def planned_settings(
-    current: Setting,
+    current: Variant,
     values: Mapping[str, Sequence[Any]],
     scale: float,
-    visited: set[tuple[str, Setting]],
-) -> list[Setting]:
+    visited: set[tuple[str, Variant]],
+) -> list[Variant]:
     """The settings that the rest of a pass takes if it changes nothing."""
     names = [name for name in values if (name, current) not in visited]
     return [
@@ -113,7 +113,7 @@ def planned_settings(
     ]
 
 
-def best_scale(scores: Mapping[Setting, Score], scales: Sequence[float]) -> float:
+def best_scale(scores: Mapping[Variant, Score], scales: Sequence[float]) -> float:
     """The scale of guidance, other than 1, of the lowest metric so far; else the first given."""
     guided = {each: score.value for each, score in scores.items() if each.guidance != 1}
     if guided:
@@ -121,12 +121,12 @@ def best_scale(scores: Mapping[Setting, Score], scales: Sequence[float]) -> floa
     return next((float(scale) for scale in scales if scale != 1), 1.0)
 
 
-def search_path(start: Setting, visits: Sequence[Visit]) -> list[Setting]:
+def search_path(start: Variant, visits: Sequence[Visit]) -> list[Variant]:
     """The settings that a search has gone through, the start first."""
     return [start, *(visit.after for visit in visits if visit.after != visit.before)]
 
 
-def settings_tried(visits: Sequence[Visit], start: Setting) -> set[Setting]:
+def settings_tried(visits: Sequence[Visit], start: Variant) -> set[Variant]:
     """The settings that a search has measured beside its start."""
     return {trial.setting for visit in visits for trial in visit.trials} - {start}
 
@@ -135,7 +135,7 @@ def settings_tried(visits: Sequence[Visit], start: Setting) -> set[Setting]:
 class Confirmation:
     """A setting of the path beside the start on images that the search has not seen."""
 
-    setting: Setting
+    setting: Variant
     value: float
     start: float
     difference: Number
@@ -146,7 +146,7 @@ class Confirmation:
         return self.difference.high < 0
 
 
-def confirm(path: Sequence[Setting], tried: int, measure: Measure) -> Iterator[Confirmation]:
+def confirm(path: Sequence[Variant], tried: int, measure: Measure) -> Iterator[Confirmation]:
     """Yield comparisons with the start on fresh images, from the end of the path back.
 
     The last one that is yielded is better, unless none is or the time is over. Whichever settings

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 from ddpm_cli.commands.tune.budget import Budget
-from ddpm_cli.commands.tune.measure import TuneInputs, measure_setting
+from ddpm_cli.commands.tune.measure import TuneInputs, measure_variant
 from ddpm_cli.commands.tune.results import Cost
-from ddpm_cli.commands.tune.setting import Setting
 from ddpm_cli.commands.tune.store import Measurement, MeasurementStore
+from ddpm_cli.commands.tune.variant import Variant
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.metrics import Score
 from ddpm_cli.shapes import Bytes
@@ -30,21 +30,21 @@ class TimedMeasure:
 
     inputs: TuneInputs
     store: MeasurementStore
-    start: Setting
+    start: Variant
     denoiser: Denoiser
     budget: Budget
     bar: "tqdm[None]"
-    measurements: dict[tuple[Setting, int], Measurement] = field(default_factory=dict)
-    counts: dict[Setting, int] = field(default_factory=dict)
+    measurements: dict[tuple[Variant, int], Measurement] = field(default_factory=dict)
+    counts: dict[Variant, int] = field(default_factory=dict)
     is_over: bool = False
 
-    def evaluations(self, setting: Setting) -> int:
+    def evaluations(self, setting: Variant) -> int:
         """The network evaluations for an image of a setting."""
         if setting not in self.counts:
             self.counts[setting] = self.inputs.generator(setting, self.denoiser).nfe
         return self.counts[setting]
 
-    def on_search(self, setting: Setting, plan: Sequence[Setting]) -> Score | None:
+    def on_search(self, setting: Variant, plan: Sequence[Variant]) -> Score | None:
         """The score of a setting on the images of the search, if the time suffices.
 
         What follows the search, the start and this setting on fresh images, has to fit too.
@@ -54,7 +54,7 @@ class TimedMeasure:
             return self.measure(setting, SEARCH, [*plan, *reserve])
         return self.measure(setting, SEARCH, [*plan, *reserve], needed=[setting, *reserve])
 
-    def on_fresh(self, setting: Setting, plan: Sequence[Setting]) -> Score | None:
+    def on_fresh(self, setting: Variant, plan: Sequence[Variant]) -> Score | None:
         """The score of a setting on images that the search has not seen, if the time suffices."""
         return self.measure(setting, FRESH, plan, needed=plan)
 
@@ -63,7 +63,7 @@ class TimedMeasure:
         n = self.inputs.options.n
         return range(part * n, (part + 1) * n)
 
-    def costs(self, part: int) -> dict[Setting, Cost]:
+    def costs(self, part: int) -> dict[Variant, Cost]:
         """The costs of the settings measured on these images."""
         return {
             setting: Cost(self.evaluations(setting), each.seconds)
@@ -72,13 +72,13 @@ class TimedMeasure:
         }
 
     @property
-    def images(self) -> dict[Setting, Bytes]:
+    def images(self) -> dict[Variant, Bytes]:
         """The first images of each setting, in the order of the search."""
         every = self.measurements.items()
         return {setting: each.images for (setting, part), each in every if part == SEARCH}
 
     def measure(
-        self, setting: Setting, part: int, plan: Sequence[Setting], needed: Sequence[Setting] = ()
+        self, setting: Variant, part: int, plan: Sequence[Variant], needed: Sequence[Variant] = ()
     ) -> Score | None:
         """Read or make a measurement; None if the settings in `needed` do not fit into the time.
 
@@ -94,7 +94,7 @@ class TimedMeasure:
             batches = -(-len(indices) // self.inputs.options.batch)
             steps = len(self.inputs.generator(setting, self.denoiser).times) - 1
             share = count * len(indices) / (steps * batches)
-            measurement = measure_setting(
+            measurement = measure_variant(
                 self.inputs, setting, indices, lambda step: self.bar.update(share * step)
             )
             self.store.write(text, measurement)
@@ -102,12 +102,12 @@ class TimedMeasure:
         self.measurements[setting, part] = measurement
         return measurement.score
 
-    def seconds_of(self, settings: Sequence[Setting]) -> float:
+    def seconds_of(self, settings: Sequence[Variant]) -> float:
         """The seconds that settings will take."""
         n = self.inputs.options.n
         return sum(self.budget.prediction(n * self.evaluations(each)) for each in settings)
 
-    def show(self, setting: Setting, plan: Sequence[Setting]) -> None:
+    def show(self, setting: Variant, plan: Sequence[Variant]) -> None:
         """Show what is measured, and what is left."""
         n = self.inputs.options.n
         self.bar.set_description(setting.changes_from(self.start) or "start", refresh=False)

@@ -25,7 +25,7 @@ GUIDED = ("interval",)  # fields that have no effect without guidance
 
 
 @dataclass(frozen=True)
-class Setting:
+class Variant:
     """What decides the images of a checkpoint, apart from noise and labels.
 
     length: the length of the EMA, relative to the run; None: the EMA of the checkpoint. guidance:
@@ -43,7 +43,7 @@ class Setting:
         interval = None if self.interval is None else list(self.interval)
         return {**asdict(self), "interval": interval}
 
-    def changes_from(self, other: "Setting") -> str:
+    def changes_from(self, other: "Variant") -> str:
         """The fields that differ from another setting's, in words; "" if there are none."""
         names = [each.name for each in fields(self)]
         different = [name for name in names if getattr(self, name) != getattr(other, name)]
@@ -55,7 +55,7 @@ class Setting:
         names = [each.name for each in fields(self) if getattr(self, each.name) is not None]
         return ", ".join(f"{name} {self.field_text(name)}" for name in names)
 
-    def options_from(self, start: "Setting") -> dict[str, Any]:
+    def options_from(self, start: "Variant") -> dict[str, Any]:
         """The options of ddpm-sample in which the setting differs from the start.
 
         Steps come with a sampler, whose own number may be another.
@@ -71,7 +71,7 @@ class Setting:
         value = getattr(self, name)
         return value if isinstance(value, str) else yaml_text(self.plain()[name])
 
-    def neighbours(self, field: str, values: Sequence[Any], scale: float) -> Iterator["Setting"]:
+    def neighbours(self, field: str, values: Sequence[Any], scale: float) -> Iterator["Variant"]:
         """Yield the other settings along a field, each once.
 
         scale: the guidance of settings in which the field has an effect, where this has none.
