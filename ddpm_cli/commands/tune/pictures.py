@@ -28,10 +28,10 @@ def plot_search(path: Path, search: Search, metric: str) -> None:
     rows = math.ceil(len(visits) / columns)
 
     def draw(figure: "Figure") -> None:
-        panels = figure.subplots(rows, columns, squeeze=False).flat
+        panels = [*figure.subplots(rows, columns, squeeze=False).flat]
         for axes, visit in zip(panels, visits, strict=False):
             draw_visit(axes, visit, search.start, metric)
-        for axes in [*panels][len(visits) :]:
+        for axes in panels[len(visits) :]:
             axes.set_visible(False)
 
     save_figure(path, (PANEL * columns, 3.4 * rows), draw)

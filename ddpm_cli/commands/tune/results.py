@@ -98,7 +98,7 @@ def log_winner(search: Search) -> None:
         return
     why = f"none of {search.tried} settings was better"
     if len(search.path) > 1:
-        why = "what was better was not so on fresh images"
+        why = "what was better in the search could not be told from the start on fresh images"
         if not search.confirmations:
             why = "the time did not suffice to confirm one on fresh images"
     fact("winner", f"no change helps: {why}")

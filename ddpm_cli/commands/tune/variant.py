@@ -69,6 +69,8 @@ class Variant:
     def field_text(self, name: str) -> str:
         """The value of a field in words."""
         value = getattr(self, name)
+        if isinstance(value, float):
+            return f"{value:g}"
         return value if isinstance(value, str) else yaml_text(self.plain()[name])
 
     def neighbours(self, field: str, values: Sequence[Any], scale: float) -> Iterator["Variant"]:
