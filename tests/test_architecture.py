@@ -26,7 +26,7 @@ LEVELS = [  # of rooms, from the top down
     "recipes",
     "generation pace fine_tuning",
     "foreign",
-    "evaluation training components",
+    "evaluation training components guiders",
     "samplers losses sweeps loggers averages",
     "checkpoints run_folder loading metrics denoiser train_times",
     "image_sets",

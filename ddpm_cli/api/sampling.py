@@ -20,7 +20,7 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.build import build_generator_of
 from ddpm_cli.generation.draw import draw_missing
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import GenerationOptions, drawing_groups
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.hardware import prepare_for_sampling
 from ddpm_cli.parallel import ProcessGroup
@@ -64,7 +64,7 @@ def draw_into_memory(
 
     Images of `indices` come in the order of the indices.
     """
-    options = parse_options(cfg, Options, groups=["sampler"], beside=OF_IMAGES)
+    options = parse_options(cfg, Options, groups=drawing_groups(cfg), beside=OF_IMAGES)
     generation = bind_options(GenerationOptions, cfg)()
     if generation.precision != "fp32":  # the weights of the model stay as they are
         network = prepare_for_sampling(deepcopy(denoiser.network), generation.precision)

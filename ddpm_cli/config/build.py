@@ -24,6 +24,7 @@ TARGET_PREFIXES = {
     "trainer": "ddpm_cli.training.",
     "trainer.optimizer": "torch.optim.",
     "sampler": "ddpm_cli.samplers.",
+    "guider": "ddpm_cli.guiders.",
     "features": "ddpm_cli.metrics.",
     "logger": "ddpm_cli.loggers.",
 }
@@ -31,6 +32,7 @@ OTHER_PREFIXES = {"trainer.optimizer": ("ddpm_cli.optimizers.",)}  # rooms besid
 ELSEWHERE = {
     "features": "ddpm-compare takes it, ddpm-eval takes metrics",
     "sampler": "ddpm-train, ddpm-sample and ddpm-eval take it, ddpm-compare takes samplers",
+    "guider": "a command that draws takes it as guider=NAME, such as guider=apg",
     "loss.of": "loss=uncertain takes it",
     "logger": "trainer.loggers=[NAME] names loggers, logger.NAME.OPTION=VALUE sets their options",
 }

@@ -66,6 +66,7 @@ def build_generator_of(
     read = partial(read_image, shape=shape, values=trained_range(checkpoint.config))
     denoiser = replace(denoiser, network=replay_on_cuda(denoiser.network))
     classes = checkpoint.classes
+    options = options.of_model(denoiser.conditional)
     guide = load_guide(options, denoiser, shape, classes, device, trust)
     generator = Generator.from_config(cfg, denoiser, options, shape, classes, guide)
     if denoiser.conditional and options.label is None:

@@ -103,6 +103,7 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
         **hashes,
         **({} if options["interpolate"] is None else {"n": n}),
         "sampler": generator.sampler_node,
+        "guider": generator.guider_node,
         "randomness": RANDOMNESS,
         "device": generator.denoiser.device.type,
     }

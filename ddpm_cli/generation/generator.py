@@ -13,20 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.denoiser import NEEDS_LABEL, Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
+from ddpm_cli.generation.guidance import build_guider, guider_node, guider_text
 from ddpm_cli.generation.labels import class_number
-from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.samplers import (
-    Denoise,
-    Grid,
-    Noise,
-    Sampler,
-    clip_x0,
-    threshold_x0,
-    with_autoguidance,
-    with_guidance,
-    with_label,
-    within_interval,
-)
+from ddpm_cli.generation.options import ALL, GenerationOptions
+from ddpm_cli.guiders import Guider, beside_guide, with_and_without_label
+from ddpm_cli.samplers import Denoise, Grid, Noise, Sampler, clip_x0, threshold_x0, with_label
 from ddpm_cli.seeds import Purpose, keyed_normal
 from ddpm_cli.shapes import Images, Labels, Single, Time
 
@@ -61,9 +52,10 @@ class Generator:
     """A generator of images by index, with its model, sampler and options.
 
     shape: the shape [C, H, W] of an image. sampler_node: the sampler's node in the configuration.
-    guide: the weaker model of autoguidance. image: an image [1, C, H, W] to start from.
-    interpolation: the noise of images between two ends, instead of the noise by index. inputs: the
-    images and masks [1, C, H, W] in [-1, 1] that steer, by their captions.
+    guide: a weaker model, instead of the model without label. guider: the guider, if guidance is
+    not 1, and guider_node: its node. image: an image [1, C, H, W] to start from. interpolation: the
+    noise of images between two ends, instead of the noise by index. inputs: the images and masks
+    [1, C, H, W] in [-1, 1] that steer, by their captions.
     """
 
     denoiser: Denoiser
@@ -74,6 +66,8 @@ class Generator:
     classes: Sequence[str] = ()
     sampler_node: Mapping[str, Any] = field(default_factory=dict)
     guide: Denoise | None = None
+    guider: Guider | None = None
+    guider_node: Mapping[str, Any] | None = None
     image: Images | None = None
     interpolation: Callable[[Sequence[int]], Noises] | None = None
     inputs: Mapping[str, Images] = field(default_factory=dict)
@@ -88,13 +82,20 @@ class Generator:
         classes: Sequence[str],
         guide: Denoise | None = None,
     ) -> "Generator":
-        """A generator with the sampler and the times of the node `sampler`."""
+        """A generator with the sampler and the times of the node `sampler`, and the node `guider`.
+
+        Every image of every command is drawn by what this returns. cfg: with `trust`, if any, the
+        user's own modules. Raises ValueError for options that the model or one another refuse.
+        """
+        options = options.of_model(denoiser.conditional)
         check_label(options.label, denoiser, classes)
         check_guidance(options, denoiser)
         sampler, grid = bind(cfg, "sampler"), bind_options(Grid, cfg.sampler)()
         node: Any = OmegaConf.to_container(cfg.sampler, resolve=True)
-        times = grid.times(denoiser.diffusion)
-        return cls(denoiser, options, sampler, times, shape, classes, node, guide)
+        times, guidance = grid.times(denoiser.diffusion), guider_node(cfg, options)
+        guider = build_guider(guidance, options, list(cfg.get("trust") or ()))
+        own = sampler, times, shape, classes, node, guide, guider, guidance
+        return cls(denoiser, options, *own)
 
     def trajectory(
         self,
@@ -126,7 +127,7 @@ class Generator:
         label = self.options.label
         if label is None:
             return None
-        if label == "all":
+        if label == ALL:
             numbers = [index % len(self.classes) for index in indices]
         else:
             numbers = [class_number(label, self.classes)] * len(indices)
@@ -134,21 +135,30 @@ class Generator:
 
     def guided(self, denoise: Denoise, guide: Denoise | None, labels: Labels | None) -> Denoise:
         """A denoiser with label, guidance and threshold."""
-        options, scale = self.options, self.options.guidance
-        own = denoise if labels is None else with_label(denoise, labels)
-        strong = own
-        if guide is not None:
-            weak = guide if labels is None else with_label(guide, labels)
-            strong = with_autoguidance(own, weak, scale=scale)
-        elif scale == 0:
-            strong = denoise
-        elif scale != 1 and labels is not None:
-            strong = with_guidance(denoise, labels, scale=scale)
-        if (interval := options.guidance_interval) is not None:
-            strong = within_interval(self.denoiser.diffusion, interval, strong, own)
+        options = self.options
+        strong = denoise if labels is None else with_label(denoise, labels)
+        if self.guider is not None:
+            if guide is not None:
+                weak = guide if labels is None else with_label(guide, labels)
+                models = beside_guide(strong, weak)
+            else:
+                assert labels is not None, "the options refuse guidance without label or guide"
+                models = with_and_without_label(denoise, labels)
+            strong = self.guider(models, options.guidance, self.denoiser.diffusion)
         if options.threshold == "dynamic":
             return threshold_x0(strong, quantile=options.quantile)
         return clip_x0(strong) if options.threshold == "static" else strong
+
+    @property
+    def guider_text(self) -> str:
+        """The guider in words, unless the other options imply it."""
+        return guider_text(self.guider_node, vars(self.options))
+
+    @property
+    def summary(self) -> str:
+        """The label and the guidance in words."""
+        by = f" by {self.guider_text}" * bool(self.guider_text)
+        return self.options.summary + by
 
     @property
     def steps(self) -> int:

@@ -1,13 +1,18 @@
 """The options of the images to draw."""
 
-from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Literal
 
+from omegaconf import DictConfig
+
+from ddpm_cli.config.auto import AUTO
 from ddpm_cli.config.build import Options, options_of
 from ddpm_cli.config.schema import at_least, refuse_idle
 from ddpm_cli.hardware import Precision
 from ddpm_cli.seeds import check_seed
 
+ALL = "all"  # the label of the classes in turn
 STEERING = ("label", "guidance", "guidance_interval", "guide", "threshold", "quantile")
 
 
@@ -17,7 +22,8 @@ class GenerationOptions:
 
     seed: image i is a function of the seed and i. weights: the EMA's (ema) or the last step's
     (raw). precision: the network's precision. label: a class by name or number, or `all`: image i
-    has class i modulo the number of classes. guidance: 1 is no guidance, 0 ignores the label.
+    has class i modulo the number of classes; `auto` is all for a model with classes, else None.
+    guidance: 1 is no guidance, 0 ignores the label.
     guidance_interval: the noise levels sigma / alpha at which guidance acts. guide: a weaker
     checkpoint, whose estimate replaces the estimate without label. threshold: how x_0 is limited.
     quantile: of a dynamic threshold. start, strength: a start image, and the share of the steps.
@@ -75,15 +81,27 @@ class GenerationOptions:
         for end in ends or ():
             if isinstance(end, int):
                 check_seed(end, "a seed of interpolate")
-        if ends and self.label == "all":
-            raise ValueError("interpolate takes one label, but it is all")
+        if ends and self.label in (ALL, AUTO):
+            raise ValueError(f"interpolate takes one label, but it is {self.label}")
         self.refuse_idle_options()
 
     @property
     def summary(self) -> str:
-        """The label and the guidance in words."""
+        """Label, guidance and guide in words."""
         away = f" away from {self.guide}" if self.guide else ""
-        return f"{self.label}, guidance {self.guidance:g}{away}"
+        ends = self.guidance_interval
+        levels = "" if ends is None else f" at noise levels {ends[0]:g} to {ends[1]:g}"
+        label = "none" if self.label is None else self.label
+        return f"{label}, guidance {self.guidance:g}{away}{levels}"
+
+    def of_model(self, conditional: bool) -> "GenerationOptions":
+        """The options with label=auto resolved for a model with classes, or without.
+
+        Raises ValueError if guidance needs a label, and the model takes none.
+        """
+        if self.label != AUTO:
+            return self
+        return replace(self, label=ALL if conditional else None)
 
     def refuse_idle_options(self) -> None:
         """Refuse options that change no image beside the others."""
@@ -97,6 +115,19 @@ class GenerationOptions:
             refuse_idle(self, "seed", "with interpolate")
 
 
+def drawing_groups(cfg: DictConfig) -> list[str]:
+    """The groups of a command that draws: its sampler, if it takes one, and its guider, if any."""
+    return [group for group in ("sampler", "guider") if cfg.get(group) is not None]
+
+
 def shared_options(*names: str) -> Options:
     """The options of these names, which other commands than ddpm-sample take too."""
     return {name: each for name, each in options_of(GenerationOptions).items() if name in names}
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """Options in words, 1 as 1.0."""
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in options.items()
+    )

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.config.schema import option_differences
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import csv_text, is_inside, load_text, save_text, write_atomically
+from ddpm_cli.generation.guidance import implied_guider
 from ddpm_cli.rendering.tiles import save_png
 from ddpm_cli.shapes import Bytes, Pixels
 
@@ -50,7 +52,7 @@ class ImageStore:
     def open(self, provenance: Mapping[str, Any]) -> None:
         """Write the provenance. Raises ValueError if the folder's images have other settings."""
         settings = provenance["recipe"]
-        before = {"randomness": 1, **self.read_provenance().get("recipe", settings)}
+        before = settings_of_before(self.read_provenance().get("recipe", settings))
         changes = [
             f"{key} was {yaml_text(old)} and is {yaml_text(new)}"
             for key, old, new in option_differences(before, settings)
@@ -137,6 +139,13 @@ class ImageStore:
             rows.append([index, label, name, *([batch, row] if self.npz else ["", ""])])
         with (self.folder / INDEX).open("a", encoding="utf-8") as file:
             file.write(csv_text(rows))  # one write, so that rows of processes do not mix
+
+
+def settings_of_before(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a folder, with those that an earlier version left to be understood."""
+    with suppress(TypeError, ValueError, LookupError):  # what another program wrote may be anything
+        settings = {"guider": implied_guider(settings), **settings}
+    return {"randomness": 1, **settings}
 
 
 def is_content_of(folder: Path, file: Path) -> bool:

@@ -7,12 +7,4 @@ from ddpm_cli.samplers.dpmpp_2m import dpmpp_2m
 from ddpm_cli.samplers.grids import Grid
 from ddpm_cli.samplers.heun import heun
 from ddpm_cli.samplers.unipc import unipc
-from ddpm_cli.samplers.wrappers import (
-    at_levels_of,
-    clip_x0,
-    threshold_x0,
-    with_autoguidance,
-    with_guidance,
-    with_label,
-    within_interval,
-)
+from ddpm_cli.samplers.wrappers import at_levels_of, clip_x0, threshold_x0, with_label

@@ -1,9 +1,6 @@
-"""Wrappers of a denoiser for every sampler: thresholds of its estimate, labels, guidance."""
+"""Wrappers of a denoiser for every sampler: thresholds of its estimate, labels, other levels."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-
-import torch
 
 from ddpm_cli.denoiser import Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
@@ -41,50 +38,6 @@ def threshold_x0(denoise: Denoise, *, quantile: float) -> Denoise:
 def with_label(denoise: Denoise, label: Labels) -> Denoise:
     """The denoiser with fixed labels."""
     return lambda x_t, t: denoise(x_t, t, label)
-
-
-def with_guidance(denoise: Denoise, label: Labels, *, scale: float) -> Denoise:
-    """Classifier-free guidance (Ho & Salimans 2022): scale 0 is unconditional, 1 conditional.
-
-    One batch of the network holds both estimates.
-    """
-    labels = torch.cat([label, torch.full_like(label, -1)])
-
-    def guide(x_t: Images, t: Time) -> Estimate:
-        both = denoise(torch.cat([x_t, x_t]), t, labels)
-        (output, no_output), (x0, no_x0) = both.output.chunk(2), both.x0.chunk(2)
-        variance = both.variance_interpolation
-        if not isinstance(variance, float):
-            variance, _ = variance.chunk(2)
-        output, x0 = torch.lerp(no_output, output, scale), torch.lerp(no_x0, x0, scale)
-        return Estimate(output, x0, variance)
-
-    return guide
-
-
-def with_autoguidance(denoise: Denoise, guide: Denoise, *, scale: float) -> Denoise:
-    """Guidance away from a weaker model of the same images: scale 0 is the guide, 1 the model.
-
-    Karras et al. 2024a, eq. 3. The output is the model's, since the guide's may mean something
-    else.
-    """
-
-    def denoise_away(x_t: Images, t: Time) -> Estimate:
-        estimate = denoise(x_t, t)
-        return replace(estimate, x0=torch.lerp(guide(x_t, t).x0, estimate.x0, scale))
-
-    return denoise_away
-
-
-def within_interval(
-    diffusion: GaussianDiffusion, interval: Sequence[float], inside: Denoise, outside: Denoise
-) -> Denoise:
-    """One denoiser at noise levels sigma / alpha in an interval, another at other levels.
-
-    Kynkaanniemi et al. 2024.
-    """
-    low, high = interval
-    return lambda x_t, t: (inside if low <= diffusion.level(t) <= high else outside)(x_t, t)
 
 
 def at_levels_of(denoise: Denoise, own: GaussianDiffusion, other: GaussianDiffusion) -> Denoise:

@@ -7,7 +7,8 @@ from sampling_problem import LINEAR, normals, seeded
 
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, invert_image, slerp
 from ddpm_cli.generation.generator import Noises, count_nfe, start_from_image
-from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc, with_guidance
+from ddpm_cli.guiders import cfg, with_and_without_label
+from ddpm_cli.samplers import Grid, ancestral, ddim, dpmpp_2m, heun, unipc
 
 TIMES = Grid(steps=5, spacing="trailing").times(LINEAR)
 MASK = (torch.arange(4) > 1).expand(4, 4)[None, None]
@@ -35,7 +36,7 @@ def test_evaluations_are_counted(sampler, cost):
     label = torch.tensor([1])
     assert (
         count_nfe(
-            lambda denoise: with_guidance(denoise, label, scale=2.0),
+            lambda denoise: cfg(with_and_without_label(denoise, label), 2.0, LINEAR),
             LINEAR,
             sampler,
             TIMES,

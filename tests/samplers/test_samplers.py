@@ -11,8 +11,7 @@ from sampling_problem import COSINE, FEW, LINEAR, TIMES, image, normals, seeded,
 
 from ddpm_cli.denoiser import Denoiser, Estimate
 from ddpm_cli.diffusion import GaussianDiffusion
-from ddpm_cli.networks.unet import UNet
-from ddpm_cli.samplers import Grid, ancestral, clip_x0, ddim, final_state, with_guidance
+from ddpm_cli.samplers import Grid, ancestral, clip_x0, ddim, final_state
 from ddpm_cli.schedules import cosine
 
 SPACINGS = pytest.mark.parametrize("spacing", ["even", "leading", "trailing"])
@@ -189,59 +188,6 @@ def test_clipping_leaves_output_and_variance_alone():
     estimate = clip_x0(lambda x, t: Estimate(x, 3 * x, 0.25))(x, 5)
     assert estimate.output is x and estimate.variance_interpolation == 0.25
     assert torch.equal(estimate.x0, (3 * x).clamp(-1, 1))
-
-
-@pytest.fixture
-def conditional():
-    """A denoiser of a small network with four classes."""
-    torch.manual_seed(0)
-    return Denoiser(LINEAR, UNet(3, 3, 4, dim=8, dim_mults=[1, 2]).eval(), conditional=True)
-
-
-LABELS = torch.tensor([0, 3])
-
-
-@pytest.mark.parametrize(
-    ("scale", "label"),
-    [(1.0, LABELS), (0.0, None), (0.0, torch.tensor([-1, -1]))],
-    ids=["1", "0", "0, none"],
-)
-def test_guidance_one_is_the_conditional_model_and_zero_the_unconditional_one(
-    conditional, scale, label
-):
-    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    found, expected = (
-        with_guidance(conditional, LABELS, scale=scale)(x, 500),
-        conditional(x, 500, label),
-    )
-    torch.testing.assert_close(found.output, expected.output, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found.x0, expected.x0, rtol=1e-5, atol=1e-5)
-
-
-def test_guidance_goes_on_from_the_unconditional_model_through_the_conditional_one(conditional):
-    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    with_label, without, far = (
-        conditional(x, 500, LABELS).x0,
-        conditional(x, 500).x0,
-        with_guidance(conditional, LABELS, scale=3.0)(x, 500).x0,
-    )
-    assert (with_label - without).abs().max() > 1e-4
-    torch.testing.assert_close(far, without + 3 * (with_label - without), rtol=1e-4, atol=1e-4)
-
-
-def test_a_guided_variance_is_the_conditional_one():
-    def denoise(x, t, label):
-        return Estimate(x, x, label.view(-1, 1, 1, 1) / 4 + 0 * x)
-
-    between = with_guidance(denoise, LABELS, scale=2.0)(normals(2), 5).variance_interpolation
-    assert between[:, 0, 0, 0].tolist() == [0, 0.75]
-
-
-@pytest.mark.parametrize("sampler", [ancestral, ddim])
-def test_guided_and_clipped_denoisers_sample(conditional, sampler):
-    denoise = with_guidance(clip_x0(conditional), LABELS, scale=2.0)
-    *_, images = sampler(denoise, LINEAR, torch.zeros(2, 3, 8, 8), [1000, 500, 0], seeded())
-    assert images.isfinite().all()
 
 
 @pytest.mark.parametrize(

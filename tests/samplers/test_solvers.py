@@ -20,9 +20,7 @@ from ddpm_cli.samplers import (
     inverse,
     threshold_x0,
     unipc,
-    with_autoguidance,
     with_label,
-    within_interval,
 )
 from ddpm_cli.samplers.grids import SPACINGS
 from ddpm_cli.samplers.heun import add_churn
@@ -195,26 +193,6 @@ def test_dynamic_thresholding_scales_single_images_and_leaves_those_in_range_alo
     limit = x0[0].abs().quantile(0.9)
     torch.testing.assert_close(found[0], (x0[0] / limit).clamp(-1, 1))
     assert torch.equal(found[1], x0[1])
-
-
-def named(value):
-    return lambda x, t, label=None: Estimate(x, torch.full_like(x, value), 0.0)
-
-
-@pytest.mark.parametrize(("scale", "expected"), [(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)])
-def test_autoguidance_leads_away_from_the_guide(scale, expected):
-    found = with_autoguidance(named(3.0), named(1.0), scale=scale)(normals(1), 500)
-    assert found.x0.unique().item() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("t", "expected"), [(1, 0.0), (300, 1.0), (1000, 0.0)])
-def test_guidance_acts_at_the_noise_levels_of_its_interval(t, expected):
-    assert (
-        within_interval(LINEAR, [0.2, 2.0], named(1.0), named(0.0))(normals(1), t)
-        .x0.unique()
-        .item()
-        == expected
-    )
 
 
 def test_a_guide_of_another_schedule_is_asked_at_the_same_noise():

@@ -32,7 +32,8 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation.protocol import Protocol
 from ddpm_cli.files import save_text
-from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
+from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.options import STEERING, GenerationOptions, drawing_groups, shared_options
 from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.hardware import device_text, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
@@ -51,7 +52,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
 
     Every option is checked before the first image is drawn.
     """
-    groups = ["features", *["data"] * ("data" in cfg)]
+    groups = ["features", *drawing_groups(cfg), *["data"] * ("data" in cfg)]
     options = parse_options(cfg, Options, groups=groups, beside=shared_options(*STEERING))
     generation, folder = bind_options(GenerationOptions, cfg)(), invocation.folder
     check_sampler_names(options.samplers)
@@ -60,17 +61,18 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     denoiser = load_denoiser(
         checkpoint, weights=options.weights, device=options.device, trust=options.trust
     )
-    settings = list(build_settings(options, generation, denoiser, checkpoint))
+    settings = list(build_settings(cfg, options, generation, denoiser, checkpoint))
+    first = settings[0].generator
     extractor = build(cfg, "features", denoiser.device)
     extractor.extract(torch.zeros(1, *shape, dtype=torch.uint8))
     data = load_reference(cfg, checkpoint, options.trust, shape)
-    reference = reference_part(data, checkpoint, generation.label)
+    reference = reference_part(data, checkpoint, first.options.label)
     features = extract_features(extractor.extract, reference.part.images)
     floor, metric = distance_within(features, options.n), cfg.features._target_.rpartition(".")[2]
     inputs = ComparisonInputs(options, denoiser, shape, extractor, moments(features))
-    protocol = comparison_protocol(f"fd_{metric}", inputs, generation, reference)
+    protocol = comparison_protocol(f"fd_{metric}", inputs, first, reference)
     with logging_to(folder / "compare.log", aloud=True):
-        log_comparison(inputs, generation, checkpoint, reference, floor)
+        log_comparison(inputs, first, checkpoint, reference, floor)
         fact("protocol", protocol.text)
         warn_of_reference(inputs, checkpoint, None if "data" in cfg else data)
         save_text(folder / "compare.yaml", OmegaConf.to_yaml(cfg))
@@ -78,7 +80,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
 
 
 def comparison_protocol(
-    metric: str, inputs: ComparisonInputs, generation: GenerationOptions, reference: Reference
+    metric: str, inputs: ComparisonInputs, generator: Generator, reference: Reference
 ) -> Protocol:
     """The protocol of all distances, as ddpm-eval names it; each row adds its sampler."""
     part, options = reference.part, inputs.options
@@ -88,16 +90,16 @@ def comparison_protocol(
         images=f"ref {part.fingerprint[:10]} {len(part.images):,} {reference.name}",
         n=options.n,
         sampler="sampler and steps of the row",
-        steering=steering_text(generation),
+        steering=steering_text(generator.options, generator.guider_text),
         seed=options.seed,
         weights=options.weights,
-        precision=generation.precision,
+        precision=generator.options.precision,
     )
 
 
 def log_comparison(
     inputs: ComparisonInputs,
-    generation: GenerationOptions,
+    generator: Generator,
     checkpoint: Checkpoint,
     reference: Reference,
     floor: Floor,
@@ -110,8 +112,8 @@ def log_comparison(
     count, total = len(reference.part.images), len(reference.data.images)
     images = f"{count:,} of {total:,} images ({reference.name})"
     fact("reference", f"{images}, {dimensions:,} features of each")
-    if generation.label is not None or generation.guide is not None:
-        fact("label", generation.summary)
+    if inputs.denoiser.conditional or generator.guide is not None:
+        fact("label", generator.summary)
     fact("floor", floor.summary(options.n))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from ddpm_cli.checkpoints import Checkpoint
@@ -17,6 +18,7 @@ from ddpm_cli.comparison.samplers import sampler_config
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.build import load_guide
 from ddpm_cli.generation.generator import Generator, check_label
+from ddpm_cli.generation.guidance import guider_node
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
 from ddpm_cli.shapes import Bytes
@@ -47,17 +49,24 @@ class ComparisonInputs:
 
 
 def build_settings(
-    options: Options, generation: GenerationOptions, denoiser: Denoiser, checkpoint: Checkpoint
+    cfg: DictConfig,
+    options: Options,
+    generation: GenerationOptions,
+    denoiser: Denoiser,
+    checkpoint: Checkpoint,
 ) -> Iterator[Setting]:
     """Yield every setting, once its options are checked and one step of one image succeeds."""
     shape, classes = checkpoint.shape, checkpoint.classes
+    generation = generation.of_model(denoiser.conditional)
     check_label(generation.label, denoiser, classes)
+    guider_node(cfg, generation)
     guide = load_guide(generation, denoiser, shape, classes, options.device, options.trust)
     for name in options.samplers:
         for steps in options.steps:
             try:
-                cfg = sampler_config(name, steps, options.trust)
-                generator = Generator.from_config(cfg, denoiser, generation, shape, classes, guide)
+                own = sampler_config(name, steps, options.trust)
+                own.guider = cfg.get("guider")
+                generator = Generator.from_config(own, denoiser, generation, shape, classes, guide)
                 list(islice(generator.trajectory([0]), 2))
             except ValueError as error:
                 raise ValueError(f"{name} with steps={steps}: {error}") from error

@@ -30,7 +30,7 @@ from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.extractor_config import feature_nodes
 from ddpm_cli.evaluation.protocol import MetricResult, results_table, round_figure
 from ddpm_cli.files import save_text
-from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
+from ddpm_cli.generation.options import STEERING, GenerationOptions, drawing_groups, shared_options
 from ddpm_cli.generation.store import PROVENANCE
 from ddpm_cli.hardware import device_text, find_device, words_for_full_memory
 from ddpm_cli.image_sets import ImageSet
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 def evaluate(cfg: DictConfig, invocation: Invocation) -> bool:
     """Measure a model and write the results; return False if the user stopped the command."""
-    groups = ["sampler", *["data"] * ("data" in cfg)]
+    groups = [*drawing_groups(cfg), *["data"] * ("data" in cfg)]
     options = parse_options(
         cfg, Options, groups=groups, beside=shared_options("precision", *STEERING)
     )
@@ -111,6 +111,8 @@ def log_evaluation(
     if run:
         generated, part = run.generated, parts[inputs.reference]
         fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
+        if generated.drawn and inputs.denoiser.conditional:
+            fact("label", generated.drawn.generator.summary)
         if generated.resized:
             log.warning("warning: %s", generated.resized)
         if finished:

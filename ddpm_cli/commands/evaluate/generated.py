@@ -12,7 +12,8 @@ from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.generation.build import build_generator
 from ddpm_cli.generation.draw import provenance
 from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.settings_text import options_text, steering_text
+from ddpm_cli.generation.options import options_text
+from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.generation.stored_images import generated_source
 from ddpm_cli.image_sets import load_image_set
@@ -85,7 +86,8 @@ def prepare_generated(cfg: DictConfig, inputs: EvaluationInputs) -> GeneratedIma
     name = own.pop("_target_").rpartition(".")[2]
     own.pop("steps", None)
     sampler = f"{name} {generator.steps} steps, {options_text(own)}"
-    return GeneratedImages(drawn, sampler, steering_text(generation), drawn)
+    steering = steering_text(generator.options, generator.guider_text)
+    return GeneratedImages(drawn, sampler, steering, drawn)
 
 
 def read_generated(path: str, inputs: EvaluationInputs) -> GeneratedImages:

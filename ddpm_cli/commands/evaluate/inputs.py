@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.components import load_denoiser
-from ddpm_cli.config.auto import fill_from_recipe, is_digits
+from ddpm_cli.config.auto import AUTO, fill_from_recipe, is_digits
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.rules import data_rules
 from ddpm_cli.config.schema import check_groups
@@ -21,7 +21,8 @@ from ddpm_cli.evaluation.bits_per_dim import even_levels
 from ddpm_cli.evaluation.classes import images_of_class
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.generation.labels import class_number
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import ALL, GenerationOptions
+from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.image_sets import ImageSet, load_image_set
 from ddpm_cli.image_sets.image_set import check_labels
 from ddpm_cli.parallel import ProcessGroup
@@ -73,8 +74,8 @@ def load_inputs(
     training, held_out = data.split(preparation.holdout)
     parts: dict[str, ImageSet] = {"training": training, "held_out": held_out, "all": data}
     reference: str = options.reference
-    generation = bind_options(GenerationOptions, cfg)()
-    if generation.label not in (None, "all"):
+    generation = generation_options(cfg, folder, denoiser.conditional)
+    if generation.label not in (None, ALL):
         if data.labels is None:
             raise ValueError(f"label={generation.label} needs images with classes to compare with")
         number = class_number(generation.label, data.classes)
@@ -92,6 +93,19 @@ def load_inputs(
         folder,
         group,
     )
+
+
+def generation_options(cfg: DictConfig, folder: Path, conditional: bool) -> GenerationOptions:
+    """The options of the images to draw, with label=auto resolved.
+
+    It is no label if images without a label are in the folder already, as of an earlier version.
+    """
+    options = bind_options(GenerationOptions, cfg)()
+    if options.label == AUTO and (options.guidance == 1 or options.guide is not None):
+        before = ImageStore(folder, png=False, npz=True).read_provenance().get("recipe", {})
+        if before.get("label", AUTO) is None:
+            return replace(options, label=None)
+    return options.of_model(conditional)
 
 
 def data_config(

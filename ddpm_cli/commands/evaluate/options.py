@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
+from ddpm_cli.config.auto import AUTO
 from ddpm_cli.config.schema import at_least, at_most, refuse_idle
 from ddpm_cli.evaluation.metric_registry import full_names
-from ddpm_cli.generation.options import STEERING, GenerationOptions
+from ddpm_cli.generation.options import ALL, STEERING, GenerationOptions
 from ddpm_cli.seeds import MAX_IMAGES, check_seed
 
+DRAWING_PARTS = ("sampler=", "sampler.", "guider=", "guider.")
 WITH_GENERATED = "with generated, whose images are there"
 ONLY_NLL = "with metrics=[nll], which draws no images"
 
@@ -82,9 +84,9 @@ def refuse_idle_drawing(
         return
     where = ONLY_NLL if options.only_nll else WITH_GENERATED
     names = ["precision", *STEERING]
-    if not options.only_nll and generation.label != "all":
+    if generation.label == AUTO or not (options.only_nll or generation.label == ALL):
         names.remove("label")
     refuse_idle(generation, " ".join(names), where)
     for override in overrides:
-        if override.lstrip("+").startswith(("sampler=", "sampler.")):
+        if override.lstrip("+").startswith(DRAWING_PARTS):
             raise ValueError(f"{override} has no effect {where}")

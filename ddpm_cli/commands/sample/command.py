@@ -23,7 +23,7 @@ from ddpm_cli.generation.build import build_generator, with_compiled_network
 from ddpm_cli.generation.draw import draw_missing, provenance
 from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import ALL, GenerationOptions, drawing_groups
 from ddpm_cli.generation.store import GRID, INDEX, ImageStore
 from ddpm_cli.generation.tuned import TUNED, take_tuned
 from ddpm_cli.hardware import check_compiler, device_text, find_device, words_for_full_memory
@@ -87,7 +87,8 @@ class Options:
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     """Draw images from a checkpoint into a folder; return False if the user stopped the command."""
     tuned = take_tuned(cfg, invocation.overrides) if cfg.tuned is True else []
-    options = parse_options(cfg, Options, groups=["sampler"], beside=options_of(GenerationOptions))
+    groups = drawing_groups(cfg)
+    options = parse_options(cfg, Options, groups=groups, beside=options_of(GenerationOptions))
     generation = bind_options(GenerationOptions, cfg)()
     if generation.interpolate is not None:
         refuse_idle(options, "indices", "with interpolate, whose images are the first n")
@@ -182,7 +183,7 @@ def grid_indices(generator: Generator, options: Options) -> Sequence[int]:
 
     Raises ValueError if the grid is the only output and does not hold all images.
     """
-    rows = len(generator.classes) if generator.options.label == "all" else 1
+    rows = len(generator.classes) if generator.options.label == ALL else 1
     n = len(options.wanted_indices)
     most = SHOWN if rows == 1 else rows * min(COLUMNS, math.ceil(n / rows))
     if n > most and options.grid and not (options.png or options.npz):
@@ -211,7 +212,7 @@ def log_sampling(
     cost = f"{generator.nfe:,} network evaluations an image"
     fact("sampler", f"{sampler}, {generator.steps:,} steps, {cost}, seed {drawing.seed}")
     if drawing.label is not None or drawing.guide is not None:
-        fact("label", drawing.summary)
+        fact("label", generator.summary)
     if isinstance(generator.sampler, Inpainting):
         share = float(generator.sampler.mask.float().mean())
         fact("inpaint", f"{share:.0%} of the image is painted")

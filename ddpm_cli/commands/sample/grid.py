@@ -7,6 +7,7 @@ import torch
 
 from ddpm_cli.generation.draw import class_names
 from ddpm_cli.generation.generator import LAST, Generator
+from ddpm_cli.generation.options import ALL
 from ddpm_cli.images import to_bytes
 from ddpm_cli.rendering.captions import labelled_rows, side_by_side
 from ddpm_cli.rendering.tiles import Picture, grid, mosaic
@@ -22,7 +23,7 @@ def grid_picture(generator: Generator, shown: Mapping[int, Pixels]) -> Picture:
     """
     images = torch.stack([shown[index] for index in sorted(shown)]).numpy()
     picture = grid(images, tile=TILE)
-    if generator.options.label == "all":
+    if generator.options.label == ALL:
         names = np.array(class_names(generator, sorted(shown)))
         rows = [(name, images[names == name]) for name in generator.classes if name in names]
         picture = labelled_rows(rows, TILE)
