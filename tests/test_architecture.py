@@ -70,6 +70,7 @@ OWNERS = {  # where the name of a file may stand, by the name
     "averages": "averages",
     "samples.json": "generation",
     "index.csv": "generation",
+    "tuned.json": "generation",
     "sweep.json": "sweeps",
     "manifest.json": "sweeps",
     "job.json": "sweeps",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ddpm_cli.checkpoints import Checkpoint, existing_file
 from ddpm_cli.config.composition import choices, compose_present
@@ -31,11 +31,13 @@ LENGTH = "length"  # of the EMA, in a checkpoint of its own
 KINDS: dict[str, Any] = {  # of the options that a search varies
     LENGTH: float,
     "guidance": float,
+    "guider": str,
     "guidance_interval": list[float] | None,
     "sampler": str,
     "sampler.steps": int | str,
 }
 OF_GRID = ("sampler.steps", "sampler.spacing")  # options that all samplers have
+GROUPS, OF_SCALE = ("sampler", "guider"), ("guidance", "guidance_interval")
 GUIDING = ("guidance", "guidance_interval", "guider", "guide")
 EDITING = ("start", "inpaint", "interpolate")  # images that are not drawn as the search drew them
 log = logging.getLogger(__name__)
@@ -90,10 +92,11 @@ def read_tuned(path: Path) -> Tuned:
             raise ValueError(f"{cut_text(name, 40)!r} is no option that is tuned")
         if not fits(value, KINDS[name]):
             raise ValueError(f"{name} cannot be {cut_text(yaml_text(value), 40)}")
-    guidance = {name: options[name] for name in GUIDING if name in options}
+    guidance = {name: options[name] for name in OF_SCALE if name in options}
     GenerationOptions(label="all", **guidance)
-    if "sampler" in options and (sampler := options["sampler"]) not in choices("sampler"):
-        raise ValueError(f"sampler={cut_text(sampler, 40)} is not a choice")
+    for group in GROUPS:
+        if group in options and options[group] not in choices(group):
+            raise ValueError(f"{group}={cut_text(options[group], 40)} is not a choice")
     if isinstance(steps := options.get("sampler.steps"), str) and steps != "all":
         raise ValueError(f"sampler.steps must be int or all, but is {cut_text(steps, 40)!r}")
     beside = str(file.get("name", ""))
@@ -135,7 +138,10 @@ def take_tuned(cfg: DictConfig, typed: Sequence[str]) -> list[str]:
     except (ValueError, OSError) as error:
         log.warning("warning: %s is not taken: %s", path, error)
         return []
-    return [f"{name}={yaml_text(value)}" for name, value in values.items()]
+    texts = {
+        name: each if isinstance(each, str) else yaml_text(each) for name, each in values.items()
+    }
+    return [f"{name}={text}" for name, text in texts.items()]
 
 
 def checkpoint_of_length(folder: Path, tuned: Tuned) -> Path:
@@ -174,6 +180,9 @@ def put_options(cfg: DictConfig, values: Mapping[str, Any], typed: Sequence[str]
         cfg.sampler = compose_present("sample", [f"sampler={values['sampler']}"]).sampler
         for name, value in kept.items():
             OmegaConf.update(cfg, name, value)
+    if "guider" in values:
+        with open_dict(cfg):  # without a guider, there is no such node
+            cfg.guider = compose_present("sample", [f"guider={values['guider']}"]).guider
     for name, value in values.items():
-        if name not in (LENGTH, "sampler"):
+        if name not in (LENGTH, *GROUPS):
             OmegaConf.update(cfg, name, value)

@@ -16,6 +16,7 @@ from ddpm_cli.commands.compare.tradeoff import (
     plot_tradeoff,
     tradeoff_csv,
 )
+from ddpm_cli.comparison.choices import check_names
 from ddpm_cli.comparison.reference import (
     Floor,
     Reference,
@@ -24,7 +25,6 @@ from ddpm_cli.comparison.reference import (
     reference_part,
     shape_text,
 )
-from ddpm_cli.comparison.samplers import check_sampler_names
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
 from ddpm_cli.config.invocation import Invocation
@@ -55,7 +55,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     groups = ["features", *drawing_groups(cfg), *["data"] * ("data" in cfg)]
     options = parse_options(cfg, Options, groups=groups, beside=shared_options(*STEERING))
     generation, folder = bind_options(GenerationOptions, cfg)(), invocation.folder
-    check_sampler_names(options.samplers)
+    check_names("sampler", options.samplers)
     checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[options.weights]])
     shape = checkpoint.shape
     denoiser = load_denoiser(

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
+from ddpm_cli.comparison.choices import sampler_config
 from ddpm_cli.comparison.drawing import count_batches, count_calls, draw_batches
-from ddpm_cli.comparison.samplers import sampler_config
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.build import load_guide
 from ddpm_cli.generation.generator import Generator, check_label

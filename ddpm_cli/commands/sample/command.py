@@ -127,16 +127,7 @@ def sample_in_process(
         writer_lock(folder, "images", first=group.rank == 0),
         logging_to(folder / LOG, group.rank == 0),
     ):
-        checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[generation.weights]])
-        generator = build_generator(
-            OmegaConf.create(plain),
-            generation,
-            checkpoint,
-            n=options.n,
-            device=options.device,
-            trust=options.trust,
-            verbose=group.rank == 0,
-        )
+        checkpoint, generator = load_generator(plain, options, generation, group)
         for each in tuned if group.rank == 0 else ():
             fact("tuned", f"{each} ({TUNED}; tuned=false for the defaults)")
         shown = grid_indices(generator, options)
@@ -153,6 +144,23 @@ def sample_in_process(
             for path in write_outputs(generator, images, options, folder):
                 fact("written", path)
     return True
+
+
+def load_generator(
+    plain: dict[Any, Any], options: Options, generation: GenerationOptions, group: ProcessGroup
+) -> tuple[Checkpoint, Generator]:
+    """Load the checkpoint and its generator."""
+    checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[generation.weights]])
+    generator = build_generator(
+        OmegaConf.create(plain),
+        generation,
+        checkpoint,
+        n=options.n,
+        device=options.device,
+        trust=options.trust,
+        verbose=group.rank == 0,
+    )
+    return checkpoint, generator
 
 
 def open_folder(

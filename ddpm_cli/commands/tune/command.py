@@ -42,7 +42,7 @@ from ddpm_cli.commands.tune.search import (
     settings_tried,
 )
 from ddpm_cli.commands.tune.store import FOLDER, MeasurementStore
-from ddpm_cli.commands.tune.timed import FRESH, SEARCH, TimedMeasure
+from ddpm_cli.commands.tune.timed import FRESH, SEARCH, TimedMeasure, check_time
 from ddpm_cli.commands.tune.variant import Variant
 from ddpm_cli.comparison.reference import Reference, shape_text
 from ddpm_cli.config.invocation import Invocation
@@ -92,15 +92,15 @@ def search_settings(cfg: DictConfig, options: Options, invocation: Invocation) -
     inputs, reference = load_tune_inputs(cfg, options, checkpoint, denoiser_of)
     start = start_setting(denoiser.diffusion.steps)
     check_settings(inputs, start, values, denoiser)
+    store = MeasurementStore(folder)
+    if store.read(inputs.text(start, range(options.n))) is None:
+        check_time(inputs, start, denoiser, options.seconds - (time.perf_counter() - since))
     with logging_to(folder / "tune.log", aloud=True):
         log_search(inputs, checkpoint, reference, start)
         save_text(folder / "tune.yaml", OmegaConf.to_yaml(cfg))
-        store = MeasurementStore(folder)
-        spent = store.setup_seconds(time.perf_counter() - since)
-        budget = Budget(options.seconds, spent)
+        budget = Budget(options.seconds, store.setup_seconds(time.perf_counter() - since))
         with tqdm(total=1, **BAR) as bar:
             measure = TimedMeasure(inputs, store, start, denoiser, budget, bar)
-            measure.check_time()
             search = run_search(measure, values)
         for path in write_search(folder, search, measure):
             fact("written", path)

@@ -13,8 +13,8 @@ from ddpm_cli.commands.tune.measure import TuneInputs
 from ddpm_cli.commands.tune.options import Options
 from ddpm_cli.commands.tune.search import best_scale, planned_settings
 from ddpm_cli.commands.tune.variant import Variant
+from ddpm_cli.comparison.choices import check_names, guider_config, sampler_config
 from ddpm_cli.comparison.reference import Reference, load_prepared_reference, reference_part
-from ddpm_cli.comparison.samplers import check_sampler_names, sampler_config
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.composition import compose_present
 from ddpm_cli.config.yaml_options import command_groups
@@ -57,11 +57,11 @@ def sampling_denoiser(checkpoint: Checkpoint, options: Options) -> Denoiser:
     return replace(denoiser, network=network)
 
 
-def generation_options(cfg: DictConfig, denoiser: Denoiser) -> GenerationOptions:
-    """The options that all settings share; of a model with classes, all of them in turn."""
-    label = "all" if cfg.label is None and denoiser.conditional else cfg.label
-    names = ("seed", "threshold", "quantile")
-    return GenerationOptions(label=label, **{name: cfg[name] for name in names})
+def shared_generation(cfg: DictConfig, denoiser: Denoiser) -> GenerationOptions:
+    """The options that all settings share."""
+    names = ("seed", "label", "threshold", "quantile")
+    options = GenerationOptions(**{name: cfg[name] for name in names})
+    return options.of_model(denoiser.conditional)
 
 
 def load_tune_inputs(
@@ -71,14 +71,16 @@ def load_tune_inputs(
     denoiser_of: Callable[[float | None], Denoiser],
 ) -> tuple[TuneInputs, Reference]:
     """Build what all settings share, and the reference. Raises ValueError for bad options."""
-    check_sampler_names(options.samplers)
+    check_names("sampler", options.samplers)
+    check_names("guider", options.guiders)
     denoiser = denoiser_of(None)
-    generation = generation_options(cfg, denoiser)
+    generation = shared_generation(cfg, denoiser)
     shape, classes = checkpoint.shape, checkpoint.classes
     guided = replace(generation, guide=options.guide, guidance=2.0) if options.guide else generation
     guide = load_guide(guided, denoiser, shape, classes, options.device, options.trust)
     names = {command_groups("sample")["sampler"], *options.samplers}
     samplers = {name: sampler_config(name, 1, options.trust).sampler for name in names}
+    guiders = {name: guider_config(name, options.trust).guider for name in options.guiders}
     metric = full_names([options.measure])[0]
     extractors = build_extractors(feature_nodes([metric]), options.trust, denoiser.device, shape)
     data, folder = load_prepared_reference(cfg, checkpoint, options.trust, shape)
@@ -92,22 +94,31 @@ def load_tune_inputs(
         folder,
         ProcessGroup(),
     )
-    protocol = Protocol(
+    steering = steering_text(guided)
+    protocol = search_protocol(metric, extractor.name, reference, options, steering)
+    features = cache.features(FeatureKey(REFERENCE, metric.partition("_")[2]))
+    origin = f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}"
+    shared = options, generation, shape, classes, guide, samplers, guiders, denoiser_of, cache
+    metric_of = score_of(metric, features), features.shape[1]
+    return TuneInputs(*shared, *metric_of, protocol.text, origin), reference
+
+
+def search_protocol(
+    metric: str, by: str, reference: Reference, options: Options, steering: str
+) -> Protocol:
+    """The protocol of all settings, as ddpm-eval names it. steering: of all settings."""
+    part = reference.part
+    return Protocol(
         metric=metric,
-        by=extractor.name,
+        by=by,
         images=f"ref {part.fingerprint[:10]} {len(part.images):,} {reference.name}",
         n=options.n,
         sampler="sampler and steps of the setting",
-        steering=steering_text(guided),
+        steering=steering,
         seed=options.seed,
         weights="ema",
         precision="fp32",
     )
-    features = cache.features(FeatureKey(REFERENCE, metric.partition("_")[2]))
-    origin = f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}"
-    shared = options, generation, shape, classes, guide, samplers, denoiser_of, cache
-    metric_of = score_of(metric, features), features.shape[1]
-    return TuneInputs(*shared, *metric_of, protocol.text, origin), reference
 
 
 def few_images(reference: Reference) -> Reference:

@@ -25,8 +25,8 @@ from ddpm_cli.shapes import Features
 class TuneInputs:
     """What all settings share.
 
-    generation: the options of all images. guide: the weaker model of autoguidance. samplers: the
-    node of each sampler by its name. denoiser_of: the denoiser of an EMA length. cache: the
+    generation: the options of all images. guide: the weaker model of autoguidance. samplers,
+    guiders: the node of each by its name. denoiser_of: the denoiser of an EMA length. cache: the
     extractor of the features, of so many dimensions. score: the metric of features. protocol: how
     all are measured. origin: the checkpoint by its hash, and the kind of device.
     """
@@ -37,6 +37,7 @@ class TuneInputs:
     classes: Sequence[str]
     guide: Denoise | None
     samplers: Mapping[str, DictConfig]
+    guiders: Mapping[str, DictConfig]
     denoiser_of: Callable[[float | None], Denoiser]
     cache: FeatureCache
     score: Callable[[Features], Score]
@@ -57,6 +58,7 @@ class TuneInputs:
         cfg = OmegaConf.create({"trust": self.options.trust})
         cfg.sampler = self.samplers[setting.sampler].copy()
         cfg.sampler.steps = setting.steps
+        cfg.guider = None if setting.guider is None else self.guiders[setting.guider].copy()
         guide = self.guide if is_guided else None
         return Generator.from_config(cfg, denoiser, options, self.shape, self.classes, guide)
 

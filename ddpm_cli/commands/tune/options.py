@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ddpm_cli.commands.tune.variant import Steps
+from ddpm_cli.commands.tune.variant import COORDINATES, Steps
 from ddpm_cli.config.schema import at_least, at_most
 from ddpm_cli.evaluation.metric_registry import full_names
 from ddpm_cli.seeds import MAX_IMAGES, check_seed
@@ -19,17 +19,18 @@ SECONDS = {"s": 1, "min": 60, "h": 3600}
 class Options:
     """The options of `ddpm-tune`, apart from its data and the options that all settings share.
 
-    run: the folder of a run, or a checkpoint. lengths, guidance, intervals, samplers, steps: the
-    values to try. guide: a weaker checkpoint. measure: the metric, fd or kid of any features.
-    n: images of every setting. budget: minutes, or a number with s, min or h. batch: images at a
-    time. seed: of the noise. device: auto, cpu, cuda, cuda:N or mps. columns: columns of the
-    contact sheet. trust: the user's own modules that targets may name.
+    run: the folder of a run, or a checkpoint. lengths, guidance, guiders, intervals, samplers,
+    steps: the values to try. guide: a weaker checkpoint. measure: the metric, fd or kid of any
+    features. n: images of every setting. budget: minutes, or a number with s, min or h. batch:
+    images at a time. seed: of the noise. device: auto, cpu, cuda, cuda:N or mps. columns: columns
+    of the contact sheet. trust: the user's own modules that targets may name.
     """
 
     _: KW_ONLY
     run: str
     lengths: list[float]
     guidance: list[float]
+    guiders: list[str]
     intervals: list[list[float] | None]
     samplers: list[str]
     steps: list[Steps]
@@ -51,7 +52,7 @@ class Options:
         if family not in FAMILIES:
             raise ValueError(f"measure must be fd or kid of features, but is {self.measure!r}")
         if not self.values:
-            raise ValueError("lengths, guidance, intervals, samplers and steps are all empty")
+            raise ValueError(f"{', '.join(COORDINATES)} are all empty: nothing would be tried")
         for scale in self.guidance:
             if scale < 0:
                 raise ValueError(f"guidance must be at least 0, but one is {scale:g}")
@@ -71,6 +72,7 @@ class Options:
         lists: Mapping[str, Sequence[Any]] = {
             "lengths": self.lengths,
             "guidance": scales,
+            "guiders": self.guiders,
             "intervals": intervals,
             "samplers": self.samplers,
             "steps": self.steps,

@@ -25,11 +25,10 @@ def ranges_of(
     steps = denoiser.diffusion.steps
     is_guided = options.guide is not None or (denoiser.conditional and not denoiser.needs_label)
     scales = [scale for scale in options.guidance if scale != 1]
-    reasons = {
-        "lengths": without_lengths,
-        "guidance": "" if is_guided else WITHOUT_LABELS,
-        "intervals": WITHOUT_LABELS if not is_guided else "" if scales else WITHOUT_SCALES,
-    }
+    unguided = "" if is_guided else WITHOUT_LABELS
+    unscaled = unguided or ("" if scales else WITHOUT_SCALES)
+    reasons = {"lengths": without_lengths, "guidance": unguided}
+    reasons |= {"guiders": unscaled, "intervals": unscaled}
     for name in [name for name in values if reasons.get(name)]:
         if name in names:
             raise ValueError(f"{name} cannot be varied: {reasons[name]}")

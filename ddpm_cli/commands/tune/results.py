@@ -5,7 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ddpm_cli.commands.tune.search import Confirmation, Trial, Visit, search_path, settings_tried
+from ddpm_cli.commands.tune.search import (
+    Candidate,
+    Confirmation,
+    Visit,
+    search_path,
+    settings_tried,
+)
 from ddpm_cli.commands.tune.variant import COORDINATES, Variant
 from ddpm_cli.console import fact
 from ddpm_cli.files import csv_text
@@ -110,7 +116,7 @@ def search_csv(search: Search) -> str:
     head = ["images", "coordinate", *names, "evaluations", "seconds", "metric"]
     rows: list[list[Any]] = [[*head, "difference", "low", "high", "taken"]]
     for visit in search.visits:
-        first = Trial(visit.before, visit.value, Number(0.0, 0.0, 0.0))
+        first = Candidate(visit.before, visit.value, Number(0.0, 0.0, 0.0))
         for trial in (first, *visit.trials):
             taken = trial.setting == visit.after
             cells = setting_cells(trial.setting, search.costs[trial.setting])

@@ -12,7 +12,7 @@ Measure: TypeAlias = Callable[[Variant, Sequence[Variant]], Score | None]
 
 
 @dataclass(frozen=True)
-class Trial:
+class Candidate:
     """A setting beside the setting in use: its metric, and its paired difference (less: better)."""
 
     setting: Variant
@@ -30,7 +30,7 @@ class Visit:
     coordinate: str
     before: Variant
     value: float
-    trials: Sequence[Trial]
+    trials: Sequence[Candidate]
     after: Variant
     is_cut: bool
 
@@ -89,7 +89,7 @@ def try_coordinate(
         return Visit(name, current, float("nan"), [], current, is_cut=missing)
     base = scores[current]
     trials = [
-        Trial(each, scores[each].value, paired_difference(scores[each], base, tried=len(tried)))
+        Candidate(each, scores[each].value, paired_difference(scores[each], base, tried=len(tried)))
         for each in tried
     ]
     better = [trial for trial in trials if trial.difference.high < 0]

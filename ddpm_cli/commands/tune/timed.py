@@ -1,5 +1,6 @@
 """Measurements within a budget of time: kept on disk, counted, and shown by a bar."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -116,23 +117,23 @@ class TimedMeasure:
         self.bar.set_postfix_str(f"{left} of the budget left", refresh=False)
         self.bar.refresh()
 
-    def check_time(self) -> None:
-        """Refuse a budget in which no change can be tried, by a step of a batch that is timed."""
-        if self.store.read(self.inputs.text(self.start, self.indices(SEARCH))):
-            return
-        options = self.inputs.options
-        generator = self.inputs.generator(self.start, self.denoiser)
-        seconds, size = float("inf"), min(options.batch, options.n)
-        for _ in range(2):
-            since = time.perf_counter()
-            states = generator.trajectory(range(size))
-            next(states)
-            next(states).sum().item()
-            seconds = min(seconds, time.perf_counter() - since)
-        needed = FEWEST * seconds / size * options.n * self.evaluations(self.start)
-        if needed > self.budget.left:
-            least = max(1, round((needed + self.budget.spent) / 60 + 0.5))
-            raise ValueError(
-                f"budget={options.budget} is too short to try a change: {FEWEST} settings of "
-                f"n={options.n} images take about {duration_text(needed)}; try budget={least}min"
-            )
+
+def check_time(inputs: TuneInputs, start: Variant, denoiser: Denoiser, left: float) -> None:
+    """Refuse a time in which no change can be tried, by a step of a batch that is timed.
+
+    left: seconds.
+    """
+    options, generator = inputs.options, inputs.generator(start, denoiser)
+    seconds, size = float("inf"), min(options.batch, options.n)
+    for _ in range(2):
+        states = generator.trajectory(range(size))
+        next(states)
+        since = time.perf_counter()
+        next(states).sum().item()
+        seconds = min(seconds, time.perf_counter() - since)
+    needed = FEWEST * seconds / size * options.n * generator.nfe
+    if needed > left:
+        takes = f"{FEWEST} settings of n={options.n} images take about {duration_text(needed)}"
+        least = math.ceil((needed + options.seconds - left) / 60)
+        short = f"budget={options.budget} is too short to try a change"
+        raise ValueError(f"{short}: {takes}; try budget={least}min")

@@ -10,6 +10,7 @@ Steps: TypeAlias = int | Literal["all"]
 COORDINATES = {  # the field of a setting that each list of the options varies, in their order
     "lengths": "length",
     "guidance": "guidance",
+    "guiders": "guider",
     "intervals": "interval",
     "samplers": "sampler",
     "steps": "steps",
@@ -17,11 +18,12 @@ COORDINATES = {  # the field of a setting that each list of the options varies, 
 OPTIONS = {  # of ddpm-sample, by the fields of a setting; the length is a checkpoint's
     "length": "length",
     "guidance": "guidance",
+    "guider": "guider",
     "interval": "guidance_interval",
     "sampler": "sampler",
     "steps": "sampler.steps",
 }
-GUIDED = ("interval",)  # fields that have no effect without guidance
+GUIDED = ("guider", "interval")  # fields that have no effect without guidance
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class Variant:
     """What decides the images of a checkpoint, apart from noise and labels.
 
     length: the length of the EMA, relative to the run; None: the EMA of the checkpoint. guidance:
-    the scale, 1 for none. interval: the noise levels with guidance; None: all.
+    the scale, 1 for none. guider: None for the guider that scale and interval imply. interval: the
+    noise levels with guidance; None: all.
     """
 
     sampler: str
     steps: Steps
     length: float | None = None
     guidance: float = 1.0
+    guider: str | None = None
     interval: tuple[float, float] | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class Variant:
             if field in GUIDED and value is not None and self.guidance == 1:
                 changed = replace(changed, guidance=scale)
             if changed.guidance == 1:
-                changed = replace(changed, interval=None)
+                changed = replace(changed, guider=None, interval=None)
             if changed not in seen:
                 seen.add(changed)
                 yield changed

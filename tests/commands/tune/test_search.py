@@ -52,7 +52,7 @@ def measure(setting, plan):
 
 def test_it_ends_at_the_best_setting_and_takes_only_what_differs():
     visits = list(coordinate_search(START, VALUES, measure))
-    assert search_path(START, visits)[-1] == Variant("ddim", 100, 0.1, 1.5, (0.2, 2.0))
+    assert search_path(START, visits)[-1] == Variant("ddim", 100, 0.1, 1.5, None, (0.2, 2.0))
     samplers = [visit for visit in visits if visit.coordinate == "samplers"]
     assert all(visit.after == visit.before for visit in samplers)
 
@@ -74,7 +74,7 @@ def test_an_interval_is_tried_at_the_best_scale_where_guidance_alone_does_not_he
         )
 
     visits = list(coordinate_search(START, VALUES, better_in_an_interval))
-    assert search_path(START, visits)[-1] == Variant("ddim", 50, None, 3.0, (0.2, 2.0))
+    assert search_path(START, visits)[-1] == Variant("ddim", 50, None, 3.0, None, (0.2, 2.0))
     assert best_scale({}, [1.0, 2.0]) == 2.0
 
 
@@ -131,7 +131,7 @@ def test_a_start_that_nothing_beat_needs_no_fresh_images():
 
 def test_settings_of_one_distribution_are_seldom_confirmed():
     ends = []
-    for trial in range(20):
+    for trial in range(8):
         draw, drawn = torch.Generator().manual_seed(trial), {}
 
         def same(setting, plan, draw=draw, drawn=drawn):
@@ -144,4 +144,4 @@ def test_settings_of_one_distribution_are_seldom_confirmed():
         tried = len(settings_tried(visits, START))
         found = confirm([START, *settings_tried(visits, START)], tried, same)
         ends.append(any(each.is_better for each in found))
-    assert sum(ends) <= 3  # of all 8 settings in each of 20 searches, at a level of 1 search in 20
+    assert sum(ends) <= 2  # of all 8 settings in each of 8 searches, at a level of 1 search in 20
