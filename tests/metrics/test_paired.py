@@ -53,7 +53,7 @@ def test_two_settings_of_one_distribution_differ_in_at_most_5_of_100_cases():
 
 @pytest.mark.parametrize("scale", [0.5, 0.8])
 def test_so_do_they_for_about_as_many_images_as_features(scale):
-    assert share_beside_zero(differences(40, dimensions=32, scale=scale)) < ERROR
+    assert share_beside_zero(differences(40, dimensions=16, scale=scale)) < ERROR
 
 
 def test_a_true_difference_is_found():

@@ -3,9 +3,8 @@
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -14,9 +13,10 @@ from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
 from ddpm_cli.commands.sample.grid import grid_picture
+from ddpm_cli.commands.sample.options import Options
 from ddpm_cli.config.build import bind_options, options_of
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.schema import at_most, parse_options, refuse_idle
+from ddpm_cli.config.schema import parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.generation.build import build_generator, with_compiled_network
@@ -31,57 +31,10 @@ from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.tiles import save_png
-from ddpm_cli.seeds import MAX_IMAGES
 from ddpm_cli.shapes import Pixels
 
 LOG = "sample.log"
 SHOWN, COLUMNS = 256, 10  # images in a grid, and in a row of a grid whose rows are classes
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of `ddpm-sample`, apart from its sampler and the options of the images.
-
-    ckpt: the checkpoint. n: images to draw, from image 0 on. indices: the images to draw instead.
-    batch: images at a time, or auto. device: auto, cpu, cuda, cuda:N or mps. processes: processes
-    that share the images; auto: one for each GPU. compile: compile the network. grid, png, npz,
-    film: the outputs to write. tuned: whether to take tuned.json beside the checkpoint. trust: the
-    user's own modules that targets may name.
-    """
-
-    _: KW_ONLY
-    ckpt: str
-    n: int = 64
-    indices: list[int] | None = None
-    batch: int | Literal["auto"]
-    device: str
-    processes: int | Literal["auto"]
-    compile: bool
-    grid: bool
-    png: bool
-    npz: bool
-    film: bool
-    tuned: bool
-    trust: list[str]
-
-    def __post_init__(self) -> None:
-        for name in ("n", "batch", "processes"):
-            if getattr(self, name) != "auto" and getattr(self, name) < 1:
-                either = ", or auto" * (name != "n")
-                raise ValueError(f"{name} must be at least 1{either}, but is {getattr(self, name)}")
-        at_most(self, n=MAX_IMAGES)
-        if not (self.grid or self.png or self.npz or self.film):
-            raise ValueError("grid, png, npz and film are all false: nothing would be written")
-        if self.indices is not None:
-            refuse_idle(self, "n", "with indices")
-            if not self.indices or min(self.indices) < 0 or max(self.indices) >= MAX_IMAGES:
-                rule = f"indices must be at least 0 and less than {MAX_IMAGES:,}"
-                raise ValueError(f"{rule}, but are {self.indices}")
-
-    @property
-    def wanted_indices(self) -> Sequence[int]:
-        """The indices of the images to draw."""
-        return range(self.n) if self.indices is None else sorted(set(self.indices))
 
 
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:

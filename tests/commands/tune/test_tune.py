@@ -74,6 +74,7 @@ def test_a_search_ends_with_a_table_pictures_and_a_setting_better_on_fresh_image
         assert f"tuned      {each} (tuned.json; tuned=false for the defaults)\n" in out
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_table(command, short, monkeypatch):
     command("tune", str(short), *ALL)
     whole, found = table(), tuned(short)
@@ -103,6 +104,7 @@ def test_a_search_that_is_complete_measures_nothing_again(command, short, monkey
     assert Path("out/table.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_damaged_measurement_is_made_anew(command, short):
     command("tune", str(short), *FEW)
     before = table()
