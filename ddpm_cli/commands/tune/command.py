@@ -114,6 +114,7 @@ def run_search(measure: TimedMeasure, values: Mapping[str, Sequence[Any]]) -> Se
     start, visits, confirmations = measure.start, list[Visit](), list[Confirmation]()
     for visit in coordinate_search(start, values, measure.on_search):
         visits.append(visit)
+        measure.current = visit.after
         for line in visit_lines(visit, measure.costs(SEARCH), start):
             log.info("%s", line)
     tried = max(1, len(settings_tried(visits, start)))

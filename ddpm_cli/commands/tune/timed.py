@@ -26,7 +26,7 @@ class TimedMeasure:
     """The measure of a search. Its time is that of the measurements, whenever they were made.
 
     denoiser: of the checkpoint itself, by which evaluations are counted. bar: of evaluations.
-    is_over: whether the time did not suffice for a setting.
+    is_over: whether the time did not suffice for a setting. current: the setting in use.
     """
 
     inputs: TuneInputs
@@ -38,6 +38,10 @@ class TimedMeasure:
     measurements: dict[tuple[Variant, int], Measurement] = field(default_factory=dict)
     counts: dict[Variant, int] = field(default_factory=dict)
     is_over: bool = False
+    current: Variant = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.current = self.start
 
     def evaluations(self, setting: Variant) -> int:
         """The network evaluations for an image of a setting."""
@@ -48,16 +52,21 @@ class TimedMeasure:
     def on_search(self, setting: Variant, plan: Sequence[Variant]) -> Score | None:
         """The score of a setting on the images of the search, if the time suffices.
 
-        What follows the search, the start and this setting on fresh images, has to fit too.
+        The comparison on fresh images has to fit too, of the start with this setting or with the
+        setting in use.
         """
-        reserve = [self.start, setting]
+        reserve = [self.start, max(self.current, setting, key=self.evaluations)]
         if setting == self.start:
             return self.measure(setting, SEARCH, [*plan, *reserve])
         return self.measure(setting, SEARCH, [*plan, *reserve], needed=[setting, *reserve])
 
     def on_fresh(self, setting: Variant, plan: Sequence[Variant]) -> Score | None:
-        """The score of a setting on images that the search has not seen, if the time suffices."""
-        return self.measure(setting, FRESH, plan, needed=plan)
+        """The score of a setting on images that the search has not seen, if the time suffices.
+
+        The first comparison is always made: its time was reserved.
+        """
+        is_first = sum(part == FRESH for _, part in self.measurements) < 2
+        return self.measure(setting, FRESH, plan, needed=() if is_first else plan)
 
     def indices(self, part: int) -> range:
         """The images of the search, or the fresh ones."""
