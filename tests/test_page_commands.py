@@ -21,7 +21,7 @@ PAGES = {
         "commands": "ddpm_cli/commands",
         **{
             name: f"ddpm_cli/commands/{name}"
-            for name in ("sample", "evaluate", "compare", "data", "sweep")
+            for name in ("sample", "evaluate", "compare", "tune", "data", "sweep")
         },
     }.items()
 }
@@ -42,6 +42,7 @@ BRIEF = {
     "sample": ["sampler.steps=2", "batch=4"],
     "eval": ["samples=16", "batch=16", "sampler.steps=2"],
     "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
+    "tune": ["n=40", "samplers=[]", "steps=[1]", "guidance=[2]", "guiders=[]", "intervals=[]"],
 }
 
 

@@ -15,4 +15,5 @@ from ddpm_cli.cli.main import (
     sample,
     sweep,
     train,
+    tune,
 )

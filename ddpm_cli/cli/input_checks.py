@@ -18,10 +18,11 @@ from ddpm_cli.sweeps import is_sweep
 Kind = tuple[str, Callable[[Path], bool]]  # in words, and as a test
 FOLDER: Kind = ("a folder", Path.is_dir)
 FILE: Kind = ("a file", Path.is_file)
+EITHER: Kind = ("a folder or a file", Path.exists)
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("start", "inpaint", "mask", "data.labels", "schedule.path"), FILE),
     "run": FOLDER,
-    **dict.fromkeys(("generated", "from"), ("a folder or a file", Path.exists)),
+    **dict.fromkeys(("generated", "from"), EITHER),
 }
 ARCHIVES: Kind = ("a zip or tar file, or a pattern of some (*, ?, {000..012})", Path.is_file)
 SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
@@ -92,6 +93,7 @@ def named_paths(config: str, cfg: DictConfig) -> Iterator[tuple[str, str, Kind]]
     source, own = OmegaConf.select(cfg, "data._target_"), own_options(config)
     is_needed = source in SOURCES and not OmegaConf.select(cfg, "data.name")  # a set of the hub
     kinds = KINDS | ({"data.path": SOURCES[source]} if is_needed else {})
+    kinds |= {"run": EITHER} if config == "tune" else {}
     for name, kind in kinds.items():
         text: Any = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
         is_pattern = kind == ARCHIVES and any(mark in str(text) for mark in PATTERN)

@@ -16,7 +16,14 @@ DEFAULT = re.compile(r"  - (?P<group>\w+)(?:: (?P<choice>\w+))?")
 NO_OPTIONS = ("_target_", "defaults")
 NO_CHOICE = "null"  # a group that nothing is chosen of
 MUST_BE_GIVEN = "???"
-WRITING = ("train", "sample", "eval", "compare", "data")  # commands with a folder of their own
+WRITING = (
+    "train",
+    "sample",
+    "eval",
+    "compare",
+    "tune",
+    "data",
+)  # commands with a folder of their own
 
 
 class YamlOption(NamedTuple):

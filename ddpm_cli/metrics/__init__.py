@@ -9,4 +9,5 @@ from ddpm_cli.metrics.inception_score import class_score
 from ddpm_cli.metrics.intervals import Number, of_mean, of_share
 from ddpm_cli.metrics.kernel import kernel_distance
 from ddpm_cli.metrics.memorization import Copies, copies
+from ddpm_cli.metrics.paired import Score, frechet_score, kernel_score, paired_difference
 from ddpm_cli.metrics.precision_recall import nearest_neighbours, precision_recall

@@ -7,7 +7,7 @@ import torch
 
 from ddpm_cli.shapes import Each
 
-RESAMPLES = 2000
+RESAMPLES, TAIL = 2000, 0.025  # the resamples of an interval, and the share beyond either end
 AT_ONCE = 2**22  # numbers drawn at a time
 DEVIATIONS = 1.959963984540054  # standard deviations on either side that hold 95%
 
@@ -24,19 +24,28 @@ class Number:
 def of_mean(value: float, influences: Each) -> Number:
     """A number that each of N images moves by its influence / N, with a seeded bootstrap interval.
 
-    Efron 1979: the quantiles of the influences' mean over 2,000 resamples, stretched by
-    (N / (N - 1))^(1/2), since resamples of N images vary too little.
+    Efron 1979: the quantiles of the influences' mean over 2,000 resamples.
+    """
+    low, high = resampled_ends(influences, TAIL, RESAMPLES)
+    return Number(value, value + low, value + high)
+
+
+def resampled_ends(influences: Each, tail: float, resamples: int) -> tuple[float, float]:
+    """The quantiles `tail` and 1 - `tail` of the influences' mean, about 0, over seeded resamples.
+
+    The means are stretched by (N / (N - 1))^(1/2), since resamples of N images vary too little.
     """
     count = len(influences)
     if count < 2:
         raise ValueError(f"an interval takes at least 2 images, but there are {count}")
     generator = torch.Generator().manual_seed(0)
     spread = (influences - influences.mean()) * math.sqrt(count / (count - 1))
-    parts = torch.split(torch.arange(RESAMPLES), max(1, AT_ONCE // count))
+    parts = torch.split(torch.arange(resamples), max(1, AT_ONCE // count))
     draws = (torch.randint(count, (len(part), count), generator=generator) for part in parts)
     means = torch.cat([spread[draw].mean(dim=1) for draw in draws])
-    low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Number(value, value + low, value + high)
+    ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    low, high = torch.quantile(means, ends).tolist()
+    return low, high
 
 
 def of_share(count: int, total: int) -> Number:

@@ -22,12 +22,22 @@ def kernel_distance(generated: Features, reference: Others, *, block: int = BLOC
             "pairs take at least 2 images in either set,"
             f" but there are {len(generated)} and {len(reference)}"
         )
+    alike = float(row_means(reference, reference, itself=True, block=block).mean())
+    return of_mean(*kernel_and_influences(generated, reference, alike, block=block))
+
+
+def kernel_and_influences(
+    generated: Features, reference: Others, alike: float, *, block: int = BLOCK
+) -> tuple[float, Each]:
+    """The kernel distance, and each image's influence on it, up to a constant.
+
+    alike: the mean of the kernel over pairs of reference images. block: as in `kernel_distance`.
+    """
     within = row_means(generated, generated, itself=True, block=block)
     across = row_means(generated, reference, itself=False, block=block)
-    others = row_means(reference, reference, itself=True, block=block)
-    apart = within.mean() + others.mean() - 2 * across.mean()
-    value = float(apart) if abs(apart) > ROUNDING * within.mean() else 0.0
-    return of_mean(value, 2 * (within - across))
+    apart = float(within.mean() + alike - 2 * across.mean())
+    value = apart if abs(apart) > ROUNDING * float(within.mean()) else 0.0
+    return value, 2 * (within - across)
 
 
 def row_means(one: Features, other: Others, *, itself: bool, block: int = BLOCK) -> Each:

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
-Artifact: TypeAlias = Literal["training", "images", "evaluation", "report"]
+Artifact: TypeAlias = Literal["training", "images", "evaluation", "tuning", "report"]
 LOCK, SIGN = ".{}.lock", ".{}.owner"  # the system's lock, and the sign of life
 RENEWAL, LIFETIME = 15, 120  # seconds between signs of life, and seconds for which a sign counts
 LONGEST = 4096  # the most characters of a sign of life

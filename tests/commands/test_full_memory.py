@@ -96,7 +96,7 @@ SMALL = ["n=2", "sampler.steps=2"]
         (
             "compare",
             ["n=4", "steps=[2]", "samplers=[ddim]"],
-            "commands.compare.measure.to_bytes",
+            "comparison.drawing.to_bytes",
             "batch",
         ),
         ("info", [], "commands.info.Checkpoint.load", ""),

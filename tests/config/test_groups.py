@@ -21,6 +21,7 @@ from ddpm_cli.commands.report import Options as ReportOptions
 from ddpm_cli.commands.sample.command import Options as SampleOptions
 from ddpm_cli.commands.sweep.command import Options as SweepOptions
 from ddpm_cli.commands.train.command import Options as TrainOptions
+from ddpm_cli.commands.tune.options import Options as TuneOptions
 from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.config.build import target_of
 from ddpm_cli.denoiser import Denoiser
@@ -143,7 +144,7 @@ def test_the_surface_of_ddpm_sample_is_frozen(composed):
     expected = {
         *"ckpt n indices batch seed weights device processes grid png npz film trust".split(),
         *"precision compile label guidance guidance_interval guide".split(),
-        *"threshold quantile start strength inpaint mask resample interpolate".split(),
+        *"threshold quantile start strength inpaint mask resample interpolate tuned".split(),
     }
     assert own == expected
     assert options(OmegaConf.to_container(composed("sample"))) == expected | {
@@ -160,6 +161,15 @@ def test_the_surface_of_ddpm_compare_is_frozen(composed):
         *"label guidance guidance_interval guide threshold quantile".split(),
     }
     assert options(OmegaConf.to_container(composed("compare"))) == own | {"features.side"}
+
+
+def test_the_surface_of_ddpm_tune_is_frozen(composed):
+    own = {*config.options_of(TuneOptions), "label", "threshold", "quantile"}
+    assert own == {
+        *"run lengths guidance guiders intervals samplers steps measure n budget".split(),
+        *"batch seed label guide threshold quantile device columns trust".split(),
+    }
+    assert options(OmegaConf.to_container(composed("tune"))) == own
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.compare.measure import ComparisonInputs, build_settings, measure_settings
 from ddpm_cli.commands.compare.options import Options
-from ddpm_cli.commands.compare.reference import (
+from ddpm_cli.commands.compare.tradeoff import (
+    SettingResult,
+    cheapest_setting,
+    plot_tradeoff,
+    tradeoff_csv,
+)
+from ddpm_cli.comparison.choices import check_names
+from ddpm_cli.comparison.reference import (
     Floor,
     Reference,
     distance_within,
@@ -18,17 +25,9 @@ from ddpm_cli.commands.compare.reference import (
     reference_part,
     shape_text,
 )
-from ddpm_cli.commands.compare.tradeoff import (
-    SettingResult,
-    cheapest_setting,
-    plot_tradeoff,
-    tradeoff_csv,
-)
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.config.build import bind_options, build
-from ddpm_cli.config.composition import choices
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.other_names import meant_value
 from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation.protocol import Protocol
@@ -57,7 +56,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     groups = ["features", *drawing_groups(cfg), *["data"] * ("data" in cfg)]
     options = parse_options(cfg, Options, groups=groups, beside=shared_options(*STEERING))
     generation, folder = bind_options(GenerationOptions, cfg)(), invocation.folder
-    check_sampler_names(options.samplers)
+    check_names("sampler", options.samplers)
     checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[options.weights]])
     shape = checkpoint.shape
     denoiser = load_denoiser(
@@ -80,17 +79,6 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
         warn_of_reference(inputs, checkpoint, None if "data" in cfg else data)
         save_text(folder / "compare.yaml", OmegaConf.to_yaml(cfg))
         write_comparison(folder, floor, list(measure_settings(settings, inputs)))
-
-
-def check_sampler_names(samplers: Sequence[str]) -> None:
-    """Refuse the name of a sampler that has no YAML file."""
-    known = choices("sampler")
-    for name in samplers:
-        if name not in known:
-            meant = meant_value("sampler", name, known)
-            advice = f"; did you mean {meant}?" * bool(meant)
-            names = ", ".join(known)
-            raise ValueError(f"samplers must be among {names}, but {name!r} is not{advice}")
 
 
 def comparison_protocol(

@@ -3,29 +3,25 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.compare.options import Options
 from ddpm_cli.commands.compare.tradeoff import SettingResult, setting_title
-from ddpm_cli.config.composition import compose_present
-from ddpm_cli.config.schema import check_groups
-from ddpm_cli.denoiser import Denoiser, Estimate
+from ddpm_cli.comparison.choices import sampler_config
+from ddpm_cli.comparison.drawing import count_batches, count_calls, draw_batches
+from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.build import load_guide
 from ddpm_cli.generation.generator import Generator, check_label
 from ddpm_cli.generation.guidance import guider_node
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.images import to_bytes
 from ddpm_cli.metrics import Extractor, Moments, extract_features, frechet_distance, moments
-from ddpm_cli.samplers import Denoise
-from ddpm_cli.shapes import Bytes, Images, Labels, Time
+from ddpm_cli.shapes import Bytes
 from ddpm_cli.text import align
 
 COLUMNS = ("sampler", "steps", "evaluations", "seconds", "distance")
@@ -66,13 +62,10 @@ def build_settings(
     guider_node(cfg, generation)
     guide = load_guide(generation, denoiser, shape, classes, options.device, options.trust)
     for name in options.samplers:
-        own = compose_present("sample", [f"sampler={name}"])
-        OmegaConf.set_struct(own, False)
-        own.trust, own.guider = options.trust, cfg.get("guider")
         for steps in options.steps:
-            own.sampler.steps = steps
             try:
-                check_groups(own, "sampler")
+                own = sampler_config(name, steps, options.trust)
+                own.guider = cfg.get("guider")
                 generator = Generator.from_config(own, denoiser, generation, shape, classes, guide)
                 list(islice(generator.trajectory([0]), 2))
             except ValueError as error:
@@ -105,41 +98,9 @@ def measure_setting(
         since = time.perf_counter()
         guide = generator.guide and count_calls(generator.guide, sizes)
         generator = replace(generator, guide=guide)
-        images = torch.cat(list(draw_batches(generator, options.n, options.batch, advance)))
+        images = torch.cat(list(draw_batches(generator, range(options.n), options.batch, advance)))
         seconds = time.perf_counter() - since
     features = extract_features(inputs.extractor.extract, images)
     distance = frechet_distance(inputs.reference, moments(features))
     evaluations = sum(sizes) / len(images)
     return SettingResult(setting.name, generator.steps, evaluations, seconds, distance), images
-
-
-@contextmanager
-def count_batches(network: nn.Module) -> Iterator[list[int]]:
-    """A list that grows by the size of every batch that goes through a network in the context."""
-    sizes: list[int] = []
-    hook = network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    try:
-        yield sizes
-    finally:
-        hook.remove()
-
-
-def count_calls(guide: Denoise, sizes: list[int]) -> Denoise:
-    """A guide that adds the size of every batch to a list."""
-
-    def count_call(x_t: Images, t: Time, *label: Labels | None) -> Estimate:
-        sizes.append(len(x_t))
-        return guide(x_t, t, *label)
-
-    return count_call
-
-
-def draw_batches(
-    generator: Generator, n: int, batch_size: int, advance: Callable[[int], object]
-) -> Iterator[Bytes]:
-    """Draw the first n images, and yield them batch by batch; `advance` counts the steps."""
-    for first in range(0, n, batch_size):
-        states = generator.trajectory(range(first, min(first + batch_size, n)))
-        for place, images in enumerate(states):
-            advance(place > 0)
-        yield to_bytes(images).cpu()

@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpm_cli.commands.compare.reference import Floor
+from ddpm_cli.comparison.reference import Floor
 from ddpm_cli.files import csv_text
 from ddpm_cli.rendering.figure import save_figure
 

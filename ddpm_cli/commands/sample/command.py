@@ -3,9 +3,8 @@
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -14,9 +13,10 @@ from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.commands.sample.batch_size import choose_batch_size
 from ddpm_cli.commands.sample.film import write_film
 from ddpm_cli.commands.sample.grid import grid_picture
+from ddpm_cli.commands.sample.options import Options
 from ddpm_cli.config.build import bind_options, options_of
 from ddpm_cli.config.invocation import Invocation
-from ddpm_cli.config.schema import at_most, parse_options, refuse_idle
+from ddpm_cli.config.schema import parse_options, refuse_idle
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.generation.build import build_generator, with_compiled_network
@@ -25,71 +25,28 @@ from ddpm_cli.generation.editing import Inpainting
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import ALL, GenerationOptions, drawing_groups
 from ddpm_cli.generation.store import GRID, INDEX, ImageStore
+from ddpm_cli.generation.tuned import TUNED, take_tuned
 from ddpm_cli.hardware import check_compiler, device_text, find_device, words_for_full_memory
 from ddpm_cli.parallel import ProcessGroup, join_group
 from ddpm_cli.parallel.launch import mark_resumable, process_count, run_in_processes
 from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.rendering.tiles import save_png
-from ddpm_cli.seeds import MAX_IMAGES
 from ddpm_cli.shapes import Pixels
 
 LOG = "sample.log"
 SHOWN, COLUMNS = 256, 10  # images in a grid, and in a row of a grid whose rows are classes
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of `ddpm-sample`, apart from its sampler and the options of the images.
-
-    ckpt: the checkpoint. n: images to draw, from image 0 on. indices: the images to draw instead.
-    batch: images at a time, or auto. device: auto, cpu, cuda, cuda:N or mps. processes: processes
-    that share the images; auto: one for each GPU. compile: compile the network. grid, png, npz,
-    film: the outputs to write. trust: the user's own modules that targets may name.
-    """
-
-    _: KW_ONLY
-    ckpt: str
-    n: int = 64
-    indices: list[int] | None = None
-    batch: int | Literal["auto"]
-    device: str
-    processes: int | Literal["auto"]
-    compile: bool
-    grid: bool
-    png: bool
-    npz: bool
-    film: bool
-    trust: list[str]
-
-    def __post_init__(self) -> None:
-        for name in ("n", "batch", "processes"):
-            if getattr(self, name) != "auto" and getattr(self, name) < 1:
-                either = ", or auto" * (name != "n")
-                raise ValueError(f"{name} must be at least 1{either}, but is {getattr(self, name)}")
-        at_most(self, n=MAX_IMAGES)
-        if not (self.grid or self.png or self.npz or self.film):
-            raise ValueError("grid, png, npz and film are all false: nothing would be written")
-        if self.indices is not None:
-            refuse_idle(self, "n", "with indices")
-            if not self.indices or min(self.indices) < 0 or max(self.indices) >= MAX_IMAGES:
-                rule = f"indices must be at least 0 and less than {MAX_IMAGES:,}"
-                raise ValueError(f"{rule}, but are {self.indices}")
-
-    @property
-    def wanted_indices(self) -> Sequence[int]:
-        """The indices of the images to draw."""
-        return range(self.n) if self.indices is None else sorted(set(self.indices))
-
-
 def sample(cfg: DictConfig, invocation: Invocation) -> bool:
     """Draw images from a checkpoint into a folder; return False if the user stopped the command."""
+    tuned = take_tuned(cfg, invocation.overrides) if cfg.tuned is True else []
     groups = drawing_groups(cfg)
     options = parse_options(cfg, Options, groups=groups, beside=options_of(GenerationOptions))
     generation = bind_options(GenerationOptions, cfg)()
     if generation.interpolate is not None:
         refuse_idle(options, "indices", "with interpolate, whose images are the first n")
     count = min(len(options.wanted_indices), process_count(options.processes, options.device))
-    args = OmegaConf.to_container(cfg), options, generation, invocation.folder
+    args = OmegaConf.to_container(cfg), options, generation, invocation.folder, tuned
     named, folder = invocation.folder_is_named, invocation.folder
     try:
         finished = run_in_processes(count, sample_in_process, *args, folder_is_named=named)
@@ -105,9 +62,16 @@ def sample(cfg: DictConfig, invocation: Invocation) -> bool:
 @words_for_full_memory("choose a smaller batch, or device=cpu")
 @torch.no_grad()
 def sample_in_process(
-    plain: dict[Any, Any], options: Options, generation: GenerationOptions, folder: Path
+    plain: dict[Any, Any],
+    options: Options,
+    generation: GenerationOptions,
+    folder: Path,
+    tuned: Sequence[str],
 ) -> bool:
-    """Sample in this process, which may be one of a group; the first process shows the images."""
+    """Sample in this process, which may be one of a group; the first process shows the images.
+
+    tuned: the values of tuned.json that are taken, in words.
+    """
     device = find_device(options.device)
     if options.compile:
         check_compiler(device)
@@ -116,16 +80,9 @@ def sample_in_process(
         writer_lock(folder, "images", first=group.rank == 0),
         logging_to(folder / LOG, group.rank == 0),
     ):
-        checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[generation.weights]])
-        generator = build_generator(
-            OmegaConf.create(plain),
-            generation,
-            checkpoint,
-            n=options.n,
-            device=options.device,
-            trust=options.trust,
-            verbose=group.rank == 0,
-        )
+        checkpoint, generator = load_generator(plain, options, generation, group)
+        for each in tuned if group.rank == 0 else ():
+            fact("tuned", f"{each} ({TUNED}; tuned=false for the defaults)")
         shown = grid_indices(generator, options)
         store = ImageStore(folder, options.png, options.npz)
         batch_size, rows = 0, dict[int, dict[str, str]]()
@@ -140,6 +97,23 @@ def sample_in_process(
             for path in write_outputs(generator, images, options, folder):
                 fact("written", path)
     return True
+
+
+def load_generator(
+    plain: dict[Any, Any], options: Options, generation: GenerationOptions, group: ProcessGroup
+) -> tuple[Checkpoint, Generator]:
+    """Load the checkpoint and its generator."""
+    checkpoint = Checkpoint.load(checkpoint_path(options.ckpt), [WEIGHTS[generation.weights]])
+    generator = build_generator(
+        OmegaConf.create(plain),
+        generation,
+        checkpoint,
+        n=options.n,
+        device=options.device,
+        trust=options.trust,
+        verbose=group.rank == 0,
+    )
+    return checkpoint, generator
 
 
 def open_folder(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -56,6 +57,13 @@ def load_reference(
 
     A checkpoint cannot name files to read.
     """
+    return load_prepared_reference(cfg, checkpoint, trust, shape)[0]
+
+
+def load_prepared_reference(
+    cfg: DictConfig, checkpoint: Checkpoint, trust: list[str], shape: Sequence[int]
+) -> tuple[ImageSet, Path | None]:
+    """The images of `load_reference`, and the folder of their cache, if they have one."""
     own, recipe = "data" in cfg, checkpoint.config
     if not (own or is_digits(recipe)):
         raise ValueError(unnamed_images_text(checkpoint.overrides or []))
@@ -71,7 +79,9 @@ def load_reference(
             size = shape_text(preparation.shape)
             raise ValueError(f"they are of {size}, the checkpoint's of {shape_text(shape)}")
         cache = preparation.cache if own else "disk"  # a checkpoint may not choose a cache folder
-        return check_halves(load_image_set(build(cfg, "data"), replace(preparation, cache=cache)))
+        preparation = replace(preparation, cache=cache)
+        data = load_image_set(build(cfg, "data"), preparation)
+        return check_halves(data), preparation.cache_folder
     except (ValueError, OSError) as error:
         raise ValueError(
             f"no images to measure against ({error}); data=... names others"

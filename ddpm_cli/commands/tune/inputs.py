@@ -1,0 +1,164 @@
+"""The inputs of a search: the checkpoint, what it can vary, and what all settings are judged by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, existing_file
+from ddpm_cli.commands.tune.measure import TuneInputs
+from ddpm_cli.commands.tune.options import Options
+from ddpm_cli.commands.tune.search import best_scale, planned_settings
+from ddpm_cli.commands.tune.variant import Variant
+from ddpm_cli.comparison.choices import check_names, guider_config, sampler_config
+from ddpm_cli.comparison.reference import Reference, load_prepared_reference, reference_part
+from ddpm_cli.components import load_denoiser
+from ddpm_cli.config.composition import compose_present
+from ddpm_cli.config.yaml_options import command_groups
+from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.evaluation.extractor_config import build_extractors, feature_nodes
+from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
+from ddpm_cli.evaluation.metric_registry import full_names
+from ddpm_cli.evaluation.protocol import Protocol
+from ddpm_cli.even_indices import evenly_spaced
+from ddpm_cli.files import user_path
+from ddpm_cli.generation.build import load_guide
+from ddpm_cli.generation.draw import file_hash
+from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.settings_text import steering_text
+from ddpm_cli.hardware import prepare_for_sampling
+from ddpm_cli.hardware.graphs import replay_on_cuda
+from ddpm_cli.hub.address import is_address
+from ddpm_cli.metrics import Score, frechet_score, kernel_score, moments
+from ddpm_cli.metrics.frechet import symmetric_root
+from ddpm_cli.metrics.kernel import row_means
+from ddpm_cli.parallel import ProcessGroup
+from ddpm_cli.shapes import Features
+
+MOST = 10_000  # reference images, spread evenly over the data
+REFERENCE = "reference"
+
+
+def load_checkpoint(options: Options) -> Checkpoint:
+    """Load the last checkpoint of the run. Raises ValueError for a model on the hub."""
+    if is_address(options.run):
+        raise ValueError("run must be a run or a checkpoint on this machine, beside which to write")
+    return Checkpoint.load(existing_file(user_path(options.run)), [WEIGHTS["ema"]])
+
+
+def sampling_denoiser(checkpoint: Checkpoint, options: Options) -> Denoiser:
+    """The denoiser of a checkpoint's EMA, ready to sample."""
+    device, trust = options.device, options.trust
+    denoiser = load_denoiser(checkpoint, weights="ema", device=device, trust=trust)
+    network = replay_on_cuda(prepare_for_sampling(denoiser.network, "fp32"))
+    return replace(denoiser, network=network)
+
+
+def shared_generation(cfg: DictConfig, denoiser: Denoiser) -> GenerationOptions:
+    """The options that all settings share."""
+    names = ("seed", "label", "threshold", "quantile")
+    options = GenerationOptions(**{name: cfg[name] for name in names})
+    return options.of_model(denoiser.conditional)
+
+
+def load_tune_inputs(
+    cfg: DictConfig,
+    options: Options,
+    checkpoint: Checkpoint,
+    denoiser_of: Callable[[float | None], Denoiser],
+) -> tuple[TuneInputs, Reference]:
+    """Build what all settings share, and the reference. Raises ValueError for bad options."""
+    check_names("sampler", options.samplers)
+    check_names("guider", options.guiders)
+    denoiser = denoiser_of(None)
+    generation = shared_generation(cfg, denoiser)
+    shape, classes = checkpoint.shape, checkpoint.classes
+    guided = replace(generation, guide=options.guide, guidance=2.0) if options.guide else generation
+    guide = load_guide(guided, denoiser, shape, classes, options.device, options.trust)
+    names = {command_groups("sample")["sampler"], *options.samplers}
+    samplers = {name: sampler_config(name, 1, options.trust).sampler for name in names}
+    guiders = {name: guider_config(name, options.trust).guider for name in options.guiders}
+    metric = full_names([options.measure])[0]
+    extractors = build_extractors(feature_nodes([metric]), options.trust, denoiser.device, shape)
+    data, folder = load_prepared_reference(cfg, checkpoint, options.trust, shape)
+    reference = few_images(reference_part(data, checkpoint, generation.label))
+    part, (extractor,) = reference.part, extractors.values()
+    cache = FeatureCache(
+        {REFERENCE: part.images},
+        {REFERENCE: part.fingerprint},
+        extractors,
+        denoiser.device,
+        folder,
+        ProcessGroup(),
+    )
+    steering = steering_text(guided)
+    protocol = search_protocol(metric, extractor.name, reference, options, steering)
+    features = cache.features(FeatureKey(REFERENCE, metric.partition("_")[2]))
+    origin = f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}"
+    shared = options, generation, shape, classes, guide, samplers, guiders, denoiser_of, cache
+    metric_of = score_of(metric, features), features.shape[1]
+    return TuneInputs(*shared, *metric_of, protocol.text, origin), reference
+
+
+def search_protocol(
+    metric: str, by: str, reference: Reference, options: Options, steering: str
+) -> Protocol:
+    """The protocol of all settings, as ddpm-eval names it. steering: of all settings."""
+    part = reference.part
+    return Protocol(
+        metric=metric,
+        by=by,
+        images=f"ref {part.fingerprint[:10]} {len(part.images):,} {reference.name}",
+        n=options.n,
+        sampler="sampler and steps of the setting",
+        steering=steering,
+        seed=options.seed,
+        weights="ema",
+        precision="fp32",
+    )
+
+
+def few_images(reference: Reference) -> Reference:
+    """The reference with at most 10,000 images, which are enough to tell settings apart."""
+    part = reference.part
+    if (count := len(part.images)) <= MOST:
+        return reference
+    places = torch.arange(count) if part.places is None else part.places
+    few = reference.data.subset(places[torch.tensor(evenly_spaced(count, MOST))])
+    return replace(reference, part=few)
+
+
+def score_of(metric: str, features: Features) -> Callable[[Features], Score]:
+    """The metric of features, against the features of the reference."""
+    if metric.startswith("kid"):
+        alike = float(row_means(features, features, itself=True).mean())
+        return lambda generated: kernel_score(generated, features, alike)
+    against = moments(features)
+    side = symmetric_root(against.covariance)
+    return lambda generated: frechet_score(generated, against, side)
+
+
+def start_setting(steps: int) -> Variant:
+    """The setting of ddpm-sample without options. steps: of the diffusion."""
+    name = command_groups("sample")["sampler"]
+    own = compose_present("sample", [f"sampler={name}"]).sampler.steps
+    return Variant(name, own if own == "all" else min(own, steps))
+
+
+def check_settings(
+    inputs: TuneInputs, start: Variant, values: Mapping[str, Sequence[Any]], denoiser: Denoiser
+) -> None:
+    """Take a step of one image with each setting around the start.
+
+    Raises ValueError for what cannot draw.
+    """
+    for setting in planned_settings(
+        start, values, best_scale({}, values.get("guidance", ())), set()
+    ):
+        try:
+            list(islice(inputs.generator(setting, denoiser).trajectory([0]), 2))
+        except ValueError as error:
+            raise ValueError(f"{setting.changes_from(start)}: {error}") from error
