@@ -6,7 +6,7 @@ torch's own kernels.
 
 import sys
 from functools import partial
-from itertools import product
+from itertools import chain, product
 
 import torch
 from problems import filled
@@ -19,6 +19,7 @@ from ddpm_cli.networks.unet import UNet
 
 INPUTS = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8), torch.tensor([3.0, 700.0])
 LABELS = torch.tensor([1, -1])
+TYPES, EITHER = ("fp32", "bf16", "fp16"), (False, True)
 REFERENCE = {"sides": (8, 8), "dim": 8, "dim_mults": (1, 2), "blocks": 1, "groups": 4}
 NETWORKS = {
     "resnet": partial(UNet, dim=8, dim_mults=(1, 2), block="resnet", dropout=0.1),
@@ -80,13 +81,24 @@ def sample(name, precision, guided):
     return counter.frame_count
 
 
+def cases(name):
+    """Half of the cases of a network; the next network takes the other half.
+
+    Training meets all pairs of options, and all cases below fp32, whose two types take one path.
+    """
+    every = [(train, *case) for case in product(TYPES, EITHER, EITHER)]
+    if name != "convnext":
+        every += [(sample, *case) for case in product(TYPES, EITHER)]
+    half = [*NETWORKS].index(name) % 2
+    return [
+        (act, name, precision, *flags)
+        for act, precision, *flags in every
+        if (TYPES.index(precision) + sum(flags)) % 2 == half
+    ]
+
+
 if __name__ == "__main__":
-    precisions, either = ("fp32", "bf16", "fp16"), (False, True)
-    names = sys.argv[1:] or NETWORKS
-    cases = [(train, *case) for case in product(names, precisions, either, either)]
-    sampled = [name for name in names if name != "convnext"]
-    cases += [(sample, *case) for case in product(sampled, precisions, either)]
-    for act, *case in cases:
+    for act, *case in chain.from_iterable(map(cases, sys.argv[1:] or NETWORKS)):
         count = act(*case)
         print(torch.__version__, act.__name__, *case, count)
         assert count == 1

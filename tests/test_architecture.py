@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from fnmatch import fnmatchcase
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -139,13 +140,16 @@ def too_many(counts, limit):
     return {str(name): count for name, count in counts.items() if count > limit}
 
 
+@cache
 def text_of_code(path):
     """The strings of a file's code, but for docstrings and prose."""
     docstrings = {id(node.value) for node in ast.walk(TREES[path]) if isinstance(node, ast.Expr)}
-    for node in ast.walk(TREES[path]):
-        text = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and id(node) not in docstrings and " " not in text:
-            yield text
+    constants = [
+        node.value
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Constant) and id(node) not in docstrings
+    ]
+    return [text for text in constants if isinstance(text, str) and " " not in text]
 
 
 def names_file(text, pattern):

@@ -48,7 +48,15 @@ BRIEF = {
 
 @pytest.fixture
 def named_things(command, runs, trained, conditional):
-    """Files and runs of the names that the pages use, in the test's folder."""
+    """Files and runs of the names that the pages use, in the test's folder; trained once."""
+    if not (runs / "of pages").exists():
+        fill_folder(command, runs, trained, conditional)
+        shutil.copytree(".", runs / "of pages")
+    else:
+        shutil.copytree(runs / "of pages", ".", dirs_exist_ok=True)
+
+
+def fill_folder(command, runs, trained, conditional):
     draw = np.random.default_rng(0)
     for number in range(24):
         path = Path("photos", ("rose", "tulip")[number % 2], f"{number}.png")

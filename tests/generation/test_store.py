@@ -193,23 +193,22 @@ def test_a_grid_alone_is_refused_where_most_images_would_be_lost(command, traine
     assert not Path("out").exists()
 
 
+MANY = ["n=200", "png=true", "sampler=ancestral", "sampler.steps=50"]
+
+
 def started(checkpoint, *options, output=subprocess.DEVNULL):
     """A sampling command in a process of its own."""
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    command = [
-        sys.executable,
-        "-m",
-        "ddpm_cli",
-        "sample",
-        f"ckpt={checkpoint}",
-        "n=200",
-        "png=true",
-        "sampler=ancestral",
-        "sampler.steps=50",
-    ]
-    return subprocess.Popen(
-        [*command, *options], stdout=output, stderr=output, env=environment, text=True
-    )
+    command = [sys.executable, "-m", "ddpm_cli", "sample", f"ckpt={checkpoint}", *MANY, *options]
+    return subprocess.Popen(command, stdout=output, stderr=output, env=environment, text=True)
+
+
+@pytest.fixture
+def one(command, trained):
+    """A folder of 200 images from this process."""
+    outcome = command("sample", f"ckpt={trained}", *MANY, "batch=64", "hydra.run.dir=one")
+    assert outcome.code == 0, outcome.err
+    return "one"
 
 
 def rows(folder):
@@ -218,14 +217,9 @@ def rows(folder):
 
 
 @pytest.mark.slow
-def test_200_images_are_the_same_from_one_process_from_two_and_from_one_that_is_killed_twice(
-    trained,
+def test_200_images_are_the_same_from_one_process_and_from_one_that_is_killed_twice(
+    command, trained, one
 ):
-    assert started(trained, "batch=64", "hydra.run.dir=one").wait(120) == 0
-    assert (
-        started(trained, "batch=16", "processes=2", "device=cpu", "hydra.run.dir=two").wait(180)
-        == 0
-    )
     for goal in (64, 128):
         process, end = started(trained, "batch=64", "hydra.run.dir=killed"), time.monotonic() + 60
         while rows("killed") < goal and time.monotonic() < end:
@@ -233,10 +227,10 @@ def test_200_images_are_the_same_from_one_process_from_two_and_from_one_that_is_
         time.sleep(random.Random(goal).random() / 4)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert started(trained, "batch=64", "hydra.run.dir=killed").wait(120) == 0
-    assert len(png("one")) == len(png("two")) == 200
-    assert png("killed") == png("one")
-    assert np.abs(pixels("two") - pixels("one")).max() <= 1
+    resumed = command("sample", f"ckpt={trained}", *MANY, "batch=64", "hydra.run.dir=killed")
+    assert resumed.code == 0, resumed.err
+    assert len(png(one)) == 200
+    assert png("killed") == png(one)
 
 
 def test_a_stop_says_how_to_go_on_where_images_are_stored(command, trained, monkeypatch):
@@ -272,7 +266,9 @@ def test_a_stop_says_nothing_of_images_where_none_are_stored(command, trained, m
 @pytest.mark.parametrize(
     "asked", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
 )
-def test_several_processes_that_are_stopped_say_how_to_go_on_and_do(trained, asked):
+def test_several_processes_that_are_stopped_go_on_as_they_say_to_the_images_of_one(
+    command, trained, one, asked
+):
     options = ["batch=8", "processes=2", "device=cpu", "hydra.run.dir=two"]
     process, end = started(trained, *options, output=subprocess.PIPE), time.monotonic() + 60
     while rows("two") < 24 and time.monotonic() < end:
@@ -282,9 +278,10 @@ def test_several_processes_that_are_stopped_say_how_to_go_on_and_do(trained, ask
     again = f"stopped    go on with the same command and hydra.run.dir={Path('two').resolve()}\n"
     assert (process.returncode, out.count(again), err.count("error")) == (130, 1, 0), out + err
     assert 24 <= rows("two") < 200
-    again = started(trained, *options, output=subprocess.PIPE)
-    assert "images are there" in again.communicate(timeout=120)[0]
-    assert (again.returncode, len(png("two"))) == (0, 200)
+    resumed = command("sample", f"ckpt={trained}", *MANY, *options)
+    assert "images are there" in resumed.out
+    assert (resumed.code, len(png("two"))) == (0, 200)
+    assert np.abs(pixels("two") - pixels(one)).max() <= 1
 
 
 @pytest.mark.parametrize(
