@@ -18,7 +18,7 @@ from ddpm_cli.training import TrainState
 
 LENGTHS = (0.05, 0.10)
 TASKS = (  # the digits, colour images, and a network that is large for its images
-    Task(16, (1, 2, 4), 64, 64, 1),
+    Task(16, (1, 2, 4), 8, 64, 1),
     Task(32, (1, 2, 4), 32, 16),
     Task(64, (1, 2, 4), 64, 8),
     Task(128, (1, 2, 4), 64, 4),
@@ -62,7 +62,8 @@ def compare(task: Task, lengths: Sequence[float], rounds: int, device: torch.dev
         f"dim {task.dim}, {task.size} px, batch {task.batch}, {count:,} parameters: "
         f"a step {middle['step'] * 1e3:.1f} ms, with {len(lengths)} lengths {whole:+.1%}, "
         f"their update alone {middle['update alone'] * 1e3:.2f} ms, "
-        f"{middle['update alone'] / middle['step']:.2%}"
+        f"{middle['update alone'] / middle['step']:.2%}",
+        flush=True,
     )
 
 

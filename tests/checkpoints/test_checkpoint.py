@@ -15,7 +15,7 @@ from torch import nn
 from torch.amp import GradScaler
 
 from ddpm_cli import checkpoints
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, safetensors_file
 from ddpm_cli.checkpoints.checkpoint import environment
 from ddpm_cli.checkpoints.faults import FIELDS, LATER_FIELDS
 from ddpm_cli.parallel import network_state
@@ -59,6 +59,15 @@ def test_only_the_parts_that_are_asked_for_are_read(saved):
     checkpoint = Checkpoint.load(saved, parts=("ema",))
     assert {name.split(".")[0] for name in checkpoint.tensors} == {"ema"}
     assert checkpoint.part("ema").keys() == state().ema.state_dict().keys()
+
+
+def test_a_file_of_a_version_without_averages_is_read(tmp_path, monkeypatch):
+    older = [part for part in safetensors_file.PARTS if part != "power_ema"]
+    with monkeypatch.context() as patch:
+        patch.setattr(safetensors_file, "PARTS", older)
+        save(tmp_path / "older.safetensors", state())
+    checkpoint = Checkpoint.load(tmp_path / "older.safetensors")
+    assert (checkpoint.part("power_ema"), checkpoint.step) == ({}, 3)
 
 
 def test_a_part_that_is_not_read_is_not_verified(saved):
