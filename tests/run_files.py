@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from conftest import TINY
+from safetensors.torch import load_file
 
 from ddpm_cli.checkpoints import Checkpoint
 
@@ -11,6 +12,15 @@ from ddpm_cli.checkpoints import Checkpoint
 def tensors(folder):
     """The tensors of a run's last checkpoint, by name."""
     return Checkpoint.load(Path(folder, "checkpoints/last.safetensors")).tensors
+
+
+def snapshots(folder):
+    """The tensors of all snapshots of a run's EMAs, by file and name."""
+    return {
+        f"{path.name} {name}": tensor
+        for path in Path(folder, "averages").iterdir()
+        for name, tensor in load_file(path).items()
+    }
 
 
 def rows(folder):

@@ -76,6 +76,8 @@ def named_things(command, runs, trained, conditional):
     assert command("train", *PHOTOS, *BRIEF["train"], folder).code == 0
     shutil.copytree(trained.parent.parent, "outputs/mine")
     shutil.copytree(once(command, runs, "few", FEW).parent.parent, "outputs/few")
+    lengths = "trainer.ema_lengths=[0.05,0.10]"
+    shutil.copytree(once(command, runs, "averaged", lengths).parent.parent, "outputs/averaged")
     sweep = ["-m", "trainer.steps=4", "seed=0,1", "hydra.sweep.dir=outputs/multirun/DAY/TIME"]
     assert command("train", *TINY, *sweep).code == 0
     for name in ("a", "b"):

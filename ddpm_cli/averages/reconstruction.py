@@ -41,12 +41,11 @@ class Reconstruction:
     def text(self) -> str:
         """What the EMA is made of, in words."""
         steps = sorted({snapshot.step for snapshot, _ in self.parts})
-        lengths = sorted({snapshot.profile.length for snapshot, _ in self.parts})
+        lengths = {snapshot.profile.length for snapshot, _ in self.parts}
         if len(self.parts) == 1:
-            return f"the snapshot of length {lengths[0]:g} at step {steps[0]:,}, as it is"
-        names = ", ".join(f"{each:g}" for each in lengths)
-        between = f"steps {steps[0]:,} to {steps[-1]:,}"
-        return f"{len(self.parts)} snapshots of length {names}, {between}"
+            return "its own snapshot"
+        between = f"steps {steps[0]} to {steps[-1]}"
+        return f"{len(self.parts)} snapshots of {len(lengths)} lengths, {between}"
 
 
 class LostSnapshotError(ValueError):
@@ -132,9 +131,9 @@ def by_step(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
 
 def check_one_run(where: str, snapshots: Sequence[Snapshot]) -> None:
     """Refuse snapshots of two runs."""
-    first = {each.run: each.path.name for each in reversed(snapshots)}
+    first = {each.run: each.path.name for each in reversed(by_step(snapshots))}
     if len(first) > 1:
-        names = " and ".join(list(first.values())[:2])
+        names = " and ".join(sorted(first.values())[:2])
         raise ValueError(
             f"{where} holds snapshots of {len(first)} runs, as {names}: keep one run's"
         )

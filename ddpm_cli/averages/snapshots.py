@@ -53,7 +53,7 @@ def folder_of(run: Path) -> Path:
 
 def snapshot_paths(run: Path) -> list[Path]:
     """The files of snapshots in a run's folder."""
-    return sorted(folder_of(run).glob(f"*{SUFFIX}"))
+    return sorted(path for path in folder_of(run).glob(f"*{SUFFIX}") if path.is_file())
 
 
 def steps_between(lengths: int, steps: int) -> int:

@@ -91,10 +91,7 @@ def checked_count(tensors: Mapping[str, Tensor], step: int) -> Tensor:
 
 @torch.no_grad()
 def update_power_emas(
-    emas: PowerEmas,
-    parameters: Sequence[Sequence[Tensor]],
-    current: Sequence[Tensor],
-    skipped: Flag,
+    emas: PowerEmas, parameters: list[list[Tensor]], current: list[Tensor], skipped: Flag
 ) -> None:
     """Let every EMA follow the current weights by a step, unless the step is skipped.
 
@@ -109,7 +106,7 @@ def update_power_emas(
 
 
 @torch.no_grad()
-def move_toward(averages: Sequence[Tensor], current: Sequence[Tensor], weight: Scalar) -> None:
+def move_toward(averages: list[Tensor], current: list[Tensor], weight: Scalar) -> None:
     """averages <- averages + weight (current - averages), in place; a weight of 0 changes no bit.
 
     The device is not asked for the weight.

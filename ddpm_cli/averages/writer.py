@@ -12,6 +12,7 @@ from ddpm_cli.averages.power_function import Profile
 from ddpm_cli.averages.snapshots import remove_after, write_snapshot
 from ddpm_cli.averages.tracking import COUNT, PowerEmas, tensors_of_length
 from ddpm_cli.checkpoints import StagingBuffers
+from ddpm_cli.checkpoints.faults import is_finite
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SnapshotWriter:
     thread: Executor
     writes: bool
     buffers: StagingBuffers = field(default_factory=StagingBuffers)
-    running: tuple[int, Future[OSError | None]] | None = None
+    running: tuple[int, Future[Exception | None]] | None = None
 
     def begin(self, step: int, identity: str) -> None:
         """Begin the snapshots of this step. identity: of the run."""
@@ -51,14 +52,16 @@ class SnapshotWriter:
         wait: Callable[[], None] | None,
         step: int,
         identity: str,
-    ) -> OSError | None:
-        """Write the files, unless no step is applied yet; return an error of the disk.
+    ) -> Exception | None:
+        """Write the files, unless no step is applied yet; return an error of disk or content.
 
         wait: waits for the copies of a GPU's tensors.
         """
         if wait is not None:
             wait()
         applied = int(tensors[COUNT])
+        if not all(map(is_finite, tensors.values())):
+            return ValueError("its numbers are not finite")
         try:
             for length, network in self.emas.networks.items() if applied else ():
                 buffers = [name for name, _ in network.named_buffers()]
@@ -74,7 +77,7 @@ class SnapshotWriter:
             return
         (step, job), self.running = self.running, None
         if error := job.result():
-            reason = error.strerror or error
+            reason = getattr(error, "strerror", None) or error
             text = "warning: no snapshot of averages at step %s: %s; training goes on"
             log.warning(text, f"{step:,}", reason)
 

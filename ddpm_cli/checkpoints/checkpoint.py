@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ddpm_cli.checkpoint_paths import existing_file
-from ddpm_cli.checkpoints.faults import FIELDS, LATER_FIELDS, faults, parse_config
+from ddpm_cli.checkpoints.faults import AVERAGE, FIELDS, LATER_FIELDS, faults, parse_config
 from ddpm_cli.checkpoints.old_formats import is_old_file, read_old_file
 from ddpm_cli.checkpoints.safetensors_file import DamagedError, read_file, write_file
 from ddpm_cli.checkpoints.tensor_names import PARTS, join_optimizer, tensors_of
@@ -44,6 +44,7 @@ class Checkpoint:
     cadences: the steps between actions of the run, by the options' names; {} if unknown.
     init: the checkpoint that the run started from, by fact; {} for weights that were drawn.
     origin: of weights of another program, their source, licence and file; {} for our own.
+    average: of a reconstructed EMA, its length, its step and its snapshots; {} for others.
     run: the identity of the run, which its snapshots of EMAs share; "" if unknown.
     environment: versions by package. path: the file that was read.
     """
@@ -69,6 +70,7 @@ class Checkpoint:
     init: dict[str, str] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     run: str = ""
+    average: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     path: Path = Path()
 
@@ -114,6 +116,19 @@ class Checkpoint:
     def source(self) -> str:
         """The file in words; for a model of the hub, its address with the commit."""
         return path_text(self.path)
+
+    @property
+    def average_text(self) -> str:
+        """The reconstructed EMA in words; "" without one."""
+        if not self.average:
+            return ""
+        length, step, made = (self.average.get(name, "") for name in AVERAGE)
+        return f"EMA of length {length} at step {step}, of {made}"
+
+    def weights_text(self, kind: str) -> str:
+        """A kind of weights, `ema` or `raw`, with the length of a reconstructed EMA."""
+        length = self.average.get("length", "") if kind == "ema" else ""
+        return f"{kind} of length {length}" if length else kind
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of a part, by their own names. The part must have been read."""

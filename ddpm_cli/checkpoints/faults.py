@@ -18,13 +18,14 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     **{"rules": int, "randomness": int},
     **{"shape": list, "classes": list, "stream": list},
     **{"environment": dict, "scaler": dict, "optimizer": dict, "cadences": dict},
-    **{"init": dict, "origin": dict, "run": str},
+    **{"init": dict, "origin": dict, "average": dict, "run": str},
     **{"overrides": (list, type(None)), "config_dir": (str, type(None))},
 }
 LATER_FIELDS: dict[str, Any] = {  # values in older files
-    **{"cadences": {}, "init": {}, "origin": {}, "run": ""}
+    **{"cadences": {}, "init": {}, "origin": {}, "average": {}, "run": ""}
 }
 INIT = ("source", "step", "weights", "sha256", "tensors", "changes")
+AVERAGE = ("length", "step", "snapshots")
 ORIGIN = ("source", "licence", "file")
 CADENCES = ("evaluate_every", "measure_every", "sample_every", "checkpoint_every")
 SCALER: dict[str, tuple[type, float, float]] = {  # the state of torch's GradScaler: type and range
@@ -66,6 +67,10 @@ REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # of fields of
     f"'origin' must hold {', '.join(ORIGIN)}, each of at most {NAME} characters": lambda each: (
         all(name in ORIGIN for name in each["origin"])
         and are_texts([*each["origin"].values()], NAME)
+    ),
+    f"'average' must hold {', '.join(AVERAGE)}, each of at most {NAME} characters": lambda each: (
+        all(name in AVERAGE for name in each["average"])
+        and are_texts([*each["average"].values()], NAME)
     ),
     "'stream' must hold a text for each process": lambda each: (
         len(each["stream"]) <= WORD and are_texts(each["stream"], TEXT)

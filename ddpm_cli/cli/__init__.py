@@ -4,6 +4,7 @@ from ddpm_cli.cli.main import (
     compare,
     data,
     doctor,
+    ema,
     evaluate,
     export,
     import_model,

@@ -27,7 +27,8 @@ NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 ADDRESS = "://"  # what an address holds and a path does not
 BARE_PATHS = {  # the option that a path alone is for, by the YAML file of a command
     **dict.fromkeys(("sample", "eval", "compare", "info", "export"), "ckpt"),
-    **{"report": "run", "tune": "run", "plot": "runs", "sweep": "show", "import": "from"},
+    **dict.fromkeys(("report", "tune", "ema"), "run"),
+    **{"plot": "runs", "sweep": "show", "import": "from"},
 }
 
 

@@ -59,8 +59,8 @@ def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]
     for name, text, (kind, is_there) in named_paths(config, cfg):
         if not text or not is_there(user_path(text)):
             raise ValueError(f"{name} must be {kind}, but {path_fault(text)}")
-    if config == "report" and not is_sweep(folder := user_path(cfg.run)):
-        last_in(folder)
+    if config == "ema" or (config == "report" and not is_sweep(user_path(cfg.run))):
+        last_in(user_path(cfg.run))
     check_types(config, cfg)
 
 

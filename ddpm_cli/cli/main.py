@@ -35,6 +35,7 @@ COMMANDS = {  # the function of each command, and the module that is imported wh
     "import": "ddpm_cli.commands.importing.command:import_model",
     "export": "ddpm_cli.commands.export.command:export",
     "report": "ddpm_cli.commands.report:report",
+    "ema": "ddpm_cli.commands.ema:ema",
     "sweep": "ddpm_cli.commands.sweep.command:sweep",
 }
 CONFIGS = {"doctor": "train"}  # the YAML file of a command that is of another name
@@ -69,7 +70,7 @@ train, doctor, sample = (partial(launch, name) for name in ("train", "doctor", "
 compare, info, evaluate = (partial(launch, name) for name in ("compare", "info", "eval"))
 plot, data, export = (partial(launch, name) for name in ("plot", "data", "export"))
 report, sweep, import_model = (partial(launch, name) for name in ("report", "sweep", "import"))
-tune = partial(launch, "tune")
+tune, ema = partial(launch, "tune"), partial(launch, "ema")
 
 
 def main() -> None:

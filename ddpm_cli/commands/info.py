@@ -47,6 +47,7 @@ def checkpoint_lines(checkpoint: Checkpoint) -> Iterator[str]:
     yield from [f"length      {text}" for text in [length_text(checkpoint)] if text]
     yield f"parameters  {parameters:,}"
     yield from [f"init        {initial_text(checkpoint.init)}"] * bool(checkpoint.init)
+    yield from [f"average     {checkpoint.average_text}"] * bool(checkpoint.average)
     yield f"images      {shape} (channels, height, width), fingerprint {checkpoint.fingerprint}"
     yield from [f"randomness  {checkpoint.noise_text}"] * bool(checkpoint.noise_text)
     yield f"classes     {', '.join(checkpoint.classes) or 'none'}"

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ddpm_cli.pace.cadences import Cadences
 from ddpm_cli.pace.costs import Costs
@@ -26,11 +27,12 @@ def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Fi
     """Check that a run fits into `free` bytes of memory; None if the number is unknown.
 
     The run needs `extra` bytes for a while, and the optimizer's moments if they are not yet there.
-    On the CPU it also needs the copy of a checkpoint.
+    On the CPU it also needs the copies of a checkpoint and of the snapshots of EMAs.
     """
     device, needed = state.denoiser.device, extra
     if device.type == "cpu":
-        needed += checkpoint_bytes(state)
+        copies = len(state.averages.networks) * weight_bytes(state.ema)
+        needed += checkpoint_bytes(state) + copies
     if not state.optimizer.state:
         needed += MOMENTS * sum(parameter.nbytes for parameter in state.ema.parameters())
     if free is not None:
@@ -41,11 +43,12 @@ def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Fi
 
 
 def check_disk(
-    folder: Path, state: TrainState, trainer: Trainer, steps: int, every: int
+    folder: Path, state: TrainState, trainer: Trainer, steps: int, every: int, *, apart: int = 1
 ) -> Iterator[Finding]:
     """Check that the checkpoints of a run, one after `every` steps, fit on the disk.
 
-    The most at once are the newest, the permanent, the best and the next.
+    The most at once are the newest, the permanent, the best and the next. The snapshots of EMAs,
+    `apart` steps from each other, are added.
     """
     size, to_go = checkpoint_bytes(state), max(0, steps - state.step)
     count = min(trainer.keep_last, math.ceil(to_go / every)) + 2
@@ -56,20 +59,22 @@ def check_disk(
     )
     free = shutil.disk_usage(existing).free
     total = f"{count} checkpoints of {size_text(size)} take {size_text(count * size)} at most"
-    text = f"disk: {total}, {size_text(free)} are free"
+    files = len(state.averages.networks) * (math.ceil(steps / apart) - state.step // apart)
+    beside = files * weight_bytes(state.ema)
+    also = f", {files} snapshots of averages {size_text(beside)}" if files else ""
+    text = f"disk: {total}{also}, {size_text(free)} are free"
     if free < size:
         yield Finding("error", f"{text}: not even one fits")
-    elif free < count * size:
+    elif free < count * size + beside:
         remedy = "choose a smaller trainer.keep_last or a larger trainer.keep_every"
-        yield Finding("warning", f"{text}: {remedy}")
+        yield Finding("warning", f"{text}: {remedy}{' or trainer.ema_every' if files else ''}")
     else:
         yield Finding("ok", text)
 
 
 def checkpoint_bytes(state: TrainState) -> int:
-    """The size of a checkpoint: the network, its EMA, and the moments of the optimizer."""
-    network = state.denoiser.network
-    weights = sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
+    """The size of a checkpoint: the network, its EMAs, and the moments of the optimizer."""
+    networks = 2 + len(state.averages.networks)
     moments = sum(
         tensor.nbytes
         for entries in state.optimizer.state.values()
@@ -77,7 +82,12 @@ def checkpoint_bytes(state: TrainState) -> int:
         if isinstance(tensor, torch.Tensor)
     )
     expected = MOMENTS * sum(parameter.nbytes for parameter in state.ema.parameters())
-    return 2 * weights + (moments or expected)
+    return networks * weight_bytes(state.ema) + (moments or expected)
+
+
+def weight_bytes(network: nn.Module) -> int:
+    """The size of the weights of a network, buffers included."""
+    return sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
 
 
 def estimate_time(

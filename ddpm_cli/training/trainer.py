@@ -172,9 +172,9 @@ class Trainer:
 
     def snapshot_every(self, steps: int) -> int:
         """The steps between snapshots of EMAs in a run of so many steps."""
-        if self.ema_every == BY_COSTS:
-            return steps_between(len(self.ema_lengths or [0]), steps)
-        return self.ema_every
+        if isinstance(self.ema_every, int):
+            return self.ema_every
+        return steps_between(len(self.ema_lengths or [0]), steps)
 
     def lr_factor(self, step: int, steps: int) -> float:
         """The factor of the learning rate: a function of (step, steps) alone."""

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from torch.amp import GradScaler
 from torch.nn import functional as F
 
 from ddpm_cli import losses, schedules
+from ddpm_cli.config.auto import FIXED
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.diffusion import GaussianDiffusion
@@ -147,12 +148,14 @@ def state_of(
     recomputed: bool = False,
     device: torch.device = CPU,
     compiled: bool = False,
+    ema_lengths: Sequence[float] = (),
 ) -> TrainState:
     """The project's state before the first step."""
     optimizer, network = partial(torch.optim.AdamW, lr=1e-4, fused=True), task.network()
     shape, count = (task.channels, task.size, task.size), task.batch
     layout = choose_layout(network, device, TYPES[precision], shape, count, compiled=compiled)
-    state = TrainState.fresh(Denoiser(DIFFUSION, on_device(network, device, layout)), optimizer)
+    denoiser = Denoiser(DIFFUSION, on_device(network, device, layout))
+    state = TrainState.fresh(denoiser, optimizer, ema_lengths=ema_lengths)
     network = prepare_for_training(
         state.denoiser.network, precision, compiled=compiled, recomputed=recomputed
     )
@@ -167,7 +170,11 @@ def recipe(task: Task, **options: Any) -> Trainer:
         OmegaConf.load(CONFIG_DIR / "trainer/single.yaml")
     )
     changed = {"device": "cpu", "steps": 10**6, "batch_size": task.batch, **options}
-    own = {name: each for name, each in defaults.items() if name not in ("_target_", "optimizer")}
+    own = {
+        name: FIXED.get(f"trainer.{name}", each)
+        for name, each in defaults.items()
+        if name not in ("_target_", "optimizer")
+    }
     return Trainer(torch.optim.AdamW, **{**own, **changed})
 
 

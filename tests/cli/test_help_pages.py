@@ -80,7 +80,7 @@ def test_the_package_lists_its_commands(monkeypatch, capfd, arguments):
         ("evaluate", "evaluate is not a command; did you mean eval?"),
         ("ddpm-train", "ddpm-train is not a command; did you mean train?"),
         ("fly", "fly is not a command; there are train, doctor, sample, compare, tune, info, eval, "
-                "plot, data, import, export, report, sweep"),
+                "plot, data, import, export, report, ema, sweep"),
     ],
 )  # fmt: skip
 def test_a_command_that_is_not_there_is_told_with_the_nearest(monkeypatch, name, told):

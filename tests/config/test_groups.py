@@ -12,6 +12,7 @@ from problems import Answer, constant_oracle
 from ddpm_cli import config
 from ddpm_cli.commands.compare.options import Options as CompareOptions
 from ddpm_cli.commands.data.command import Options as DataOptions
+from ddpm_cli.commands.ema import Options as EmaOptions
 from ddpm_cli.commands.evaluate.options import Options as EvalOptions
 from ddpm_cli.commands.export.command import Options as ExportOptions
 from ddpm_cli.commands.importing.command import Options as ImportOptions
@@ -224,6 +225,12 @@ def test_the_surface_of_ddpm_report_is_frozen(composed):
     own = set(config.options_of(ReportOptions))
     assert own == set("run device trust".split())
     assert options(OmegaConf.to_container(composed("report"))) == own
+
+
+def test_the_surface_of_ddpm_ema_is_frozen(composed):
+    own = set(config.options_of(EmaOptions))
+    assert own == set("run length at out".split())
+    assert options(OmegaConf.to_container(composed("ema"))) == own
 
 
 ABSENT = {

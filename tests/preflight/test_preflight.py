@@ -49,8 +49,9 @@ def said(found):
     return [(each.level, each.text) for each in found]
 
 
-def trained(network):
-    return TrainState.fresh(Denoiser(DIFFUSION, network), partial(torch.optim.AdamW, lr=1e-2))
+def trained(network, **options):
+    optimizer = partial(torch.optim.AdamW, lr=1e-2)
+    return TrainState.fresh(Denoiser(DIFFUSION, network), optimizer, **options)
 
 
 def recipe(**changes):
@@ -216,6 +217,12 @@ def test_checkpoints_are_counted_as_they_will_lie_there(tmp_path, step, count):
     state.step = step
     (found,) = preflight.check_disk(tmp_path, state, often, 100, 2)
     assert f"disk: {count} checkpoints of" in found.text
+
+
+def test_the_snapshots_of_averages_are_told_with_their_size_beside_the_checkpoints(tmp_path):
+    state = trained(Small(), ema_lengths=[0.05, 0.1])
+    (found,) = preflight.check_disk(tmp_path, state, recipe(), 100, 2, apart=30)
+    assert ", 8 snapshots of averages " in found.text
 
 
 def test_an_estimate_says_step_total_and_checkpoint():

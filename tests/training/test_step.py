@@ -76,12 +76,14 @@ def new_state():
     denoiser = replace(fresh(dropout=0.1).denoiser, diffusion=FEW_TIMES)
     optimizer = partial(torch.optim.AdamW, lr=3e-3, fused=True)
     loss, sampler = SometimesInfinite(), partial(loss_aware, kept=1)
-    return TrainState.fresh(denoiser, optimizer, loss_module=loss, time_sampler=sampler)
+    extra = {"loss_module": loss, "time_sampler": sampler, "ema_lengths": [0.05, 0.1]}
+    return TrainState.fresh(denoiser, optimizer, **extra)
 
 
 def parts(state):
     networks = state.denoiser.network, state.ema, state.loss_module
-    return [*map(network_state, networks), moments(state), state.history.state_dict()]
+    own = moments(state), state.history.state_dict(), state.averages.state_dict()
+    return [*map(network_state, networks), *own]
 
 
 def put_back(state, saved, step):
@@ -91,6 +93,7 @@ def put_back(state, saved, step):
         load_network(network, tensors)
     load_moments(state, saved[3])
     state.history.load_state_dict(saved[4])
+    state.averages.load_state_dict(saved[5], step)
     state.step = step
 
 

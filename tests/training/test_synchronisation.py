@@ -21,7 +21,10 @@ from ddpm_cli.training.step import TrainStep
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 BATCH = Batch(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4) % 2, torch.arange(4))
-SMALL = ("model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=4")
+SMALL = (
+    *("model.network.dim=8", "model.network.dim_mults=[1,2]", "trainer.batch_size=4"),
+    "trainer.ema_lengths=[0.05,0.10]",
+)
 CHOICES = {
     group: [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))]
     for group in ("loss", "train_times", "model")
@@ -37,7 +40,8 @@ def first_step(cfg, device, batch=BATCH, precision="fp32"):
     loss = build_loss(cfg)
     module = loss.to(device) if isinstance(loss, torch.nn.Module) else None
     times = build_time_sampler(cfg, diffusion)
-    state = TrainState.fresh(denoiser, trainer.optimizer, loss_module=module, time_sampler=times)
+    options = {"loss_module": module, "time_sampler": times, "ema_lengths": trainer.ema_lengths}
+    state = TrainState.fresh(denoiser, trainer.optimizer, **options)
     network = prepare_for_training(denoiser.network, precision, compiled=False, recomputed=False)
     state.denoiser = replace(denoiser, network=network)
     state.scaler = GradScaler(device.type, init_scale=1.0, enabled=precision == "fp16")

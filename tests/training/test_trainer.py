@@ -18,6 +18,15 @@ def test_epochs_are_counted_in_images():
     assert trainer(steps=7).length(20) == 7
 
 
+@pytest.mark.parametrize(("lengths", "steps"), [(1, 10), (2, 800), (3, 811), (40, 7), (2, 0)])
+def test_snapshots_are_at_most_forty_files_with_the_last_step_by_auto(lengths, steps):
+    every = trainer(ema_lengths=[0.1 / place for place in range(1, lengths + 1)]).snapshot_every(
+        steps
+    )
+    assert lengths * len({*range(every, steps, every), steps}) <= 40
+    assert trainer(ema_lengths=[0.1], ema_every=7).snapshot_every(steps) == 7
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -28,6 +37,18 @@ def test_epochs_are_counted_in_images():
         ({"processes": 0}, "processes must be at least 1, but is 0"),
         ({"processes": 2}, "processes=2 needs trainer=ddp, but parallel is 'none'"),
         ({"ema": 1.0}, "ema must be at least 0 and less than 1, but is 1.0"),
+        ({"ema_lengths": [0.05, 0.3]}, "each of ema_lengths must be above 0 and at most 0.28, but"),
+        (
+            {"ema_lengths": [0.0]},
+            "each of ema_lengths must be above 0 and at most 0.28, but is 0.0",
+        ),
+        (
+            {"ema_lengths": []},
+            r"ema_lengths must be null or 1 to 40 different numbers, but is \[\]",
+        ),
+        ({"ema_lengths": [0.1, 0.1]}, "1 to 40 different numbers, but is .0.1, 0.1."),
+        ({"ema_every": 5}, "ema_every=5 has no effect without ema_lengths"),
+        ({"ema_every": 0, "ema_lengths": [0.1]}, "ema_every must be at least 1, but is 0"),
         ({"label_dropout": 1.1}, "label_dropout must be between 0 and 1, but is 1.1"),
         ({"label_dropout": -0.1}, "label_dropout must be between 0 and 1, but is -0.1"),
         ({"grad_clip": 0.0}, "grad_clip must be positive or null, but is 0.0"),

@@ -70,7 +70,8 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
     features = extract_features(extractor.extract, reference.part.images)
     floor, metric = distance_within(features, options.n), cfg.features._target_.rpartition(".")[2]
     inputs = ComparisonInputs(options, denoiser, shape, extractor, moments(features))
-    protocol = comparison_protocol(f"fd_{metric}", inputs, first, reference)
+    weights = checkpoint.weights_text(options.weights)
+    protocol = comparison_protocol(f"fd_{metric}", inputs, first, reference, weights)
     with logging_to(folder / "compare.log", aloud=True):
         log_comparison(inputs, first, checkpoint, reference, floor)
         fact("protocol", protocol.text)
@@ -80,7 +81,7 @@ def compare(cfg: DictConfig, invocation: Invocation) -> None:
 
 
 def comparison_protocol(
-    metric: str, inputs: ComparisonInputs, generator: Generator, reference: Reference
+    metric: str, inputs: ComparisonInputs, generator: Generator, reference: Reference, weights: str
 ) -> Protocol:
     """The protocol of all distances, as ddpm-eval names it; each row adds its sampler."""
     part, options = reference.part, inputs.options
@@ -92,7 +93,7 @@ def comparison_protocol(
         sampler="sampler and steps of the row",
         steering=steering_text(generator.options, generator.guider_text),
         seed=options.seed,
-        weights=options.weights,
+        weights=weights,
         precision=generator.options.precision,
     )
 
@@ -107,7 +108,8 @@ def log_comparison(
     """Log what is compared."""
     options, dimensions = inputs.options, len(inputs.reference.mean)
     fact("device", device_text(inputs.denoiser.device))
-    model = f"{options.weights} weights, images of {shape_text(inputs.shape)}"
+    weights, shape = checkpoint.weights_text(options.weights), shape_text(inputs.shape)
+    model = f"{weights} weights, images of {shape}"
     fact("checkpoint", f"{checkpoint.source}: {checkpoint.step_text}, {model}")
     count, total = len(reference.part.images), len(reference.data.images)
     images = f"{count:,} of {total:,} images ({reference.name})"

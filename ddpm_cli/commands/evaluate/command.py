@@ -106,7 +106,7 @@ def log_evaluation(
     options, parts, checkpoint = inputs.options, inputs.parts, inputs.checkpoint
     total = f"{len(parts['all'].images):,}"
     fact("device", device_text(inputs.denoiser.device, processes=inputs.group.count))
-    model = f"{checkpoint.step_text}, {options.weights} weights"
+    model = f"{checkpoint.step_text}, {checkpoint.weights_text(options.weights)} weights"
     fact("checkpoint", f"{checkpoint.source}: {model}")
     if run:
         generated, part = run.generated, parts[inputs.reference]

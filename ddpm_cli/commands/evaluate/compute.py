@@ -139,6 +139,7 @@ def metric_protocol(run: EvaluationRun, metric: str, by: str) -> Protocol:
     drawing: dict[str, Any] = {"seed": None, "weights": "", "precision": ""}
     if generated.drawn is not None:
         drawing = {name: getattr(inputs.generation, name) for name in drawing}
+        drawing["weights"] = inputs.checkpoint.weights_text(drawing["weights"])
     return Protocol(
         metric=metric,
         by=by,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from tqdm import tqdm
 
+from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs
 from ddpm_cli.commands.evaluate.options import Options
 from ddpm_cli.console import fact
@@ -81,11 +82,11 @@ def measure_likelihood(inputs: EvaluationInputs, data: ImageSet) -> list[MetricR
         "n": len(bits),
     }
     write_likelihood(inputs.folder, content, rows)
-    protocol = likelihood_protocol(options, data)
+    protocol = likelihood_protocol(options, data, inputs.checkpoint)
     return [MetricResult("nll", Number(mean, mean - half, mean + half), protocol)]
 
 
-def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
+def likelihood_protocol(options: Options, data: ImageSet, checkpoint: Checkpoint) -> Protocol:
     """The protocol of the likelihood."""
     count, steps = len(data.images), f" {options.nll_steps} steps" * (options.nll == "ode")
     return Protocol(
@@ -96,7 +97,7 @@ def likelihood_protocol(options: Options, data: ImageSet) -> Protocol:
         sampler="",
         steering="",
         seed=options.seed,
-        weights=options.weights,
+        weights=checkpoint.weights_text(options.weights),
         precision="fp32",
     )
 

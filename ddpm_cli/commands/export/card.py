@@ -75,8 +75,10 @@ def card_text(
 
 
 def origin_text(checkpoint: Checkpoint) -> list[str]:
-    """The section on the weights with which the model began; none if they were drawn."""
-    lines = []
+    """The section on reconstructed weights, and on the first weights if they were not drawn."""
+    lines = [f"The weights are the {printable(checkpoint.average_text)}."] * bool(
+        checkpoint.average
+    )
     if checkpoint.init:
         lines.append(f"Training began with weights {printable(initial_text(checkpoint.init))}.")
     if checkpoint.origin:

@@ -167,7 +167,8 @@ def log_sampling(
     drawing, size = generator.options, "x".join(map(str, generator.shape))
     device = device_text(generator.denoiser.device, processes=group.count)
     fact("device", f"{device}, {drawing.precision}, {batch_size} images at a time")
-    model = f"{checkpoint.step_text}, {drawing.weights} weights, images of {size}"
+    weights = checkpoint.weights_text(drawing.weights)
+    model = f"{checkpoint.step_text}, {weights} weights, images of {size}"
     fact("checkpoint", f"{checkpoint.source}: {model}")
     sampler = generator.sampler_node["_target_"].rpartition(".")[2]
     cost = f"{generator.nfe:,} network evaluations an image"

@@ -43,7 +43,8 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         yield from preflight.check_held_out(len(run.held_out.images), len(run.data.images))
     noise = {name: getattr(trainer, name) for name in ("offset_noise", "input_perturbation")}
     yield from preflight.check_oracle(state.denoiser, run.loss, few, seed, **noise)
-    yield from preflight.check_disk(run.folder, state, trainer, end, run.cadences.checkpoint_every)
+    every, apart = run.cadences.checkpoint_every, trainer.snapshot_every(run.steps)
+    yield from preflight.check_disk(run.folder, state, trainer, end, every, apart=apart)
     if end == 0:
         yield Finding("warning", "no step is to be trained: samples are noise")
     if state.step >= end:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY
+from run_files import snapshots
 
 from ddpm_cli.checkpoints import Checkpoint
 
@@ -21,6 +22,7 @@ RUN = [
     "trainer.checkpoint_every=1",
     "trainer.sample_every=1000",
     "trainer.device=cpu",
+    "trainer.ema_lengths=[0.05,0.10]",
 ]
 
 
@@ -62,7 +64,10 @@ def test_kills_change_nothing(tmp_path, monkeypatch):
     assert killed.step == whole.step == 400
     assert killed.tensors.keys() == whole.tensors.keys()
     assert all(torch.equal(killed.tensors[name], whole.tensors[name]) for name in whole.tensors)
+    averages, expected = snapshots("killed"), snapshots("whole")
+    assert averages.keys() == expected.keys()
+    assert all(torch.equal(averages[name], expected[name]) for name in expected)
     assert Path("killed/metrics.jsonl").read_text().count("\n") == Path(
         "whole/metrics.jsonl"
     ).read_text().count("\n")
-    assert not list(Path("killed/checkpoints").glob(".partial-*"))
+    assert not list(Path("killed").glob("*/.partial-*"))

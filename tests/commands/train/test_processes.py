@@ -10,7 +10,7 @@ from subprocess import PIPE
 
 import pytest
 import torch
-from run_files import rows, tensors
+from run_files import rows, snapshots, tensors
 
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.process.writer_lock import writer_lock
@@ -31,6 +31,7 @@ RECIPE = [
         "trainer.log_every=1",
         "trainer.checkpoint_every=10",
         f"trainer.steps={STEPS}",
+        "trainer.ema_lengths=[0.05,0.10]",
     ],
 ]
 LOCK = [".training.lock", ".training.owner"]
@@ -61,9 +62,9 @@ def run(*command):
 
 def weights(folder):
     path = Path(folder, "checkpoints/last.safetensors")
-    checkpoint = Checkpoint.load(path, parts=("network", "ema"))
+    checkpoint = Checkpoint.load(path, parts=("network", "ema", "power_ema"))
     assert checkpoint.step == STEPS
-    return checkpoint.tensors
+    return {**checkpoint.tensors, **snapshots(folder)}
 
 
 def same_run(folder, reference):
