@@ -13,7 +13,13 @@ from ddpm_cli.api.arguments import Label, check_noised, check_shape, labels_of, 
 from ddpm_cli.api.errors import user_errors
 from ddpm_cli.api.likelihood import LikelihoodMethod, bits_per_dimension, check_likelihood
 from ddpm_cli.api.pictures import Images, image_bytes
-from ddpm_cli.api.sampling import OF_FILES, SamplerChoice, draw_into_memory, sample_config
+from ddpm_cli.api.sampling import (
+    OF_FILES,
+    GuiderChoice,
+    SamplerChoice,
+    draw_into_memory,
+    sample_config,
+)
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, checkpoint_path
 from ddpm_cli.components import load_denoiser
 from ddpm_cli.denoiser import Denoiser, Estimate
@@ -82,6 +88,7 @@ class Model:
         seed: int = 0,
         label: str | int | None = None,
         guidance: float = 1.0,
+        guider: GuiderChoice = None,
         sampler: SamplerChoice = "ddim",
         steps: int | Literal["all"] | None = None,
         batch: int | Literal["auto"] = 64,
@@ -94,6 +101,8 @@ class Model:
         Image i depends on the model, the options of the images, seed and i alone.
 
         label: a class by its name or number, or "all": each class in turn. guidance: its scale.
+        guider: a name of `configs/guider`, or a node with `_target_` and options; None: as the
+        options say, a guide by autoguidance.
         sampler: a name of `configs/sampler`, or the node of one's own, with `_target_` and all
         options. steps: of the sampler; None: as many as its YAML file says. batch: images at a
         time, which changes no image. indices: the images to draw in place of the first n.
@@ -110,7 +119,7 @@ class Model:
                 advice = "load takes weights, device and trust; images save themselves"
                 raise ValueError(f"{min(foreign)} is not an option of Model.sample ({advice})")
             everything = {**given, **options, **own, "ckpt": str(self.checkpoint.path)}
-            cfg = sample_config(sampler, everything)
+            cfg = sample_config(sampler, guider, everything)
             return draw_into_memory(self.denoiser, self.checkpoint, cfg, verbose=progress)
 
     def nll(

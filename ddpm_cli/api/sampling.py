@@ -27,18 +27,24 @@ from ddpm_cli.parallel import ProcessGroup
 from ddpm_cli.shapes import Bytes
 
 SamplerChoice: TypeAlias = str | Mapping[str, Any]
+GuiderChoice: TypeAlias = str | Mapping[str, Any] | None
 OF_IMAGES = options_of(GenerationOptions)
 OF_FILES = {*options_of(Options), "weights"} - {"n", "batch", "indices"}  # and of `load`
 NOWHERE, ALONE = ImageStore(Path(), png=False, npz=False), ProcessGroup()
 
 
-def sample_config(sampler: SamplerChoice, given: Mapping[str, Any]) -> DictConfig:
-    """The configuration that `ddpm-sample` composes for a sampler and these options.
+def sample_config(
+    sampler: SamplerChoice, guider: GuiderChoice, given: Mapping[str, Any]
+) -> DictConfig:
+    """The configuration that `ddpm-sample` composes for a sampler, a guider and these options.
 
     Options that are neither the command's nor the images' are the sampler's. Raises ValueError for
     another program's name of an option.
     """
-    plain = deepcopy(sample_defaults(sampler if isinstance(sampler, str) else "ddim"))
+    named = {"sampler": sampler if isinstance(sampler, str) else "ddim"}
+    named |= {"guider": guider} if isinstance(guider, str) else {}
+    plain = deepcopy(sample_defaults(*(f"{group}={choice}" for group, choice in named.items())))
+    plain |= {"guider": dict(guider)} if isinstance(guider, Mapping) else {}
     node = plain["sampler"] if isinstance(sampler, str) else dict(sampler)
     for name, value in given.items():
         is_known = name in plain or name in node
@@ -50,9 +56,9 @@ def sample_config(sampler: SamplerChoice, given: Mapping[str, Any]) -> DictConfi
 
 
 @cache
-def sample_defaults(sampler: str) -> dict[str, Any]:
-    """The plain options of `ddpm-sample` with a sampler of this name."""
-    cfg, _ = compose_options("sample", [f"sampler={sampler}"])
+def sample_defaults(*choices: str) -> dict[str, Any]:
+    """The plain options of `ddpm-sample` with these choices of its groups."""
+    cfg, _ = compose_options("sample", list(choices))
     plain: Any = OmegaConf.to_container(cfg)
     return plain
 

@@ -48,7 +48,7 @@ def check_inputs(config: str, cfg: DictConfig, choices: Mapping[str, str | None]
         ]
         texts += [f"{key} must be given" for key in sorted(missing - options.keys())]
         raise ValueError("; ".join(texts))
-    for name in ("ckpt", "guide", *["resume"] * (config == "train")):
+    for name in ("ckpt", "guide", "previews.guide", *["resume"] * (config == "train")):
         text = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
         if isinstance(text, str) and text != "auto" and "://" not in text:
             path = existing_file(user_path(text))

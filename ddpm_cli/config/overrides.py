@@ -46,20 +46,20 @@ def overrides_for(wanted: Plain) -> list[str]:
     An option that `wanted` lacks keeps its default. Raises ValueError if no overrides compose it.
     """
     defaults = compose_train([])
-    groups = [group for group in GROUPS if isinstance(wanted.get(group), dict)]
+    groups = [group for group in (*GROUPS, "guider") if isinstance(wanted.get(group), dict)]
     usual = command_groups("train")
     nearest = {group: nearest_choice(group, wanted[group], usual[group]) for group in groups}
     chosen = [
         f"{group}={nearest[group]}"
         for group in groups
-        if wanted[group] != defaults[group] and nearest[group] != usual[group]
+        if wanted[group] != defaults.get(group) and nearest[group] != usual[group]
     ]
     present = compose_train(chosen) if chosen else defaults
     moved = [  # by another choice, as the loss by a learned variance
         f"{group}={nearest[group]}"
         for group in groups
         if f"{group}={nearest[group]}" not in chosen
-        and present[group].get("_target_") != wanted[group].get("_target_")
+        and present.get(group, {}).get("_target_") != wanted[group].get("_target_")
         and nearest[group] != usual[group]
     ]
     chosen += moved

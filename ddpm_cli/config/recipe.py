@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from ddpm_cli.config.build import GROUPS
 
-GROUP = "|".join(GROUPS)
+GROUP = "|".join([*GROUPS, "guider", "previews"])
 CHOICE = r"['\"]?[\w-]+['\"]?"  # by its name alone, which is no path
 OF_A_RECIPE = re.compile(
     rf"\+?(?:{GROUP}|experiment)=(?:{CHOICE}(?:,{CHOICE})*|choice\({CHOICE}(?:,\s*{CHOICE})*\))"

@@ -17,7 +17,7 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.editing import Inpainting, interpolate_noise, inversion_steps, invert_image
 from ddpm_cli.generation.generator import FIRST, LAST, Generator, Noises
 from ddpm_cli.generation.inputs import read_image, read_mask, trained_range
-from ddpm_cli.generation.labels import tell_label
+from ddpm_cli.generation.labels import WITHOUT_CLASS, tell_label
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.hardware import compile_for_sampling, prepare_for_sampling
 from ddpm_cli.hardware.graphs import ReplayedNetwork, replay_on_cuda
@@ -70,7 +70,7 @@ def build_generator_of(
     guide = load_guide(options, denoiser, shape, classes, device, trust)
     generator = Generator.from_config(cfg, denoiser, options, shape, classes, guide)
     if denoiser.conditional and options.label is None:
-        fact("label", "none, images without a class; label=all draws the classes in turn")
+        fact("label", WITHOUT_CLASS)
     tell_label(options.label, classes)
     if options.inpaint is not None and options.mask is not None:
         image = read(options.inpaint).to(denoiser.device)

@@ -5,8 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.config.build import bind, options_of
-from ddpm_cli.generation.options import GenerationOptions, options_text
+from ddpm_cli.config.build import bind, bind_options, options_of
+from ddpm_cli.config.schema import check_values
+from ddpm_cli.generation.options import STEERING, GenerationOptions, options_text, shared_options
 from ddpm_cli.guiders import Guider, interval, limited_to
 
 ROOM = "ddpm_cli.guiders."
@@ -56,6 +57,21 @@ def guider_node(cfg: DictConfig, options: GenerationOptions) -> dict[str, Any] |
         both = "guidance_interval, and guider.low and guider.high, name the noise levels"
         raise ValueError(f"{both} of {name}; give one of the two")
     return interval_node(ends)
+
+
+def preview_options(cfg: DictConfig, conditional: bool | None = None) -> GenerationOptions:
+    """The options of the samples that a training run shows and measures: its node `previews`.
+
+    conditional: whether the model has classes, if that is known; label=auto is then resolved.
+    Raises ValueError if one of them, or the guider beside them, cannot be followed.
+    """
+    check_values(cfg.previews, "previews.", shared_options(*STEERING), ())
+    try:
+        options = bind_options(GenerationOptions, cfg.previews)(seed=cfg.seed)
+        guider_node(cfg, options)
+        return options if conditional is None else options.of_model(conditional)
+    except ValueError as error:
+        raise ValueError(f"previews: {error}") from error
 
 
 def build_guider(node: Node | None, options: GenerationOptions, trust: list[str]) -> Guider | None:

@@ -8,6 +8,8 @@ from ddpm_cli.config.values import quote, text_value
 from ddpm_cli.console import fact
 
 WHOLE = re.compile(r"[0-9]{1,20}")
+SPECIAL = ("all", "auto")  # labels that are no names of classes
+WITHOUT_CLASS = "none, images without a class; label=all draws the classes in turn"
 SHOWN, QUOTED = 20, 3  # the most classes and quoted names in a message
 
 
@@ -38,14 +40,14 @@ def quoting_text(classes: Sequence[str]) -> str:
     """The quoting of names that `label=` or a shell would misread, if there are any."""
     misread = [each for each in classes if shlex.quote(text_value(each)) != each]
     names = [each for each in misread if not WHOLE.fullmatch(each)]
-    names += ["all"] * ("all" in classes)
+    names += [each for each in SPECIAL if each in classes]
     quoted = ", ".join(map(quoted_label, names[:QUOTED]))
     return f"; in quotes: {quoted}" if names else ""
 
 
 def quoted_label(name: str) -> str:
     """The name of a class as an argument in a shell."""
-    text = f'"{name}"' if name == "all" else name  # label=all is all classes
+    text = f'"{name}"' if name in SPECIAL else name  # label=all is all classes
     in_shell = quote(text).replace("'", r"'\''")
     return f"'label={in_shell}'"
 

@@ -19,6 +19,8 @@ SOURCE = (  # by fingerprint alone
 )
 FREE = (
     "sampler.",
+    "guider",
+    "previews",
     "logger",
     "resume",
     "init",
@@ -40,6 +42,10 @@ LATER: dict[str, Any] = {  # the value that an option had before checkpoints hel
     "data.margin": 0.125,
     "loss.distance": "l2",
     "schedule.zero_snr": False,
+    "previews": {
+        **{"label": "auto", "guidance": 1.0, "guidance_interval": None, "guide": None},
+        **{"threshold": "static", "quantile": 0.995},
+    },
     "train_times": {"_target_": "ddpm_cli.train_times.uniform"},
     "trainer.best": "held_out",
     "trainer.parameter_groups": [],
@@ -110,7 +116,8 @@ def rules_remedy(checkpoint: Checkpoint, cfg: DictConfig) -> str:
 
 def best_metric_changes(old: DictConfig, cfg: DictConfig) -> list[str]:
     """The changes after which no earlier checkpoint can count as the best."""
-    of_samples = () if cfg.trainer.best == "held_out" else ("trainer.measure_images", "sampler.")
+    sampled = ("trainer.measure_images", "sampler.", "guider", "previews")
+    of_samples = () if cfg.trainer.best == "held_out" else sampled
     return [
         f"{key}: {brief_value(before)} -> {brief_value(after)}"
         for key, before, after in changed_options(old, cfg)

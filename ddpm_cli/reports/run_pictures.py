@@ -31,7 +31,8 @@ def film_pictures(checkpoint: Checkpoint, denoiser: Denoiser) -> dict[str, bytes
 
     A film that would take minutes or much memory, as of a stranger's checkpoint, is left out.
     """
-    cfg, shape = checkpoint.config, checkpoint.shape
+    cfg, shape = checkpoint.config.copy(), checkpoint.shape
+    cfg.pop("guider", None)  # the film is without guidance
     options = GenerationOptions(seed=cfg.seed, label="all" if denoiser.conditional else None)
     check_groups(cfg, "sampler")
     generator = Generator.from_config(cfg, denoiser, options, shape, checkpoint.classes)

@@ -18,19 +18,25 @@ from ddpm_cli.components import load_denoiser
 from ddpm_cli.data import Preparation, digits
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.generator import Noises
+from ddpm_cli.guiders import cfg, with_and_without_label
 from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.images import to_bytes
-from ddpm_cli.samplers import Grid, clip_x0, ddim, with_guidance, with_label
+from ddpm_cli.samplers import Denoise, Grid, clip_x0, ddim, with_label
 from ddpm_cli.shapes import Images, Labels
 
 SHAPE = (1, 8, 8)
+
+
+def guided(denoiser: Denoiser, labels: Labels, scale: float) -> Denoise:
+    """The denoiser with classifier-free guidance."""
+    return cfg(with_and_without_label(denoiser, labels), scale, denoiser.diffusion)
 
 
 @torch.no_grad()
 def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> Images:
     """Draw an image for every label."""
     times = Grid(steps=50, spacing="trailing").times(denoiser.diffusion)
-    denoise = clip_x0(with_guidance(denoiser, labels, scale=scale))
+    denoise = clip_x0(guided(denoiser, labels, scale))
     *_, images = ddim(
         denoise,
         denoiser.diffusion,
@@ -46,9 +52,7 @@ def apart(denoiser: Denoiser, labels: Labels, scale: float) -> float:
     """The largest difference of guidance 1 to the conditional model, or 0 to the unconditional."""
     x = Noises.keyed(SHAPE, 0, range(len(labels)), torch.device("cpu")).start
     alone = with_label(denoiser, labels) if scale == 1 else denoiser
-    return float(
-        (with_guidance(denoiser, labels, scale=scale)(x, 500).x0 - alone(x, 500).x0).abs().max()
-    )
+    return float((guided(denoiser, labels, scale)(x, 500).x0 - alone(x, 500).x0).abs().max())
 
 
 if __name__ == "__main__":

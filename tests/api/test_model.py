@@ -78,6 +78,19 @@ def test_labels_and_guidance_are_those_of_the_command(command, conditional, labe
     assert images.equal(drawn_by_command(command, conditional, *typed))
 
 
+@pytest.mark.parametrize(
+    ("guider", "typed"),
+    [
+        ("cfg_zero", ["guider=cfg_zero"]),
+        ({"_target_": "ddpm_cli.guiders.apg", "eta": 0.5}, ["guider=apg", "guider.eta=0.5"]),
+    ],
+)
+def test_a_guider_is_a_name_or_a_node(command, conditional, labelled, guider, typed):
+    options = ["n=3", "label=all", "guidance=2", "sampler.steps=3", *typed]
+    images = labelled.sample(3, label="all", guidance=2, guider=guider, **STEPS)
+    assert images.equal(drawn_by_command(command, conditional, *options))
+
+
 def test_a_sampler_of_ones_own_is_a_node(trained, tmp_path, monkeypatch):
     text = (
         "from ddpm_cli.samplers import ddim\ndef mine(*args):\n    yield from ddim(*args, eta=0.0)"

@@ -57,4 +57,4 @@ def test_a_metric_of_other_programs_is_known(command, trained, metric, meant):
 @pytest.mark.parametrize("name", ["cfg", "guidance_scale"])
 def test_another_name_is_known_from_python(name):
     with pytest.raises(ValueError, match=f"{name} is not an option .* did you mean guidance?"):
-        sample_config("ddim", {name: 2})
+        sample_config("ddim", None, {name: 2})

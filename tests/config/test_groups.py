@@ -25,14 +25,19 @@ from ddpm_cli.commands.tune.options import Options as TuneOptions
 from ddpm_cli.components import build_diffusion, build_loss, build_time_sampler
 from ddpm_cli.config.build import target_of
 from ddpm_cli.denoiser import Denoiser
+from ddpm_cli.diffusion import GaussianDiffusion
 from ddpm_cli.generation.options import STEERING, GenerationOptions, shared_options
+from ddpm_cli.guiders import beside_guide
 from ddpm_cli.loading import Batch
+from ddpm_cli.recipes.changes import LATER
 from ddpm_cli.samplers import Grid
+from ddpm_cli.schedules import cosine
 from ddpm_cli.seeds import Purpose
 from ddpm_cli.train_times import History
 from ddpm_cli.training.noising import keyed_uniforms, noise_batch
 
-GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler")
+GROUPS = ("model", "schedule", "data", "loss", "train_times", "trainer", "sampler", "guider")
+ALWAYS = GROUPS[:-1]  # of which a run has a choice
 CHOICES = [
     (group, path.stem)
     for group in GROUPS
@@ -43,6 +48,8 @@ FEATURES = [
 ]
 SURFACE = {
     "seed resume init init_weights auto trust",
+    "previews.label previews.guidance previews.guidance_interval previews.guide",
+    "previews.threshold previews.quantile",
     "trainer.loggers logger.tensorboard.images logger.wandb.project",
     "logger.wandb.name logger.wandb.mode logger.wandb.images logger.mlflow.project",
     "logger.mlflow.name logger.mlflow.uri logger.mlflow.images logger.trackio.project",
@@ -68,6 +75,7 @@ SURFACE = {
 }
 
 
+DIFFUSION = GaussianDiffusion.from_betas(cosine())
 ALL_LOGGERS = "trainer.loggers=[tensorboard,wandb,mlflow,trackio]"
 
 
@@ -114,7 +122,7 @@ def test_every_choice_passes_its_check(composed, group, choice):
                 if OmegaConf.is_missing(node, key)
             }
         )
-    config.parse_options(cfg, TrainOptions, groups=GROUPS)
+    config.parse_options(cfg, TrainOptions, groups=[*dict.fromkeys([*ALWAYS, group])])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +131,7 @@ def test_every_choice_passes_its_check(composed, group, choice):
 def test_every_experiment_composes(composed, experiment):
     cfg = composed("train", f"+experiment={experiment}")
     cfg.data.update({key: "there" for key in cfg.data if OmegaConf.is_missing(cfg.data, key)})
-    config.parse_options(cfg, TrainOptions, groups=GROUPS)
+    config.parse_options(cfg, TrainOptions, groups=ALWAYS)
 
 
 def test_the_surface_of_ddpm_train_is_frozen(composed):
@@ -176,8 +184,24 @@ def test_defaults_in_python_are_those_of_the_files(composed, name, kinds):
     cfg = OmegaConf.to_container(composed(name))
     parameters = {each: one for kind in kinds for each, one in config.options_of(kind).items()}
     defaults = {each: one.default for each, one in parameters.items() if one.default != one.empty}
-    shared = defaults.keys() & cfg.keys()
+    shared = defaults.keys() & cfg.keys() - {"label"}
     assert {each: cfg[each] for each in shared} == {each: defaults[each] for each in shared}
+
+
+def test_what_measures_draws_the_classes_in_turn_and_ddpm_sample_what_it_is_told(composed):
+    labels = {name: composed(name).label for name in ("sample", "eval", "compare")}
+    assert labels == {"sample": None, "eval": "auto", "compare": "auto"}
+    assert composed("train").previews.label == "auto"
+
+
+def test_previews_have_the_options_of_images_of_every_command(composed):
+    previews = OmegaConf.to_container(composed("train").previews)
+    assert set(previews) == set(STEERING)
+    assert previews == {
+        "label": "auto",
+        **{each: composed("sample")[each] for each in STEERING[1:]},
+    }
+    assert previews == LATER["previews"]
 
 
 def test_the_surface_of_ddpm_plot_is_frozen(composed):
@@ -346,3 +370,22 @@ def test_every_sampler_returns_what_an_oracle_is_sure_of(composed, choice, steps
         constant_oracle(x0), diffusion, still, times, lambda like: 3 * torch.ones_like(like)
     )
     torch.testing.assert_close(images, x0)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("choice", named("guider"))
+def test_every_guider_agrees_with_two_models_that_agree(composed, choice, scale):
+    guider = config.bind(composed("train", f"guider={choice}"), "guider")
+    x0, x_t = torch.randn(2, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    same = beside_guide(constant_oracle(x0), constant_oracle(x0))
+    guided = guider(same, scale, DIFFUSION)(x_t, 500)
+    torch.testing.assert_close(guided.x0, x0, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("choice", named("guider"))
+def test_every_guider_is_the_stronger_model_at_scale_one(composed, choice):
+    guider = config.bind(composed("train", f"guider={choice}"), "guider")
+    x0, other, x_t = torch.randn(3, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    models = beside_guide(constant_oracle(x0), constant_oracle(other))
+    guided = guider(models, 1.0, DIFFUSION)(x_t, 500)
+    torch.testing.assert_close(guided.x0, x0, rtol=1e-4, atol=1e-5)

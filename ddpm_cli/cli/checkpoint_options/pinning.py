@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddpm_cli.hub.address import is_address
 
-CHECKPOINTS = ("ckpt", "guide")
+CHECKPOINTS = ("ckpt", "guide", "previews.guide")
 
 
 def pin_checkpoints(cfg: DictConfig) -> DictConfig:
@@ -18,5 +18,6 @@ def pin_checkpoints(cfg: DictConfig) -> DictConfig:
     for name in CHECKPOINTS:
         text: Any = OmegaConf.select(cfg, name, throw_on_missing=False)
         if isinstance(text, str) and is_address(text):
-            cfg[name] = import_module("ddpm_cli.checkpoints.published").pin_revision(text)
+            pinned = import_module("ddpm_cli.checkpoints.published").pin_revision(text)
+            OmegaConf.update(cfg, name, pinned)
     return cfg

@@ -33,6 +33,7 @@ from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation.protocol import Protocol
 from ddpm_cli.files import save_text
 from ddpm_cli.generation.generator import Generator
+from ddpm_cli.generation.labels import WITHOUT_CLASS
 from ddpm_cli.generation.options import STEERING, GenerationOptions, drawing_groups, shared_options
 from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.hardware import device_text, words_for_full_memory
@@ -114,7 +115,9 @@ def log_comparison(
     count, total = len(reference.part.images), len(reference.data.images)
     images = f"{count:,} of {total:,} images ({reference.name})"
     fact("reference", f"{images}, {dimensions:,} features of each")
-    if inputs.denoiser.conditional or generator.guide is not None:
+    if inputs.denoiser.conditional and generator.options.label is None:
+        fact("label", WITHOUT_CLASS)
+    if generator.options.label is not None or generator.guide is not None:
         fact("label", generator.summary)
     fact("floor", floor.summary(options.n))
 

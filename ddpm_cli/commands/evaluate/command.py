@@ -111,7 +111,8 @@ def log_evaluation(
     if run:
         generated, part = run.generated, parts[inputs.reference]
         fact("generated", f"{len(generated.images):,} images by {generated.sampler}")
-        if generated.drawn and inputs.denoiser.conditional:
+        drawing = inputs.generation
+        if generated.drawn and (drawing.label is not None or drawing.guide is not None):
             fact("label", generated.drawn.generator.summary)
         if generated.resized:
             log.warning("warning: %s", generated.resized)

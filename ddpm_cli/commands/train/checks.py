@@ -5,23 +5,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
-
 from ddpm_cli import preflight
 from ddpm_cli.checkpoints import checked_fields
-from ddpm_cli.commands.train.previews import expected_pictures
+from ddpm_cli.commands.train.previews import ema_generator, expected_pictures
 from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.time_budget import choose_cadences, measure_costs_briefly
-from ddpm_cli.config.build import bind, bind_options
 from ddpm_cli.console import fact
-from ddpm_cli.generation.generator import count_nfe
 from ddpm_cli.hardware import free_memory
 from ddpm_cli.pace.costs import Costs
 from ddpm_cli.preflight import Finding
 from ddpm_cli.preflight.patience import check_patience
 from ddpm_cli.preflight.resources import remaining_seconds
 from ddpm_cli.run_folder.pictures import PREVIEWS
-from ddpm_cli.samplers import Grid
 from ddpm_cli.shapes import Bytes
 from ddpm_cli.training.fixed_noise_losses import IMAGES, QUARTERS
 
@@ -77,10 +72,7 @@ def expected_costs(run: Run, seconds: float, few: Bytes) -> Costs:
 
     few: images on which the extraction of features is timed.
     """
-    trainer, diffusion, pixel = run.trainer, run.state.denoiser.diffusion, torch.zeros(1, 1, 1, 1)
-    sampler = bind(run.cfg, "sampler")
-    times = bind_options(Grid, run.cfg.sampler)().times(diffusion)
-    nfe = count_nfe(lambda denoise: denoise, diffusion, sampler, times, pixel)
+    trainer, nfe = run.trainer, ema_generator(run).nfe
     forward = FORWARD * seconds / trainer.batch_size  # of an image
     images = sum(min(IMAGES, len(data.images)) for data in (run.held_out, run.data))
     costs = Costs(seconds, 2 * QUARTERS * images * forward, PREVIEWS * nfe * forward, save=0.0)

@@ -26,6 +26,8 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.evaluation.training_set_metrics import sample_metric_nodes
 from ddpm_cli.files import remove_contents, save_text
+from ddpm_cli.generation.guidance import preview_options
+from ddpm_cli.generation.options import drawing_groups
 from ddpm_cli.hardware import deterministic_kernels, find_device, words_for_full_memory
 from ddpm_cli.loggers.nodes import bound_loggers, logger_nodes
 from ddpm_cli.loggers.sent_config import sent_config
@@ -52,6 +54,7 @@ class Options:
     seed: random seed of the whole run. resume: a checkpoint, or `auto` for the folder's newest.
     init: the checkpoint that the run starts from, with its EMA or its raw weights.
     auto: whether options that hold `auto` are chosen; after a choice, their names.
+    previews: the options of the samples that the run shows and measures.
     logger: the options of each logger. trust: the user's own modules that targets may name.
     """
 
@@ -60,6 +63,7 @@ class Options:
     resume: str | None
     init: str | None
     init_weights: Literal["ema", "raw"]
+    previews: dict[str, Any]
     logger: Any
     auto: bool | list[str]
     trust: list[str]
@@ -129,7 +133,8 @@ def train(
     job: what to do in each of the processes that the options name.
     """
     drop_defaults(cfg, invocation.overrides)
-    parse_options(cfg, Options, groups=GROUPS)
+    parse_options(cfg, Options, groups=[*GROUPS, *drawing_groups(cfg)])
+    preview_options(cfg)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     plain["logger"] = logger_nodes(cfg, invocation.overrides)

@@ -11,8 +11,9 @@ from ddpm_cli.commands.train.run import Run
 from ddpm_cli.commands.train.validation import write_held_out
 from ddpm_cli.config.auto import is_digits
 from ddpm_cli.evaluation.colours import compare_colours
+from ddpm_cli.generation.build import load_guide
 from ddpm_cli.generation.generator import Generator, Noises
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.guidance import preview_options
 from ddpm_cli.images import to_bytes, to_float
 from ddpm_cli.recipes.choice import images_to_see
 from ddpm_cli.recipes.facts import Facts
@@ -68,11 +69,12 @@ def preview_trajectory(run: Run) -> Iterator[Images]:
 
 
 def ema_generator(run: Run) -> Generator:
-    """The generator of the EMA's samples; a conditional model draws the classes in turn."""
+    """The generator of the EMA's samples, with the options of previews."""
     denoiser = replace(run.state.denoiser, network=run.evaluation_networks[0])
-    options = GenerationOptions(seed=run.cfg.seed, label="all" if denoiser.conditional else None)
-    shape, classes = run.data.images.shape[1:], run.data.classes
-    return Generator.from_config(run.cfg, denoiser, options, shape, classes)
+    options = preview_options(run.cfg, denoiser.conditional)
+    of_images, trust = (list(run.data.images.shape[1:]), run.data.classes), list(run.cfg.trust)
+    guide = load_guide(options, denoiser, *of_images, run.trainer.device, trust)
+    return Generator.from_config(run.cfg, denoiser, options, *of_images, guide)
 
 
 def record_colours(run: Run, samples: Bytes) -> None:

@@ -35,11 +35,11 @@ def measure_samples(run: Run) -> dict[str, float]:
 def sample_batches(run: Run) -> Iterator[Iterator[Images]]:
     """Yield this process's share of the samples in batches, each after every sampling step.
 
-    Labels have the frequencies of the data.
+    Labels have the frequencies of the data, whichever label previews have.
     """
     n, size = run.trainer.measure_images, run.trainer.microbatch or run.trainer.batch_size
     mine, generator = range(n)[run.group.slice_of(n)], ema_generator(run)
-    known = run.data.labels if run.state.denoiser.conditional else None
+    known = None if generator.options.label is None else run.data.labels
     labels = None if known is None else known[torch.tensor(evenly_spaced(len(known), n))]
     for batch in (mine[first : first + size] for first in range(0, len(mine), size)):
         # indices that no run of ddpm-sample reaches
