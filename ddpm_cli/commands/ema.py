@@ -1,28 +1,19 @@
 """`ddpm-ema`: an EMA of any length, from the snapshots of a run, as a checkpoint."""
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
-from ddpm_cli.averages import Reconstruction, check_length, reconstruct
+from ddpm_cli.averages import check_length, reconstruct
+from ddpm_cli.averages.checkpoint import PART, averaged_checkpoint
 from ddpm_cli.checkpoint_paths import SUFFIX, last_in
-from ddpm_cli.checkpoints import (
-    Checkpoint,
-    newest_first,
-    newest_readable,
-    tensors_by_name,
-    write_checkpoint,
-)
+from ddpm_cli.checkpoints import Checkpoint, newest_first, newest_readable, write_checkpoint
 from ddpm_cli.config.invocation import Invocation
 from ddpm_cli.config.schema import at_least, parse_options
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import user_path
-from ddpm_cli.shapes import tensor_kinds
-
-PART = "ema"
 
 
 @dataclass(frozen=True)
@@ -65,26 +56,3 @@ def newest_checkpoint(run: Path) -> Checkpoint:
     """The newest checkpoint of a run with its EMA. Raises ValueError if there is none."""
     paths = newest_first(run) or [last_in(run)]
     return newest_readable(paths, partial(Checkpoint.load, parts=(PART,)))
-
-
-def averaged_checkpoint(checkpoint: Checkpoint, reconstruction: Reconstruction) -> Checkpoint:
-    """A checkpoint with a reconstructed EMA alone. Raises ValueError if it is of another run."""
-    ours, theirs = map(tensor_kinds, (checkpoint.part(PART), reconstruction.weights))
-    if checkpoint.run != reconstruction.run or ours != theirs:
-        other = f"the snapshots are of another run than {checkpoint.path.name}"
-        raise ValueError(f"{other}: they belong into the folder of their own run")
-    facts = {
-        "length": f"{reconstruction.profile.length:g}",
-        "step": str(reconstruction.step),
-        "snapshots": reconstruction.text,
-    }
-    nothing: dict[str, Any] = {"optimizer": {}, "scaler": {}, "stream": [], "verdict": ""}
-    step = reconstruction.step
-    return replace(
-        checkpoint,
-        step=step,
-        skipped=min(step, checkpoint.skipped),
-        tensors=tensors_by_name({PART: reconstruction.weights}),
-        average=facts,
-        **nothing,
-    )

@@ -95,7 +95,8 @@ def load_tune_inputs(
         ProcessGroup(),
     )
     steering = steering_text(guided)
-    protocol = search_protocol(metric, extractor.name, reference, options, steering)
+    weights = checkpoint.weights_text("ema")
+    protocol = search_protocol(metric, extractor.name, reference, options, steering, weights)
     features = cache.features(FeatureKey(REFERENCE, metric.partition("_")[2]))
     origin = f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}"
     shared = options, generation, shape, classes, guide, samplers, guiders, denoiser_of, cache
@@ -104,7 +105,7 @@ def load_tune_inputs(
 
 
 def search_protocol(
-    metric: str, by: str, reference: Reference, options: Options, steering: str
+    metric: str, by: str, reference: Reference, options: Options, steering: str, weights: str
 ) -> Protocol:
     """The protocol of all settings, as ddpm-eval names it. steering: of all settings."""
     part = reference.part
@@ -116,7 +117,7 @@ def search_protocol(
         sampler="sampler and steps of the setting",
         steering=steering,
         seed=options.seed,
-        weights="ema",
+        weights=weights,
         precision="fp32",
     )
 

@@ -1,16 +1,15 @@
 """The EMA lengths of a search: reconstructed from the snapshots of the checkpoint's run."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ddpm_cli.averages import check_length, reconstruct
+from ddpm_cli.averages.checkpoint import averaged_checkpoint
 from ddpm_cli.averages.reconstruction import choose_snapshots, read_headers
 from ddpm_cli.averages.snapshots import snapshot_paths
 from ddpm_cli.checkpoint_paths import run_of
-from ddpm_cli.checkpoints import Checkpoint, tensors_by_name, write_checkpoint
+from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.generation.draw import file_hash
 
@@ -32,7 +31,9 @@ def reason_without(checkpoint: Checkpoint, lengths: list[float]) -> str:
         snapshots = list(read_headers(run, faults))
         for length in lengths:
             check_length(length, "lengths")
-            choose_snapshots(run, snapshots, faults, length, checkpoint.step)
+            chosen = choose_snapshots(run, snapshots, faults, length, checkpoint.step)[0]
+            if chosen[0].run != checkpoint.run:
+                return f"the snapshots are of another run than {checkpoint.path.name}"
     except ValueError as error:
         return str(error)
     return ""
@@ -40,9 +41,8 @@ def reason_without(checkpoint: Checkpoint, lengths: list[float]) -> str:
 
 def checkpoint_of_ema(checkpoint: Checkpoint, length: float) -> Checkpoint:
     """The checkpoint with the reconstructed EMA of a length alone, from which no run resumes."""
-    weights = reconstruct(run_folder_of(checkpoint), length, checkpoint.step).weights
-    nothing: dict[str, Any] = {"optimizer": {}, "scaler": {}, "stream": []}
-    return replace(checkpoint, tensors=tensors_by_name({"ema": weights}), **nothing)
+    reconstruction = reconstruct(run_folder_of(checkpoint), length, checkpoint.step)
+    return averaged_checkpoint(checkpoint, reconstruction)
 
 
 def denoisers_by_length(
