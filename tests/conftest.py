@@ -180,9 +180,10 @@ def command(tmp_path, monkeypatch, capfd, cards, brief) -> Iterator[Callable[...
                 handler.close()
         return Outcome(code, *capfd.readouterr())
 
+    before = {*sys.modules}
     yield run
-    for name, module in [*sys.modules.items()]:
-        if str(getattr(module, "__file__", None)).startswith(f"{tmp_path}{os.sep}"):
+    for name in {*sys.modules} - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(f"{tmp_path}{os.sep}"):
             del sys.modules[name]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpm_cli.generation import editing
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.rendering.captions import LINE
 
@@ -59,7 +60,10 @@ def test_inpainting_keeps_the_pixels_that_are_known(sampled, picture, sampler):
         (["interpolate=[2,3]"], 0),
     ],
 )
-def test_a_grid_shows_the_images_that_steer_beside_the_samples(sampled, picture, options, inputs):
+def test_a_grid_shows_the_images_that_steer_beside_the_samples(
+    sampled, picture, monkeypatch, options, inputs
+):
+    monkeypatch.setattr(editing, "INVERSION", 10)
     sampled("out", "n=2", "sampler.steps=1", *options)
     grid, samples = np.asarray(Image.open("out/grid.png").convert("L")), 2 * 50 + 2
     assert grid.shape[0] == 52 + LINE * bool(inputs)

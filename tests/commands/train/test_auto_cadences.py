@@ -4,7 +4,6 @@ import json
 import shlex
 from pathlib import Path
 
-import pytest
 import torch
 from checkpoint_files import change
 from conftest import TINY
@@ -119,11 +118,3 @@ def test_the_doctor_says_the_numbers_and_writes_nothing(command, monkeypatch):
 def test_another_word_than_auto_is_refused_in_one_line(command):
     outcome = command("train", *TINY, "trainer.sample_every=often")
     assert outcome.err == "error: trainer.sample_every must be int or auto, but is 'often'\n"
-
-
-@pytest.mark.slow
-def test_two_processes_take_the_numbers_of_the_first(command):
-    two = ["trainer=ddp", "trainer.processes=2", "trainer.device=cpu", "trainer.stop_at=2"]
-    outcome = command("train", *RUN, *two)
-    assert outcome.code == 0, outcome.err
-    assert Checkpoint.load(Path(LAST)).cadences["evaluate_every"] >= 100

@@ -231,8 +231,9 @@ def test_a_request_to_stop_saves_in_all_processes_at_one_step_and_exits_well(ask
         == 1
     )
     assert "Traceback" not in err and "warning" not in err.lower()
-    stopped = Checkpoint.load(Path("run/checkpoints/last.safetensors")).step
-    assert [row["step"] for row in rows("run")] == list(range(1, stopped + 1))
+    checkpoint = Checkpoint.load(Path("run/checkpoints/last.safetensors"))
+    assert [row["step"] for row in rows("run")] == list(range(1, checkpoint.step + 1))
+    assert checkpoint.cadences["evaluate_every"] >= 100  # the first has measured it for all
 
 
 @pytest.mark.parametrize(
