@@ -27,6 +27,7 @@ ARCHIVES: Kind = ("a zip or tar file, or a pattern of some (*, ?, {000..012})", 
 SOURCES: dict[str, Kind] = {  # of data.path, by the function that reads it
     "ddpm_cli.data.folder": FOLDER,
     "ddpm_cli.data.archive": ARCHIVES,
+    "ddpm_cli.data.idx": FOLDER,
     "ddpm_cli.data.arrays": ("an .npy, .npz or IDX file", Path.is_file),
 }
 PATTERN = ("*", "?", "{")  # of archives
@@ -88,7 +89,8 @@ def check_declared(node: DictConfig, prefix: str, declared: Options) -> None:
 def named_paths(config: str, cfg: DictConfig) -> Iterator[tuple[str, str, Kind]]:
     """Yield the options that name paths, with each path and what must be there."""
     source, own = OmegaConf.select(cfg, "data._target_"), own_options(config)
-    kinds = KINDS | ({"data.path": SOURCES[source]} if source in SOURCES else {})
+    is_needed = source in SOURCES and not OmegaConf.select(cfg, "data.name")  # a set of the hub
+    kinds = KINDS | ({"data.path": SOURCES[source]} if is_needed else {})
     for name, kind in kinds.items():
         text: Any = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
         is_pattern = kind == ARCHIVES and any(mark in str(text) for mark in PATTERN)

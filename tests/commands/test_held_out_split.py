@@ -94,6 +94,11 @@ def test_a_share_beside_a_split_is_refused_in_one_line(command, name):
     )
 
 
+def test_a_path_to_no_folder_is_refused_before_anything_is_loaded(command):
+    outcome = command("train", "data=idx", "data.path=sets", "data.held_out_split=test")
+    assert outcome.err == "error: data.path must be a folder, but there is none at 'sets'\n"
+
+
 def test_a_source_without_splits_has_no_such_option(command):
     outcome = command("train", "data.held_out_split=test")
     assert outcome.code == 1

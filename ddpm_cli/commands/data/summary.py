@@ -61,10 +61,8 @@ def leaks_text(report: DataReport) -> str:
     Exact copies of images that are held out by their bytes are on one side.
     """
     split, count = report.source.held_out_split, len(report.statistics.leaked)
-    place, copy = (
-        (f", the split {split.name!r}", "copy or near copy") if split else ("", "near copy")
-    )
-    return f"{place}, of which {count:,} have a {copy} in training"
+    place = f", the split {split.name!r}" if split else ""
+    return f"{place}, of which {count:,} have a {'copy or ' * bool(split)}near copy in training"
 
 
 def list_lines(label: str, texts: list[str], most: int, count: int | None = None) -> Lines:

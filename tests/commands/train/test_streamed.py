@@ -59,6 +59,16 @@ def train(command, *options):
 
 
 @pytest.mark.slow
+def test_a_stream_trains_on_its_split_and_validates_on_the_first_images_of_another(command):
+    Path("shards/train-3-of-4.parquet").rename("shards/test-0-of-1.parquet")
+    options = ["data.held_out_split=test", "trainer.steps=2", "hydra.run.dir=run"]
+    outcome = train(command, *options, "trainer.evaluate_every=2")
+    assert "streamed, 8 x 8, 1 channel, 10 classes; 449 of the split 'test' are" in outcome.out
+    assert "held out   the first 449 images of the split 'test'" in outcome.out
+    assert "held_out" in rows("run")[-1]
+
+
+@pytest.mark.slow
 def test_a_run_stopped_within_a_window_goes_on_exactly_with_any_number_of_workers(command):
     train(command, "trainer.steps=20", "hydra.run.dir=whole")
     train(
