@@ -65,7 +65,7 @@ def classifier_training(
                 torch.backends.cudnn.flags(deterministic=True, benchmark=False),
             ):
                 logits = network(floats_on(images[batch], device))
-                cross_entropy(logits, labels[batch].to(device)).backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(cross_entropy(logits, labels[batch].to(device)))
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
