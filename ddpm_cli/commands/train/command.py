@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.checkpoints import newest_first
+from ddpm_cli.checkpoints import checkpoint_path, existing_file, newest_first
 from ddpm_cli.commands.train.checks import run_checks
 from ddpm_cli.commands.train.finish import ending_with_report, finish_run
 from ddpm_cli.commands.train.loop import train_loop
@@ -134,7 +134,8 @@ def train(
     """
     drop_defaults(cfg, invocation.overrides)
     parse_options(cfg, Options, groups=[*GROUPS, *drawing_groups(cfg)])
-    preview_options(cfg)
+    if (guide := preview_options(cfg).guide) is not None:
+        cfg.previews.guide = str(existing_file(checkpoint_path(guide)))  # one for the whole run
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     plain["logger"] = logger_nodes(cfg, invocation.overrides)
