@@ -20,7 +20,7 @@ def apg(
     *,
     eta: float = 0.0,
     momentum: float = -0.5,
-    limit: float | None = 0.25,
+    limit: float | None = 0.06,
 ) -> Denoise:
     """Add scale - 1 times an update to the model's x_0 (Sadat et al. 2024, algorithm 1).
 

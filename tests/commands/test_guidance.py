@@ -138,7 +138,7 @@ def test_a_folder_goes_on_with_its_own_guider_alone(command, conditional):
         "_target_": "ddpm_cli.guiders.apg",
         "eta": 0.0,
         "momentum": -0.5,
-        "limit": 0.25,
+        "limit": 0.06,
     }
     outcome = command("sample", *of, "guider=cfg_zero")
     assert "holds images of another kind (guider._target_ was " in outcome.err
