@@ -42,7 +42,7 @@ BRIEF = {
     "sample": ["sampler.steps=2", "batch=4"],
     "eval": ["samples=16", "batch=16", "sampler.steps=2"],
     "compare": ["n=16", "samplers=[ddim]", "steps=[2]"],
-    "tune": ["n=40", "samplers=[]", "steps=[1]", "guidance=[2]", "guiders=[]", "intervals=[]"],
+    "tune": ["n=40", "samplers=[]", "steps=[1]", "guidance=[]", "guiders=[]", "intervals=[]"],
 }
 
 
@@ -95,8 +95,8 @@ def fill_folder(command, runs, trained, conditional):
         path.parent.mkdir(parents=True)
         path.write_text('{"step": 1, "loss": 1.0, "grad_norm": 1.0, "lr": 0.1}\n')
     shutil.copytree(conditional.parent.parent, "outputs/classes")
-    (Path("others")).mkdir()
-    [shutil.copy(path, f"others/{path.name}") for path in files]
+    few = ["n=24", "label=all", "sampler.steps=2", "npz=true", "hydra.run.dir=others"]
+    assert command("sample", "outputs/classes", *few).code == 0
     shutil.copytree("photos", "pets")
 
 

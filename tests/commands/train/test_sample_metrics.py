@@ -254,7 +254,8 @@ def test_labels_are_as_often_as_in_the_data_and_the_estimate_counts_the_samples(
         measures,
         "ema_generator",
         lambda run: SimpleNamespace(
-            trajectory=lambda *asked: drawn.append((run, *asked)) or iter([black, black])
+            options=SimpleNamespace(label="all"),
+            trajectory=lambda *asked: drawn.append((run, *asked)) or iter([black, black]),
         ),
     )
     monkeypatch.setattr(preflight, "estimate_time", lambda *args: costs.append(args[-2]) or ())

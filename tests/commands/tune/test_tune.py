@@ -31,7 +31,7 @@ FEW = [*ALL[:4], *NONE, "steps=[1]"]
 def short(command, runs):
     """The last checkpoint of a run of five noise levels on labels, with snapshots of its EMA."""
     options = ["schedule.steps=5", "trainer.ema_lengths=[0.05,0.1]", "trainer.ema_every=2"]
-    return once(command, runs, "short", "model.conditional=true", *options)
+    return once(command, runs, "tuning", "model.conditional=true", *options)
 
 
 def table():
