@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ddpm_cli.checkpoint_paths import OLD, SUFFIX
 from ddpm_cli.checkpoints import Checkpoint, existing_file
 from ddpm_cli.config.composition import choices, compose_present
 from ddpm_cli.config.plain_text import bounded_text, plain_json
@@ -20,7 +21,7 @@ from ddpm_cli.config.schema import fits
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import save_text, user_path
 from ddpm_cli.generation.draw import file_hash
-from ddpm_cli.generation.options import GenerationOptions
+from ddpm_cli.generation.options import ALL, GenerationOptions
 from ddpm_cli.hub.address import is_address
 from ddpm_cli.text import cut_text
 
@@ -28,16 +29,20 @@ TUNED = "tuned.json"
 MOST_BYTES = 2**16
 FILE = re.compile(r"\w[\w.-]{0,99}\.safetensors", re.ASCII)
 LENGTH = "length"  # of the EMA, in a checkpoint of its own
-KINDS: dict[str, Any] = {  # of the options that a search varies
+KINDS: dict[str, Any] = {  # of the options that a search varies, and that its settings share
     LENGTH: float,
     "guidance": float,
     "guider": str,
     "guidance_interval": list[float] | None,
     "sampler": str,
     "sampler.steps": int | str,
+    "guide": str,
+    "threshold": Literal["static", "dynamic", "none"],
+    "quantile": float,
 }
 OF_GRID = ("sampler.steps", "sampler.spacing")  # options that all samplers have
-GROUPS, OF_SCALE = ("sampler", "guider"), ("guidance", "guidance_interval")
+GROUPS, THRESHOLD = ("sampler", "guider"), ("threshold", "quantile")
+OF_IMAGES = ("guidance", "guidance_interval", "guide", *THRESHOLD)
 GUIDING = ("guidance", "guidance_interval", "guider", "guide")
 EDITING = ("start", "inpaint", "interpolate")  # images that are not drawn as the search drew them
 log = logging.getLogger(__name__)
@@ -49,13 +54,16 @@ class Tuned:
 
     options: the values that differ from the defaults, by the names in KINDS. sha256: of the
     checkpoint. file, file_sha256: the checkpoint of an EMA length, beside the first; "" for none.
-    about: how the setting was found, in plain values.
+    label: of the images that the setting was found on. guide_sha256: of the guide among the
+    options; "" for none. about: how the setting was found, in plain values.
     """
 
     options: Mapping[str, Any]
     sha256: str
     file: str = ""
     file_sha256: str = ""
+    label: str | int | None = ALL
+    guide_sha256: str = ""
     about: Mapping[str, Any] | None = None
 
 
@@ -76,7 +84,9 @@ def write_tuned(checkpoint: Checkpoint, tuned: Tuned) -> Path:
             "sha256": tuned.sha256,
         },
         "options": dict(tuned.options),
+        "label": tuned.label,
         **({"file": file} if tuned.file else {}),
+        **({"guide": {"sha256": tuned.guide_sha256}} if tuned.guide_sha256 else {}),
         **(tuned.about or {}),
     }
     save_text(path, json.dumps(content, indent=2) + "\n")
@@ -86,14 +96,14 @@ def write_tuned(checkpoint: Checkpoint, tuned: Tuned) -> Path:
 def read_tuned(path: Path) -> Tuned:
     """Read the file of a setting. Raises ValueError for what it may not hold."""
     content = plain_json(bounded_text(path, MOST_BYTES))
-    options, of, file = (part_of(content, name) for name in ("options", "checkpoint", "file"))
+    names = ("options", "checkpoint", "file", "guide")
+    options, of, file, guide = (part_of(content, name) for name in names)
     for name, value in options.items():
         if name not in KINDS:
             raise ValueError(f"{cut_text(name, 40)!r} is no option that is tuned")
         if not fits(value, KINDS[name]):
             raise ValueError(f"{name} cannot be {cut_text(yaml_text(value), 40)}")
-    guidance = {name: options[name] for name in OF_SCALE if name in options}
-    GenerationOptions(label="all", **guidance)
+    GenerationOptions(label=ALL, **{name: options[name] for name in OF_IMAGES if name in options})
     for group in GROUPS:
         if group in options and options[group] not in choices(group):
             raise ValueError(f"{group}={cut_text(options[group], 40)} is not a choice")
@@ -102,7 +112,10 @@ def read_tuned(path: Path) -> Tuned:
     beside = str(file.get("name", ""))
     if (LENGTH in options) != bool(beside) or (beside and not FILE.fullmatch(beside)):
         raise ValueError("a length comes with the name of a checkpoint in the same folder")
-    return Tuned(options, str(of.get("sha256")), beside, str(file.get("sha256")))
+    if not fits(label := content.get("label", ALL), str | int | None):
+        raise ValueError(f"label cannot be {cut_text(yaml_text(label), 40)}")
+    hashes = {"file_sha256": str(file.get("sha256")), "guide_sha256": str(guide.get("sha256"))}
+    return Tuned(options, str(of.get("sha256")), beside, label=label, **hashes)
 
 
 def part_of(content: Any, name: str) -> dict[str, Any]:
@@ -127,11 +140,13 @@ def take_tuned(cfg: DictConfig, typed: Sequence[str]) -> list[str]:
         return []
     try:
         tuned = read_tuned(path)
-        values = applicable_options(tuned.options, cfg, typed)
+        values = applicable_options(tuned, cfg, typed)
         if not values:
             return []
         if file_hash(str(checkpoint)) != tuned.sha256:
             raise ValueError(f"it is of another checkpoint than {checkpoint.name}")
+        if "guide" in values:
+            check_guide(values["guide"], tuned)
         if LENGTH in values:
             cfg.ckpt = str(checkpoint_of_length(path.parent, tuned))
         put_options(cfg, values, typed)
@@ -154,22 +169,36 @@ def checkpoint_of_length(folder: Path, tuned: Tuned) -> Path:
     return path
 
 
-def applicable_options(
-    options: Mapping[str, Any], cfg: DictConfig, typed: Sequence[str]
-) -> dict[str, Any]:
-    """The tuned options that the typed ones leave free."""
+def check_guide(guide: str, tuned: Tuned) -> None:
+    """Raise ValueError if the guide is not the checkpoint on this machine that was tuned with."""
+    path = Path(guide)
+    if not (path.is_absolute() and path.suffix in (SUFFIX, OLD) and path.is_file()):
+        raise ValueError(f"its guide, {cut_text(guide, 200)!r}, is not there")
+    if file_hash(guide) != tuned.guide_sha256:
+        raise ValueError(f"{path.name} is not its guide")
+
+
+def applicable_options(tuned: Tuned, cfg: DictConfig, typed: Sequence[str]) -> dict[str, Any]:
+    """The tuned options that the typed ones leave free.
+
+    Raises ValueError if they are of one class, and the images are not.
+    """
+    if tuned.options and tuned.label not in (None, ALL) and str(cfg.label) != str(tuned.label):
+        raise ValueError(f"it is of label={cut_text(str(tuned.label), 40)}")
     names = {each.lstrip("+~").partition("=")[0] for each in typed}
     groups = {name.partition(".")[0] for name in names}
     left_out = set[str]()
     if cfg.weights != "ema" or "weights" in names:
         left_out |= {LENGTH}
-    if cfg.label is None or groups & {*GUIDING}:
+    if (cfg.label is None) != (tuned.label is None) or groups & {*GUIDING}:
         left_out |= {*GUIDING}
+    if groups & {*THRESHOLD}:
+        left_out |= {*THRESHOLD}
     of_sampler = {name for name in names if name.partition(".")[0] == "sampler"}
     if of_sampler - {*OF_GRID} or any(cfg.get(name) is not None for name in EDITING):
         left_out |= {"sampler", "sampler.steps"}
     left_out |= of_sampler
-    return {name: value for name, value in options.items() if name not in left_out}
+    return {name: each for name, each in tuned.options.items() if name not in left_out}
 
 
 def put_options(cfg: DictConfig, values: Mapping[str, Any], typed: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """tuned.json: written beside a checkpoint, read as a stranger's, and taken where it is free."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,52 @@ def test_a_sampler_comes_with_its_own_options_and_the_typed_ones(command, settin
     assert (sampler["spacing"], sampler["lower_order_final"]) == ("even", True)
 
 
+GUIDED = {"guidance": 2.0, "threshold": "dynamic", "quantile": 0.9}
+
+
+def guided(conditional, **own):
+    """A setting that was found with a guide, which is the checkpoint itself."""
+    sha256 = file_hash(str(conditional))
+    options = {**GUIDED, "guide": str(conditional)}
+    tuned = Tuned(options, sha256, **{"guide_sha256": sha256, **own})
+    write_tuned(Checkpoint.load(conditional, []), tuned)
+
+
+def taken(command, conditional, *options):
+    """The names of the options that ddpm-sample takes, and its screen."""
+    outcome = command("sample", f"ckpt={conditional}", "n=1", "sampler.steps=2", *options)
+    assert outcome.code == 0, outcome.err
+    return re.findall(r"^tuned +([\w.]+)=", outcome.out, re.MULTILINE), outcome.out
+
+
+def test_what_all_settings_of_the_search_shared_is_taken_too(command, conditional):
+    guided(conditional)
+    names, out = taken(command, conditional, "label=all")
+    assert names == ["guidance", "threshold", "quantile", "guide"]
+    assert f"guidance 2 away from {conditional}" in out
+    assert taken(command, conditional, "label=all", "threshold=none")[0] == ["guidance", "guide"]
+    assert taken(command, conditional)[0] == ["threshold", "quantile"]
+
+
+def test_guidance_without_a_label_is_that_of_images_without_a_label(command, conditional):
+    guided(conditional, label=None)
+    assert taken(command, conditional)[0] == ["guidance", "threshold", "quantile", "guide"]
+    assert taken(command, conditional, "label=all")[0] == ["threshold", "quantile"]
+
+
+def test_the_setting_of_a_class_is_taken_for_this_class_alone(command, conditional):
+    guided(conditional, label=3)
+    assert "guide" in taken(command, conditional, "label=3")[0]
+    names, out = taken(command, conditional, "label=all")
+    assert names == [] and "tuned.json is not taken: it is of label=3\n" in out
+
+
+def test_another_guide_than_that_of_the_search_is_not_taken(command, conditional):
+    guided(conditional, guide_sha256="0" * 64)
+    names, out = taken(command, conditional, "label=all")
+    assert names == [] and "is not taken: last.safetensors is not its guide\n" in out
+
+
 def test_the_setting_of_another_checkpoint_is_not_taken(command, setting):
     path = setting.parent / "tuned.json"
     content = json.loads(path.read_text())
@@ -90,6 +137,9 @@ def test_the_setting_of_another_checkpoint_is_not_taken(command, setting):
         ({"options": {"sampler.steps": "many"}}, "sampler.steps must be int or all"),
         ({"options": {"length": 0.1}}, "a length comes with the name of a checkpoint"),
         ({"options": {"length": 0.1}, "file": {"name": "../a.safetensors"}}, "a length comes with"),
+        ({"options": {"threshold": "soft"}}, "threshold cannot be 'soft'"),
+        ({"options": {"quantile": 0.9}}, "quantile=0.9 has no effect"),
+        ({"options": {}, "label": [3]}, r"label cannot be \[3\]"),
         ({"options": {}, "file": {"name": "a.safetensors"}}, "a length comes with the name"),
         (" " * 70_000, "must have at most 64.0 KiB"),
     ],

@@ -86,7 +86,8 @@ def search_settings(cfg: DictConfig, options: Options, invocation: Invocation) -
     since, folder, checkpoint = time.perf_counter(), invocation.folder, load_checkpoint(options)
     denoiser = sampling_denoiser(checkpoint, options)
     without_lengths = reason_without(checkpoint, options.lengths)
-    values = ranges_of(options, denoiser, without_lengths, invocation.overrides)
+    has_label = cfg.label is not None and denoiser.conditional
+    values = ranges_of(options, denoiser, without_lengths, invocation.overrides, has_label)
     load = partial(sampling_denoiser, options=options)
     denoiser_of = denoisers_by_length(checkpoint, denoiser, load)
     inputs, reference = load_tune_inputs(cfg, options, checkpoint, denoiser_of)
@@ -167,8 +168,15 @@ def tuned_setting(search: Search, inputs: TuneInputs, checkpoint: Checkpoint) ->
     if (winner := search.winner) is not None:
         difference = search.confirmations[-1].difference
         about["difference"] = {**vars(difference), "images": "fresh"}
-        options = winner.options_from(search.start)
+        options = winner.options_from(search.start) | inputs.shared_options(winner)
     file = ("", "")
     if winner is not None and winner.length is not None:
         file = write_ema(checkpoint, winner.length)
-    return Tuned(options, file_hash(str(checkpoint.path)), *file, about)
+    return Tuned(
+        options,
+        file_hash(str(checkpoint.path)),
+        *file,
+        label=inputs.generation.label,
+        guide_sha256=file_hash(options["guide"]) if "guide" in options else "",
+        about=about,
+    )

@@ -4,10 +4,12 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from ddpm_cli.checkpoints import checkpoint_path, existing_file
 from ddpm_cli.commands.tune.options import Options
 from ddpm_cli.commands.tune.store import Measurement
 from ddpm_cli.commands.tune.variant import Variant
@@ -61,6 +63,20 @@ class TuneInputs:
         cfg.guider = None if setting.guider is None else self.guiders[setting.guider].copy()
         guide = self.guide if is_guided else None
         return Generator.from_config(cfg, denoiser, options, self.shape, self.classes, guide)
+
+    def shared_options(self, setting: Variant) -> dict[str, Any]:
+        """The options of ddpm-sample that all settings share and that are not its defaults.
+
+        A setting without guidance has no guide.
+        """
+        defaults, options = GenerationOptions(), dict[str, Any]()
+        for name in ("threshold", "quantile"):
+            if (value := getattr(self.generation, name)) != getattr(defaults, name):
+                options[name] = value
+        if self.options.guide is not None and setting.guidance != 1:
+            guide = existing_file(checkpoint_path(self.options.guide))
+            options["guide"] = str(guide.absolute())
+        return options
 
     def text(self, setting: Variant, indices: range) -> str:
         """All that decides the measurement of a setting."""

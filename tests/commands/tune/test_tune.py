@@ -115,6 +115,29 @@ def test_a_damaged_measurement_is_made_anew(command, short):
     assert table() == before
 
 
+def test_a_guide_and_a_threshold_of_the_search_belong_to_its_setting(command, short, monkeypatch):
+    measure = timed.measure_variant
+
+    def better_guided(inputs, setting, indices, advance):
+        found = measure(inputs, setting, indices, advance)
+        score = replace(found.score, value=found.score.value - 1e3 * (setting.guidance != 1))
+        return replace(found, score=score)
+
+    monkeypatch.setattr(timed, "measure_variant", better_guided)
+    few = [*ALL[:4], *[each for each in NONE if "guidance" not in each], "guidance=[2]", "steps=[]"]
+    outcome = command("tune", str(short), *few, f"guide={short}", "label=null", "threshold=none")
+    assert outcome.code == 0, outcome.err
+    found = tuned(short)
+    assert found["options"] == {"guidance": 2.0, "threshold": "none", "guide": str(short)}
+    assert (found["label"], found["guide"]) == (None, {"sha256": file_hash(str(short))})
+
+
+def test_a_search_without_a_label_leaves_guidance_out(command, short):
+    outcome = command("tune", str(short), *FEW[:4], "label=null", "budget=1s")
+    assert "left out   guidance: label is null, and there is no guide\n" in outcome.out
+    assert outcome.err.startswith("error: budget=1s is too short")
+
+
 def test_a_search_whose_time_is_over_measures_no_other_setting(command, short, monkeypatch):
     measure = timed.measure_variant
 
