@@ -54,7 +54,7 @@ def sample(command, checkpoint, folder, *options):
 def test_a_search_ends_with_a_table_pictures_and_a_setting_better_on_fresh_images(command, short):
     outcome = command("tune", str(short), *ALL)
     assert outcome.code == 0, outcome.err
-    names = ["contact.png", "coordinates.png", "measured", "table.csv", "tune.log", "tune.yaml"]
+    names = ["contact.png", "coordinates.png", "measurements", "table.csv", "tune.log", "tune.yaml"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
     *_, start, winner = table()
     assert (start["images"], winner["images"], start["taken"]) == ("fresh", "fresh", "False")
