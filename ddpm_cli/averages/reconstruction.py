@@ -119,8 +119,8 @@ def choose_snapshots(
     by_profile = {each.profile: each for each in by_step(snapshots) if each.step <= end}
     target = Profile(length, applied_at(by_step(snapshots), step))
     if target not in by_profile and len(by_profile) < FEWEST:
-        found = f"{where} holds {len(by_profile)} up to step {step:,}"
-        raise ValueError(f"a reconstruction needs {FEWEST} snapshots, but {found}{unreadable}")
+        number = f"{where} holds {len(by_profile)} up to step {step:,}"
+        raise ValueError(f"a reconstruction needs {FEWEST} snapshots, but {number}{unreadable}")
     return list(by_profile.values()), target, step
 
 

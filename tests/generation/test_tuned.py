@@ -10,7 +10,7 @@ from PIL import Image
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.generation.draw import file_hash
-from ddpm_cli.generation.tuned import Tuned, read_tuned, write_tuned
+from ddpm_cli.generation.tuned import TunedSetting, read_tuned, write_tuned
 
 OPTIONS = {
     "guidance": 2.0,
@@ -26,7 +26,9 @@ SAMPLER = ["sampler=dpmpp_2m", "sampler.steps=7"]
 @pytest.fixture
 def setting(conditional):
     """A checkpoint of classes with a setting beside it."""
-    write_tuned(Checkpoint.load(conditional, []), Tuned(OPTIONS, file_hash(str(conditional))))
+    write_tuned(
+        Checkpoint.load(conditional, []), TunedSetting(OPTIONS, file_hash(str(conditional)))
+    )
     return conditional
 
 
