@@ -133,8 +133,7 @@ def log_search(
     fact("device", device_text(denoiser.device))
     model = f"ema weights, images of {shape_text(inputs.shape)}"
     fact("checkpoint", f"{checkpoint.source}: {checkpoint.step_text}, {model}")
-    count, total = len(reference.part.images), len(reference.data.images)
-    fact("reference", f"{count:,} of {total:,} images ({reference.name})")
+    fact("reference", reference.summary)
     if inputs.generation.label is not None:
         fact("label", inputs.generation.label)
     fact("protocol", inputs.protocol)
