@@ -215,7 +215,7 @@ def test_a_class_is_drawn_with_guidance_and_compared_with_that_class(command, co
         (["label=3", "guidance=2", "guidance_interval=[0,10]"], 3),
         (["label=3", "guidance=2", "guide={guide}"], 4),
         (["label=null", "guidance=0.5", "guide={guide}"], 4),
-        (["threshold=none"], 2),
+        (["label=null", "threshold=none"], 2),
     ],
 )
 def test_the_contact_sheet_shows_what_ddpm_sample_draws_with_the_same_options(

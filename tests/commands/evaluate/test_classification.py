@@ -92,7 +92,7 @@ def test_given_images_without_classes_of_the_data_are_refused(command, trained, 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "cas needs images of all classes, with label=all, but label is null"),
+        (["label=null"], "cas needs images of all classes, with label=all, but label is null"),
         (["label=3"], "cas needs images of all classes, with label=all, but label is 3"),
         (
             ["label=3", "generated=given"],
