@@ -1,7 +1,7 @@
 """The mathematics of power-function EMAs: exponent, decay, and coefficients of a reconstruction.
 
 After t steps, the EMA of the weights w has the profile p(u) = (g + 1) u^g / t^(g + 1) over the
-steps u. Its length is the standard deviation of p as a share of t (Karras et al. 2024, section 3).
+steps u. Its length is the standard deviation of p as a share of t (Karras et al. 2024b, section 3).
 """
 
 from collections.abc import Sequence

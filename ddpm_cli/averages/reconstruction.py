@@ -57,7 +57,7 @@ class LostSnapshotError(ValueError):
 
 
 def reconstruct(run: Path, length: float, at: int | None = None) -> Reconstruction:
-    """Reconstruct the EMA of a length from the snapshots in a run's folder (Karras et al. 2024).
+    """Reconstruct the EMA of a length from the snapshots in a run's folder (Karras et al. 2024b).
 
     length: above 0 and at most 0.28. at: a step from the first snapshot's to the last's; None: the
     last. The snapshots up to the first one at or after this step count. A length and a step of a
@@ -119,8 +119,8 @@ def choose_snapshots(
     by_profile = {each.profile: each for each in by_step(snapshots) if each.step <= end}
     target = Profile(length, applied_at(by_step(snapshots), step))
     if target not in by_profile and len(by_profile) < FEWEST:
-        found = f"{where} holds {len(by_profile)} up to step {step:,}"
-        raise ValueError(f"a reconstruction needs {FEWEST} snapshots, but {found}{unreadable}")
+        number = f"{where} holds {len(by_profile)} up to step {step:,}"
+        raise ValueError(f"a reconstruction needs {FEWEST} snapshots, but {number}{unreadable}")
     return list(by_profile.values()), target, step
 
 

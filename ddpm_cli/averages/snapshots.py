@@ -1,7 +1,7 @@
 """Snapshots of power-function EMAs in a run's folder: a safetensors file for a length and a step.
 
 A file holds the weights, by their names in the network after `ema.`, and a header of texts: length,
-steps applied, step, the run's identity, and the names of buffers, which are no averages.
+steps applied, step, the run's identity, and the names of buffers, which are not averaged.
 """
 
 import math
@@ -37,7 +37,7 @@ UNREADABLE = (OSError, ValueError, SafetensorError, RuntimeError)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The EMA of a run at a step. run: the identity of the run. buffers: names of no averages."""
+    """The EMA of a run at a step. run: the identity of the run. buffers: names without an EMA."""
 
     path: Path
     profile: Profile

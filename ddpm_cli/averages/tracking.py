@@ -27,7 +27,7 @@ class PowerEmas:
     exponents: Exponents = field(default_factory=lambda: torch.zeros(0))
 
     @classmethod
-    def following(cls, ema: nn.Module, lengths: Sequence[float]) -> "PowerEmas":
+    def fresh(cls, ema: nn.Module, lengths: Sequence[float]) -> "PowerEmas":
         """EMAs before the first step. ema: the usual EMA of the network."""
         device = next((each.device for each in ema.parameters()), torch.device("cpu"))
         buffers = {id(each): each for each in ema.buffers()}

@@ -11,7 +11,7 @@ from ddpm_cli.config.schema import check_groups
 
 
 def check_names(group: str, names: Sequence[str]) -> None:
-    """Refuse the name of a choice that the group, sampler or guider, has no YAML file of."""
+    """Refuse a name that is no choice of the group, sampler or guider."""
     known = choices(group)
     for name in names:
         if name not in known:

@@ -32,6 +32,16 @@ class Reference:
     part: ImageSet
     name: str
 
+    @property
+    def protocol_text(self) -> str:
+        """The images as a protocol names them."""
+        return f"ref {self.part.fingerprint[:10]} {len(self.part.images):,} {self.name}"
+
+    @property
+    def summary(self) -> str:
+        """The number of images in words."""
+        return f"{len(self.part.images):,} of {len(self.data.images):,} images ({self.name})"
+
 
 @dataclass(frozen=True)
 class Floor:

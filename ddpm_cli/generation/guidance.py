@@ -1,4 +1,4 @@
-"""The guider of a generator: what a configuration names, or what the options imply."""
+"""The guider of a generator: named by a configuration, or implied by its options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,8 @@ Node = Mapping[str, Any]
 def implied_guider(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """The node of the guider that plain options imply; None without guidance.
 
-    A guide implies autoguidance, an interval alone implies guidance in it.
+    A guide implies autoguidance, an interval alone implies guidance in it. options: by name;
+    `samples.json` names a guide by its hash too.
     """
     ends = options.get("guidance_interval")
     if options.get("guidance", 1) == 1:

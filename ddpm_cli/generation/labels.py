@@ -47,7 +47,7 @@ def quoting_text(classes: Sequence[str]) -> str:
 
 def quoted_label(name: str) -> str:
     """The name of a class as an argument in a shell."""
-    text = f'"{name}"' if name in SPECIAL else name  # label=all is all classes
+    text = f'"{name}"' if name in SPECIAL else name  # label=all and label=auto name no class
     in_shell = quote(text).replace("'", r"'\''")
     return f"'label={in_shell}'"
 

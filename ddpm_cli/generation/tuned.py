@@ -1,4 +1,4 @@
-"""`tuned.json` beside a checkpoint: the setting that ddpm-tune found, which ddpm-sample takes.
+"""`tuned.json` beside a checkpoint: the setting of ddpm-tune, which ddpm-sample takes.
 
 The file may come from a stranger: it is read within limits, and only known options are taken.
 """
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedSetting:
     """The setting that a search has found for a checkpoint.
 
     options: the values that differ from the defaults, by the names in KINDS. sha256: of the
@@ -72,7 +72,7 @@ def tuned_path(checkpoint: Path) -> Path:
     return checkpoint.resolve().parent / TUNED
 
 
-def write_tuned(checkpoint: Checkpoint, tuned: Tuned) -> Path:
+def write_tuned(checkpoint: Checkpoint, tuned: TunedSetting) -> Path:
     """Write the setting beside a checkpoint; return the path."""
     path = tuned_path(checkpoint.path)
     file = {"name": tuned.file, "sha256": tuned.file_sha256}
@@ -93,7 +93,7 @@ def write_tuned(checkpoint: Checkpoint, tuned: Tuned) -> Path:
     return path
 
 
-def read_tuned(path: Path) -> Tuned:
+def read_tuned(path: Path) -> TunedSetting:
     """Read the file of a setting. Raises ValueError for what it may not hold."""
     content = plain_json(bounded_text(path, MOST_BYTES))
     names = ("options", "checkpoint", "file", "guide")
@@ -115,7 +115,7 @@ def read_tuned(path: Path) -> Tuned:
     if not fits(label := content.get("label", ALL), str | int | None):
         raise ValueError(f"label cannot be {cut_text(yaml_text(label), 40)}")
     hashes = {"file_sha256": str(file.get("sha256")), "guide_sha256": str(guide.get("sha256"))}
-    return Tuned(options, str(of.get("sha256")), beside, label=label, **hashes)
+    return TunedSetting(options, str(of.get("sha256")), beside, label=label, **hashes)
 
 
 def part_of(content: Any, name: str) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def take_tuned(cfg: DictConfig, typed: Sequence[str]) -> list[str]:
     return [f"{name}={text}" for name, text in texts.items()]
 
 
-def checkpoint_of_length(folder: Path, tuned: Tuned) -> Path:
+def checkpoint_of_length(folder: Path, tuned: TunedSetting) -> Path:
     """The checkpoint of the tuned EMA length. Raises ValueError if it is not what was tuned."""
     path = folder / tuned.file
     if not path.is_file():
@@ -169,7 +169,7 @@ def checkpoint_of_length(folder: Path, tuned: Tuned) -> Path:
     return path
 
 
-def check_guide(guide: str, tuned: Tuned) -> None:
+def check_guide(guide: str, tuned: TunedSetting) -> None:
     """Raise ValueError if the guide is not the checkpoint on this machine that was tuned with."""
     path = Path(guide)
     if not (path.is_absolute() and path.suffix in (SUFFIX, OLD) and path.is_file()):
@@ -178,7 +178,9 @@ def check_guide(guide: str, tuned: Tuned) -> None:
         raise ValueError(f"{path.name} is not its guide")
 
 
-def applicable_options(tuned: Tuned, cfg: DictConfig, typed: Sequence[str]) -> dict[str, Any]:
+def applicable_options(
+    tuned: TunedSetting, cfg: DictConfig, typed: Sequence[str]
+) -> dict[str, Any]:
     """The tuned options that the typed ones leave free.
 
     Raises ValueError if they are of one class, and the images are not.
@@ -205,9 +207,9 @@ def put_options(cfg: DictConfig, values: Mapping[str, Any], typed: Sequence[str]
     """Set options of a configuration; a sampler comes with its own, apart from typed ones."""
     if "sampler" in values:
         names = {each.lstrip("+").partition("=")[0] for each in typed}
-        kept = {name: OmegaConf.select(cfg, name) for name in OF_GRID if name in names}
+        own = {name: OmegaConf.select(cfg, name) for name in OF_GRID if name in names}
         cfg.sampler = compose_present("sample", [f"sampler={values['sampler']}"]).sampler
-        for name, value in kept.items():
+        for name, value in own.items():
             OmegaConf.update(cfg, name, value)
     if "guider" in values:
         with open_dict(cfg):  # without a guider, there is no such node

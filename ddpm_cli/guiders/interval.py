@@ -19,7 +19,7 @@ def interval(
 ) -> Denoise:
     """Classifier-free guidance at noise levels sigma / alpha from low to high.
 
-    Kynkaanniemi et al. 2024. At other levels, the model alone is evaluated.
+    Kynkäänniemi et al. 2024. At other levels, the model alone is evaluated.
     """
     if not 0 <= low < high:
         raise ValueError(f"guider must have 0 <= low < high, but they are {low:g} and {high:g}")

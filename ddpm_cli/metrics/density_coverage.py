@@ -22,8 +22,8 @@ def density_coverage(
     lies outside. Density: the mean number of neighbourhoods that hold a generated image, over k;
     it may exceed 1. Coverage: the share of neighbourhoods with a generated image. The interval of
     coverage is by random halves, as that of recall (89 to 99 of 100 hold, D = 4 to 32 and N from
-    100 to 500). block: of `nearest_neighbours`. rows: rows of
-    distances at a time, with all columns.
+    100 to 500). block: of `nearest_neighbours`. rows: rows of distances at a time, with all
+    columns.
     """
     if not 1 <= k < len(reference):
         raise ValueError(

@@ -114,9 +114,9 @@ def inception_network(name: str, device: torch.device) -> tuple[Any, str]:
 def dinov2(device: torch.device) -> Extractor:
     """DINOv2 ViT-L/14 (Oquab et al. 2023): 1,024 features, its class token.
 
-    Stein et al. 2023 evaluate by it. The resize to 224 pixels is that of EDM2 (Karras et al. 2024):
-    bicubic, antialiased, not rounded; Stein et al. round to bytes. The network's code must be on
-    the user's disk; it is never downloaded.
+    Stein et al. 2023 evaluate by it. The resize to 224 pixels is that of EDM2 (Karras et al.
+    2024b): bicubic, antialiased, not rounded; Stein et al. round to bytes. The network's code must
+    be on the user's disk; it is never downloaded.
     """
     file = "dinov2_vitl14_pretrain.pth"
     code = Path(torch.hub.get_dir(), "facebookresearch_dinov2_main")

@@ -43,12 +43,12 @@ def check_memory(state: TrainState, extra: int, free: int | None) -> Iterator[Fi
 
 
 def check_disk(
-    folder: Path, state: TrainState, trainer: Trainer, steps: int, every: int, *, apart: int = 1
+    folder: Path, state: TrainState, trainer: Trainer, steps: int, every: int, *, ema_every: int = 1
 ) -> Iterator[Finding]:
     """Check that the checkpoints of a run, one after `every` steps, fit on the disk.
 
     The most at once are the newest, the permanent, the best and the next. The snapshots of EMAs,
-    `apart` steps from each other, are added.
+    one after `ema_every` steps, are added.
     """
     size, to_go = checkpoint_bytes(state), max(0, steps - state.step)
     count = min(trainer.keep_last, math.ceil(to_go / every)) + 2
@@ -59,7 +59,7 @@ def check_disk(
     )
     free = shutil.disk_usage(existing).free
     total = f"{count} checkpoints of {size_text(size)} take {size_text(count * size)} at most"
-    files = len(state.averages.networks) * (math.ceil(steps / apart) - state.step // apart)
+    files = len(state.averages.networks) * (math.ceil(steps / ema_every) - state.step // ema_every)
     beside = files * weight_bytes(state.ema)
     also = f", {files} snapshots of averages {size_text(beside)}" if files else ""
     text = f"disk: {total}{also}, {size_text(free)} are free"

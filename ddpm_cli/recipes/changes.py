@@ -60,7 +60,7 @@ LATER: dict[str, Any] = {  # the value that an option had before checkpoints hel
 
 
 def run_identity(cfg: DictConfig, data: str, init: Mapping[str, str]) -> str:
-    """What tells a new run from others: a digest of all that decides its weights.
+    """The identity of a new run: a digest of all that decides its weights.
 
     data: the fingerprint of the images. init: the facts of the first weights.
     """

@@ -78,7 +78,7 @@ class TrainState:
             build_optimizer(optimizer, denoiser.network, loss_module, parameter_groups),
             loss_module=loss_module,
             time_sampler=time_sampler,
-            averages=PowerEmas.following(ema, ema_lengths or ()),
+            averages=PowerEmas.fresh(ema, ema_lengths or ()),
         )
 
 

@@ -27,7 +27,7 @@ from ddpm_cli.shapes import Images, Labels
 SHAPE = (1, 8, 8)
 
 
-def guided(denoiser: Denoiser, labels: Labels, scale: float) -> Denoise:
+def guided_denoiser(denoiser: Denoiser, labels: Labels, scale: float) -> Denoise:
     """The denoiser with classifier-free guidance."""
     return cfg(with_and_without_label(denoiser, labels), scale, denoiser.diffusion)
 
@@ -36,7 +36,7 @@ def guided(denoiser: Denoiser, labels: Labels, scale: float) -> Denoise:
 def draw_images(denoiser: Denoiser, labels: Labels, scale: float, seed: int) -> Images:
     """Draw an image for every label."""
     times = Grid(steps=50, spacing="trailing").times(denoiser.diffusion)
-    denoise = clip_x0(guided(denoiser, labels, scale))
+    denoise = clip_x0(guided_denoiser(denoiser, labels, scale))
     *_, images = ddim(
         denoise,
         denoiser.diffusion,
@@ -52,7 +52,9 @@ def apart(denoiser: Denoiser, labels: Labels, scale: float) -> float:
     """The largest difference of guidance 1 to the conditional model, or 0 to the unconditional."""
     x = Noises.keyed(SHAPE, 0, range(len(labels)), torch.device("cpu")).start
     alone = with_label(denoiser, labels) if scale == 1 else denoiser
-    return float((guided(denoiser, labels, scale)(x, 500).x0 - alone(x, 500).x0).abs().max())
+    return float(
+        (guided_denoiser(denoiser, labels, scale)(x, 500).x0 - alone(x, 500).x0).abs().max()
+    )
 
 
 if __name__ == "__main__":

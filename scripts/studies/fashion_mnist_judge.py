@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ddpm_cli.evaluation import metric_registry
 from ddpm_cli.evaluation.bits_per_dim import prior_bits
-from ddpm_cli.evaluation.class_scores import LabelledImages, score_classification
+from ddpm_cli.evaluation.classification_scores import LabelledImages, score_classification
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.images import to_float
@@ -52,8 +52,8 @@ class Judge:
     def figures(self, images: Tensor, labels: Tensor | None) -> dict[str, Any]:
         """The figures of samples: distances, precision, recall, copies, and cas with classes."""
         values = numbers(self.distances(images))
-        features = self.features(images, metric_registry.required_features(
-            "copies_pixels", "training", UNSEEN))  # fmt: skip
+        keys = metric_registry.required_features("copies_pixels", "training", UNSEEN)
+        features = self.features(images, keys)
         values["copies"] = interval(metric_registry.find_copies("copies_pixels", features).share)
         if labels is not None:
             values["cas"] = interval(self.accuracy("cas", (images, labels)))
@@ -61,12 +61,12 @@ class Judge:
 
     def distances(self, images: Tensor) -> dict[str, Number]:
         """Every distance of images by its name, and precision and recall."""
-        found: dict[str, Number] = {}
+        by_name: dict[str, Number] = {}
         for metric, reference in METRICS.items():
             keys = metric_registry.required_features(metric, reference, 0)
             own, by = self.features(images, keys), metric.partition("_")[2]
-            found |= metric_registry.metric_numbers(metric, own, reference, self.extractor(by))
-        return found
+            by_name |= metric_registry.metric_numbers(metric, own, reference, self.extractor(by))
+        return by_name
 
     def extractor(self, name: str) -> Extractor:
         """The extractor of features of this name."""
@@ -109,17 +109,17 @@ def interval(number: Number) -> list[float]:
     return [number.value, number.low, number.high]
 
 
-def numbers(found: Mapping[str, Number]) -> dict[str, Any]:
+def numbers(by_name: Mapping[str, Number]) -> dict[str, Any]:
     """Figures for a file of rows."""
-    return {name: interval(number) for name, number in found.items()}
+    return {name: interval(number) for name, number in by_name.items()}
 
 
 @torch.no_grad()
 def draw(contender: Contender, count: int, path: Path, batch: int, seed: int = 0) -> dict[str, Any]:
     """Draw images batch by batch into a file; a killed call goes on after its last whole batch."""
     content: dict[str, Any] = {"sampler": contender.sampler, "images": [], "labels": [], "took": []}
-    if path.exists() and (found := torch.load(path))["sampler"] == contender.sampler:
-        content = found
+    if path.exists() and (stored := torch.load(path))["sampler"] == contender.sampler:
+        content = stored
     if not contender.margin and not content["images"]:  # ours: one call draws equal images
         began = time.perf_counter()
         images, labels = contender.draw(count, seed)

@@ -29,7 +29,7 @@ class Walk(nn.Module):
 def walked():
     """The EMAs of three lengths after every 50 steps of w(t) = sin(t/60) + t/500, to t = 1000."""
     walk = Walk()
-    emas = PowerEmas.following(walk, [*TRACKED, 0.15])
+    emas = PowerEmas.fresh(walk, [*TRACKED, 0.15])
     after = {}
     for step in range(1, 1001):
         with torch.no_grad():

@@ -20,7 +20,7 @@ NO, YES = torch.tensor(False), torch.tensor(True)
 
 def tracked(network, *values, skipped=()):
     """EMAs of two lengths after a network has taken values, apart from the steps skipped."""
-    emas = PowerEmas.following(network, [0.05, 0.25])
+    emas = PowerEmas.fresh(network, [0.05, 0.25])
     for step, value in enumerate(values):
         with torch.no_grad():
             network.weight.fill_(value)
@@ -54,7 +54,7 @@ def test_a_shorter_length_is_nearer_to_the_last_weights():
 
 def test_buffers_are_those_of_the_usual_average_and_are_no_averages():
     usual = nn.BatchNorm1d(2)
-    emas = PowerEmas.following(usual, [0.05, 0.1])
+    emas = PowerEmas.fresh(usual, [0.05, 0.1])
     usual.running_mean += 8
     assert [each.running_mean.tolist() for each in emas.networks.values()] == [[8, 8], [8, 8]]
     assert all(each.weight is not usual.weight for each in emas.networks.values())
@@ -67,7 +67,7 @@ def test_buffers_are_those_of_the_usual_average_and_are_no_averages():
 def test_an_update_takes_one_pass_on_the_cpu_and_three_calls_elsewhere(device, calls):
     with torch.device(device):
         network, skipped = nn.Linear(5, 7), torch.zeros((), dtype=torch.bool)
-    emas = PowerEmas.following(network, [0.05, 0.1])
+    emas = PowerEmas.fresh(network, [0.05, 0.1])
     with CountOperations() as operations:
         update_power_emas(emas, emas.parameters(), list(network.parameters()), skipped)
     assert {name: operations.counts[name] for name in calls} == calls
@@ -75,7 +75,7 @@ def test_an_update_takes_one_pass_on_the_cpu_and_three_calls_elsewhere(device, c
 
 
 def test_without_lengths_nothing_is_done_and_nothing_saved():
-    emas = PowerEmas.following(nn.Linear(2, 2), [])
+    emas = PowerEmas.fresh(nn.Linear(2, 2), [])
     with CountOperations() as operations:
         update_power_emas(emas, emas.parameters(), [], NO)
     assert operations.counts.total() == 0
@@ -84,7 +84,7 @@ def test_without_lengths_nothing_is_done_and_nothing_saved():
 
 def test_a_length_that_was_not_tracked_is_refused():
     saved = tracked(nn.Linear(2, 2), 1, 2).state_dict()
-    fewer, more = (PowerEmas.following(nn.Linear(2, 2), each) for each in ([0.25], [0.25, 0.1]))
+    fewer, more = (PowerEmas.fresh(nn.Linear(2, 2), each) for each in ([0.25], [0.25, 0.1]))
     fewer.load_state_dict(saved, 2)
     assert fewer.applied == 2
     with pytest.raises(
@@ -108,7 +108,7 @@ def test_training_lets_them_follow_each_step():
     denoiser = Denoiser(GaussianDiffusion.from_betas(cosine()), network)
     recipe = trainer(steps=3, warmup=0)
     state = TrainState.fresh(denoiser, recipe.optimizer, ema_lengths=[0.1])
-    twin = PowerEmas.following(state.ema, [0.1])
+    twin = PowerEmas.fresh(state.ema, [0.1])
     stream = batches(BatchDataset(DATA, 6, 0, True))
     for _ in fit(recipe, state, stream, losses.l2, steps=3, seed=0):
         update_power_emas(twin, twin.parameters(), list(network.parameters()), NO)

@@ -21,7 +21,7 @@ def thread():
 
 @pytest.fixture
 def emas():
-    found = PowerEmas.following(nn.BatchNorm1d(3), [0.05, 0.1])
+    found = PowerEmas.fresh(nn.BatchNorm1d(3), [0.05, 0.1])
     found.applied += 7
     return found
 
@@ -68,7 +68,7 @@ def test_averages_that_are_not_finite_are_not_written(tmp_path, emas, thread, ca
 def test_nothing_is_written_without_a_length_or_a_step_or_by_other_processes(
     tmp_path, thread, lengths, applied, writes
 ):
-    emas = PowerEmas.following(nn.Linear(2, 2), lengths)
+    emas = PowerEmas.fresh(nn.Linear(2, 2), lengths)
     emas.applied += applied
     writer = SnapshotWriter(tmp_path, emas, thread, writes)
     for act in (partial(writer.begin, 3, ""), writer.end, partial(writer.rewind, 0)):

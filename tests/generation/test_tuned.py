@@ -11,7 +11,7 @@ from PIL import Image
 from ddpm_cli.checkpoints import Checkpoint
 from ddpm_cli.config.build import CONFIG_DIR
 from ddpm_cli.generation.draw import file_hash
-from ddpm_cli.generation.tuned import Tuned, read_tuned, write_tuned
+from ddpm_cli.generation.tuned import TunedSetting, read_tuned, write_tuned
 
 OPTIONS = {
     "guidance": 2.0,
@@ -27,7 +27,9 @@ SAMPLER = ["sampler=dpmpp_2m", "sampler.steps=7"]
 @pytest.fixture
 def setting(conditional):
     """A checkpoint of classes with a setting beside it."""
-    write_tuned(Checkpoint.load(conditional, []), Tuned(OPTIONS, file_hash(str(conditional))))
+    write_tuned(
+        Checkpoint.load(conditional, []), TunedSetting(OPTIONS, file_hash(str(conditional)))
+    )
     return conditional
 
 
@@ -71,7 +73,7 @@ def guided(conditional, **own):
     """A setting that was found with a guide, which is the checkpoint itself."""
     sha256 = file_hash(str(conditional))
     options = {**GUIDED, "guide": str(conditional)}
-    tuned = Tuned(options, sha256, **{"guide_sha256": sha256, **own})
+    tuned = TunedSetting(options, sha256, **{"guide_sha256": sha256, **own})
     write_tuned(Checkpoint.load(conditional, []), tuned)
 
 

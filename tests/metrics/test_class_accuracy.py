@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from ddpm_cli.data import Preparation, digits
-from ddpm_cli.evaluation.class_scores import LabelledImages, labelled_places, score_classification
+from ddpm_cli.evaluation.classification_scores import (
+    LabelledImages,
+    labelled_places,
+    score_classification,
+)
 from ddpm_cli.image_sets import load_image_set
 from ddpm_cli.metrics.class_accuracy import small_images
 

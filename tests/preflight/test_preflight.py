@@ -221,7 +221,7 @@ def test_checkpoints_are_counted_as_they_will_lie_there(tmp_path, step, count):
 
 def test_the_snapshots_of_averages_are_told_with_their_size_beside_the_checkpoints(tmp_path):
     state = trained(Small(), ema_lengths=[0.05, 0.1])
-    (found,) = preflight.check_disk(tmp_path, state, recipe(), 100, 2, apart=30)
+    (found,) = preflight.check_disk(tmp_path, state, recipe(), 100, 2, ema_every=30)
     assert ", 8 snapshots of averages " in found.text
 
 

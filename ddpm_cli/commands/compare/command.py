@@ -85,11 +85,11 @@ def comparison_protocol(
     metric: str, inputs: ComparisonInputs, generator: Generator, reference: Reference, weights: str
 ) -> Protocol:
     """The protocol of all distances, as ddpm-eval names it; each row adds its sampler."""
-    part, options = reference.part, inputs.options
+    options = inputs.options
     return Protocol(
         metric=metric,
         by=inputs.extractor.name,
-        images=f"ref {part.fingerprint[:10]} {len(part.images):,} {reference.name}",
+        images=reference.protocol_text,
         n=options.n,
         sampler="sampler and steps of the row",
         steering=steering_text(generator.options, generator.guider_text),
@@ -112,9 +112,7 @@ def log_comparison(
     weights, shape = checkpoint.weights_text(options.weights), shape_text(inputs.shape)
     model = f"{weights} weights, images of {shape}"
     fact("checkpoint", f"{checkpoint.source}: {checkpoint.step_text}, {model}")
-    count, total = len(reference.part.images), len(reference.data.images)
-    images = f"{count:,} of {total:,} images ({reference.name})"
-    fact("reference", f"{images}, {dimensions:,} features of each")
+    fact("reference", f"{reference.summary}, {dimensions:,} features of each")
     if inputs.denoiser.conditional and generator.options.label is None:
         fact("label", WITHOUT_CLASS)
     if generator.options.label is not None or generator.guide is not None:

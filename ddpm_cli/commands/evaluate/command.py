@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ddpm_cli.commands.evaluate.class_score import class_score_results
+from ddpm_cli.commands.evaluate.classification import classification_results
 from ddpm_cli.commands.evaluate.compute import (
     EvaluationRun,
     build_evaluation,
@@ -104,7 +104,7 @@ def evaluate_in_process(
                 torch.set_num_threads(threads)  # sums depend on the number of threads
                 numbers, copies = compute_numbers(run, features) if run else ([], {})
                 if run and "cas" in options.metrics:
-                    numbers += class_score_results(inputs, run.generated)
+                    numbers += classification_results(inputs, run.generated)
                 write_evaluation(inputs, [*results, *numbers], copies)
     return True
 

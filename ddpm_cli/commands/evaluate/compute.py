@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.commands.evaluate.class_score import generated_labels, refuse_without_classes
+from ddpm_cli.commands.evaluate.classification import generated_labels, refuse_without_classes
 from ddpm_cli.commands.evaluate.copies_sheet import copies_sheet
 from ddpm_cli.commands.evaluate.generated import GeneratedImages, prepare_generated
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text

@@ -71,8 +71,8 @@ def load_reference_file(
     """Read a file of images or moments for metrics. Raises ValueError if it is of neither."""
     families = [metric.partition("_") for metric in metrics]
     features = dict.fromkeys(each for family, _, each in families if family == "fd")
-    found = {each: read_moments(user_path(path), each) for each in features}
-    moments = {each: stored for each, stored in found.items() if stored is not None}
+    read = {each: read_moments(user_path(path), each) for each in features}
+    moments = {each: stored for each, stored in read.items() if stored is not None}
     names = array_names(user_path(path))
     if {*IMAGES} & {*names}:
         source = group.first_then_others(lambda: arrays(path=path))

@@ -38,8 +38,8 @@ def preflight_findings(run: Run) -> Iterator[Finding]:
         yield from preflight.check_held_out(len(run.held_out.images), len(run.data.images))
     noise = {name: getattr(trainer, name) for name in ("offset_noise", "input_perturbation")}
     yield from preflight.check_oracle(state.denoiser, run.loss, few, seed, **noise)
-    every, apart = run.cadences.checkpoint_every, trainer.snapshot_every(run.steps)
-    yield from preflight.check_disk(run.folder, state, trainer, end, every, apart=apart)
+    every, ema_every = run.cadences.checkpoint_every, trainer.snapshot_every(run.steps)
+    yield from preflight.check_disk(run.folder, state, trainer, end, every, ema_every=ema_every)
     if end == 0:
         yield Finding("warning", "no step is to be trained: samples are noise")
     if state.step >= end:

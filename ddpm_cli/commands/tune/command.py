@@ -42,7 +42,7 @@ from ddpm_cli.commands.tune.search import (
     settings_tried,
 )
 from ddpm_cli.commands.tune.store import FOLDER, MeasurementStore
-from ddpm_cli.commands.tune.timed import FRESH, SEARCH, TimedMeasure, check_time
+from ddpm_cli.commands.tune.timed_measure import FRESH, SEARCH, TimedMeasure, check_time
 from ddpm_cli.commands.tune.variant import Variant
 from ddpm_cli.comparison.reference import Reference, shape_text
 from ddpm_cli.config.invocation import Invocation
@@ -52,7 +52,7 @@ from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import save_text
 from ddpm_cli.generation.draw import file_hash
 from ddpm_cli.generation.options import shared_options
-from ddpm_cli.generation.tuned import Tuned, write_tuned
+from ddpm_cli.generation.tuned import TunedSetting, write_tuned
 from ddpm_cli.hardware import device_text, words_for_full_memory
 from ddpm_cli.process.writer_lock import writer_lock
 from ddpm_cli.text import duration_text
@@ -106,7 +106,7 @@ def search_settings(cfg: DictConfig, options: Options, invocation: Invocation) -
         for path in write_search(folder, search, measure):
             fact("written", path)
         log_winner(search)
-        tuned = tuned_setting(search, inputs, checkpoint)
+        tuned = winning_setting(search, inputs, checkpoint)
         fact("written", write_tuned(checkpoint, tuned))
 
 
@@ -134,8 +134,7 @@ def log_search(
     fact("device", device_text(denoiser.device))
     model = f"ema weights, images of {shape_text(inputs.shape)}"
     fact("checkpoint", f"{checkpoint.source}: {checkpoint.step_text}, {model}")
-    count, total = len(reference.part.images), len(reference.data.images)
-    fact("reference", f"{count:,} of {total:,} images ({reference.name})")
+    fact("reference", reference.summary)
     if inputs.generation.label is not None:
         fact("label", inputs.generation.label)
     fact("protocol", inputs.protocol)
@@ -161,7 +160,7 @@ def write_search(folder: Path, search: Search, measure: TimedMeasure) -> Iterato
     yield folder / CONTACT
 
 
-def tuned_setting(search: Search, inputs: TuneInputs, checkpoint: Checkpoint) -> Tuned:
+def winning_setting(search: Search, inputs: TuneInputs, checkpoint: Checkpoint) -> TunedSetting:
     """The winner as ddpm-sample takes it, with how it was found; without options if none helps."""
     about: dict[str, Any] = {"protocol": inputs.protocol, "tried": search.tried}
     options = dict[str, Any]()
@@ -172,7 +171,7 @@ def tuned_setting(search: Search, inputs: TuneInputs, checkpoint: Checkpoint) ->
     file = ("", "")
     if winner is not None and winner.length is not None:
         file = write_ema(checkpoint, winner.length)
-    return Tuned(
+    return TunedSetting(
         options,
         file_hash(str(checkpoint.path)),
         *file,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.hardware import prepare_for_sampling
 from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.hub.address import is_address
-from ddpm_cli.metrics import Score, frechet_score, kernel_score, moments
+from ddpm_cli.image_sets import ImageSet
+from ddpm_cli.metrics import Extractor, Score, frechet_score, kernel_score, moments
 from ddpm_cli.metrics.frechet import symmetric_root
 from ddpm_cli.metrics.kernel import row_means
 from ddpm_cli.parallel import ProcessGroup
@@ -73,46 +75,61 @@ def load_tune_inputs(
     """Build what all settings share, and the reference. Raises ValueError for bad options."""
     check_names("sampler", options.samplers)
     check_names("guider", options.guiders)
-    denoiser = denoiser_of(None)
+    denoiser, shape, classes = denoiser_of(None), checkpoint.shape, checkpoint.classes
     generation = shared_generation(cfg, denoiser)
-    shape, classes = checkpoint.shape, checkpoint.classes
     guided = replace(generation, guide=options.guide, guidance=2.0) if options.guide else generation
     guide = load_guide(guided, denoiser, shape, classes, options.device, options.trust)
-    names = {command_groups("sample")["sampler"], *options.samplers}
-    samplers = {name: sampler_config(name, 1, options.trust).sampler for name in names}
+    samplers = sampler_nodes(options)
     guiders = {name: guider_config(name, options.trust).guider for name in options.guiders}
     metric = full_names([options.measure])[0]
     extractors = build_extractors(feature_nodes([metric]), options.trust, denoiser.device, shape)
     data, folder = load_prepared_reference(cfg, checkpoint, options.trust, shape)
     reference = few_images(reference_part(data, checkpoint, generation.label))
-    part, (extractor,) = reference.part, extractors.values()
-    cache = FeatureCache(
-        {REFERENCE: part.images},
-        {REFERENCE: part.fingerprint},
-        extractors,
-        denoiser.device,
-        folder,
-        ProcessGroup(),
-    )
-    steering = steering_text(guided)
-    weights = checkpoint.weights_text("ema")
-    protocol = search_protocol(metric, extractor.name, reference, options, steering, weights)
+    cache = reference_cache(reference.part, extractors, denoiser.device, folder)
     features = cache.features(FeatureKey(REFERENCE, metric.partition("_")[2]))
-    origin = f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}"
-    shared = options, generation, shape, classes, guide, samplers, guiders, denoiser_of, cache
-    metric_of = score_of(metric, features), features.shape[1]
-    return TuneInputs(*shared, *metric_of, protocol.text, origin), reference
+    (extractor,), weights = extractors.values(), checkpoint.weights_text("ema")
+    steering = steering_text(guided)
+    protocol = search_protocol(metric, extractor.name, reference, options, steering, weights)
+    inputs = TuneInputs(
+        options=options,
+        generation=generation,
+        shape=shape,
+        classes=classes,
+        guide=guide,
+        samplers=samplers,
+        guiders=guiders,
+        denoiser_of=denoiser_of,
+        cache=cache,
+        score=score_of(metric, features),
+        dimensions=features.shape[1],
+        protocol=protocol.text,
+        origin=f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}",
+    )
+    return inputs, reference
+
+
+def sampler_nodes(options: Options) -> dict[str, DictConfig]:
+    """The node of each sampler by its name: those to try, and the default of ddpm-sample."""
+    names = {command_groups("sample")["sampler"], *options.samplers}
+    return {name: sampler_config(name, 1, options.trust).sampler for name in names}
+
+
+def reference_cache(
+    part: ImageSet, extractors: Mapping[str, Extractor], device: torch.device, folder: Path | None
+) -> FeatureCache:
+    """The cache of the reference's features, in the folder of its images if they have one."""
+    images, fingerprints = {REFERENCE: part.images}, {REFERENCE: part.fingerprint}
+    return FeatureCache(images, fingerprints, extractors, device, folder, ProcessGroup())
 
 
 def search_protocol(
     metric: str, by: str, reference: Reference, options: Options, steering: str, weights: str
 ) -> Protocol:
     """The protocol of all settings, as ddpm-eval names it. steering: of all settings."""
-    part = reference.part
     return Protocol(
         metric=metric,
         by=by,
-        images=f"ref {part.fingerprint[:10]} {len(part.images):,} {reference.name}",
+        images=reference.protocol_text,
         n=options.n,
         sampler="sampler and steps of the setting",
         steering=steering,

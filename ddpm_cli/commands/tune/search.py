@@ -1,4 +1,4 @@
-"""A coordinate search: one option at a time, and a change only where the difference is one."""
+"""A coordinate search: one option at a time, by paired differences with intervals."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def coordinate_search(
     values: the values of each coordinate. A change is taken if the interval of its difference,
     corrected for the number of settings tried in the visit, lies below 0; of several such changes
     the one of the lowest metric. It is a function of what `measure` returns, so that a search
-    over kept measurements goes the same way.
+    over stored measurements goes the same way.
     """
     current, visited, scores = start, set[tuple[str, Variant]](), dict[Variant, Score]()
     while True:

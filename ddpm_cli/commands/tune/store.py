@@ -17,7 +17,7 @@ from ddpm_cli.files import save_text, write_atomically
 from ddpm_cli.metrics import Score
 from ddpm_cli.shapes import Bytes
 
-FOLDER, SETUP = "measured", "setup.txt"
+FOLDER, SETUP = "measurements", "setup.txt"
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 NUMBERS = ("value", "drawing", "extracting")
 log = logging.getLogger(__name__)

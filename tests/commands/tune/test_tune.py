@@ -13,10 +13,10 @@ from PIL import Image
 
 from ddpm_cli.averages import reconstruct
 from ddpm_cli.checkpoints import Checkpoint
-from ddpm_cli.commands.tune import timed
+from ddpm_cli.commands.tune import timed_measure
 from ddpm_cli.commands.tune.lengths import checkpoint_of_ema, write_ema
 from ddpm_cli.generation.draw import file_hash
-from ddpm_cli.generation.tuned import Tuned, write_tuned
+from ddpm_cli.generation.tuned import TunedSetting, write_tuned
 
 ALL = [
     *("measure=fd_pixels", "n=40", "columns=2", "hydra.run.dir=out"),
@@ -54,7 +54,7 @@ def sample(command, checkpoint, folder, *options):
 def test_a_search_ends_with_a_table_pictures_and_a_setting_better_on_fresh_images(command, short):
     outcome = command("tune", str(short), *ALL)
     assert outcome.code == 0, outcome.err
-    names = ["contact.png", "coordinates.png", "measured", "table.csv", "tune.log", "tune.yaml"]
+    names = ["contact.png", "coordinates.png", "measurements", "table.csv", "tune.log", "tune.yaml"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
     *_, start, winner = table()
     assert (start["images"], winner["images"], start["taken"]) == ("fresh", "fresh", "False")
@@ -78,19 +78,19 @@ def test_a_search_ends_with_a_table_pictures_and_a_setting_better_on_fresh_image
 def test_a_killed_search_goes_on_to_the_same_table(command, short, monkeypatch):
     command("tune", str(short), *ALL)
     whole, found = table(), tuned(short)
-    left, measure = iter(range(3)), timed.measure_variant
+    left, measure = iter(range(3)), timed_measure.measure_variant
 
     def killed(*arguments):
         if next(left, None) is None:
             raise KeyboardInterrupt
         return measure(*arguments)
 
-    monkeypatch.setattr(timed, "measure_variant", killed)
+    monkeypatch.setattr(timed_measure, "measure_variant", killed)
     again = [each.replace("out", "again") for each in ALL]
     stopped = command("tune", str(short), *again)
     assert stopped.code == 130
     assert "stopped    go on with the same command and hydra.run.dir=" in stopped.out
-    monkeypatch.setattr(timed, "measure_variant", measure)
+    monkeypatch.setattr(timed_measure, "measure_variant", measure)
     assert command("tune", str(short), *again).code == 0
     Path("out/table.csv").write_bytes(Path("again/table.csv").read_bytes())
     assert (table(), tuned(short)) == (whole, found)
@@ -99,7 +99,7 @@ def test_a_killed_search_goes_on_to_the_same_table(command, short, monkeypatch):
 def test_a_search_that_is_complete_measures_nothing_again(command, short, monkeypatch):
     command("tune", str(short), *FEW)
     before = Path("out/table.csv").read_bytes()
-    monkeypatch.setattr(timed, "measure_variant", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(timed_measure, "measure_variant", lambda *_: pytest.fail("measured"))
     assert command("tune", str(short), *FEW).code == 0
     assert Path("out/table.csv").read_bytes() == before
 
@@ -139,12 +139,12 @@ def test_a_search_without_a_label_leaves_guidance_out(command, short):
 
 
 def test_a_search_whose_time_is_over_measures_no_other_setting(command, short, monkeypatch):
-    measure = timed.measure_variant
+    measure = timed_measure.measure_variant
 
     def slow(*arguments):
         return replace(measure(*arguments), drawing=1000.0)
 
-    monkeypatch.setattr(timed, "measure_variant", slow)
+    monkeypatch.setattr(timed_measure, "measure_variant", slow)
     outcome = command("tune", str(short), *ALL, "budget=1h")
     assert "time       the budget is spent: not all settings were measured\n" in outcome.out
     assert "winner     no change helps: " in outcome.out
@@ -154,7 +154,7 @@ def test_a_search_whose_time_is_over_measures_no_other_setting(command, short, m
 def test_a_length_is_a_checkpoint_of_its_own_that_ddpm_sample_draws_with(command, short):
     checkpoint = Checkpoint.load(short, ["ema"])
     file = write_ema(checkpoint, 0.2)
-    write_tuned(checkpoint, Tuned({"length": 0.2}, file_hash(str(short)), *file))
+    write_tuned(checkpoint, TunedSetting({"length": 0.2}, file_hash(str(short)), *file))
     path, steps = short.with_name("ema_0.2.safetensors"), "sampler.steps=5"
     images, out = sample(command, short, "taken", steps)
     assert f"checkpoint {path}: step 4" in out and "tuned      length=0.2 (" in out

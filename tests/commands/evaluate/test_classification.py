@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ddpm_cli.data import Preparation, digits
-from ddpm_cli.evaluation.class_scores import labelled_places
+from ddpm_cli.evaluation.classification_scores import labelled_places
 from ddpm_cli.generation.store import ImageStore
 from ddpm_cli.image_sets import load_image_set
 

@@ -1,4 +1,4 @@
-"""The metric `cas`: how well a classifier of real images learns from generated ones."""
+"""The metric `cas`: the accuracy on real images of a classifier trained on generated images."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 from ddpm_cli.commands.evaluate.generated import GeneratedImages
 from ddpm_cli.commands.evaluate.inputs import EvaluationInputs, part_text
 from ddpm_cli.console import printable
-from ddpm_cli.evaluation.class_scores import LabelledImages, score_classification
+from ddpm_cli.evaluation.classification_scores import LabelledImages, score_classification
 from ddpm_cli.evaluation.protocol import MetricResult, Protocol
 from ddpm_cli.metrics.class_accuracy import CLASSIFIER
 from ddpm_cli.shapes import Labels
@@ -29,9 +29,9 @@ def refuse_without_classes(inputs: EvaluationInputs) -> None:
         needed = "a class-conditional checkpoint (trained with model.conditional=true)"
         raise ValueError(f"cas needs {needed}, {others}; this one is unconditional")
     if label != ("all" if inputs.options.generated is None else None):
-        told = "null" if label is None else label
+        text = "null" if label is None else label
         rule = "no label with generated" if inputs.options.generated else "label=all"
-        raise ValueError(f"cas needs images of all classes, with {rule}, but label is {told}")
+        raise ValueError(f"cas needs images of all classes, with {rule}, but label is {text}")
     assert held_out.labels is not None, "a part has labels as its set has"
     if not (held_out.labels >= 0).any():
         share = f"data.holdout={inputs.preparation.holdout:g}"
@@ -67,7 +67,9 @@ def listed_classes(classes: list[str]) -> str:
     return ", ".join(classes[:SHOWN]) + ", ..." * (len(classes) > SHOWN)
 
 
-def class_score_results(inputs: EvaluationInputs, generated: GeneratedImages) -> list[MetricResult]:
+def classification_results(
+    inputs: EvaluationInputs, generated: GeneratedImages
+) -> list[MetricResult]:
     """The accuracy by generated images, and that by as many training images as a ceiling."""
     data, device = inputs.parts, inputs.denoiser.device
     labels, count = generated_labels(inputs, generated), len(generated.images)
