@@ -114,8 +114,8 @@ def read_tuned(path: Path) -> TunedSetting:
         raise ValueError("a length comes with the name of a checkpoint in the same folder")
     if not fits(label := content.get("label", ALL), str | int | None):
         raise ValueError(f"label cannot be {cut_text(yaml_text(label), 40)}")
-    hashes = {"file_sha256": str(file.get("sha256")), "guide_sha256": str(guide.get("sha256"))}
-    return TunedSetting(options, str(of.get("sha256")), beside, label=label, **hashes)
+    own, length, leader = (str(each.get("sha256")) for each in (of, file, guide))
+    return TunedSetting(options, own, beside, length, label, leader)
 
 
 def part_of(content: Any, name: str) -> dict[str, Any]:

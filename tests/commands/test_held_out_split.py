@@ -44,11 +44,16 @@ def test_the_likelihood_is_that_of_all_test_images_and_names_the_split(command, 
     assert "12 held_out (split test)" in Path("out/eval.json").read_text()
 
 
-def test_samples_are_compared_with_the_test_split(command, split):
+@pytest.mark.parametrize(
+    ("label", "reference"),
+    [("all", "12 held_out (split test)"), ("0", "6 class 0 held_out (split test)")],
+)
+def test_samples_are_compared_with_the_test_split(command, split, label, reference):
     options = ["metrics=[fd_pixels]", "samples=16", "reference=held_out", "sampler.steps=3"]
+    options.append(f"label={label}")
     outcome = command("evaluate", f"ckpt={split}", *SET, *options, "hydra.run.dir=out")
     assert outcome.code == 0, outcome.err
-    assert "12 held_out (split test)" in Path("out/eval.json").read_text()
+    assert reference in Path("out/eval.json").read_text()
 
 
 def test_an_evaluation_on_another_split_is_refused(command, split):

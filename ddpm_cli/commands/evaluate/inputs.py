@@ -135,13 +135,18 @@ def class_part(parts: Mapping[str, ImageSet], part: str, label: str | int) -> tu
     if data.labels is None:
         raise ValueError(f"label={label} needs images with classes to compare with")
     number = class_number(label, data.classes)
-    name = printable(f"class {data.classes[number]} {part}")
+    name = printable(f"class {data.classes[number]} {named_part(parts, part)}")
     return name, images_of_class(data, parts[part], number)
 
 
 def part_text(inputs: EvaluationInputs, part: str) -> str:
     """The name of a part in a protocol, with the official split that was held out."""
-    split = inputs.parts[part].held_out_split if part == "held_out" else None
+    return named_part(inputs.parts, part)
+
+
+def named_part(parts: Mapping[str, ImageSet], part: str) -> str:
+    """The name of a part of the data, with the official split that was held out."""
+    split = parts[part].held_out_split if part == "held_out" else None
     return f"{part} (split {split.name})" if split else part
 
 

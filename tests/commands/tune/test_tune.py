@@ -116,14 +116,14 @@ def test_a_damaged_measurement_is_made_anew(command, short):
 
 
 def test_a_guide_and_a_threshold_of_the_search_belong_to_its_setting(command, short, monkeypatch):
-    measure = timed.measure_variant
+    measure = timed_measure.measure_variant
 
     def better_guided(inputs, setting, indices, advance):
         found = measure(inputs, setting, indices, advance)
         score = replace(found.score, value=found.score.value - 1e3 * (setting.guidance != 1))
         return replace(found, score=score)
 
-    monkeypatch.setattr(timed, "measure_variant", better_guided)
+    monkeypatch.setattr(timed_measure, "measure_variant", better_guided)
     few = [*ALL[:4], *[each for each in NONE if "guidance" not in each], "guidance=[2]", "steps=[]"]
     outcome = command("tune", str(short), *few, f"guide={short}", "label=null", "threshold=none")
     assert outcome.code == 0, outcome.err
