@@ -140,12 +140,12 @@ def log_search(
     fact("protocol", inputs.protocol)
     fact("start", start.summary)
     fact("budget", f"{duration_text(options.seconds)}, {options.n:,} images of every setting")
-    if (n := options.n) < inputs.dimensions:
+    if (n := options.n) < (dimensions := inputs.reference_features.shape[1]):
         log.warning(
             "warning: n=%s images are fewer than their %s features: differences are of values "
             "that are too large",
             n,
-            inputs.dimensions,
+            dimensions,
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, existing_file
-from ddpm_cli.commands.tune.measure import TuneInputs
+from ddpm_cli.commands.tune.measure import REFERENCE, TuneInputs
 from ddpm_cli.commands.tune.options import Options
 from ddpm_cli.commands.tune.search import best_scale, planned_settings
 from ddpm_cli.commands.tune.variant import Variant
@@ -21,7 +21,7 @@ from ddpm_cli.config.composition import compose_present
 from ddpm_cli.config.yaml_options import command_groups
 from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.evaluation.extractor_config import build_extractors, feature_nodes
-from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
+from ddpm_cli.evaluation.feature_cache import FeatureCache
 from ddpm_cli.evaluation.metric_registry import full_names
 from ddpm_cli.evaluation.protocol import Protocol
 from ddpm_cli.even_indices import evenly_spaced
@@ -34,14 +34,10 @@ from ddpm_cli.hardware import prepare_for_sampling
 from ddpm_cli.hardware.graphs import replay_on_cuda
 from ddpm_cli.hub.address import is_address
 from ddpm_cli.image_sets import ImageSet
-from ddpm_cli.metrics import Extractor, Score, frechet_score, kernel_score, moments
-from ddpm_cli.metrics.frechet import symmetric_root
-from ddpm_cli.metrics.kernel import row_means
+from ddpm_cli.metrics import Extractor
 from ddpm_cli.parallel import ProcessGroup
-from ddpm_cli.shapes import Features
 
 MOST = 10_000  # reference images, spread evenly over the data
-REFERENCE = "reference"
 
 
 def load_checkpoint(options: Options) -> Checkpoint:
@@ -86,7 +82,6 @@ def load_tune_inputs(
     data, folder = load_prepared_reference(cfg, checkpoint, options.trust, shape)
     reference = few_images(reference_part(data, checkpoint, generation.label))
     cache = reference_cache(reference.part, extractors, denoiser.device, folder)
-    features = cache.features(FeatureKey(REFERENCE, metric.partition("_")[2]))
     (extractor,), weights = extractors.values(), checkpoint.weights_text("ema")
     steering = steering_text(guided)
     protocol = search_protocol(metric, extractor.name, reference, options, steering, weights)
@@ -100,8 +95,7 @@ def load_tune_inputs(
         guiders=guiders,
         denoiser_of=denoiser_of,
         cache=cache,
-        score=score_of(metric, features),
-        dimensions=features.shape[1],
+        metric=metric,
         protocol=protocol.text,
         origin=f"{file_hash(str(checkpoint.path))} | {denoiser.device.type}",
     )
@@ -147,16 +141,6 @@ def few_images(reference: Reference) -> Reference:
     places = torch.arange(count) if part.places is None else part.places
     few = reference.data.subset(places[torch.tensor(evenly_spaced(count, MOST))])
     return replace(reference, part=few)
-
-
-def score_of(metric: str, features: Features) -> Callable[[Features], Score]:
-    """The metric of features, against the features of the reference."""
-    if metric.startswith("kid"):
-        alike = float(row_means(features, features, itself=True).mean())
-        return lambda generated: kernel_score(generated, features, alike)
-    against = moments(features)
-    side = symmetric_root(against.covariance)
-    return lambda generated: frechet_score(generated, against, side)
 
 
 def start_setting(steps: int) -> Variant:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,9 +19,13 @@ from ddpm_cli.denoiser import Denoiser
 from ddpm_cli.evaluation.feature_cache import FeatureCache, FeatureKey
 from ddpm_cli.generation.generator import Generator
 from ddpm_cli.generation.options import GenerationOptions
-from ddpm_cli.metrics import Score
+from ddpm_cli.metrics import Score, frechet_score, kernel_score, moments
+from ddpm_cli.metrics.frechet import symmetric_root
+from ddpm_cli.metrics.kernel import row_means
 from ddpm_cli.samplers import Denoise
 from ddpm_cli.shapes import Features
+
+REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class TuneInputs:
 
     generation: the options of all images. guide: the weaker model of autoguidance. samplers,
     guiders: the node of each by its name. denoiser_of: the denoiser of an EMA length. cache: the
-    extractor of the features, of so many dimensions. score: the metric of features. protocol: how
-    all are measured. origin: the checkpoint by its hash, and the kind of device.
+    extractor of the features, and the reference. metric: the full name. protocol: how all are
+    measured. origin: the checkpoint by its hash, and the kind of device.
     """
 
     options: Options
@@ -42,10 +47,25 @@ class TuneInputs:
     guiders: Mapping[str, DictConfig]
     denoiser_of: Callable[[float | None], Denoiser]
     cache: FeatureCache
-    score: Callable[[Features], Score]
-    dimensions: int
+    metric: str
     protocol: str
     origin: str
+
+    @cached_property
+    def reference_features(self) -> Features:
+        """The features of the reference, extracted when first asked for."""
+        return self.cache.features(FeatureKey(REFERENCE, next(iter(self.cache.extractors))))
+
+    @cached_property
+    def score(self) -> Callable[[Features], Score]:
+        """The metric of features, against the features of the reference."""
+        features = self.reference_features
+        if self.metric.startswith("kid"):
+            alike = float(row_means(features, features, itself=True).mean())
+            return lambda generated: kernel_score(generated, features, alike)
+        against = moments(features)
+        side = symmetric_root(against.covariance)
+        return lambda generated: frechet_score(generated, against, side)
 
     def generator(self, setting: Variant, denoiser: Denoiser) -> Generator:
         """The generator of a setting."""
