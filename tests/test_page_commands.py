@@ -107,7 +107,7 @@ def checkpoint_of(words):
         return "outputs/photos/checkpoints/last.safetensors"
     if "nll" in line:
         return "outputs/few/checkpoints/last.safetensors"
-    labels = "label=" in line or "guidance=" in line
+    labels = any(each in line for each in ("label=", "guidance=", "[cas]"))
     return f"outputs/{'classes' if labels else 'mine'}/checkpoints/last.safetensors"
 
 
