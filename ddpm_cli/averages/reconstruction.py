@@ -17,8 +17,10 @@ from ddpm_cli.averages.snapshots import (
     snapshot_paths,
     snapshot_weights,
 )
+from ddpm_cli.checkpoints.faults import is_finite
 
 FEWEST = 2  # snapshots for a reconstruction
+SHOWN = 2  # snapshots with their faults in a message
 log = logging.getLogger(__name__)
 
 
@@ -105,7 +107,9 @@ def choose_snapshots(
     Raises ValueError if they do not allow it.
     """
     where = repr(str(folder_of(run)))
-    unreadable = "".join(f"; {path.name} cannot be read: {each}" for path, each in faults.items())
+    named = [f"; {path.name} cannot be read: {each}" for path, each in faults.items()]
+    more = f"; nor can {len(named) - SHOWN} others" * (len(named) > SHOWN)
+    unreadable = "".join(named[:SHOWN]) + more
     if not snapshots:
         remedy = "" if faults else "; a run with trainer.ema_lengths=[0.05,0.10] writes some"
         raise ValueError(f"{where} holds no snapshots of averages{unreadable}{remedy}")
@@ -152,13 +156,17 @@ def weighted_sum(parts: Sequence[tuple[Snapshot, float]]) -> dict[str, Tensor]:
 
     Raises LostSnapshotError for a file that cannot be read.
     """
-    sums, last = dict[str, Tensor](), dict[str, Tensor]()
+    sums, last, shapes = dict[str, Tensor](), dict[str, Tensor](), None
     for snapshot, number in parts:
         try:
             last = snapshot_weights(snapshot)
-            if sums and sums.keys() != last.keys() - {*snapshot.buffers}:
+            own = {name: last[name].shape for name in last.keys() - {*snapshot.buffers}}
+            if shapes not in (None, own):  # a sum would broadcast another shape
                 raise ValueError("its tensors are not those of the other snapshots")
-            for name in last.keys() - {*snapshot.buffers}:
+            if not all(map(is_finite, last.values())):
+                raise ValueError("its numbers are not finite")
+            shapes = own
+            for name in own:
                 term = number * last[name].to(torch.float64)
                 sums[name] = sums[name].add_(term) if name in sums else term
         except UNREADABLE as error:

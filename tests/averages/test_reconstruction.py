@@ -163,6 +163,29 @@ def test_a_damaged_snapshot_is_named_and_left_out(tmp_path, walked, caplog, dama
     assert torch.equal(found.weights["weight"], without.weights["weight"])
 
 
+@pytest.mark.parametrize(
+    ("weight", "fault"),
+    [
+        (torch.full((2,), float("nan")), "its numbers are not finite"),
+        (torch.zeros(1, 1), "its tensors are not those of the other snapshots"),
+    ],
+)
+def test_a_snapshot_of_other_tensors_is_named_and_left_out(tmp_path, walked, caplog, weight, fault):
+    write(tmp_path, walked, (250, 500))
+    path = snapshot_paths(tmp_path)[1]
+    write_snapshot(tmp_path, Profile(0.05, 500), 500, "own", {"weight": weight}, [])
+    assert reconstruct(tmp_path, 0.15).weights["weight"].isfinite().all()
+    assert f"{path} is left out: {fault}" in caplog.text
+
+
+def test_a_message_names_two_of_many_damaged_snapshots(tmp_path, walked):
+    write(tmp_path, walked, (250, 500))
+    for path in snapshot_paths(tmp_path):
+        empty(path)
+    with pytest.raises(ValueError, match=r"cannot be read.*cannot be read.*; nor can 2 others$"):
+        reconstruct(tmp_path, 0.15)
+
+
 @pytest.mark.parametrize("damage", [cut, spoil])
 def test_where_too_few_remain_the_damaged_snapshot_is_named(tmp_path, walked, damage):
     write(tmp_path, walked, (250,))
