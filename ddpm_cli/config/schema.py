@@ -165,7 +165,7 @@ def at_least(options: object, **lowest: int) -> None:
             raise ValueError(f"{name} must be at least {low}, but is {number}")
 
 
-def at_most(options: object, **highest: int) -> None:
+def at_most(options: object, **highest: float) -> None:
     """Refuse options above their highest allowed numbers."""
     for name, high in highest.items():
         if isinstance(number := getattr(options, name), int | float) and number > high:

@@ -8,10 +8,11 @@ from omegaconf import DictConfig
 
 from ddpm_cli.config.auto import AUTO
 from ddpm_cli.config.build import Options, options_of
-from ddpm_cli.config.schema import at_least, refuse_idle
+from ddpm_cli.config.schema import at_least, at_most, refuse_idle
 from ddpm_cli.hardware import Precision
 from ddpm_cli.seeds import check_seed
 
+LARGEST_SCALE = 1_000_000  # of guidance: more than any image survives, and within float32
 ALL = "all"  # the label of the classes in turn
 STEERING = ("label", "guidance", "guidance_interval", "guide", "threshold", "quantile")
 
@@ -51,6 +52,7 @@ class GenerationOptions:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         at_least(self, resample=1, guidance=0)
+        at_most(self, guidance=LARGEST_SCALE)
         for name in ("strength", "quantile"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, but is {getattr(self, name)}")

@@ -98,6 +98,18 @@ def read_tuned(path: Path) -> TunedSetting:
     content = plain_json(bounded_text(path, MOST_BYTES))
     names = ("options", "checkpoint", "file", "guide")
     options, of, file, guide = (part_of(content, name) for name in names)
+    check_tuned_options(options)
+    beside = str(file.get("name", ""))
+    if (LENGTH in options) != bool(beside) or (beside and not FILE.fullmatch(beside)):
+        raise ValueError("a length comes with the name of a checkpoint in the same folder")
+    if not fits(label := content.get("label", ALL), str | int | None):
+        raise ValueError(f"label cannot be {cut_text(yaml_text(label), 40)}")
+    own, length, leader = (str(each.get("sha256")) for each in (of, file, guide))
+    return TunedSetting(options, own, beside, length, label, leader)
+
+
+def check_tuned_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that no search varies, and values that ddpm-sample would refuse."""
     for name, value in options.items():
         if name not in KINDS:
             raise ValueError(f"{cut_text(name, 40)!r} is no option that is tuned")
@@ -107,15 +119,13 @@ def read_tuned(path: Path) -> TunedSetting:
     for group in GROUPS:
         if group in options and options[group] not in choices(group):
             raise ValueError(f"{group}={cut_text(options[group], 40)} is not a choice")
-    if isinstance(steps := options.get("sampler.steps"), str) and steps != "all":
-        raise ValueError(f"sampler.steps must be int or all, but is {cut_text(steps, 40)!r}")
-    beside = str(file.get("name", ""))
-    if (LENGTH in options) != bool(beside) or (beside and not FILE.fullmatch(beside)):
-        raise ValueError("a length comes with the name of a checkpoint in the same folder")
-    if not fits(label := content.get("label", ALL), str | int | None):
-        raise ValueError(f"label cannot be {cut_text(yaml_text(label), 40)}")
-    own, length, leader = (str(each.get("sha256")) for each in (of, file, guide))
-    return TunedSetting(options, own, beside, length, label, leader)
+    steps = options.get("sampler.steps", "all")
+    if steps != "all" and (isinstance(steps, str) or steps < 1):
+        raise ValueError(f"sampler.steps must be int or all, but is {cut_text(str(steps), 40)!r}")
+    if "guider" in options and options.get("guidance", 1) == 1:
+        raise ValueError(f"guider={options['guider']} has no effect without guidance")
+    if options.get("guider") == "autoguidance" and "guide" not in options:
+        raise ValueError("guider=autoguidance comes with a guide")
 
 
 def part_of(content: Any, name: str) -> dict[str, Any]:
