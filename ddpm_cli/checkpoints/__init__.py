@@ -9,6 +9,6 @@ from ddpm_cli.checkpoints.checkpoint import (
     write_checkpoint,
 )
 from ddpm_cli.checkpoints.folder import agree_on_checkpoint, newest_readable, write_and_prune
-from ddpm_cli.checkpoints.published import checkpoint_path
+from ddpm_cli.checkpoints.published import checkpoint_path, file_hash
 from ddpm_cli.checkpoints.staging import StagingBuffers, copy_of
 from ddpm_cli.checkpoints.tensor_names import split_optimizer, tensors_by_name

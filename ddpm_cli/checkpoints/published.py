@@ -1,8 +1,10 @@
 """A checkpoint by the text of an option: a file here, or a model on the hub."""
 
+import hashlib
 from io import BufferedIOBase
 from pathlib import Path
 
+from ddpm_cli.checkpoint_paths import existing_file
 from ddpm_cli.checkpoints.faults import LATER_FIELDS, faults, parse_config
 from ddpm_cli.checkpoints.safetensors_file import FORMAT, DamagedError, header_fields, read_header
 from ddpm_cli.files import user_path
@@ -25,6 +27,14 @@ def checkpoint_path(text: str) -> Path:
 def pin_revision(text: str) -> str:
     """Fetch a model of the hub, and name it by its commit; return a path as the user names it."""
     return path_text(checkpoint_path(text)) if is_address(text) else text
+
+
+def file_hash(text: str) -> str:
+    """The SHA-256 of a checkpoint, an image or a mask, as the user names it, in hex digits."""
+    path = checkpoint_path(text)
+    path = existing_file(path) if path.suffix == ".pt" or path.is_dir() else path
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_head(file: BufferedIOBase, size: int) -> None:

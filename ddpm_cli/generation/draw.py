@@ -1,6 +1,5 @@
 """Draw the images that are missing in a folder, batch by batch, and store the images."""
 
-import hashlib
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -81,14 +80,6 @@ def class_names(generator: Generator, indices: Sequence[int]) -> list[str]:
     return [generator.classes[number] for number in labels.tolist()]
 
 
-def file_hash(text: str) -> str:
-    """The hash of a checkpoint, an image or a mask that the user names."""
-    path = checkpoints.checkpoint_path(text)
-    path = checkpoints.existing_file(path) if path.suffix == ".pt" or path.is_dir() else path
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict[str, Any]:
     """The provenance of images: the settings, the same for a whole folder, and circumstances."""
     options = asdict(generator.options)
@@ -97,7 +88,7 @@ def provenance(generator: Generator, ckpt: str, n: int, batch_size: int) -> dict
     for place, end in enumerate(options["interpolate"] or ()):
         if isinstance(end, str):
             files[f"interpolate[{place}]"] = end
-    hashes = {f"{name} (sha256)": file_hash(text) for name, text in files.items()}
+    hashes = {f"{name} (sha256)": checkpoints.file_hash(text) for name, text in files.items()}
     settings = {
         **options,
         **hashes,

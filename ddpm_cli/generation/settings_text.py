@@ -1,6 +1,6 @@
 """The settings that decide generated images, as a protocol names them."""
 
-from ddpm_cli.generation.draw import file_hash
+from ddpm_cli.checkpoints import file_hash
 from ddpm_cli.generation.options import STEERING, GenerationOptions, options_text
 
 

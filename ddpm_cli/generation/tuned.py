@@ -14,13 +14,12 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ddpm_cli.checkpoint_paths import OLD, SUFFIX
-from ddpm_cli.checkpoints import Checkpoint, existing_file
+from ddpm_cli.checkpoints import Checkpoint, existing_file, file_hash
 from ddpm_cli.config.composition import choices, compose_present
 from ddpm_cli.config.plain_text import bounded_text, plain_json
 from ddpm_cli.config.schema import fits
 from ddpm_cli.config.values import yaml_text
 from ddpm_cli.files import save_text, user_path
-from ddpm_cli.generation.draw import file_hash
 from ddpm_cli.generation.options import ALL, GenerationOptions
 from ddpm_cli.hub.address import is_address
 from ddpm_cli.text import cut_text

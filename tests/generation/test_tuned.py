@@ -8,9 +8,8 @@ import pytest
 from hydra import initialize_config_dir
 from PIL import Image
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, file_hash
 from ddpm_cli.config.build import CONFIG_DIR
-from ddpm_cli.generation.draw import file_hash
 from ddpm_cli.generation.tuned import TunedSetting, read_tuned, write_tuned
 
 OPTIONS = {

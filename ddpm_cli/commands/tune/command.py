@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, file_hash
 from ddpm_cli.commands.tune.budget import Budget
 from ddpm_cli.commands.tune.inputs import (
     check_settings,
@@ -50,7 +50,6 @@ from ddpm_cli.config.schema import parse_options
 from ddpm_cli.config.values import path_override
 from ddpm_cli.console import fact, logging_to
 from ddpm_cli.files import save_text
-from ddpm_cli.generation.draw import file_hash
 from ddpm_cli.generation.options import shared_options
 from ddpm_cli.generation.tuned import TunedSetting, write_tuned
 from ddpm_cli.hardware import device_text, words_for_full_memory

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, existing_file
+from ddpm_cli.checkpoints import WEIGHTS, Checkpoint, existing_file, file_hash
 from ddpm_cli.commands.tune.measure import REFERENCE, TuneInputs
 from ddpm_cli.commands.tune.options import Options
 from ddpm_cli.commands.tune.search import best_scale, planned_settings
@@ -27,7 +27,6 @@ from ddpm_cli.evaluation.protocol import Protocol
 from ddpm_cli.even_indices import evenly_spaced
 from ddpm_cli.files import user_path
 from ddpm_cli.generation.build import load_guide
-from ddpm_cli.generation.draw import file_hash
 from ddpm_cli.generation.options import GenerationOptions
 from ddpm_cli.generation.settings_text import steering_text
 from ddpm_cli.hardware import prepare_for_sampling

@@ -9,9 +9,8 @@ from ddpm_cli.averages.checkpoint import averaged_checkpoint
 from ddpm_cli.averages.reconstruction import choose_snapshots, read_headers
 from ddpm_cli.averages.snapshots import snapshot_paths
 from ddpm_cli.checkpoint_paths import run_of
-from ddpm_cli.checkpoints import Checkpoint, write_checkpoint
+from ddpm_cli.checkpoints import Checkpoint, file_hash, write_checkpoint
 from ddpm_cli.denoiser import Denoiser
-from ddpm_cli.generation.draw import file_hash
 
 NAME = "ema_{:g}.safetensors"  # the checkpoint of a tuned length
 WITHOUT_SNAPSHOTS = "the run has no snapshots of its EMA, which trainer.ema_lengths writes"

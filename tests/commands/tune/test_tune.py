@@ -12,10 +12,9 @@ from conftest import once
 from PIL import Image
 
 from ddpm_cli.averages import reconstruct
-from ddpm_cli.checkpoints import Checkpoint
+from ddpm_cli.checkpoints import Checkpoint, file_hash
 from ddpm_cli.commands.tune import timed_measure
 from ddpm_cli.commands.tune.lengths import checkpoint_of_ema, write_ema
-from ddpm_cli.generation.draw import file_hash
 from ddpm_cli.generation.tuned import TunedSetting, write_tuned
 
 ALL = [
